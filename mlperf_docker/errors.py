@@ -1,0 +1,90 @@
+"""The error tree. One class per kind, one documented exit code each; `cli.app` is the one place that catches."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `mlperf-docker`, part of its contract."""
+
+    VALID = 0
+    INVALID = 1
+    USAGE = 2
+    ENGINE = 3
+    BASE_IMAGE = 4
+    BUILD = 5
+    DATASET = 6
+    MODEL_FILE = 7
+    DEVICE = 8
+    CONTAINER = 9
+    REGISTRY = 10
+    INTERRUPTED = 130
+
+
+class MlperfDockerError(Exception):
+    """What failed and where (the message), and the next command (the hint). Never shown with a traceback."""
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(MlperfDockerError):
+    """The command line or the catalog asks for something that does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class EngineError(MlperfDockerError):
+    """The Docker engine is not running, too old, or refuses to work."""
+
+    exit_code = ExitCode.ENGINE
+
+
+class BaseImageError(MlperfDockerError):
+    """No base image could be had."""
+
+    exit_code = ExitCode.BASE_IMAGE
+
+
+class BuildError(MlperfDockerError):
+    """A build step failed; the message ends with the path of the full log."""
+
+    exit_code = ExitCode.BUILD
+
+
+class DatasetError(MlperfDockerError):
+    """The data set is missing, damaged or laid out differently."""
+
+    exit_code = ExitCode.DATASET
+
+
+class ModelFileError(MlperfDockerError):
+    """The model file is missing, damaged or another model's."""
+
+    exit_code = ExitCode.MODEL_FILE
+
+
+class DeviceError(MlperfDockerError):
+    """The device asked for is not there, or the backend would run elsewhere."""
+
+    exit_code = ExitCode.DEVICE
+
+
+class ContainerError(MlperfDockerError):
+    """The container died: killed, out of memory, or a crash of the harness."""
+
+    exit_code = ExitCode.CONTAINER
+
+
+class RegistryError(MlperfDockerError):
+    """The registry cannot be reached, or refuses."""
+
+    exit_code = ExitCode.REGISTRY
+
+
+class Interrupted(MlperfDockerError):
+    """The user pressed Ctrl-C, or the tool was told to stop."""
+
+    exit_code = ExitCode.INTERRUPTED

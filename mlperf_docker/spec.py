@@ -1,0 +1,119 @@
+"""Frozen values that describe the catalog. They come complete out of `Catalog.load`; nothing here is optional by accident."""
+
+from pydantic import BaseModel, ConfigDict
+
+from mlperf_docker.names import Backend, Device, Precision, Scenario
+
+
+class Frozen(BaseModel):
+    """A value: immutable, and strict about the keys it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseImage(Frozen):
+    """A base image, by tag and digest.
+
+    suite: the Debian suite that stands in when no registry can be reached; python: the version its packages bring.
+    """
+
+    name: str
+    reference: str
+    digest: str
+    dated: str
+    suite: str
+    python: str
+
+    @property
+    def pinned(self) -> str:
+        """The reference that `FROM` takes: tag for people, digest for machines."""
+        return f"{self.reference}@{self.digest}"
+
+
+class ModelFile(Frozen):
+    """An official model file: where it is offered, and how to know that it is the right one."""
+
+    name: str
+    backend: Backend
+    precision: Precision
+    format: str
+    urls: tuple[str, ...]
+    md5: str | None = None
+    sha256: str | None = None
+    reported: float | None = None
+    note: str = ""
+
+
+class DatasetSpec(Frozen):
+    """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one."""
+
+    name: str
+    title: str
+    marker: str
+    count: int
+    source: str
+    licence: str
+    note: str = ""
+
+
+class AccuracyTarget(Frozen):
+    """The metric of a benchmark, its reference value, and the least value that a closed submission must reach."""
+
+    metric: str
+    unit: str
+    reference: float
+    target: float
+
+
+class ModelSpec(Frozen):
+    """One benchmark: what every cell of it shares. loadgen_key: the name under which mlperf.conf knows it."""
+
+    name: str
+    title: str
+    loadgen_key: str
+    dataset: DatasetSpec
+    default_backend: Backend
+    scenarios: tuple[Scenario, ...]
+    accuracy: AccuracyTarget
+    files: tuple[ModelFile, ...]
+    requirements: tuple[str, ...]
+    apt: tuple[str, ...]
+
+
+class ImageSpec(Frozen):
+    """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
+
+    requirements are in layer order, slowest to change first; lock is the file name below locks/.
+    """
+
+    model: ModelSpec
+    backend: Backend
+    device: Device
+    base: BaseImage
+    precisions: tuple[Precision, ...]
+    implemented: bool
+    apt: tuple[str, ...]
+    common_requirements: tuple[str, ...]
+    backend_requirements: tuple[str, ...]
+
+    @property
+    def variant(self) -> str:
+        """`<backend>-<device>`: the moving tag, and the stem of the lock."""
+        return f"{self.backend}-{self.device}"
+
+    @property
+    def dockerfile(self) -> str:
+        """Path below dockerfiles/."""
+        return f"{self.model.name}/{self.variant}.Dockerfile"
+
+    @property
+    def lock(self) -> str:
+        """File name below locks/."""
+        return f"{self.variant}.txt"
+
+    def __str__(self) -> str:
+        return f"{self.model.name}:{self.variant}"
+
+    def file(self, precision: Precision) -> ModelFile | None:
+        """The first official file for *precision* on this backend, or None where the backend has none of its own."""
+        return next((f for f in self.model.files if f.backend is self.backend and f.precision is precision), None)
