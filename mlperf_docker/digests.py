@@ -1,4 +1,4 @@
-"""What goes into an image, the hash over it, and the names and labels that follow from it. Pure: reads and asks nothing."""
+"""What goes into an image, the hash over it, and the names and labels that follow from it. Pure: no disk, no clock."""
 
 import hashlib
 import re
@@ -52,8 +52,8 @@ class Origin:
 def content_hash(inputs: BuildInputs, base_identity: str) -> str:
     """Return 12 hex digits over everything that decides what is in the image.
 
-    That is the Dockerfile, every context file (path, mode, bytes; in any order) and the identity of the base. Each field
-    is preceded by its length, so that no two different inputs give the same stream.
+    That is the Dockerfile, every context file (path, mode, bytes; in any order) and the identity of the base. Each
+    field is preceded by its length, so that no two different inputs give the same stream.
     """
     digest = hashlib.sha256(_FORMAT)
     fields = [base_identity.encode(), inputs.dockerfile.encode()]
