@@ -1,8 +1,18 @@
 """Frozen values that describe the catalog. They come complete out of `Catalog.load`; nothing here is optional by accident."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlperf_docker.names import Backend, Device, Precision, Scenario
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+/\S+$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torchscript", "state-dict"]
 
 
 class Frozen(BaseModel):
@@ -17,9 +27,9 @@ class BaseImage(Frozen):
     suite: the Debian suite that stands in when no registry can be reached; python: the version its packages bring.
     """
 
-    name: str
+    name: Name
     reference: str
-    digest: str
+    digest: Digest
     dated: str
     suite: str
     python: str
@@ -31,38 +41,59 @@ class BaseImage(Frozen):
 
 
 class ModelFile(Frozen):
-    """An official model file: where it is offered, and how to know that it is the right one."""
+    """An official model file: where it is offered, and how to know that it is the right one.
 
-    name: str
+    Without a checksum nobody published one. reported: the accuracy that upstream states for it, in the metric's unit.
+    """
+
+    name: FileName
     backend: Backend
     precision: Precision
-    format: str
-    urls: tuple[str, ...]
-    md5: str | None = None
-    sha256: str | None = None
+    format: ModelFormat
+    urls: tuple[Url, ...] = Field(min_length=1)
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
     reported: float | None = None
     note: str = ""
 
 
-class DatasetSpec(Frozen):
-    """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one."""
+class DatasetFile(Frozen):
+    """A file that a data set is made from, or that goes with it: a vocabulary, a list of labels."""
 
-    name: str
+    name: FileName
+    urls: tuple[Url, ...] = Field(min_length=1)
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
+    note: str = ""
+
+
+class DatasetSpec(Frozen):
+    """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one.
+
+    count: samples that LoadGen sees. files: what is offered for download, where anything is.
+    """
+
+    name: Name
     title: str
     marker: str
-    count: int
-    source: str
+    count: int = Field(gt=0)
+    source: Url
     licence: str
+    files: tuple[DatasetFile, ...] = ()
     note: str = ""
 
 
 class AccuracyTarget(Frozen):
-    """The metric of a benchmark, its reference value, and the least value that a closed submission must reach."""
+    """The metric of a benchmark, its reference value, and the least value that a closed submission must reach.
+
+    target is 99 % of the reference; high_target 99.9 %, where the benchmark has that level too.
+    """
 
     metric: str
     unit: str
     reference: float
     target: float
+    high_target: float | None = None
 
 
 class ModelSpec(Frozen):
