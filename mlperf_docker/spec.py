@@ -1,4 +1,4 @@
-"""Frozen values that describe the catalog. They come complete out of `Catalog.load`; nothing here is optional by accident."""
+"""Frozen values that describe the catalog. They come complete out of `Catalog.load`; what may be missing says so."""
 
 from typing import Annotated, Literal
 
@@ -24,15 +24,16 @@ class Frozen(BaseModel):
 class BaseImage(Frozen):
     """A base image, by tag and digest.
 
-    suite: the Debian suite that stands in when no registry can be reached; python: the version its packages bring.
+    dated: the tag of the same image that never moves, where it is known; suite: the suite that stands in when no
+    registry can be reached; python: the version its packages bring.
     """
 
     name: Name
     reference: str
     digest: Digest
-    dated: str
     suite: str
     python: str
+    dated: str = ""
 
     @property
     def pinned(self) -> str:
@@ -146,5 +147,5 @@ class ImageSpec(Frozen):
         return f"{self.model.name}:{self.variant}"
 
     def file(self, precision: Precision) -> ModelFile | None:
-        """The first official file for *precision* on this backend, or None where the backend has none of its own."""
+        """Return the first official file for *precision* on this backend, or None where it has none of its own."""
         return next((f for f in self.model.files if f.backend is self.backend and f.precision is precision), None)
