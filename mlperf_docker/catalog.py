@@ -1,0 +1,299 @@
+"""images.yaml → Catalog: parse, validate, complete. After `Catalog.load` nothing asks whether a value is there."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, ValidationError
+
+from mlperf_docker import yaml_lines
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.spec import AccuracyTarget, BaseImage, DatasetSpec, Frozen, ImageSpec, ModelFile, ModelSpec, Name
+from mlperf_docker.yaml_lines import Document, Problem, dotted
+
+_Entry = TypeVar("_Entry", bound=Frozen)
+
+_DEFAULT_BACKEND = Backend.ONNXRUNTIME
+_DEFAULT_PRECISIONS = (Precision.FP32,)
+
+Requirement = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?((==|>=|<=|~=|<|>)[0-9][A-Za-z0-9.*+]*(,|$))+$")
+]
+AptPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")]
+RegistryName = Annotated[str, Field(pattern=r"^[a-z0-9]+([._:/-][a-z0-9]+)*$")]
+
+# What a pattern means, for people; found by its beginning.
+_SHAPES = {
+    r"^sha256:": "not a digest: write sha256: and 64 hexadecimal digits",
+    r"^[0-9a-f]{32}": "not an MD5 checksum: write 32 hexadecimal digits",
+    r"^[0-9a-f]{64}": "not a SHA-256 checksum: write 64 hexadecimal digits",
+    r"^https?:": "not an address: write http:// or https://, a host and a path",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[": "not a requirement with its versions: write for example numpy>=2.2,<2.5",
+}
+
+
+class _Outline(Frozen):
+    """The top level of images.yaml; the sections' entries are looked at one by one, to find all problems."""
+
+    registry: RegistryName
+    requirements: tuple[Requirement, ...]
+    bases: dict[Name, Any]
+    devices: dict[Device, Any]
+    backends: dict[Backend, Any]
+    datasets: dict[Name, Any]
+    models: dict[Name, Any]
+
+
+class _DeviceEntry(Frozen):
+    """`devices.<device>`."""
+
+    base: Name
+
+
+class _BackendEntry(Frozen):
+    """`backends.<backend>`."""
+
+    requirements: dict[Device, tuple[Requirement, ...]]
+
+
+class _ModelEntry(Frozen):
+    """`models.<name>`, with its data set by name."""
+
+    title: str
+    loadgen_key: str
+    dataset: Name
+    scenarios: tuple[Scenario, ...] = Field(min_length=1)
+    accuracy: AccuracyTarget
+    default_backend: Backend = _DEFAULT_BACKEND
+    precisions: dict[Backend, tuple[Precision, ...]] = Field(default_factory=dict)
+    implemented: dict[Backend, tuple[Device, ...]] = Field(default_factory=dict)
+    requirements: tuple[Requirement, ...] = ()
+    apt: tuple[AptPackage, ...] = ()
+    files: tuple[ModelFile, ...] = ()
+
+
+_SECTIONS: dict[str, type[Frozen]] = {
+    "bases": BaseImage,
+    "devices": _DeviceEntry,
+    "backends": _BackendEntry,
+    "datasets": DatasetSpec,
+    "models": _ModelEntry,
+}
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """Everything in images.yaml, each part valid by itself."""
+
+    outline: _Outline
+    bases: Mapping[str, BaseImage]
+    devices: Mapping[str, _DeviceEntry]
+    backends: Mapping[str, _BackendEntry]
+    datasets: Mapping[str, DatasetSpec]
+    models: Mapping[str, _ModelEntry]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The whole table: models in the file's order, and one spec for each model, backend and device."""
+
+    registry: str
+    models: tuple[ModelSpec, ...]
+    specs: tuple[ImageSpec, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read *path*. Raises UsageError that lists every problem of the file with its line."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"The catalog {path} cannot be read: {error}") from error
+        document = yaml_lines.read(text)
+        entries, problems = _validate(document)
+        if entries is None or problems:
+            raise CatalogError(path, problems)
+        return cls(entries.outline.registry, *_complete(entries))
+
+
+class CatalogError(UsageError):
+    """images.yaml has problems; all of them, in the order of their lines."""
+
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
+        self.path, self.problems = path, sorted(set(problems))
+        lines = "\n".join(f"  {path}:{problem.line}: {problem.message}" for problem in self.problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        super().__init__(f"The catalog has {count}:\n{lines}", hint="Correct the lines above and try again.")
+
+
+def _validate(document: Document) -> tuple[_Entries | None, list[Problem]]:
+    """Return the entries and everything that is wrong with them; no entries if a part could not be read."""
+    problems = list(document.problems)
+    if not isinstance(document.data, dict):
+        return None, problems or [
+            Problem(1, "the file must be a mapping with the keys " + ", ".join(_Outline.model_fields))
+        ]
+    outline = _check(document, _Outline, document.data, (), problems)
+    sections: dict[str, dict[str, Any]] = {
+        section: _section(document, section, kind, problems) for section, kind in _SECTIONS.items()
+    }
+    problems += [
+        Problem(document.line(path), f"{dotted(path)}: {message}") for path, message in _cross_check(document.data)
+    ]
+    return (_Entries(outline, **sections) if outline else None), problems
+
+
+def _section(document: Document, section: str, kind: type[_Entry], problems: list[Problem]) -> dict[str, Any]:
+    """Validate each entry of a section by itself; an entry's name is its key."""
+    valid: dict[str, _Entry] = {}
+    named = "name" in kind.model_fields
+    for (_, name), raw in _select(document.data, section, "*"):
+        if named and isinstance(raw, dict) and "name" in raw:
+            problems.append(Problem(document.line((section, name, "name")), f"{section}.{name}.name: unknown key"))
+        value = {**raw, "name": name} if named and isinstance(raw, dict) else raw
+        entry = _check(document, kind, value, (section, name), problems)
+        if entry is not None:
+            valid[str(name)] = entry
+    return valid
+
+
+def _check(
+    document: Document, kind: type[_Entry], raw: object, prefix: yaml_lines.Path, problems: list[Problem]
+) -> _Entry | None:
+    """Validate *raw* as *kind*; on failure add what is wrong, at its lines, and return None."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            path = prefix + tuple(part for part in each["loc"] if part != "[key]")
+            problems.append(Problem(document.line(path), f"{dotted(path) or 'the file'}: {_explain(each)}"))
+        return None
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    """Return pydantic's error in the words of this file."""
+    match error["type"]:
+        case "missing":
+            return "missing key"
+        case "extra_forbidden":
+            return "unknown key"
+        case "string_pattern_mismatch":
+            pattern = error["ctx"]["pattern"]
+            shape = next((text for start, text in _SHAPES.items() if pattern.startswith(start)), "not a valid name")
+            return f"{shape} (found {error['input']!r})"
+        case "model_type" | "dict_type":
+            return f"must be a mapping (found {error['input']!r})"
+        case _:
+            return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {error['input']!r})"
+
+
+def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield what only shows between entries. Works on the raw data, so that it also sees a file with other problems."""
+    yield from _dangling(data)
+    yield from _repeated(data)
+    yield from _absent(data)
+    for path, accuracy in _select(data, "models", "*", "accuracy"):
+        values = (
+            [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
+        )
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if numbers != sorted(numbers):
+            yield path, "a target must not be above the reference, nor target above high_target"
+
+
+def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield references to entries that do not exist."""
+    for pattern, section in {("models", "*", "dataset"): "datasets", ("devices", "*", "base"): "bases"}.items():
+        known = [str(path[-1]) for path, _ in _select(data, section, "*")]
+        for path, name in _select(data, *pattern):
+            if isinstance(name, str) and name not in known:
+                yield path, f"{section} has no {name!r}; it has {', '.join(known) or 'nothing'}"
+
+
+def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield list items that come twice: scenarios, devices, precisions, requirements, addresses, and files.
+
+    Two files may share a name (ResNet50 has such a pair) if their checksums tell them apart.
+    """
+    lists = [
+        *(("models", "*", key) for key in ("scenarios", "requirements", "apt", "files")),
+        *(("models", "*", key, "*") for key in ("implemented", "precisions")),
+        ("models", "*", "files", "*", "urls"),
+        ("datasets", "*", "files"),
+        ("backends", "*", "requirements", "*"),
+        ("requirements",),
+    ]
+    for pattern in lists:
+        for path, items in _select(data, *pattern):
+            seen: set[str] = set()
+            for index, item in enumerate(items if isinstance(items, list) else ()):
+                key = f"{item.get('name')} {item.get('md5')}" if isinstance(item, dict) else str(item)
+                if key in seen:
+                    yield (*path, index), f"duplicate: {key.removesuffix(' None')} is already in this list"
+                seen.add(key)
+
+
+def _absent(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield devices and backends without which the matrix would have holes."""
+    for path, section in _select(data, "devices"):
+        yield from ((path, f"missing key {device}") for device in Device if _lacks(section, device))
+    for path, section in _select(data, "backends"):
+        yield from ((path, f"missing key {backend}") for backend in Backend if _lacks(section, backend))
+    for path, requirements in _select(data, "backends", "*", "requirements"):
+        yield from ((path, f"missing key {device}") for device in Device if _lacks(requirements, device))
+
+
+def _lacks(section: object, key: str) -> bool:
+    return isinstance(section, dict) and key not in section
+
+
+def _select(data: object, *pattern: str, at: yaml_lines.Path = ()) -> Iterator[tuple[yaml_lines.Path, Any]]:
+    """Yield path and value of everything at *pattern*, where `*` is any key or index; other shapes give nothing."""
+    if not pattern:
+        yield at, data
+        return
+    head, *rest = pattern
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        if head in ("*", key):
+            yield from _select(value, *rest, at=(*at, key))
+
+
+def _complete(entries: _Entries) -> tuple[tuple[ModelSpec, ...], tuple[ImageSpec, ...]]:
+    """Return the models with their data sets in them, and every cell of the matrix, in the file's order of models."""
+    models = tuple(_model(name, entry, entries.datasets[entry.dataset]) for name, entry in entries.models.items())
+    specs = tuple(
+        _cell(entries, model, backend, device) for model in models for backend in Backend for device in Device
+    )
+    return models, specs
+
+
+def _model(name: str, entry: _ModelEntry, dataset: DatasetSpec) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        title=entry.title,
+        loadgen_key=entry.loadgen_key,
+        dataset=dataset,
+        default_backend=entry.default_backend,
+        scenarios=entry.scenarios,
+        accuracy=entry.accuracy,
+        files=entry.files,
+        requirements=entry.requirements,
+        apt=entry.apt,
+    )
+
+
+def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device) -> ImageSpec:
+    entry = entries.models[model.name]
+    return ImageSpec(
+        model=model,
+        backend=backend,
+        device=device,
+        base=entries.bases[entries.devices[device].base],
+        precisions=entry.precisions.get(backend, _DEFAULT_PRECISIONS),
+        implemented=device in entry.implemented.get(backend, ()),
+        apt=model.apt,
+        common_requirements=entries.outline.requirements,
+        backend_requirements=entries.backends[backend].requirements[device],
+    )
