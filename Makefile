@@ -1,0 +1,73 @@
+# Everything a user or developer types. `make` alone prints this list.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL ?= resnet50
+BACKEND ?=
+DEVICE ?= cpu
+# A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
+BUILD_FLAGS ?= --bootstrap-base
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(VENV)/.host ## make .venv with the mlperf-docker command
+
+$(VENV)/.host: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.host
+	$(BIN)/pip install --quiet --group dev --group harness
+	@touch $@
+
+.PHONY: engine
+engine: $(VENV)/.host ## check the Docker engine; as root on Debian or Ubuntu, install and start one if there is none
+	$(BIN)/python -m mlperf_docker.engine.bringup
+
+.PHONY: demo
+demo: engine ## from nothing to a result: image, performance run and accuracy run on synthetic data
+	$(BIN)/mlperf-docker build resnet50 $(BUILD_FLAGS)
+	$(BIN)/mlperf-docker run resnet50 --synthetic tiny --scenario Offline --min-duration 5
+	$(BIN)/mlperf-docker run resnet50 --synthetic tiny --scenario Offline --mode accuracy
+	@echo
+	$(BIN)/mlperf-docker results list
+
+.PHONY: image
+image: engine ## build one image: make image MODEL=resnet50 BACKEND=onnxruntime DEVICE=cpu
+	$(BIN)/mlperf-docker build $(MODEL) $(if $(BACKEND),--backend $(BACKEND)) --device $(DEVICE) $(BUILD_FLAGS)
+
+.PHONY: dockerfiles
+dockerfiles: $(VENV)/.host ## render dockerfiles/ from images.yaml and templates/
+	$(BIN)/mlperf-docker render
+
+.PHONY: lock
+lock: $(VENV)/.dev ## resolve locks/ anew from images.yaml
+	$(BIN)/mlperf-docker lock
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy, hadolint, and committed Dockerfiles against their templates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/hadolint --config .hadolint.yaml $$(git ls-files 'dockerfiles/*.Dockerfile')
+	$(BIN)/mlperf-docker render --check
+
+.PHONY: test
+test: $(VENV)/.dev engine ## the whole test suite, with a real engine
+	$(BIN)/python -m pytest
+
+.PHONY: bench
+bench: $(VENV)/.dev engine ## measure ratios against bare loops; prints a table and writes bench.json
+	$(BIN)/python -m benchmarks
+
+.PHONY: clean
+clean: ## remove what make made in this folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist bench.json

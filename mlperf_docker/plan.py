@@ -1,0 +1,130 @@
+"""What a run will do, as a value: image, mounts, limits and arguments. Pure: nothing here touches disk or docker."""
+
+import csv
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlperf_docker.digests import LABEL
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
+
+CONTAINER_LABEL = f"{LABEL}=container"
+
+_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+
+
+@dataclass(frozen=True)
+class BindMount:
+    """A host folder inside the container. host must exist: the engine refuses otherwise, it never creates one."""
+
+    host: Path
+    container: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the container may use, in docker's own words; an empty string is no limit.
+
+    cpus: a number of processors, fractions allowed; cpuset: "0-3,6"; memory: "8g"; gpus: "all", a count or "device=0,1".
+    """
+
+    cpus: float | None = None
+    cpuset: str = ""
+    memory: str = ""
+    gpus: str = ""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory limit in bytes. Raises UsageError where it is not a size as docker writes it."""
+        if not self.memory:
+            return None
+        match = re.fullmatch(r"(\d+)([bkmg]?)b?", self.memory.lower())
+        if match is None:
+            raise UsageError(f"--memory {self.memory} is not a size.", hint="Write it as docker does: 512m, 8g.")
+        return int(match[1]) * _UNITS[match[2]]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the user asked of the harness. min_duration_s, target_qps: None leaves the choice to the harness."""
+
+    scenario: Scenario
+    mode: Mode
+    precision: Precision
+    synthetic: SyntheticSize | None = None
+    samples: int | None = None
+    min_duration_s: float | None = None
+    target_qps: float | None = None
+    batch_size: int | None = None
+    instances: int | None = None
+    threads_per_instance: int | None = None
+
+    def arguments(self) -> Iterator[str]:
+        """The harness's command line, without its paths."""
+        yield from ("run", f"--scenario={self.scenario}", f"--mode={self.mode}", f"--precision={self.precision}")
+        named = {
+            "synthetic": self.synthetic,
+            "samples": self.samples,
+            "min-duration": self.min_duration_s,
+            "target-qps": self.target_qps,
+            "batch-size": self.batch_size,
+            "instances": self.instances,
+            "threads-per-instance": self.threads_per_instance,
+        }
+        yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One container, completely described. labels hold the owner, so that an orphan can be told from a neighbour's."""
+
+    image: str
+    arguments: tuple[str, ...]
+    mounts: tuple[BindMount, ...]
+    user: str
+    limits: Limits = field(default_factory=Limits)
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+def run_argv(plan: RunPlan) -> list[str]:
+    """Return the `docker run` command equal to *plan*, for --dry-run; pure, so tests compare lists."""
+    return [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        f"--user={plan.user}",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",  # noqa: S108  # the container's own, in memory
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        f"--label={CONTAINER_LABEL}",
+        *_limit_options(plan.limits),
+        *(f"--mount={_mount_option(mount)}" for mount in plan.mounts),
+        plan.image,
+        *plan.arguments,
+    ]
+
+
+def run_command(plan: RunPlan) -> str:
+    """The same as one line to paste into a shell."""
+    return shlex.join(run_argv(plan))
+
+
+def _limit_options(limits: Limits) -> Iterator[str]:
+    named = {"cpus": limits.cpus, "cpuset-cpus": limits.cpuset, "memory": limits.memory, "gpus": limits.gpus}
+    yield from (f"--{name}={value}" for name, value in named.items() if value)
+
+
+def _mount_option(mount: BindMount) -> str:
+    """docker reads --mount as one line of CSV, so a comma in a path needs CSV's quotes."""
+    fields = ["type=bind", f"src={mount.host}", f"dst={mount.container}", *(["readonly"] if mount.read_only else [])]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

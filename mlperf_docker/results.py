@@ -1,0 +1,170 @@
+"""Results of runs: the value, its file, and the folder that a run writes to."""
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
+
+RESULT_FILE = "result.json"
+_LOCK_FILE = ".lock"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Metric(_Value):
+    """The scenario's figure, as LoadGen defines it."""
+
+    name: str
+    value: float
+    unit: str
+
+
+class Latency(_Value):
+    """Latency of a sample (of a query in MultiStream), in nanoseconds."""
+
+    mean: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class Accuracy(_Value):
+    """The benchmark's own score against its target."""
+
+    metric: str
+    value: float
+    target: float
+    passed: bool
+
+
+class ImageUsed(_Value):
+    """The image that ran, and the base under it."""
+
+    tag: str
+    id: str
+    base: str
+
+
+class RunResult(_Value):
+    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached, without any error."""
+
+    model: str
+    backend: Backend
+    device: Device
+    precision: Precision
+    scenario: Scenario
+    mode: Mode
+    synthetic: bool
+    valid: bool
+    reasons: tuple[str, ...] = ()
+    metric: Metric | None
+    latency_ns: Latency | None
+    samples: int
+    accuracy: Accuracy | None
+    image: ImageUsed | None = None
+    versions: dict[str, str]
+    device_proof: dict[str, Any]
+    results_dir: str = ""
+    duration_s: float | None = None
+
+    def to_json(self) -> str:
+        """One JSON object, readable by people too."""
+        return json.dumps(self.model_dump(mode="json"), indent=2)
+
+
+def write(result: RunResult, folder: Path) -> Path:
+    """Write *result* into *folder* aside and rename it, so that a reader never sees half of it."""
+    path = folder / RESULT_FILE
+    aside = path.with_suffix(".json.tmp")
+    aside.write_text(result.to_json() + "\n")
+    aside.replace(path)
+    return path
+
+
+def read(folder: Path) -> RunResult:
+    """Read the result in *folder*. Raises UsageError where there is none, or it is not one of ours."""
+    path = folder / RESULT_FILE
+    try:
+        fields = json.loads(path.read_text())
+        return RunResult.model_validate({"results_dir": str(folder), **fields})
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no result in {folder}.", hint="See: mlperf-docker results list") from error
+    except (OSError, TypeError, ValueError, ValidationError) as error:
+        raise UsageError(f"{path} is not a result of this tool: {error}") from error
+
+
+def read_all(root: Path) -> list[RunResult]:
+    """Every readable result below *root*, oldest first; a folder whose run did not end has none."""
+    found = []
+    for path in sorted(root.glob(f"*/{RESULT_FILE}")):
+        with contextlib.suppress(UsageError):
+            found.append(read(path.parent))
+    return found
+
+
+def find(run: str, root: Path) -> RunResult:
+    """Return the result that *run* names: a folder, a run's name below *root*, or `last`."""
+    if run == "last":
+        newest = read_all(check_readable(root))[-1:]
+        if not newest:
+            raise UsageError(f"There are no results in {root}.", hint="Make one: mlperf-docker run resnet50 --synthetic tiny")
+        return newest[0]
+    folder = Path(run).expanduser()
+    return read(folder.resolve() if folder.is_dir() else root / run)
+
+
+def check_readable(root: Path) -> Path:
+    """Return *root*. Raises UsageError unless it is a folder."""
+    if not root.is_dir():
+        raise UsageError(f"The results folder {root} does not exist.", hint="Give the folder of a `run --results DIR`.")
+    return root
+
+
+@contextlib.contextmanager
+def claim(root: Path, name: str) -> Iterator[Path]:
+    """Hold *root* for one run and yield a new folder in it, named after the time and *name*.
+
+    A second run in the same place would share processors with this one and spoil both figures, so it is refused. The
+    kernel lets go of the claim when the process ends, however it ends. Raises UsageError where *root* is missing, not
+    writable or claimed. A folder that stayed empty is removed.
+    """
+    check_writable(root)
+    with (root / _LOCK_FILE).open("a+") as lock:
+        _lock(lock.fileno(), root)
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+        folder = root / f"{stamp}-{name}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(OSError):  # it holds something, and that stays
+                folder.rmdir()
+
+
+def check_writable(root: Path) -> None:
+    """Raise UsageError unless *root* is a folder that we can write to."""
+    if not root.is_dir():
+        raise UsageError(f"The results folder {root} does not exist.", hint=f"Make it: mkdir -p {root}")
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise UsageError(f"The results folder {root} is not writable.", hint="Give another one with --results DIR.")
+
+
+def _lock(descriptor: int, root: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"The results folder {root} is in use by another run.",
+            hint="Wait for it (two runs at once spoil each other's figures), or give another folder with --results DIR.",
+        ) from error

@@ -1,0 +1,143 @@
+"""RunPlan → container → RunResult."""
+
+import contextlib
+import dataclasses
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+import docker
+
+from mlperf_docker import events, results
+from mlperf_docker.engine.container import ContainerExit, run_container
+from mlperf_docker.errors import (
+    ContainerError,
+    DatasetError,
+    DeviceError,
+    Interrupted,
+    MlperfDockerError,
+    ModelFileError,
+    UsageError,
+)
+from mlperf_docker.plan import RunPlan
+from mlperf_docker.progress import Display
+
+LOG_FILE = "harness.log"
+_TAIL_LINES = 12
+_SIGKILL_EXIT = 128 + signal.SIGKILL
+_HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
+    error.exit_code: error for error in (UsageError, DatasetError, ModelFileError, DeviceError, ContainerError)
+}
+
+
+def execute(
+    client: docker.APIClient, plan: RunPlan, folder: Path, *, image: results.ImageUsed, display: Display
+) -> results.RunResult:
+    """Run *plan*, keep its whole output in *folder*, and return the result that the harness came to.
+
+    Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on
+    Ctrl-C. The result file in *folder* is completed with what only the host knows.
+    """
+    start = time.monotonic()
+    with (folder / LOG_FILE).open("w") as log:
+        harness = _Harness(log, display)
+        try:
+            with _termination_interrupts():
+                ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"Interrupted. What there is of logs and results is in {folder}.") from error
+    if harness.result is None:
+        raise _failure(harness, ending, plan, folder)
+    host_side = {"image": image, "results_dir": str(folder), "duration_s": round(time.monotonic() - start, 3)}
+    result = results.RunResult.model_validate({**harness.result.fields, **host_side})
+    results.write(result, folder)
+    return result
+
+
+@dataclasses.dataclass
+class _Harness:
+    """Listens to the container: keeps every line, shows what is for people, remembers how it ended."""
+
+    log: TextIO
+    display: Display
+    result: events.Finished | None = None
+    failure: events.Failure | None = None
+    tail: deque[str] = dataclasses.field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+
+    def stdout(self, line: str) -> None:
+        event = events.parse(line)
+        if event is None:
+            self.stderr(line)
+            return
+        self._keep(line)
+        match event:
+            case events.Phase():
+                self.display.phase(event.name)
+            case events.Progress():
+                self.display.progress(event.done, event.total, event.unit)
+            case events.Notice():
+                self.display.say(event.message)
+            case events.Failure():
+                self.failure = event
+            case events.Finished():
+                self.result = event
+
+    def stderr(self, line: str) -> None:
+        self._keep(line)
+        self.tail.append(line)
+
+    def _keep(self, line: str) -> None:
+        self.log.write(f"{line}\n")
+        self.log.flush()
+
+
+def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, folder: Path) -> MlperfDockerError:
+    """Say why there is no result, the most certain reason first."""
+    log = folder / LOG_FILE
+    if ending.out_of_memory:
+        return _out_of_memory(plan, log)
+    if harness.failure is not None:
+        return _harness_error(harness.failure, log)
+    if ending.signal is not None or ending.code == _SIGKILL_EXIT:
+        number = ending.signal or int(signal.SIGKILL)
+        return ContainerError(
+            f"The container was killed from outside (signal {number}). Log: {log}",
+            hint="Run the same command again; preprocessing goes on where it stopped.",
+        )
+    last = "\n".join(harness.tail) or "(it printed nothing)"
+    return ContainerError(f"The container died with exit code {ending.code}. Its last lines:\n{last}\nLog: {log}")
+
+
+def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
+    limit = f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
+    return ContainerError(
+        f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM). Log: {log}",
+        hint="Give it more with --memory, or use less with --batch-size or --samples.",
+    )
+
+
+def _harness_error(failure: events.Failure, log: Path) -> MlperfDockerError:
+    kind = _HARNESS_ERRORS.get(failure.exit_code, ContainerError)
+    if failure.exit_code == Interrupted.exit_code:
+        kind = Interrupted
+    message = "\n  ".join((failure.message, *failure.details))
+    return kind(f"{message}\nLog: {log}" if kind is ContainerError else message, hint=failure.hint)
+
+
+@contextlib.contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that a container is never left running behind a stopped tool."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

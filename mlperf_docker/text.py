@@ -1,0 +1,98 @@
+"""Results and tables as text for people."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mlperf_docker.results import RunResult
+from mlperf_docker.spec import ImageSpec
+
+_NS_PER_MS = 1e6
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two blanks apart; no borders, so that other programs can cut it too."""
+    lines = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The same as a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def result_line(result: RunResult) -> tuple[str, ...]:
+    """One row of `results list`."""
+    return (
+        Path(result.results_dir).name,
+        f"{result.model}:{result.backend}-{result.device}",
+        result.precision,
+        result.scenario,
+        result.mode,
+        "synthetic" if result.synthetic else "real",
+        verdict(result),
+        figure(result),
+    )
+
+
+def verdict(result: RunResult) -> str:
+    """VALID or INVALID, LoadGen's own words."""
+    return "VALID" if result.valid else "INVALID"
+
+
+def figure(result: RunResult) -> str:
+    """The figure that the run was made for: the scenario's metric, or the accuracy."""
+    if result.accuracy is not None:
+        return f"{result.accuracy.metric} {result.accuracy.value:.4f} (target {result.accuracy.target:.4f})"
+    if result.metric is not None:
+        return f"{result.metric.value:.6g} {result.metric.unit}"
+    return "-"
+
+
+def result_text(result: RunResult) -> str:
+    """A result in full, a line per fact, the verdict first and the folder last."""
+    return "\n".join(f"{name + ':':<13}{value}" for name, value in _facts(result))
+
+
+def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
+    yield "Result", f"{verdict(result)}{' (synthetic: not a benchmark result)' if result.synthetic else ''}"
+    yield from (("", reason) for reason in result.reasons)
+    yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
+    yield "Run", f"{result.scenario}, {result.mode}, {result.samples} samples"
+    if result.metric is not None:
+        yield "Metric", f"{result.metric.value:.6g} {result.metric.unit} ({result.metric.name})"
+    if result.latency_ns is not None:
+        latency = result.latency_ns
+        parts = {"mean": latency.mean, "p50": latency.p50, "p90": latency.p90, "p99": latency.p99}
+        yield "Latency", ", ".join(f"{name} {value / _NS_PER_MS:.3f} ms" for name, value in parts.items())
+    if result.accuracy is not None:
+        yield "Accuracy", figure(result)
+    yield "Device", ", ".join(f"{key} {value}" for key, value in result.device_proof.items())
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    if result.image is not None:
+        yield "Image", f"{result.image.tag} ({result.image.id[:19]})"
+        yield "Base", result.image.base
+    if result.results_dir:
+        yield "Results", result.results_dir
+
+
+def spec_text(spec: ImageSpec) -> str:
+    """A cell in full: what it measures, on what, and which official files it takes."""
+    return "\n".join(f"{name + ':':<13}{value}" for name, value in _spec_facts(spec))
+
+
+def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
+    model = spec.model
+    yield "Cell", f"{spec}{'' if spec.implemented else ' (planned: it has no image yet)'}"
+    yield "Benchmark", f"{model.title} ({model.loadgen_key} in mlperf.conf)"
+    yield "Precisions", ", ".join(spec.precisions)
+    yield "Scenarios", ", ".join(model.scenarios)
+    accuracy = model.accuracy
+    yield "Accuracy", f"{accuracy.metric} {accuracy.reference} {accuracy.unit}, target {accuracy.target}"
+    yield "Data set", f"{model.dataset.title}: {model.dataset.count} samples, {model.dataset.marker} in its folder"
+    for file in model.files:
+        if file.backend is spec.backend:
+            yield "Model file", f"{file.name} ({file.precision}, {file.format}) {file.urls[0]}"
+    yield "Base", spec.base.pinned
+    yield "Dockerfile", f"dockerfiles/{spec.dockerfile}"

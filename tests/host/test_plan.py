@@ -1,0 +1,80 @@
+"""The docker command of a run, compared as a list."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_argv, run_command
+
+PLAN = RunPlan(
+    image="registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
+    arguments=("run", "--scenario=Offline"),
+    mounts=(BindMount(Path("/a b/data"), "/data", read_only=True), BindMount(Path("/r,s"), "/results", read_only=False)),
+    user="1000:1001",
+    limits=Limits(cpus=1.5, cpuset="0-1", memory="512m", gpus="all"),
+)
+
+
+def test_argv_is_the_container_contract() -> None:
+    assert run_argv(PLAN) == [
+        "docker",
+        "run",
+        "--rm",
+        "--init",
+        "--user=1000:1001",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--label=org.mlperf-docker=container",
+        "--cpus=1.5",
+        "--cpuset-cpus=0-1",
+        "--memory=512m",
+        "--gpus=all",
+        "--mount=type=bind,src=/a b/data,dst=/data,readonly",
+        '--mount=type=bind,"src=/r,s",dst=/results',
+        "registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
+        "run",
+        "--scenario=Offline",
+    ]
+
+
+def test_command_survives_a_shell() -> None:
+    assert shlex.split(run_command(PLAN)) == run_argv(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("", None), ("512m", 512 << 20), ("8g", 8 << 30), ("2G", 2 << 30), ("64kb", 64 << 10), ("77", 77)]
+)
+def test_memory_is_read_as_docker_reads_it(text: str, size: int | None) -> None:
+    assert Limits(memory=text).memory_bytes == size
+
+
+@pytest.mark.parametrize("text", ["lots", "8q", "-1g", "1.5g"])
+def test_memory_that_is_no_size_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a size"):
+        _ = Limits(memory=text).memory_bytes
+
+
+def test_options_become_the_harness_arguments() -> None:
+    options = RunOptions(
+        scenario=Scenario.SERVER,
+        mode=Mode.PERFORMANCE,
+        precision=Precision.FP32,
+        synthetic=SyntheticSize.TINY,
+        samples=10,
+        min_duration_s=2.5,
+    )
+    assert list(options.arguments()) == [
+        "run",
+        "--scenario=Server",
+        "--mode=performance",
+        "--precision=fp32",
+        "--synthetic=tiny",
+        "--samples=10",
+        "--min-duration=2.5",
+    ]
