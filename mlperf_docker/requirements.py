@@ -1,0 +1,99 @@
+"""A hash-locked requirements file, and its split into the layers of an image. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mlperf_docker.errors import UsageError
+from mlperf_docker.spec import ImageSpec
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<marker>\s*;[^\\]+)?\s*\\?$")
+_HASH = re.compile(r"^\s+--hash=(?P<hash>sha256:[0-9a-f]{64})\s*\\?$")
+_VIA = re.compile(r"^\s+#\s+(?:via(?:\s+|$))?(?P<parent>\S.*)?$")
+_AGAIN = "Write it again with: mlperf-docker lock"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One locked distribution. parents: the distributions that need it, by canonical name; a root has none of these."""
+
+    name: str
+    version: str
+    marker: str
+    hashes: tuple[str, ...]
+    parents: frozenset[str]
+
+    def __str__(self) -> str:
+        """Return it as pip reads it."""
+        lines = [f"{self.name}=={self.version}{self.marker}", *(f"    --hash={digest}" for digest in self.hashes)]
+        return " \\\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The requirements of one image as three files, slowest to change first. None repeats what an earlier one has."""
+
+    common: str
+    backend: str
+    model: str
+
+
+def canonical(name: str) -> str:
+    """Return a distribution's name, without extras and versions, in the one spelling that PEP 503 gives it."""
+    bare = re.split(r"[\[<>=~!; ]", name, maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", bare).lower()
+
+
+def parse(text: str) -> dict[str, Pin]:
+    """Return canonical name → pin from what `uv pip compile --generate-hashes` wrote.
+
+    Raises UsageError for a line that is none of pin, hash and comment, and for a pin without a hash.
+    """
+    blocks: list[tuple[re.Match[str], list[str], set[str]]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if pin := _PIN.match(line):
+            blocks.append((pin, [], set()))
+        elif (digest := _HASH.match(line)) and blocks:
+            blocks[-1][1].append(digest["hash"])
+        elif (via := _VIA.match(line)) and blocks:
+            blocks[-1][2].add(via["parent"] or "-")
+        elif line.strip() and not line.lstrip().startswith("#"):
+            raise UsageError(f"The lock cannot be read: line {number}: {line.strip()!r}", hint=_AGAIN)
+    return {canonical(match["name"]): _pin(match, hashes, parents) for match, hashes, parents in blocks}
+
+
+def _pin(match: re.Match[str], hashes: list[str], parents: set[str]) -> Pin:
+    if not hashes:
+        raise UsageError(f"The lock has no hash for {match['name']}=={match['version']}.", hint=_AGAIN)
+    names = frozenset(canonical(parent) for parent in parents if not parent.startswith("-"))
+    marker = (match["marker"] or "").rstrip()
+    return Pin(match["name"], match["version"], marker, tuple(hashes), names)
+
+
+def closure(pins: Mapping[str, Pin], roots: Iterable[str]) -> set[str]:
+    """Return the canonical names of *roots* and of everything they need. Raises UsageError for a root without a pin."""
+    wanted = {canonical(root) for root in roots}
+    if missing := sorted(wanted - pins.keys()):
+        raise UsageError(f"The lock has no {', '.join(missing)}, which images.yaml asks for.", hint=_AGAIN)
+    reached: set[str] = set()
+    while wanted:
+        reached |= wanted
+        wanted = {name for name, pin in pins.items() if pin.parents & wanted} - reached
+    return reached
+
+
+def split(lock: str, spec: ImageSpec) -> Layers:
+    """Return the requirements of *spec* out of its backend's lock, in the layers of its image.
+
+    Packages of other models are left out. Comments are too, so that a package that another model brings in changes
+    nothing here.
+    """
+    pins = parse(lock)
+    common = closure(pins, spec.common_requirements)
+    backend = closure(pins, spec.backend_requirements) - common
+    model = closure(pins, spec.model.requirements) - common - backend
+    return Layers(*(_text(pins, names) for names in (common, backend, model)))
+
+
+def _text(pins: Mapping[str, Pin], names: Iterable[str]) -> str:
+    return "".join(f"{pins[name]}\n" for name in sorted(names))

@@ -1,0 +1,92 @@
+"""What the user named → cells of the catalog. An unknown name is answered with the nearest one, then the list."""
+
+import difflib
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar
+
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend, Device
+from mlperf_docker.spec import ImageSpec, ModelSpec
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that *name* most probably means, or None if nothing is near. Case does not count."""
+    by_folded = {choice.casefold(): choice for choice in choices}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    return by_folded[matches[0]] if matches else None
+
+
+class UnknownNameError(UsageError):
+    """A word that is not one of a closed set."""
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        self.kind, self.name, self.choices = kind, name, tuple(choices)
+        near = nearest(name, self.choices)
+        guess = f" Did you mean {near}?" if near else ""
+        super().__init__(f"Unknown {kind} {name!r}.{guess} Known: {', '.join(self.choices)}.")
+
+
+class NotImplementedCellError(UsageError):
+    """A cell that images.yaml declares and that has no image yet."""
+
+    def __init__(self, spec: ImageSpec, available: Iterable[ImageSpec]) -> None:
+        self.spec = spec
+        others = ", ".join(map(str, available)) or "none"
+        super().__init__(f"{spec} is declared but has no image yet.", hint=f"Cells that have one: {others}")
+
+
+def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
+    """Return the member that *name* spells, in any case. kind: what to call it in the UnknownNameError."""
+    for choice in choices:
+        if choice.casefold() == name.casefold():
+            return choice
+    raise UnknownNameError(kind, name, list(choices))
+
+
+def find_model(catalog: Catalog, name: str) -> ModelSpec:
+    """Return the model called *name*. Raises UnknownNameError."""
+    for model in catalog.models:
+        if model.name == name.casefold():
+            return model
+    raise UnknownNameError("model", name, [model.name for model in catalog.models])
+
+
+def find(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
+    """Return the cell, built or not; the model's default backend and the CPU stand in for what is not given."""
+    found = find_model(catalog, model)
+    on = parse_choice("backend", backend, Backend) if backend else found.default_backend
+    where = parse_choice("device", device, Device) if device else Device.CPU
+    return next(spec for spec in catalog.specs if spec.model is found and spec.backend is on and spec.device is where)
+
+
+def choose(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
+    """Return the cell to build or run. Raises UsageError for an unknown name and for a cell without an image."""
+    spec = find(catalog, model, backend, device)
+    if not spec.implemented:
+        raise NotImplementedCellError(spec, (each for each in catalog.specs if each.implemented))
+    return spec
+
+
+def choose_all(
+    catalog: Catalog, model: str | None = None, backend: str | None = None, device: str | None = None
+) -> tuple[ImageSpec, ...]:
+    """Return every cell that has an image and fits what is given (`--all`). Raises UsageError if there is none."""
+    wanted_model = find_model(catalog, model) if model else None
+    wanted_backend = parse_choice("backend", backend, Backend) if backend else None
+    wanted_device = parse_choice("device", device, Device) if device else None
+    chosen = tuple(
+        spec
+        for spec in catalog.specs
+        if spec.implemented
+        and wanted_model in (None, spec.model)
+        and wanted_backend in (None, spec.backend)
+        and wanted_device in (None, spec.device)
+    )
+    if not chosen:
+        words = " ".join(word for word in (model, backend, device) if word)
+        raise UsageError(f"No cell for {words} has an image yet.", hint="See them with: mlperf-docker list")
+    return chosen
