@@ -17,10 +17,10 @@ RUN apt-get update \
  && python3 -m zipfile --extract /usr/share/python-wheels/pip-*.whl /opt/pip
 
 # From here on, what changes seldom comes first, and everything above "model" is the same text for all models of a
-# backend: their images share these layers.
-FROM python AS image
+# backend, so that their images share these layers. The stages only give the steps of a build readable names.
 
 # LoadGen, numpy and the format of the weights.
+FROM python AS common
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/common.txt,target=/run/requirements.txt \
     --mount=type=bind,source=host,target=/run/host \
@@ -35,6 +35,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && rm /tmp/before /tmp/new
 
 # onnxruntime>=1.23,<2, onnx>=1.18,<2
+FROM common AS backend
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/backend.txt,target=/run/requirements.txt \
     --mount=type=bind,source=host,target=/run/host \
@@ -48,6 +49,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && rm /tmp/before /tmp/new
 
 # opencv-python-headless>=4.11,<5
+FROM backend AS model
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/model.txt,target=/run/requirements.txt \
     --mount=type=bind,source=host,target=/run/host \
@@ -60,6 +62,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
  && rm /tmp/before /tmp/new
 
+FROM model AS image
 # Any user may run the image: nothing is written outside these two folders and /tmp.
 RUN mkdir /data /models && mkdir --mode=1777 /cache /results
 ENV HOME="/tmp" \
