@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker import paths
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec
@@ -32,6 +33,12 @@ class LockChange:
         """What changed, without hashes; empty if nothing did."""
         old, new = (_without_hashes(text) for text in (self.before, self.after))
         return "\n".join(difflib.unified_diff(old, new, self.path.name, self.path.name, lineterm="", n=0))
+
+
+def refresh(catalog: Catalog, folder: Path | None = None, *, upgrade: bool = True) -> tuple[str, ...]:
+    """Write all locks and return what changed, as the lines of a diff of versions; see `lock`."""
+    changes = lock(catalog, folder or paths.assets() / "locks", upgrade=upgrade)
+    return tuple(line for change in changes for line in change.diff.splitlines())
 
 
 def lock(catalog: Catalog, folder: Path, *, upgrade: bool) -> tuple[LockChange, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker import paths, requirements
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import BuildInputs, ContextFile
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec, ModelFile
@@ -125,7 +126,7 @@ def harness_files() -> tuple[ContextFile, ...]:
     )
 
 
-def drift(specs: Iterable[ImageSpec], folder: Path) -> tuple[Drift, ...]:
+def drifts(specs: Iterable[ImageSpec], folder: Path) -> tuple[Drift, ...]:
     """Return how *folder* differs from what *specs*, those with an image, give; nothing if all is current."""
     wanted = {folder / spec.dockerfile: render(spec) for spec in specs if spec.implemented}
     present = {path: path.read_text() for path in folder.glob("*/*.Dockerfile")}
@@ -136,12 +137,17 @@ def drift(specs: Iterable[ImageSpec], folder: Path) -> tuple[Drift, ...]:
     )
 
 
-def write(specs: Iterable[ImageSpec], folder: Path) -> tuple[Path, ...]:
-    """Make *folder* current and return what changed. A file of no cell is removed if it was generated.
+def drift(catalog: Catalog, folder: Path | None = None) -> str:
+    """Return the difference between the committed Dockerfiles and the catalog's, as a diff; empty if there is none."""
+    return "\n".join(each.diff for each in drifts(catalog.specs, folder or _dockerfiles()))
+
+
+def write(catalog: Catalog, folder: Path | None = None) -> tuple[Path, ...]:
+    """Make *folder* (default: dockerfiles/) current and return what changed. A generated file of no cell is removed.
 
     Each file is replaced in one step. Raises UsageError for a file of no cell that somebody wrote by hand.
     """
-    changes = drift(specs, folder)
+    changes = drifts(catalog.specs, folder or _dockerfiles())
     for change in changes:
         if change.rendered is not None:
             _replace(change.path, change.rendered)
@@ -150,6 +156,10 @@ def write(specs: Iterable[ImageSpec], folder: Path) -> tuple[Path, ...]:
         else:
             raise UsageError(f"{change.path} belongs to no cell and was not generated.", hint="Move it elsewhere.")
     return tuple(change.path for change in changes)
+
+
+def _dockerfiles() -> Path:
+    return paths.assets() / "dockerfiles"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -33,10 +33,15 @@ class UnknownNameError(UsageError):
 class NotImplementedCellError(UsageError):
     """A cell that images.yaml declares and that has no image yet."""
 
-    def __init__(self, spec: ImageSpec, available: Iterable[ImageSpec]) -> None:
+    def __init__(self, spec: ImageSpec) -> None:
         self.spec = spec
-        others = ", ".join(map(str, available)) or "none"
-        super().__init__(f"{spec} is declared but has no image yet.", hint=f"Cells that have one: {others}")
+        super().__init__(f"{spec} is declared but has no image yet.", hint="See what has one: mlperf-docker list")
+
+
+def require_implemented(spec: ImageSpec) -> None:
+    """Raise NotImplementedCellError if *spec* has no image yet."""
+    if not spec.implemented:
+        raise NotImplementedCellError(spec)
 
 
 def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
@@ -66,8 +71,7 @@ def find(catalog: Catalog, model: str, backend: str | None = None, device: str |
 def choose(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
     """Return the cell to build or run. Raises UsageError for an unknown name and for a cell without an image."""
     spec = find(catalog, model, backend, device)
-    if not spec.implemented:
-        raise NotImplementedCellError(spec, (each for each in catalog.specs if each.implemented))
+    require_implemented(spec)
     return spec
 
 
