@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker import paths
+from mlperf_docker import atomic, paths
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec
@@ -50,7 +50,7 @@ def lock(catalog: Catalog, folder: Path, *, upgrade: bool) -> tuple[LockChange, 
     uv = _find_uv()
     changes = tuple(_resolve(uv, specs, folder, upgrade=upgrade) for specs in by_variant(catalog).values())
     for change in changes:
-        _write(change.path, change.after)
+        atomic.write_text(change.path, change.after)
     return changes
 
 
@@ -140,17 +140,6 @@ def _run(argv: list[str], work: str, spec: ImageSpec) -> None:
         raise UsageError(f"No lock for {spec.variant}; uv says:\n{error.stderr.strip()}") from error
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"No lock for {spec.variant}: uv did not end within {_TIME_LIMIT_S} s.") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace *path* in one step, so that an interruption leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _without_hashes(text: str) -> list[str]:

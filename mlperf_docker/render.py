@@ -3,14 +3,13 @@
 import difflib
 import functools
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlperf_docker import paths, requirements
+from mlperf_docker import atomic, paths, requirements
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import BuildInputs, ContextFile
 from mlperf_docker.errors import UsageError
@@ -32,8 +31,9 @@ class Drift:
     @property
     def diff(self) -> str:
         """The difference as a unified diff, from what is committed to what it should be."""
+        name = "/".join(self.path.parts[-3:])
         old, new = ((text or "").splitlines() for text in (self.committed, self.rendered))
-        return "\n".join(difflib.unified_diff(old, new, str(self.path), "rendered", lineterm=""))
+        return "\n".join(difflib.unified_diff(old, new, name, "rendered", lineterm=""))
 
 
 @functools.cache
@@ -150,7 +150,7 @@ def write(catalog: Catalog, folder: Path | None = None) -> tuple[Path, ...]:
     changes = drifts(catalog.specs, folder or _dockerfiles())
     for change in changes:
         if change.rendered is not None:
-            _replace(change.path, change.rendered)
+            atomic.write_text(change.path, change.rendered)
         elif (change.committed or "").startswith(GENERATED):
             change.path.unlink()
         else:
@@ -160,13 +160,3 @@ def write(catalog: Catalog, folder: Path | None = None) -> tuple[Path, ...]:
 
 def _dockerfiles() -> Path:
     return paths.assets() / "dockerfiles"
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
