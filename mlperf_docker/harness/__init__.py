@@ -1,0 +1,5 @@
+"""What runs inside an image: one MLPerf benchmark under LoadGen. Never imports the host tool, nor is imported by it."""
+
+from mlperf_docker import __version__
+
+__all__ = ["__version__"]

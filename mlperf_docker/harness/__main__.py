@@ -1,0 +1,245 @@
+"""`python -m mlperf_docker.harness`: the command line inside an image. Heavy imports wait until a command needs them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlperf_docker.harness import __version__
+from mlperf_docker.harness.errors import ExitCode, HarnessError, UsageError
+from mlperf_docker.harness.names import Device, Mode, Scenario, SyntheticSize
+
+if TYPE_CHECKING:
+    from mlperf_docker.harness.cell import Cell
+    from mlperf_docker.harness.events import Events
+    from mlperf_docker.harness.options import Folders, RunOptions
+
+DEFAULT_CELL = Path("/opt/mlperf/cell.json")
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="mlperf_docker.harness", description="One MLPerf Inference test under LoadGen.")
+    root.add_argument("--version", action="version", version=f"mlperf-docker harness {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_run(commands.add_parser("run", help="run one LoadGen test", description="Run one LoadGen test."))
+    add_preprocess(commands.add_parser("preprocess", help="fill the cache with a preprocessed data set"))
+    add_synthesize(commands.add_parser("synthesize", help="make a synthetic data set and weights in the cache"))
+    add_convert(commands.add_parser("convert", help="make a model file out of safetensors weights"))
+    return root
+
+
+def add_cell(command: argparse.ArgumentParser) -> None:
+    """Options that say which cell this is."""
+    group = command.add_argument_group("cell")
+    environment = os.environ.get("MLPERF_CELL")
+    default = Path(environment) if environment else None
+    group.add_argument("--cell", type=Path, metavar="FILE", default=default, help=f"default: {DEFAULT_CELL}")
+    group.add_argument("--model", metavar="NAME")
+    group.add_argument("--backend", metavar="NAME")
+    group.add_argument("--device", choices=[device.value for device in Device])
+
+
+def add_folders(command: argparse.ArgumentParser, *names: str) -> None:
+    """Options for folders, which default to the mount points of a container."""
+    group = command.add_argument_group("folders")
+    for name in names:
+        group.add_argument(f"--{name}", type=Path, metavar="DIR", default=Path(f"/{name}"), help=f"default: /{name}")
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """Options of `run`."""
+    add_cell(command)
+    command.add_argument("--precision", default="fp32", metavar="NAME")
+    scenarios = [scenario.value for scenario in Scenario]
+    command.add_argument("--scenario", choices=scenarios, default=Scenario.OFFLINE.value)
+    command.add_argument("--mode", choices=[mode.value for mode in Mode], default=Mode.PERFORMANCE.value)
+    command.add_argument("--synthetic", choices=[size.value for size in SyntheticSize])
+    command.add_argument("--model-file", type=Path, metavar="FILE", help="default: the official file in --models")
+    command.add_argument("--samples", type=positive_int, metavar="N", help="use the first N samples of the data set")
+    command.add_argument(
+        "--min-duration", type=positive_float, metavar="SECONDS", help="default: 600, as the rules ask"
+    )
+    command.add_argument("--target-qps", type=positive_float, metavar="Q", help="default: measured")
+    command.add_argument("--batch-size", type=positive_int, metavar="N", help="Offline, Server; default: measured")
+    command.add_argument(
+        "--instances", type=positive_int, metavar="N", default=1, help="copies of the model; default: 1"
+    )
+    command.add_argument("--threads-per-instance", type=positive_int, metavar="T", help="default: cores / instances")
+    command.add_argument("--user-conf", type=Path, metavar="FILE", help="LoadGen settings that take precedence")
+    command.add_argument("--workers", type=positive_int, metavar="N", help="preprocessing processes; default: cores")
+    add_folders(command, "data", "models", "cache", "results")
+    command.set_defaults(function=run)
+
+
+def add_preprocess(command: argparse.ArgumentParser) -> None:
+    """Options of `preprocess`."""
+    add_cell(command)
+    command.add_argument("--samples", type=positive_int, metavar="N")
+    command.add_argument("--workers", type=positive_int, metavar="N")
+    add_folders(command, "data", "cache")
+    command.set_defaults(function=preprocess)
+
+
+def add_synthesize(command: argparse.ArgumentParser) -> None:
+    """Options of `synthesize`."""
+    add_cell(command)
+    command.add_argument(
+        "--synthetic", choices=[size.value for size in SyntheticSize], default=SyntheticSize.TINY.value
+    )
+    add_folders(command, "cache")
+    command.set_defaults(function=synthesize)
+
+
+def add_convert(command: argparse.ArgumentParser) -> None:
+    """Options of `convert`."""
+    add_cell(command)
+    command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="a safetensors file")
+    add_folders(command, "cache")
+    command.set_defaults(function=convert)
+
+
+def cell_of(arguments: argparse.Namespace) -> "Cell":
+    """The cell that the options and cell.json describe."""
+    from mlperf_docker.harness import cell
+
+    path = arguments.cell or (DEFAULT_CELL if DEFAULT_CELL.exists() else None)
+    return cell.resolve(path, model=arguments.model, backend=arguments.backend, device=arguments.device)
+
+
+def folders_of(arguments: argparse.Namespace) -> "Folders":
+    """The folders that the options name."""
+    from mlperf_docker.harness.options import Folders
+
+    return Folders(arguments.data, arguments.models, arguments.cache, arguments.results)
+
+
+def options_of(arguments: argparse.Namespace) -> "RunOptions":
+    """The options of `run`, checked against each other. Raises UsageError."""
+    from mlperf_docker.harness.options import RunOptions
+
+    if arguments.instances > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
+        raise UsageError(f"{arguments.scenario} has one query at a time: --instances must be 1")
+    return RunOptions(
+        cell=cell_of(arguments),
+        scenario=Scenario(arguments.scenario),
+        mode=Mode(arguments.mode),
+        folders=folders_of(arguments),
+        precision=arguments.precision,
+        synthetic=SyntheticSize(arguments.synthetic) if arguments.synthetic else None,
+        model_file=arguments.model_file,
+        samples=arguments.samples,
+        min_duration_s=arguments.min_duration,
+        target_qps=arguments.target_qps,
+        batch_size=arguments.batch_size,
+        instances=arguments.instances,
+        threads=arguments.threads_per_instance,
+        user_conf=arguments.user_conf,
+        workers=arguments.workers,
+    )
+
+
+def run(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """One LoadGen test."""
+    options = options_of(arguments)
+    from mlperf_docker.harness import run as steps
+
+    return steps.run(options, events)
+
+
+def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """Fill the cache with the data set."""
+    from mlperf_docker.harness.models import registry
+    from mlperf_docker.harness.names import Phase
+    from mlperf_docker.harness.resources import cores
+
+    benchmark = registry.load(cell_of(arguments).model)
+    events.phase(Phase.PREPROCESS)
+    dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
+
+    def report(done: int, total: int, unit: str) -> None:
+        events.progress(Phase.PREPROCESS, done, total, unit)
+
+    samples = benchmark.preprocess(dataset, arguments.cache, workers=arguments.workers or cores(), report=report)
+    events.emit("result", {"samples": samples.count, "cache": str(arguments.cache)})
+    return ExitCode.VALID
+
+
+def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """Make a synthetic set."""
+    from mlperf_docker.harness.backends import registry as backends
+    from mlperf_docker.harness.models import registry
+    from mlperf_docker.harness.names import Phase
+    from mlperf_docker.harness.resources import cores
+
+    cell = cell_of(arguments)
+    benchmark, backend = registry.load(cell.model), backends.load(cell.backend)
+    events.phase(Phase.SYNTHESIZE)
+    made = benchmark.synthesize(SyntheticSize(arguments.synthetic), arguments.cache, backend, threads=cores())
+    events.emit("result", {"data": str(made.data), "weights": str(made.weights), **made.facts})
+    return ExitCode.VALID
+
+
+def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """Put safetensors weights through the architecture into the backend's own file format."""
+    from mlperf_docker.harness.model_files import identify
+    from mlperf_docker.harness.models import registry
+
+    cell = cell_of(arguments)
+    weights = identify(arguments.model_file, None)
+    path = registry.load(cell.model).graph(weights.path, arguments.cache, backend=cell.backend)
+    events.emit("result", {"model_file": str(path), "size_bytes": path.stat().st_size, "weights": weights.sha256})
+    return ExitCode.VALID
+
+
+def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], arguments: argparse.Namespace) -> ExitCode:
+    """Run a command; turn what it raises into an error event and an exit code."""
+    from mlperf_docker.harness import events as event_lines
+    from mlperf_docker.harness import signals
+
+    events = event_lines.claim_stdout()
+    signals.watch(events)
+    try:
+        return function(arguments, events)
+    except Exception as error:
+        known = error if isinstance(error, HarnessError) else crash(error)
+        if os.environ.get("MLPERF_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        events.error(known)
+        return known.exit_code
+
+
+def crash(error: Exception) -> HarnessError:
+    """An error that nobody foresaw."""
+    hint = "Set MLPERF_DEBUG=1 to see where it happened."
+    return HarnessError(f"the harness failed: {type(error).__name__}: {error}", hint=hint)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and give the exit code."""
+    arguments = parser().parse_args(argv)
+    return int(guarded(arguments.function, arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Each network once, as a function over `ops` and named weights."""

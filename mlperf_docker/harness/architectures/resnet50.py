@@ -1,0 +1,81 @@
+"""ResNet-50 v1.5, written once over `ops`, with torchvision's weight names."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mlperf_docker.harness.ops.base import Ops
+from mlperf_docker.harness.weights import Weights
+
+T = TypeVar("T")
+
+POOL_AS_TENSORFLOW = (0, 0, 1, 1)
+POOL_AS_TORCH = (1, 1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ResNetConfig:
+    """Size and variant of the network.
+
+    classes: 1001 for TensorFlow's weights (index 0 is the background), 1000 for torchvision's.
+    pool: padding of the only max pool. TensorFlow's SAME pads below and right of a 112 x 112 map and nothing before it;
+    torchvision pads all around, which shifts the windows by a pixel.
+    """
+
+    blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = 64
+    classes: int = 1001
+    pool: tuple[int, int, int, int] = POOL_AS_TENSORFLOW
+
+    @property
+    def features(self) -> int:
+        """Channels that reach the classifier."""
+        return self.width * 8 * 4
+
+
+FULL = ResNetConfig()
+
+
+def _norm(ops: Ops[T], w: Weights[T], x: T, name: str, channels: int) -> T:
+    parts = ("weight", "bias", "running_mean", "running_var")
+    scale, bias, mean, variance = (w(f"{name}.{part}", channels) for part in parts)
+    return ops.batch_norm(x, scale, bias, mean, variance)
+
+
+def _bottleneck(ops: Ops[T], w: Weights[T], x: T, name: str, *, channels: int, width: int, stride: int) -> T:
+    """One block. The stride is in the 3x3 convolution: that is what v1.5 changed against v1 (there: the first 1x1)."""
+    out = width * 4
+    y = ops.conv2d(x, w(f"{name}.conv1.weight", width, channels, 1, 1), kernel=1)
+    y = ops.relu(_norm(ops, w, y, f"{name}.bn1", width))
+    y = ops.conv2d(y, w(f"{name}.conv2.weight", width, width, 3, 3), kernel=3, stride=stride, padding=1)
+    y = ops.relu(_norm(ops, w, y, f"{name}.bn2", width))
+    y = ops.conv2d(y, w(f"{name}.conv3.weight", out, width, 1, 1), kernel=1)
+    y = _norm(ops, w, y, f"{name}.bn3", out)
+    if channels != out or stride != 1:
+        x = ops.conv2d(x, w(f"{name}.downsample.0.weight", out, channels, 1, 1), kernel=1, stride=stride)
+        x = _norm(ops, w, x, f"{name}.downsample.1", out)
+    return ops.relu(ops.add(x, y))
+
+
+def features(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T:
+    """Pooled features, (batch, config.features), of images (batch, 3, height, width).
+
+    Source: torchvision's resnet.py for the names, and the official TensorFlow graph for the padding (v1.5).
+    """
+    x = ops.conv2d(x, w("conv1.weight", config.width, 3, 7, 7), kernel=7, stride=2, padding=3)
+    x = ops.relu(_norm(ops, w, x, "bn1", config.width))
+    x = ops.max_pool2d(x, kernel=3, stride=2, padding=config.pool)
+    channels = config.width
+    for stage, count in enumerate(config.blocks):
+        width = config.width * 2**stage
+        for block in range(count):
+            stride = 2 if stage > 0 and block == 0 else 1
+            name = f"layer{stage + 1}.{block}"
+            x = _bottleneck(ops, w, x, name, channels=channels, width=width, stride=stride)
+            channels = width * 4
+    return ops.global_avg_pool(x)
+
+
+def resnet50(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T:
+    """Logits, (batch, config.classes), of images (batch, 3, height, width)."""
+    pooled = features(ops, w, x, config)
+    return ops.linear(pooled, w("fc.weight", config.classes, config.features), w("fc.bias", config.classes))

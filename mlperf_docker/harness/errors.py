@@ -1,0 +1,64 @@
+"""The harness's error tree: one class a kind, one exit code each. `__main__` is the one place that catches."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `python -m mlperf_docker.harness`; the host tool passes them on."""
+
+    VALID = 0
+    INVALID = 1
+    USAGE = 2
+    DATASET = 6
+    MODEL_FILE = 7
+    DEVICE = 8
+    CRASH = 9
+    INTERRUPTED = 130
+
+
+class HarnessError(Exception):
+    """What failed and where (message), the next step (hint), and single findings (details). Shown without traceback."""
+
+    exit_code = ExitCode.CRASH
+
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.details = tuple(details)
+
+
+class UsageError(HarnessError):
+    """The command line, user.conf or a mounted folder asks for something that cannot be done."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DatasetError(HarnessError):
+    """The data set is missing, damaged or laid out differently."""
+
+    exit_code = ExitCode.DATASET
+
+
+class ModelFileError(HarnessError):
+    """The model file is missing, damaged or another model's."""
+
+    exit_code = ExitCode.MODEL_FILE
+
+
+class DeviceError(HarnessError):
+    """The device asked for is not there, or the backend would run elsewhere."""
+
+    exit_code = ExitCode.DEVICE
+
+
+class SampleError(HarnessError):
+    """The backend failed on a sample, or LoadGen refused to run."""
+
+    exit_code = ExitCode.CRASH
+
+
+def first_ten(names: Sequence[str]) -> tuple[str, ...]:
+    """The first ten of *names*, with a last line that says how many more there are."""
+    rest = len(names) - 10
+    return (*names[:10], f"… and {rest} more") if rest > 0 else tuple(names)

@@ -1,0 +1,64 @@
+"""JSON lines on the real stdout, one object an event; everything else a library prints goes to stderr."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from mlperf_docker.harness.errors import HarnessError
+from mlperf_docker.harness.names import Phase
+
+PROGRESS_INTERVAL_S = 0.2
+
+
+class Events:
+    """Writes events to *stream*. Safe to call from several threads.
+
+    Progress is thinned to five lines a second, except the last line of a phase (done = total).
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._next_progress = 0.0
+
+    def emit(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Write one event as one line."""
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False)
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def phase(self, name: Phase) -> None:
+        """Say that the run enters a step; the time is in seconds since the epoch."""
+        self._next_progress = 0.0
+        self.emit("phase", {"name": name.value, "time": time.time()})
+
+    def progress(self, phase: Phase, done: int, total: int | None, unit: str) -> None:
+        """Say how far a step is; total is None where nobody knows."""
+        now = time.monotonic()
+        if done != total and now < self._next_progress:
+            return
+        self._next_progress = now + PROGRESS_INTERVAL_S
+        self.emit("progress", {"phase": phase.value, "done": done, "total": total, "unit": unit})
+
+    def notice(self, message: str) -> None:
+        """Say something that the user should know and that is no error."""
+        self.emit("notice", {"message": message})
+
+    def error(self, error: HarnessError) -> None:
+        """Say why the run ends without a result."""
+        fields = {"message": str(error), "hint": error.hint, "details": list(error.details)}
+        self.emit("error", {"exit_code": int(error.exit_code), **fields})
+
+
+def claim_stdout() -> Events:
+    """Keep stdout for events: duplicate it, then point file descriptor 1 at stderr.
+
+    C and C++ code (LoadGen, OpenCV, onnxruntime) writes to descriptor 1 past `sys.stdout`, and would corrupt the lines.
+    """
+    descriptor = os.dup(1)
+    os.dup2(2, 1)
+    return Events(os.fdopen(descriptor, "w", encoding="utf-8"))

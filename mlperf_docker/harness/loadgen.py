@@ -1,0 +1,133 @@
+"""One LoadGen test: hands LoadGen the callbacks, watches over it, and clears up."""
+
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlperf_loadgen as lg
+
+from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.sut import SUTS, Engine, Outcome
+
+POLL_S = 0.25
+GRACE_S = 3.0
+SERVER_SWITCH_INTERVAL_S = 0.0002
+"""A thread that computes in Python keeps the issuing thread waiting this long; Python's default of 5 ms shows in p50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What StartTest needs. outdir: an existing folder for the logs."""
+
+    scenario: Scenario
+    settings: Any
+    outdir: Path
+    library: Library
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Callbacks of the thread that watches a test: progress (samples done), and a failure that LoadGen cannot stop on."""
+
+    progress: Callable[[int], None]
+    stuck: Callable[[BaseException], None]
+
+
+def version() -> str:
+    """LoadGen's version, out of the distribution's metadata: the module does not tell."""
+    from importlib.metadata import version as installed
+
+    return installed("mlcommons-loadgen")
+
+
+def run(test: Test, watch: Watch) -> int:
+    """Run the test; give the number of samples answered. Raises the first failure of a callback.
+
+    LoadGen calls back on this thread. There is no way to stop it: if it goes on for more than GRACE_S after a failure,
+    `watch.stuck` is called, which ends the process.
+    """
+    if not test.outdir.is_dir():
+        raise SampleError(f"LoadGen's log folder {test.outdir} is not there")
+    outcome = Outcome()
+    sut = SUTS[test.scenario](test.engine, test.library, outcome)
+    finished = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(outcome, watch, finished), daemon=True)
+    watcher.start()
+    try:
+        with _quiet_interpreter(test.scenario):
+            _start(test, sut.issue, sut.flush, outcome)
+    finally:
+        finished.set()
+        sut.close()
+        watcher.join()
+    if outcome.failure is not None:
+        raise outcome.failure
+    return outcome.completed
+
+
+def _start(
+    test: Test, issue: Callable[[list[int], list[int]], None], flush: Callable[[], None], outcome: Outcome
+) -> None:
+    library = test.library
+    load, unload = _guarded(library.load, outcome), _guarded(library.unload, outcome)
+    count = test.settings.performance_sample_count_override
+    handle = lg.ConstructFastSUT(issue, flush)
+    qsl = lg.ConstructQSL(library.count, count, load, unload)
+    try:
+        # The empty name: a stray audit.config in the current folder would change the run.
+        lg.StartTestWithLogSettings(handle, qsl, test.settings, _log_settings(test.outdir), "")
+    finally:
+        lg.DestroyQSL(qsl)
+        lg.DestroyFastSUT(handle)
+
+
+def _guarded(action: Callable[[list[int]], None], outcome: Outcome) -> Callable[[list[int]], None]:
+    def guarded(indices: list[int]) -> None:
+        try:
+            action(indices)
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            outcome.fail(error)
+
+    return guarded
+
+
+def _log_settings(outdir: Path) -> Any:
+    output = lg.LogOutputSettings()
+    output.outdir = str(outdir)
+    output.copy_summary_to_stdout = False
+    settings = lg.LogSettings()
+    settings.log_output = output
+    settings.enable_trace = False
+    return settings
+
+
+def _watch(outcome: Outcome, watch: Watch, finished: threading.Event) -> None:
+    while not finished.wait(POLL_S):
+        watch.progress(outcome.completed)
+        if outcome.failure is not None and not finished.wait(GRACE_S):
+            watch.stuck(outcome.failure)
+
+
+@contextmanager
+def _quiet_interpreter(scenario: Scenario) -> Iterator[None]:
+    """No garbage collection during a test, and in Server quick changes between threads."""
+    interval = sys.getswitchinterval()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    if scenario is Scenario.SERVER:
+        sys.setswitchinterval(SERVER_SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,1 @@
+"""The benchmarks: one folder each for its data set, preprocessing, payload and scoring."""

@@ -1,0 +1,20 @@
+"""Benchmarks by name, each imported when it is asked for."""
+
+import difflib
+import importlib
+
+from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.models.base import Benchmark
+
+MODELS = {"resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50")}
+
+
+def load(name: str) -> Benchmark:
+    """The benchmark *name*. Raises UsageError, with the nearest name, if there is none."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=1)
+        suggestion = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(MODELS)}."
+        raise UsageError(f"no model named {name}", hint=suggestion)
+    module, class_name = MODELS[name]
+    benchmark: Benchmark = getattr(importlib.import_module(module), class_name)()
+    return benchmark

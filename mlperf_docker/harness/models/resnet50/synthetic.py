@@ -1,0 +1,227 @@
+"""A synthetic ImageNet in the official layout, and weights whose answers to it are known.
+
+The network is random, so its labels mean nothing; but they are diverse, each is chosen with a margin that rounding
+cannot bridge, and one in eight is written down wrong. So accuracy mode must reach exactly 87.5 % (of a multiple of
+eight samples), and a lost, repeated or reordered answer shows.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
+from mlperf_docker.harness.backends.base import Arrays, Backend, Interface, LoadRequest, Tensor
+from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.files import locked, new_directory, write_json
+from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.models.resnet50 import graph
+from mlperf_docker.harness.models.resnet50.dataset import MAP
+from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader, ImageSamples
+from mlperf_docker.harness.names import Device, SyntheticSize
+
+VERSION = 1
+SEED = 20120630
+WRONG_EVERY = 8
+LOGIT_SCALE = 4.0
+DIRECTIONS = 12
+SAFE_MARGIN = 1e-3
+"""Least difference of the two largest logits; float32 sums in another order differ by about 1e-5 at this scale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How big a synthetic set is. spare: images made in excess, of which those with the smallest margins go.
+
+    sides: range of the images' sides in pixels. scaled_on: images that the classifier is fitted to. quality: of JPEG.
+    """
+
+    count: int
+    spare: int
+    sides: tuple[int, int]
+    config: ResNetConfig
+    scaled_on: int
+    quality: int
+
+
+RECIPES = {
+    SyntheticSize.TINY: Recipe(64, 8, (240, 360), ResNetConfig(blocks=(1, 1, 1, 1), width=8), 32, 85),
+    SyntheticSize.FULL: Recipe(384, 16, (333, 500), FULL, 64, 95),
+}
+
+
+def synthesize(size: SyntheticSize, cache: Path, backend: Backend, *, threads: int) -> SyntheticSet:
+    """The set of this size in *cache*, made by whoever comes first. Takes about a second (tiny) or half a minute."""
+    folder = cache / "synthetic" / f"resnet50-{size}-v{VERSION}-{SEED}"
+    if not (folder / "synthetic.json").exists():
+        with locked(folder.with_suffix(".lock")):
+            if not (folder / "synthetic.json").exists():
+                with new_directory(folder) as partial:
+                    _make(RECIPES[size], size, partial, backend, threads)
+    facts = json.loads((folder / "synthetic.json").read_text())
+    return SyntheticSet(folder / "data", folder / "weights.safetensors", frozenset(facts["wrong"]), facts)
+
+
+def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Random weights under which activations keep their size through all layers.
+
+    Convolutions are He-initialised, the stem divides by the spread of pixel values, and each block adds a quarter of
+    the variance that it gets, so that sixteen of them multiply it by less than 40.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = {name: _draw(rng, name, shape) for name, shape in graph.shapes(config).items()}
+    arrays["bn1.running_var"] *= 5000.0
+    return arrays
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if len(shape) > 1:
+        deviation = np.sqrt(2.0 / np.prod(shape[1:]))
+        return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
+    if name.endswith(".running_var"):
+        return np.ones(shape, dtype=np.float32)
+    if name.endswith("bn3.weight"):
+        return np.full(shape, 0.5, dtype=np.float32)
+    if name.endswith(".weight"):
+        return np.ones(shape, dtype=np.float32)
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
+
+
+def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture with coarse shapes, edges and grain, so that its JPEG has about the size of a photograph's."""
+    import cv2
+
+    height, width = (int(side) for side in rng.integers(sides[0], sides[1], 2, endpoint=True))
+    coarse = rng.integers(0, 256, (*rng.integers(2, 7, 2), 3), dtype=np.uint8)
+    fine = rng.integers(0, 256, (*rng.integers(8, 40, 2), 3), dtype=np.uint8)
+    shapes = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    edges = cv2.resize(fine, (width, height), interpolation=int(rng.integers(0, 2)))
+    mix = float(rng.uniform(0.2, 0.8))
+    picture = cv2.addWeighted(shapes, mix, edges, 1 - mix, 0)
+    grain = rng.integers(0, 24, (height, width, 3), dtype=np.uint8)
+    picture = cv2.add(cv2.multiply(picture, float(rng.uniform(0.5, 1.0))), grain)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _write_images(recipe: Recipe, folder: Path) -> list[str]:
+    import cv2
+
+    rng = np.random.default_rng(SEED)
+    names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, recipe.count + recipe.spare + 1)]
+    for name in names:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, recipe.quality]
+        if not cv2.imwrite(str(folder / name), draw_image(rng, recipe.sides), quality):
+            raise SampleError(f"cannot write {folder / name}")
+    return names
+
+
+def _read_images(folder: Path, names: list[str]) -> ImageSamples:
+    """The images through the real preprocessing."""
+    reader = ImageReader(folder, names)
+    reader.prepare()
+    images = np.empty((len(names), *SHAPE), dtype=np.uint8)
+    for index, image in enumerate(images):
+        reader.read(index, image)
+    return ImageSamples(images)
+
+
+def _runner(backend: Backend, path: Path, outputs: tuple[Tensor, ...], threads: int) -> Callable[[Arrays], Arrays]:
+    interface = Interface(inputs=(graph.IMAGE,), outputs=outputs)
+    return backend.load(LoadRequest(path, interface, Device.CPU, threads)).predict
+
+
+def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
+    """Make a classifier over *pooled*, (images, features), that tells the images apart.
+
+    The features of a random network are nearly the same for all images, so the classifier sees them centred, along the
+    directions in which they differ most, each scaled to unit variance. The background class is put out of reach, because ImageNet has no label for it.
+    """
+    mean = pooled.mean(axis=0)
+    _, spread, axes = np.linalg.svd(pooled - mean, full_matrices=False)
+    axes = axes[:DIRECTIONS] * (np.sqrt(len(pooled)) / spread[:DIRECTIONS, None])
+    mixing = arrays["fc.weight"][:, :DIRECTIONS]
+    weight = mixing / mixing.std() @ axes * (LOGIT_SCALE / np.sqrt(DIRECTIONS))
+    arrays["fc.weight"] = weight.astype(np.float32)
+    arrays["fc.bias"] = -(weight @ mean).astype(np.float32)
+    arrays["fc.bias"][0] -= np.float32(100 * LOGIT_SCALE)
+
+
+def _make(recipe: Recipe, size: SyntheticSize, folder: Path, backend: Backend, threads: int) -> None:
+    data = folder / "data"
+    data.mkdir()
+    names = _write_images(recipe, data)
+    samples = _read_images(data, names)
+    arrays = draw_weights(recipe.config, SEED)
+    run = partial(_run_bytes, backend, folder / "scratch", threads)
+    feature_arrays = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
+    features = run(
+        graph.emit_features(feature_arrays, recipe.config),
+        (Tensor("features:0", "float32", (None, recipe.config.features)),),
+    )
+    _fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0].copy() for i in range(recipe.scaled_on)]))
+    weight_files.write(folder / "weights.safetensors", arrays)
+    outputs = (
+        Tensor("ArgMax:0", "int64", (None,)),
+        Tensor("softmax_tensor:0", "float32", (None, recipe.config.classes)),
+    )
+    answers, margins = _answer(run(graph.emit(arrays, recipe.config), outputs), samples)
+    kept = _keep(margins, recipe.count)
+    _finish(folder, size, names, answers, kept, float(margins[kept].min()))
+
+
+def _run_bytes(
+    backend: Backend, scratch: Path, threads: int, model: bytes, outputs: tuple[Tensor, ...]
+) -> Callable[[Arrays], Arrays]:
+    """A function that runs an .onnx file given as bytes; the file is only needed while it is opened."""
+    scratch.write_bytes(model)
+    try:
+        return _runner(backend, scratch, outputs, threads)
+    finally:
+        scratch.unlink()
+
+
+def _answer(run: Callable[[Arrays], Arrays], samples: ImageSamples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Label and margin of each sample: the plain loop, one by one, that LoadGen's answers must agree with."""
+    answers, margins = [], []
+    for index in range(samples.count):
+        label, probabilities = run(samples.load([index]))
+        second, first = np.partition(probabilities[0], -2)[-2:].astype(np.float64)
+        answers.append(int(label[0]) - 1)
+        margins.append(float(np.log(first) - np.log(max(second, 1e-300))))
+    return np.array(answers), np.array(margins)
+
+
+def _keep(margins: NDArray[np.float64], count: int) -> list[int]:
+    """The *count* images with the largest margins, in order. Raises SampleError if that leaves an unsafe one."""
+    kept = sorted(int(index) for index in np.argsort(-margins)[:count])
+    if not np.isfinite(margins).all() or margins[kept].min() < SAFE_MARGIN:
+        raise SampleError(f"the synthetic network decides too narrowly: least margin {margins[kept].min():.2g}")
+    return kept
+
+
+def _finish(
+    folder: Path, size: SyntheticSize, names: list[str], answers: NDArray[np.int64], kept: list[int], margin: float
+) -> None:
+    """Remove the spare images, and write val_map.txt and synthetic.json."""
+    for index in set(range(len(names))) - set(kept):
+        (folder / "data" / names[index]).unlink()
+    wrong = list(range(WRONG_EVERY - 1, len(kept), WRONG_EVERY))
+    labels = [int(answers[index]) for index in kept]
+    written = list(_labels(labels, frozenset(wrong)))
+    lines = [f"{names[index]} {label}" for index, label in zip(kept, written, strict=True)]
+    (folder / "data" / MAP).write_text("\n".join(lines) + "\n")
+    good = len(kept) - len(wrong)
+    known: Mapping[str, Any] = {"good": good, "total": len(kept), "percent": 100.0 * good / len(kept)}
+    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(kept), "distinct": len(set(labels))}
+    write_json(folder / "synthetic.json", {**facts, "least_margin": margin, "accuracy": known, "wrong": wrong})
+
+
+def _labels(right: list[int], wrong: frozenset[int]) -> Iterator[int]:
+    for index, label in enumerate(right):
+        yield (label + 1) % 1000 if index in wrong else label

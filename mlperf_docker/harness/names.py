@@ -1,0 +1,45 @@
+"""The closed sets of words that the harness takes and prints; spelt as LoadGen and the command line spell them."""
+
+from enum import StrEnum
+
+
+class Scenario(StrEnum):
+    """LoadGen's `TestScenario`."""
+
+    SINGLE_STREAM = "SingleStream"
+    MULTI_STREAM = "MultiStream"
+    SERVER = "Server"
+    OFFLINE = "Offline"
+
+
+class Mode(StrEnum):
+    """LoadGen's `TestMode`: PerformanceOnly or AccuracyOnly."""
+
+    PERFORMANCE = "performance"
+    ACCURACY = "accuracy"
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class SyntheticSize(StrEnum):
+    """`full` is the real network, `tiny` the same code with fewer layers and channels."""
+
+    TINY = "tiny"
+    FULL = "full"
+
+
+class Phase(StrEnum):
+    """The steps of a run, as the events name them."""
+
+    SYNTHESIZE = "synthesize"
+    PREPROCESS = "preprocess"
+    LOAD_MODEL = "load-model"
+    PROVE_DEVICE = "prove-device"
+    CALIBRATE = "calibrate"
+    LOADGEN = "loadgen"
+    SCORE = "score"

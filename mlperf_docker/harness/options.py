@@ -1,0 +1,42 @@
+"""The options of a run, parsed and checked: what the command line says, and nothing of how it was said."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker.harness.cell import Cell
+from mlperf_docker.harness.names import Mode, Scenario, SyntheticSize
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a run finds and leaves its files."""
+
+    data: Path = Path("/data")
+    models: Path = Path("/models")
+    cache: Path = Path("/cache")
+    results: Path = Path("/results")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """One LoadGen test. None stands for "measure it" or "the benchmark's own".
+
+    min_duration_s: seconds; max_batch: the batch size, fixed; samples: use only the first so many of the data set.
+    threads: operator threads of each instance; workers: preprocessing processes.
+    """
+
+    cell: Cell
+    scenario: Scenario
+    mode: Mode
+    folders: Folders
+    precision: str = "fp32"
+    synthetic: SyntheticSize | None = None
+    model_file: Path | None = None
+    samples: int | None = None
+    min_duration_s: float | None = None
+    target_qps: float | None = None
+    batch_size: int | None = None
+    instances: int = 1
+    threads: int | None = None
+    user_conf: Path | None = None
+    workers: int | None = None

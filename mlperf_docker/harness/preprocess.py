@@ -1,0 +1,237 @@
+"""One memory-mapped array of preprocessed samples per (data set, preprocessing version): parallel, resumable, atomic.
+
+A cache entry is a folder `<key>` with data.npy and index.json. It is made in `<key>.partial`, which also holds one byte
+per finished sample; after a kill the next run goes on from there. A lock keeps two runs from making it at once.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.errors import DatasetError, SampleError, first_ten
+from mlperf_docker.harness.files import locked, write_json
+from mlperf_docker.harness.models.base import Report
+
+CHUNK = 32
+SMALL_SET_BYTES = 16 << 20
+"""Below this much to read, starting processes takes longer than the work."""
+
+
+class BadSample(Exception):  # noqa: N818 (a finding about data, collected and reported together)
+    """A file that cannot become a sample; the message says why."""
+
+
+class Reader(Protocol):
+    """Makes one sample. Pickled into each worker process."""
+
+    def prepare(self) -> None:
+        """Import what `read` needs, in the process that will call it."""
+        ...
+
+    def read(self, index: int, out: NDArray[Any]) -> None:
+        """Write sample *index* into *out*. Raises BadSample."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample."""
+
+    identity: str
+    version: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    shape: tuple[int, ...]
+    dtype: str
+    reader: Reader
+
+    @property
+    def key(self) -> str:
+        """Name of the cache entry."""
+        return hashlib.sha256(f"{self.version}\n{self.identity}".encode()).hexdigest()[:20]
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What index.json says."""
+        fields = {"count": len(self.names), "shape": list(self.shape), "dtype": self.dtype}
+        return {"version": self.version, "identity": self.identity, **fields, "bytes": self.bytes}
+
+    @property
+    def bytes(self) -> int:
+        """Size of the samples alone."""
+        return len(self.names) * int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+def cached(job: Job, cache: Path, *, workers: int, report: Report) -> NDArray[Any]:
+    """The samples of *job*, (count, *shape), memory-mapped; made where the cache lacks them.
+
+    Raises DatasetError that counts the bad files and names ten; what was good stays for the next try.
+    """
+    folder = cache / "preprocessed" / job.key
+    ready = _open(folder, job)
+    if ready is None:
+        with locked(folder.with_suffix(".lock")):
+            ready = _open(folder, job)
+            if ready is None:
+                _make(job, folder, workers=workers, report=report)
+                ready = _open(folder, job)
+    if ready is None:
+        raise DatasetError(f"the cache entry {folder} does not fit what was just written to it")
+    return ready
+
+
+def _open(folder: Path, job: Job) -> NDArray[Any] | None:
+    """The finished entry, or None if it is not there or not what its index says."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        if index != job.index or (folder / "data.npy").stat().st_size < job.bytes:
+            return None
+        array: NDArray[Any] = np.load(folder / "data.npy", mmap_mode="r")
+    except (OSError, ValueError):
+        return None
+    return array
+
+
+def _make(job: Job, folder: Path, *, workers: int, report: Report) -> None:
+    partial = folder.with_suffix(".partial")
+    partial.mkdir(exist_ok=True)
+    data, done = _resume(job, partial)
+    todo = [int(index) for index in np.flatnonzero(done == 0)]
+    bad: dict[int, str] = {}
+    finished = len(job.names) - len(todo)
+    report(finished, len(job.names), "samples")
+    for indices, problems in _results(job, data, todo, workers):
+        done[indices] = 1
+        done[list(problems)] = 0
+        bad |= problems
+        finished += len(indices)
+        report(finished, len(job.names), "samples")
+    if bad:
+        raise _bad_files(job, bad)
+    _sync(data)
+    write_json(partial / "index.json", job.index)
+    (partial / "done").unlink()
+    partial.replace(folder)
+
+
+def _bad_files(job: Job, bad: dict[int, str]) -> DatasetError:
+    return DatasetError(
+        f"{len(bad)} of {len(job.names)} files cannot be read",
+        hint="Replace these files and run again; the others are not read again.",
+        details=first_ten([f"{job.names[index]}: {bad[index]}" for index in sorted(bad)]),
+    )
+
+
+def _resume(job: Job, partial: Path) -> tuple[Path, NDArray[np.uint8]]:
+    """The data file and the map of finished samples, taken up from a run that was killed, or new."""
+    data, done = partial / "data.npy", partial / "done"
+    shape = (len(job.names), *job.shape)
+    if not (done.exists() and done.stat().st_size == len(job.names)):
+        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(job.dtype), shape=shape).flush()
+        _reserve(data)
+        done.write_bytes(bytes(len(job.names)))
+    return data, np.memmap(done, dtype=np.uint8, mode="r+")
+
+
+def _reserve(data: Path) -> None:
+    """Take the file's blocks now: writing to a mapped hole on a full disk kills the process with SIGBUS."""
+    with data.open("r+b") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            data.unlink()
+            reason = f"{size / 1e9:.2f} GB for preprocessed samples: {error.strerror}"
+            raise DatasetError(f"the cache folder {data.parents[2]} has no room for {reason}") from error
+
+
+def _sync(data: Path) -> None:
+    with data.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+Result = tuple[list[int], dict[int, str]]
+
+
+def _results(job: Job, data: Path, todo: Sequence[int], workers: int) -> Iterator[Result]:
+    """Work off *todo* in chunks: in this process where it is little, else in *workers* processes."""
+    chunks = [list(todo[start : start + CHUNK]) for start in range(0, len(todo), CHUNK)]
+    little = sum(job.sizes[index] for index in todo) < SMALL_SET_BYTES
+    if workers < 2 or little or len(chunks) < 2:
+        worker = _Worker(job.reader, data)
+        yield from map(worker.run, chunks)
+    else:
+        yield from _parallel(job, data, chunks, min(workers, len(chunks)))
+
+
+def _parallel(job: Job, data: Path, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
+    # spawn: a forked child would inherit the locks of the threads that LoadGen, OpenCV and backends have started.
+    context = multiprocessing.get_context("spawn")
+    start = (job.reader, data)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=start) as pool:
+        pending: set[Future[Result]] = set()
+        try:
+            for chunk in chunks:
+                pending.add(pool.submit(_run_chunk, chunk))
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        except BrokenProcessPool as error:
+            raise SampleError(
+                "a preprocessing process died; the likely cause is too little memory",
+                hint="Run again with fewer --workers: what is done is kept.",
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Worker:
+    """Writes samples into the shared file."""
+
+    def __init__(self, reader: Reader, data: Path) -> None:
+        reader.prepare()
+        self._reader = reader
+        self._data = np.load(data, mmap_mode="r+")
+
+    def run(self, indices: list[int]) -> Result:
+        """Make these samples; give back their numbers and what was bad."""
+        bad = {}
+        for index in indices:
+            try:
+                self._reader.read(index, self._data[index])
+            except BadSample as problem:
+                bad[index] = str(problem)
+        return indices, bad
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker(reader: Reader, data: Path) -> None:
+    """Set a worker process up: it leaves Ctrl-C to its parent, and dies with it."""
+    global _worker  # noqa: PLW0603 (ProcessPoolExecutor keeps no other state in a worker)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        sentinel = parent.sentinel
+        threading.Thread(target=lambda: (wait_for([sentinel]), os._exit(1)), daemon=True).start()
+    _worker = _Worker(reader, data)
+
+
+def _run_chunk(indices: list[int]) -> Result:
+    if _worker is None:
+        raise RuntimeError("the worker was not set up")
+    return _worker.run(indices)

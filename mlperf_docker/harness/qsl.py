@@ -1,0 +1,65 @@
+"""The query sample library: samples resident in memory, ready for the backend."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.models.base import Samples
+
+
+class Library:
+    """The samples that LoadGen has loaded, one row each, in the order in which it named them.
+
+    LoadGen's Offline query walks the loaded list in that order, so its batches are runs of neighbouring rows, which a
+    backend reads in place.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._row_of: NDArray[np.int64] = np.full(samples.count, -1, dtype=np.int64)
+        self.arrays: Arrays = ()
+        self.rows: dict[int, int] = {}
+        self.singles: dict[int, Arrays] = {}
+
+    @property
+    def count(self) -> int:
+        """Samples in the data set."""
+        return self._samples.count
+
+    def load(self, indices: Sequence[int]) -> None:
+        """Make the samples resident. A repeated index (LoadGen pads MultiStream's list) takes no second row."""
+        unique = list(dict.fromkeys(indices))
+        self.arrays = self._samples.load(unique)
+        self.rows = {index: row for row, index in enumerate(unique)}
+        self._row_of[unique] = np.arange(len(unique))
+        self.singles = {i: tuple(array[row : row + 1] for array in self.arrays) for i, row in self.rows.items()}
+
+    def unload(self, indices: Sequence[int]) -> None:
+        """Let go of the samples."""
+        self._row_of[list(indices)] = -1
+        self.arrays, self.rows, self.singles = (), {}, {}
+
+    def find(self, indices: Sequence[int]) -> NDArray[np.int64]:
+        """Rows of the loaded samples *indices*. Raises KeyError if one is not loaded."""
+        rows = self._row_of[np.array(indices, dtype=np.int64)]
+        if rows.min(initial=0) < 0:
+            raise KeyError("LoadGen asked for a sample that is not loaded")
+        return rows
+
+    def gather(self, rows: NDArray[np.int64], into: Arrays) -> Arrays:
+        """Copy *rows* into the first rows of the buffers *into*, and give these."""
+        views = tuple(buffer[: len(rows)] for buffer in into)
+        for array, view in zip(self.arrays, views, strict=True):
+            # mode="clip": with the default numpy fills a temporary copy of `out` first. The rows are known to be good.
+            np.take(array, rows, axis=0, out=view, mode="clip")
+        return views
+
+    def run_of(self, start: int, stop: int) -> Arrays:
+        """The rows from *start* to before *stop*, in place."""
+        return tuple(array[start:stop] for array in self.arrays)
+
+    def buffers(self, batch: int) -> Arrays:
+        """Uninitialised space for *batch* samples."""
+        return tuple(np.empty((batch, *array.shape[1:]), dtype=array.dtype) for array in self.arrays)

@@ -1,0 +1,112 @@
+"""The result of a run, as it is printed and as result.json holds it."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlperf_docker.harness import loadgen, logs
+from mlperf_docker.harness.backends.base import Backend
+from mlperf_docker.harness.errors import ExitCode
+from mlperf_docker.harness.model_files import ModelFile
+from mlperf_docker.harness.models.base import Accuracy
+from mlperf_docker.harness.names import Mode
+from mlperf_docker.harness.options import RunOptions
+from mlperf_docker.harness.settings import OFFICIAL_DURATION_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a run found out."""
+
+    log: logs.DetailLog
+    samples: int
+    dataset_count: int
+    accuracy: Accuracy | None
+    proof: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    model_file: ModelFile | None
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Versions of what took part."""
+    import numpy as np
+
+    shared = {"python": platform.python_version(), "loadgen": loadgen.version(), "numpy": np.__version__}
+    return {**shared, **backend.versions()}
+
+
+def is_valid(options: RunOptions, findings: Findings) -> bool:
+    """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met."""
+    if options.mode is Mode.PERFORMANCE:
+        return logs.valid(findings.log)
+    passed = findings.accuracy is not None and findings.accuracy.passed
+    return passed and not findings.log.errors
+
+
+def reasons(options: RunOptions, findings: Findings) -> list[str]:
+    """Why the run is not valid, each with advice."""
+    found = [f"LoadGen reported an error: {error}" for error in findings.log.errors]
+    accuracy = findings.accuracy
+    if accuracy is not None and not accuracy.passed:
+        relation = "is not" if accuracy.exact else "is below"
+        found.append(f"{accuracy.metric} {accuracy.value:.3f} {relation} the target {accuracy.target:.3f}")
+    return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
+
+
+def closed_obstacles(options: RunOptions, findings: Findings) -> list[str]:
+    """Why the run cannot be part of a closed submission; a submission needs more than one run in any case."""
+    found = []
+    if options.synthetic:
+        found.append("the data are synthetic")
+    if findings.model_file is None or not findings.model_file.official:
+        found.append("the model file is not the official one")
+    if options.samples is not None:
+        found.append(f"only {findings.dataset_count} samples of the data set were used")
+    if options.mode is Mode.PERFORMANCE and findings.settings["min_duration_ms"] < OFFICIAL_DURATION_MS:
+        found.append(f"the minimum duration is {findings.settings['min_duration_ms'] / 1000:g} s, not 600 s")
+    if not is_valid(options, findings):
+        found.append("the run is not valid")
+    found.append("a submission also needs the other scenarios, the accuracy runs and the compliance tests")
+    return found
+
+
+def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[str, Any]:
+    """The result as one JSON object; DESIGN.md and the README name its keys."""
+    cell, log, accuracy, file = options.cell, findings.log, findings.accuracy, findings.model_file
+    performance = options.mode is Mode.PERFORMANCE
+    return {
+        "model": cell.model,
+        "backend": cell.backend,
+        "device": cell.device.value,
+        "precision": options.precision,
+        "scenario": options.scenario.value,
+        "mode": options.mode.value,
+        "synthetic": options.synthetic is not None,
+        "synthetic_size": options.synthetic.value if options.synthetic else None,
+        "valid": is_valid(options, findings),
+        "reasons": reasons(options, findings),
+        "metric": logs.metric(log, options.scenario) if performance else None,
+        "latency_ns": logs.latency_ns(log, options.scenario) if performance else None,
+        "samples": findings.samples,
+        "accuracy": _accuracy(accuracy),
+        "versions": versions(backend),
+        "device_proof": dict(findings.proof),
+        "settings": dict(findings.settings),
+        "seeds": logs.seeds(log),
+        "model_file": {"name": file.path.name, "sha256": file.sha256, "official": file.official} if file else None,
+        "loadgen_errors": list(log.errors),
+        "submission": {"closed_ready": False, "why": closed_obstacles(options, findings)},
+    }
+
+
+def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
+    if accuracy is None:
+        return None
+    fields = {"metric": accuracy.metric, "value": accuracy.value, "target": accuracy.target}
+    return {**fields, "passed": accuracy.passed}
+
+
+def exit_code(result: Mapping[str, Any]) -> ExitCode:
+    """0 or 1."""
+    return ExitCode.VALID if result["valid"] else ExitCode.INVALID

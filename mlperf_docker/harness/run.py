@@ -1,0 +1,253 @@
+"""A run from its options to its result, step by step."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.backends.base import Arrays, Backend, LoadRequest, Predictor
+from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
+from mlperf_docker.harness.events import Events
+from mlperf_docker.harness.files import write_atomically, write_json
+from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.base import Accuracy, Benchmark, Report, Samples, SyntheticSet
+from mlperf_docker.harness.model_files import ModelFile
+from mlperf_docker.harness.names import Device, Mode, Phase, Scenario
+from mlperf_docker.harness.options import RunOptions
+from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.signals import exit_now
+from mlperf_docker.harness.sut import Engine
+
+CUDA_WAIT_S = 0.001
+"""On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The data set of a run, preprocessed. synthetic: what is known about it, if it is synthetic."""
+
+    dataset: Any
+    samples: Samples
+    synthetic: SyntheticSet | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model of a run: the file, one predictor for each instance, and the proof of the device."""
+
+    file: ModelFile | None
+    predictors: tuple[Predictor, ...]
+    threads: int
+    proof: Mapping[str, Any]
+
+
+def run(options: RunOptions, events: Events) -> ExitCode:
+    """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
+    with claimed(options.folders.results) as folder:
+        benchmark, backend = models.load(options.cell.model), backends.load(options.cell.backend)
+        check_precision(options)
+        backend.check_device(options.cell.device)
+        prepared = prepare(options, benchmark, backend, events)
+        loaded = load(options, benchmark, backend, prepared, events)
+        found = test(options, benchmark, prepared, loaded, events)
+        value = result.compose(options, backend, found)
+        write_json(folder / "result.json", value)
+        events.emit("result", value)
+        return result.exit_code(value)
+
+
+def check_precision(options: RunOptions) -> None:
+    """Raise UsageError for a precision that the cell does not have."""
+    if options.precision not in options.cell.precisions:
+        there = ", ".join(options.cell.precisions)
+        raise UsageError(f"{options.cell.model} on {options.cell.backend} has no {options.precision}; it has {there}")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[Path]:
+    """The results folder, locked against a second run. Raises UsageError if it cannot be written or is in use.
+
+    The lock is on the folder itself: it leaves no file, and the kernel gives it back however the run ends.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"the results folder {folder} is not there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the results folder {folder} is not writable for user {os.getuid()}")
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = f"the results folder {folder} is in use by another run"
+            raise UsageError(message, hint="Give each run a folder of its own: --results") from error
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+def writable_cache(options: RunOptions) -> Path:
+    """The cache folder. Raises UsageError if it is not there or cannot be written."""
+    cache = options.folders.cache
+    if not cache.is_dir() or not os.access(cache, os.W_OK | os.X_OK):
+        raise UsageError(f"the cache folder {cache} is not a writable folder for user {os.getuid()}")
+    return cache
+
+
+def reporter(events: Events, phase: Phase) -> Report:
+    """Progress of *phase* as events."""
+    return lambda done, total, unit: events.progress(phase, done, total, unit)
+
+
+def prepare(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> Prepared:
+    """The data set, made if it is synthetic, checked and preprocessed. Raises DatasetError."""
+    cache = writable_cache(options)
+    synthetic = None
+    if options.synthetic:
+        events.phase(Phase.SYNTHESIZE)
+        synthetic = benchmark.synthesize(options.synthetic, cache, answering(backend), threads=cores())
+    events.phase(Phase.PREPROCESS)
+    root = synthetic.data if synthetic else options.folders.data
+    dataset = benchmark.open_dataset(root, limit=options.samples)
+    report = reporter(events, Phase.PREPROCESS)
+    samples = benchmark.preprocess(dataset, cache, workers=options.workers or cores(), report=report)
+    return Prepared(dataset, samples, synthetic)
+
+
+def answering(backend: Backend) -> Backend:
+    """The backend that decides what synthetic samples show: *backend*, unless it computes nothing."""
+    return backends.load("onnxruntime") if backend.name == "dummy" else backend
+
+
+def load(options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, events: Events) -> Loaded:
+    """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
+    events.phase(Phase.LOAD_MODEL)
+    file = None if backend.name == "dummy" else model_file(options, benchmark, prepared)
+    path = file.path if file else Path()
+    if file and path.suffix == ".safetensors":
+        path = benchmark.graph(path, writable_cache(options), backend=backend.name)
+    threads = options.threads or max(1, cores() // options.instances)
+    request = LoadRequest(path, benchmark.interface, options.cell.device, threads)
+    predictors = tuple(backend.load(request) for _ in range(options.instances))
+    events.phase(Phase.PROVE_DEVICE)
+    sample = prepared.samples.load([0])
+    proofs = [predictor.prove(sample) for predictor in predictors]
+    return Loaded(file, predictors, threads, proofs[0])
+
+
+def model_file(options: RunOptions, benchmark: Benchmark, prepared: Prepared) -> ModelFile:
+    """The file named, the synthetic weights, or the official file, in this order."""
+    official = options.cell.official(options.precision)
+    if prepared.synthetic and options.model_file is None:
+        return model_files.identify(prepared.synthetic.weights, None)
+    return model_files.find(options.folders.models, options.model_file, official)
+
+
+def measure(options: RunOptions, prepared: Prepared, loaded: Loaded, events: Events) -> tuple[int, settings.Hints]:
+    """The batch size to use, and the hints for LoadGen."""
+    events.phase(Phase.CALIBRATE)
+    sizes = calibrate.candidates(options.scenario, options.batch_size)
+    inputs = first_samples(prepared.samples, max(sizes))
+    speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
+    if options.scenario is Scenario.SERVER:
+        # A third of resnet50's 15 ms: a sample may have to wait for one batch before its own starts.
+        chosen, first = calibrate.largest_within(speeds, 0.005), speeds[0]
+        batch = options.batch_size or chosen.batch
+        return batch, settings.Hints(first.batch / first.mean_s * options.instances, first.mean_s)
+    best = calibrate.fastest(speeds)
+    return options.batch_size or best.batch, settings.Hints(best.best_rate * options.instances, best.mean_s)
+
+
+def first_samples(samples: Samples, count: int) -> Arrays:
+    """The first samples, repeated if the data set has fewer."""
+    return samples.load([index % samples.count for index in range(count)])
+
+
+def test(
+    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events
+) -> result.Findings:
+    """Calibrate, run LoadGen and score."""
+    batch, hints = measure(options, prepared, loaded, events)
+    folder = options.folders.results
+    configured = configure(options, benchmark, prepared, hints)
+    largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
+    wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
+    engine = Engine(loaded.predictors, benchmark.postprocess, benchmark.payload, largest, wait_s)
+    library = Library(prepared.samples)
+    events.phase(Phase.LOADGEN)
+    planned = loadgen.Test(options.scenario, configured, folder, library, engine)
+    try:
+        count = loadgen.run(planned, watch(options, prepared, events))
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise SampleError(f"the backend failed on a sample: {error}") from error
+    found = {"batch_size": batch, "instances": options.instances, "threads": loaded.threads}
+    return result.Findings(
+        log=logs.read(folder),
+        samples=count,
+        dataset_count=prepared.samples.count,
+        accuracy=score(options, benchmark, prepared, events),
+        proof=loaded.proof,
+        settings={**found, **settings.facts(configured, options.scenario)},
+        model_file=loaded.file,
+    )
+
+
+def multi(options: RunOptions) -> bool:
+    """Whether queries have several samples."""
+    return options.scenario is Scenario.MULTI_STREAM
+
+
+def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> Any:
+    """TestSettings, after writing the user.conf that they come from."""
+    keys = settings.wanted(
+        options.scenario, hints, min_duration_s=options.min_duration_s, target_qps=options.target_qps
+    )
+    given = read_user_conf(options.user_conf) if options.user_conf else ""
+    return settings.test_settings(
+        options.folders.results / "user.conf",
+        settings.user_conf(benchmark.loadgen_key, options.scenario, keys, given),
+        model=benchmark.loadgen_key,
+        scenario=options.scenario,
+        mode=options.mode,
+        samples=prepared.samples.count,
+    )
+
+
+def read_user_conf(path: Path) -> str:
+    """The user's own user.conf. Raises UsageError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def watch(options: RunOptions, prepared: Prepared, events: Events) -> loadgen.Watch:
+    """Progress of the test as events. In accuracy mode the number of samples is known."""
+    total = prepared.samples.count if options.mode is Mode.ACCURACY else None
+
+    def stuck(error: BaseException) -> None:
+        known = error if isinstance(error, HarnessError) else SampleError(f"the backend failed on a sample: {error}")
+        exit_now(events, known)
+
+    progress: Callable[[int], None] = lambda done: events.progress(Phase.LOADGEN, done, total, "samples")  # noqa: E731
+    return loadgen.Watch(progress=progress, stuck=stuck)
+
+
+def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events: Events) -> Accuracy | None:
+    """The accuracy of an accuracy run, also written to accuracy.txt; None for a performance run."""
+    if options.mode is not Mode.ACCURACY:
+        return None
+    events.phase(Phase.SCORE)
+    folder = options.folders.results
+    value, line = benchmark.score(folder / "mlperf_log_accuracy.json", prepared.dataset)
+    write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
+    synthetic = prepared.synthetic
+    known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target
+    return Accuracy(benchmark.metric, value, known, exact=synthetic is not None, line=line)

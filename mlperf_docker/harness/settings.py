@@ -1,0 +1,117 @@
+"""LoadGen's TestSettings: its embedded mlperf.conf, then user.conf, then the one field that no file can set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import mlperf_loadgen as lg
+
+from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.files import write_atomically
+from mlperf_docker.harness.names import Mode, Scenario
+
+OFFICIAL_DURATION_MS = 600_000
+SERVER_QUERIES = 662
+"""Server queries of a short run: early stopping needs 459 if none is late, and 662 if one is."""
+
+STREAM_MARGIN = 0.8
+"""Share of the measured latency given as a hint: queries run out if the hint is over twice the true latency."""
+
+SERVER_SHARE = 1 / 3
+"""Share of the measured rate that Server asks for by default: with Poisson arrivals queues stay short."""
+
+SCENARIOS = {
+    Scenario.SINGLE_STREAM: lg.TestScenario.SingleStream,
+    Scenario.MULTI_STREAM: lg.TestScenario.MultiStream,
+    Scenario.SERVER: lg.TestScenario.Server,
+    Scenario.OFFLINE: lg.TestScenario.Offline,
+}
+MODES = {Mode.PERFORMANCE: lg.TestMode.PerformanceOnly, Mode.ACCURACY: lg.TestMode.AccuracyOnly}
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What calibration found. qps: samples per second; latency_s: of a query."""
+
+    qps: float
+    latency_s: float
+
+
+def wanted(
+    scenario: Scenario, hints: Hints, *, min_duration_s: float | None, target_qps: float | None
+) -> dict[str, Any]:
+    """Keys of user.conf for a run, without `<model>.<scenario>.`; times in ms.
+
+    A run shorter than the official 600 s also gets a smaller minimum of samples or queries, because mlperf.conf's
+    would prolong it again; MultiStream's 662 queries stay, without them early stopping has no estimate.
+    """
+    keys: dict[str, Any] = {}
+    duration_s = OFFICIAL_DURATION_MS / 1000 if min_duration_s is None else min_duration_s
+    if min_duration_s is not None:
+        keys["min_duration"] = round(min_duration_s * 1000)
+    short = duration_s * 1000 < OFFICIAL_DURATION_MS
+    if scenario is Scenario.OFFLINE:
+        keys["target_qps"] = f"{target_qps or hints.qps:.6g}"
+        if short:
+            keys["min_query_count"] = min(24576, max(1, ceil((target_qps or hints.qps) * duration_s)))
+    elif scenario is Scenario.SERVER:
+        keys["target_qps"] = f"{target_qps or hints.qps * SERVER_SHARE:.6g}"
+        if short:
+            keys["min_query_count"] = SERVER_QUERIES
+    else:
+        keys["target_latency"] = f"{hints.latency_s * 1000 * STREAM_MARGIN:.6g}"
+    return keys
+
+
+def user_conf(model: str, scenario: Scenario, keys: Mapping[str, Any], given: str = "") -> str:
+    """The text of user.conf: the user's own file, then each of *keys* that it does not set.
+
+    A comment's # must stand by itself, and = between blanks, or LoadGen skips the line or refuses the whole file.
+    """
+    taken = {line.split()[0] for line in given.splitlines() if "=" in line.split()}
+    lines = [line for line in given.splitlines() if line.strip()]
+    lines.append("# measured before the run, or asked for on the command line; times in ms")
+    for key, value in keys.items():
+        names = {f"{m}.{s}.{key}" for m in (model, "*") for s in (scenario.value, "*")}
+        if not names & taken:
+            lines.append(f"{model}.{scenario.value}.{key} = {value}")
+    return "\n".join(lines) + "\n"
+
+
+def test_settings(conf: Path, text: str, *, model: str, scenario: Scenario, mode: Mode, samples: int) -> Any:
+    """Write user.conf to *conf* and read it over LoadGen's own settings. Once in a process.
+
+    LoadGen reads its embedded mlperf.conf only at the first such call of a process, so a second one would silently run
+    with other seeds. samples: size of the data set, to which the performance set is cut. Raises UsageError.
+    """
+    write_atomically(conf, text.encode())
+    settings = lg.TestSettings()
+    settings.scenario = SCENARIOS[scenario]
+    settings.mode = MODES[mode]
+    code = settings.FromConfig(str(conf), model, scenario.value, 1)
+    if code:
+        hint = "Each line is `model.scenario.key = value`; the # of a comment stands by itself."
+        raise UsageError(f"LoadGen refuses {conf}: error {code}", hint=hint)
+    # `scenario` is never read from a file, but `mode` is, and a user.conf must not turn one kind of run into the other.
+    settings.mode = MODES[mode]
+    wished = settings.performance_sample_count_override
+    settings.performance_sample_count_override = min(wished or samples, samples)
+    return settings
+
+
+def facts(settings: Any, scenario: Scenario) -> dict[str, Any]:
+    """The settings that LoadGen will use, for the result."""
+    shared = {
+        "min_duration_ms": settings.min_duration_ms,
+        "min_query_count": settings.min_query_count,
+        "performance_sample_count": settings.performance_sample_count_override,
+    }
+    if scenario is Scenario.OFFLINE:
+        return {"target_qps": settings.offline_expected_qps, **shared}
+    if scenario is Scenario.SERVER:
+        latency = settings.server_target_latency_ns
+        return {"target_qps": settings.server_target_qps, "target_latency_ns": latency, **shared}
+    stream = "single_stream" if scenario is Scenario.SINGLE_STREAM else "multi_stream"
+    return {"target_qps": None, "expected_latency_ns": getattr(settings, f"{stream}_expected_latency_ns"), **shared}

@@ -1,0 +1,322 @@
+"""Systems under test: how each scenario's queries become batches of a predictor and answers to LoadGen.
+
+None of these callbacks may raise: an exception that leaves one takes LoadGen's threads down with the process. A failure
+is remembered, the samples concerned are completed with nothing, and the run fails afterwards.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Protocol
+
+import mlperf_loadgen as lg
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.models.base import Payload
+from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.qsl import Library
+
+Postprocess = Callable[[Arrays, NDArray[Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers samples: one predictor for each instance, and the payload made from its outputs.
+
+    batch: the largest batch; wait_s: how long Server waits for more samples once it has one.
+    """
+
+    predictors: tuple[Predictor, ...]
+    postprocess: Postprocess
+    payload: Payload
+    batch: int
+    wait_s: float = 0.0
+
+
+class Outcome:
+    """What happened so far: samples answered, and the first failure."""
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.failure: BaseException | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Remember the first failure."""
+        if self.failure is None:
+            self.failure = error
+
+
+class Answers:
+    """Response objects on a fixed output buffer, made once: for each batch only their ids are set.
+
+    Making new ones costs two to six times more per sample. LoadGen reads the buffer only inside QuerySamplesComplete.
+    """
+
+    def __init__(self, payload: Payload, batch: int, outcome: Outcome) -> None:
+        self.buffer: NDArray[Any] = np.zeros((batch, payload.width), dtype=payload.dtype)
+        address, _ = self.buffer.__array_interface__["data"]
+        size = self.buffer.strides[0]
+        self._responses = [lg.QuerySampleResponse(0, address + size * slot, size) for slot in range(batch)]
+        self._outcome = outcome
+
+    def complete(self, ids: Sequence[int]) -> None:
+        """Answer the samples *ids* with the first rows of the buffer."""
+        responses = self._responses
+        if len(ids) != len(responses):
+            responses = responses[: len(ids)]
+        for response, identifier in zip(responses, ids, strict=True):
+            response.id = identifier
+        lg.QuerySamplesComplete(responses)
+        self._outcome.completed += len(ids)
+
+
+def complete_with_nothing(ids: Sequence[int]) -> None:
+    """Tell LoadGen that the samples are done, without an answer, so that it does not wait for ever."""
+    lg.QuerySamplesComplete([lg.QuerySampleResponse(identifier, 0, 0) for identifier in ids])
+
+
+class Sut(Protocol):
+    """The callbacks of ConstructFastSUT, and an end."""
+
+    def issue(self, ids: list[int], indices: list[int]) -> None:
+        """Take a query."""
+        ...
+
+    def flush(self) -> None:
+        """LoadGen has issued the last query of a set."""
+        ...
+
+    def close(self) -> None:
+        """The test is over."""
+        ...
+
+
+class _Worker:
+    """One predictor with its own answers; a thread at a time uses it."""
+
+    def __init__(self, engine: Engine, predictor: Predictor, outcome: Outcome) -> None:
+        self._predict = predictor.predict
+        self._postprocess = engine.postprocess
+        self._answers = Answers(engine.payload, engine.batch, outcome)
+        self._buffer = self._answers.buffer
+        self._outcome = outcome
+
+    def answer(self, ids: Sequence[int], inputs: Arrays) -> None:
+        """Run a batch and complete it. Never raises."""
+        try:
+            self._postprocess(self._predict(inputs), self._buffer[: len(ids)])
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            complete_with_nothing(ids)
+            return
+        self._answers.complete(ids)
+
+
+class InlineSut:
+    """SingleStream and MultiStream: a query is one batch, answered inside the callback.
+
+    Handing it to a thread would add its wake-up, some 40 µs, to each latency.
+    """
+
+    def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
+        self._worker = _Worker(engine, engine.predictors[0], outcome)
+        self._library = library
+        self._outcome = outcome
+        self._space: Arrays = ()
+
+    def issue(self, ids: list[int], indices: list[int]) -> None:
+        """Answer the query."""
+        if self._outcome.failure is not None:
+            complete_with_nothing(ids)
+        elif len(ids) == 1:
+            self._worker.answer(ids, self._library.singles[indices[0]])
+        else:
+            self._answer_many(ids, indices)
+
+    def _answer_many(self, ids: list[int], indices: list[int]) -> None:
+        rows = self._library.rows
+        first = rows[indices[0]]
+        wanted = [rows[index] for index in indices]
+        if wanted == list(range(first, first + len(wanted))):
+            inputs = self._library.run_of(first, first + len(wanted))
+        else:
+            if not self._space:
+                self._space = self._library.buffers(len(ids))
+            inputs = self._library.gather(np.array(wanted), self._space)
+        self._worker.answer(ids, inputs)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A part of the Offline query, from *start* to before *stop*. first: its row where its rows are neighbours."""
+
+    start: int
+    stop: int
+    first: int | None
+
+
+def cut(rows: NDArray[np.int64], size: int) -> list[Batch]:
+    """Cut a query into batches of *size*, the last one shorter, and tell which lie in neighbouring rows."""
+    starts = np.arange(0, len(rows), size)
+    stops = np.minimum(starts + size, len(rows))
+    jumps = np.concatenate(([0], np.cumsum(np.diff(rows) != 1)))
+    straight = jumps[stops - 1] == jumps[starts]
+    firsts = rows[starts]
+    whole = zip(starts.tolist(), stops.tolist(), firsts.tolist(), straight.tolist(), strict=True)
+    return [Batch(start, stop, first if neighbours else None) for start, stop, first, neighbours in whole]
+
+
+class OfflineSut:
+    """Offline: the one query in batches, spread over the instances, each batch completed as a whole."""
+
+    def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
+        self._workers = [_Worker(engine, predictor, outcome) for predictor in engine.predictors]
+        self._library = library
+        self._outcome = outcome
+        self._size = engine.batch
+
+    def issue(self, ids: list[int], indices: list[int]) -> None:
+        """Answer the whole query; never raises."""
+        try:
+            rows = self._library.find(indices)
+            batches = cut(rows, self._size)
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            complete_with_nothing(ids)
+            return
+        parts = deque(batches)
+        threads = [threading.Thread(target=self._work, args=(worker, ids, rows, parts)) for worker in self._workers[1:]]
+        for thread in threads:
+            thread.start()
+        self._work(self._workers[0], ids, rows, parts)
+        for thread in threads:
+            thread.join()
+
+    def _work(self, worker: _Worker, ids: list[int], rows: NDArray[np.int64], parts: deque[Batch]) -> None:
+        for batch, inputs in self._ready(rows, parts):
+            own = ids[batch.start : batch.stop]
+            if self._outcome.failure is None:
+                worker.answer(own, inputs)
+            else:
+                complete_with_nothing(own)
+
+    def _ready(self, rows: NDArray[np.int64], parts: deque[Batch]) -> Iterator[tuple[Batch, Arrays]]:
+        """Batches with their inputs; the next one is gathered in a thread while the caller works on this one."""
+        if all(batch.first is not None for batch in parts):
+            for batch in _drain(parts):
+                yield batch, self._library.run_of(batch.first or 0, (batch.first or 0) + batch.stop - batch.start)
+            return
+        spaces = [self._library.buffers(self._size) for _ in range(2)]
+        with ThreadPoolExecutor(1, "gather") as gatherer:
+            coming: deque[tuple[Batch, Any]] = deque()
+            for turn, batch in enumerate(_drain(parts)):
+                coming.append((batch, gatherer.submit(self._inputs, rows, batch, spaces[turn % 2])))
+                if turn:
+                    yield self._arrived(*coming.popleft())
+            while coming:
+                yield self._arrived(*coming.popleft())
+
+    def _arrived(self, batch: Batch, gathered: Any) -> tuple[Batch, Arrays]:
+        try:
+            return batch, gathered.result()
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            return batch, ()
+
+    def _inputs(self, rows: NDArray[np.int64], batch: Batch, space: Arrays) -> Arrays:
+        if batch.first is not None:
+            return self._library.run_of(batch.first, batch.first + batch.stop - batch.start)
+        return self._library.gather(rows[batch.start : batch.stop], space)
+
+    def flush(self) -> None:
+        """The query is already answered."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def _drain(parts: deque[Batch]) -> Iterator[Batch]:
+    """Take batches from the front until none is left; several threads may do so (popleft is atomic)."""
+    while True:
+        try:
+            batch = parts.popleft()
+        except IndexError:
+            return
+        yield batch
+
+
+class ServerSut:
+    """Server: the callback only queues; worker threads take what has come, up to a batch, and answer it."""
+
+    def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
+        self._library = library
+        self._outcome = outcome
+        self._size, self._wait_s = engine.batch, engine.wait_s
+        self._queue: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        workers = [_Worker(engine, predictor, outcome) for predictor in engine.predictors]
+        self._threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in workers]
+        for thread in self._threads:
+            thread.start()
+
+    def issue(self, ids: list[int], indices: list[int]) -> None:
+        """Queue the query's samples."""
+        for pair in zip(ids, indices, strict=True):
+            self._queue.put(pair)
+
+    def _serve(self, worker: _Worker) -> None:
+        space: Arrays = ()
+        while (first := self._queue.get()) is not None:
+            batch = [first, *self._more()]
+            ids = [identifier for identifier, _ in batch]
+            if self._outcome.failure is not None:
+                complete_with_nothing(ids)
+            elif len(batch) == 1:
+                worker.answer(ids, self._library.singles[first[1]])
+            else:
+                space = space or self._library.buffers(self._size)
+                rows = np.array([self._library.rows[index] for _, index in batch])
+                worker.answer(ids, self._library.gather(rows, space))
+
+    def _more(self) -> Iterator[tuple[int, int]]:
+        """What else is queued, or comes within the wait, until the batch is full."""
+        deadline = monotonic() + self._wait_s
+        for _ in range(self._size - 1):
+            left = deadline - monotonic()
+            try:
+                pair = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+            except Empty:
+                return
+            if pair is None:
+                self._queue.put(None)
+                return
+            yield pair
+
+    def flush(self) -> None:
+        """The workers never wait longer than `wait_s`, so nothing needs pushing."""
+
+    def close(self) -> None:
+        """Let the workers end."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+SUTS: dict[Scenario, Callable[[Engine, Library, Outcome], Sut]] = {
+    Scenario.SINGLE_STREAM: InlineSut,
+    Scenario.MULTI_STREAM: InlineSut,
+    Scenario.OFFLINE: OfflineSut,
+    Scenario.SERVER: ServerSut,
+}
