@@ -5,9 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 _PLAIN_INTERVAL_S = 10.0
+_STEP_WIDTH = 100
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.protocol import BuildEvent
 
 
 class Display(Protocol):
@@ -104,3 +108,32 @@ def display() -> Iterator[Display]:
             yield live
     else:
         yield PlainDisplay(sys.stderr)
+
+
+class BuildProgress:
+    """Shows a build: a line for each step that ends, the transfers of the step that runs."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
+    def show(self, event: "BuildEvent") -> None:
+        """Show *event*; a step's output goes to the log only."""
+        if event.step.startswith("[internal]"):
+            return
+        match event.kind:
+            case "started":
+                self._display.phase(_shortened(event.step))
+            case "cached":
+                self._display.say(f"  cached  {_shortened(event.step)}")
+            case "done":
+                self._display.say(f"  {event.seconds:5.1f} s {_shortened(event.step)}")
+            case "failed":
+                self._display.say(f"  FAILED  {_shortened(event.step)}")
+            case "progress":
+                self._display.progress(event.current, event.total or None, "bytes")
+
+
+def _shortened(step: str) -> str:
+    """One line of a step's name: `[backend 1/1] RUN …` with its blanks folded."""
+    line = " ".join(step.split())
+    return line if len(line) <= _STEP_WIDTH else f"{line[: _STEP_WIDTH - 1]}…"

@@ -1,0 +1,99 @@
+"""The entry point. Registers the commands, and is the one place where errors become messages and exit codes.
+
+Only Typer and the words of the command line are imported here: `--help` should not wait for what a command needs.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from mlperf_docker import __version__
+from mlperf_docker.cli import build, doctor, listing, lock, render, results, run, show
+from mlperf_docker.errors import ExitCode, MlperfDockerError
+
+DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
+_INTERNAL_ERROR = os.EX_SOFTWARE
+_P = ParamSpec("_P")
+
+app = typer.Typer(
+    name="mlperf-docker",
+    help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
+    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, 2 usage, 3 engine, 4 base image, 5 build, 6 data set,"
+    " 7 model file, 8 device, 9 container died, 10 registry, 70 internal error, 130 interrupted.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich would take half of the time that --help may take
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """MLPerf Inference in containers: one image per model, backend and device, run under LoadGen."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+    if version:
+        typer.echo(f"mlperf-docker {__version__}")
+        raise typer.Exit
+
+
+def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Return *command* with every error turned into one message and its documented exit code."""
+
+    @functools.wraps(command)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except MlperfDockerError as error:
+            _fail(error, str(error), error.hint, error.exit_code)
+        except KeyboardInterrupt as error:
+            _fail(error, "Interrupted.", None, ExitCode.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
+            hint = "This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
+            _fail(error, f"Internal error: {type(error).__name__}: {error}", hint, _INTERNAL_ERROR)
+
+    return wrapper
+
+
+def _fail(error: BaseException, message: str, hint: str | None, code: int) -> NoReturn:
+    if os.environ.get(DEBUG_VARIABLE):
+        raise error
+    typer.echo(f"Error: {message}", err=True)
+    if hint:
+        typer.echo(f"Hint:  {hint}", err=True)
+    raise typer.Exit(int(code))
+
+
+def _register(name: str, command: Callable[..., None], on: typer.Typer = app) -> None:
+    on.command(name)(guarded(command))
+
+
+_register("list", listing.list_cells)
+_register("show", show.show)
+_register("render", render.render)
+_register("build", build.build)
+_register("run", run.run)
+_register("doctor", doctor.doctor)
+_register("lock", lock.lock)
+
+_results = typer.Typer(help="What earlier runs gave: list them, show one.", no_args_is_help=True, rich_markup_mode=None)
+_register("list", results.list_results, _results)
+_register("show", results.show_result, _results)
+app.add_typer(_results, name="results")
+
+
+def main() -> None:
+    """Run the command line. A closed pipe (`… | head`) is no error."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.VALID)

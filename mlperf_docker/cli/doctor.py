@@ -1,0 +1,25 @@
+"""`mlperf-docker doctor`."""
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from mlperf_docker.cli.options import JsonOutput
+from mlperf_docker.errors import ExitCode
+
+
+def doctor(*, as_json: JsonOutput = False) -> None:
+    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network settings. Exits 3 where nothing could run."""
+    from mlperf_docker.doctor import Level, check_all
+
+    checks = check_all()
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        for check in checks:
+            typer.echo(f"{check.level:<5} {check.name + ':':<15} {check.finding}")
+            if check.remedy:
+                typer.echo(f"{'':<22}{check.remedy}")
+    if any(check.level is Level.FAIL for check in checks):
+        raise typer.Exit(ExitCode.ENGINE)

@@ -1,0 +1,30 @@
+"""Options and arguments that several commands share. Names are checked by the selector, which offers the nearest."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="resnet50, retinanet, bert, 3d-unet, rnnt or dlrm.")]
+OptionalModelName = Annotated[str, typer.Argument(metavar="[MODEL]", help="A model's name; none with --all.")]
+BackendName = Annotated[
+    str, typer.Option("--backend", "-b", help="onnxruntime, tensorflow or pytorch. Default: the model's own.")
+]
+DeviceName = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda.")]
+Registry = Annotated[
+    str,
+    typer.Option(
+        "--registry", envvar="MLPERF_DOCKER_REGISTRY", help="Where images are named and pulled, as HOST/PATH."
+    ),
+]
+BaseImageName = Annotated[str, typer.Option("--base", metavar="IMAGE", help="Build on this image instead.")]
+BootstrapBase = Annotated[
+    bool,
+    typer.Option(
+        "--bootstrap-base", help="Where no base can be pulled, make one from the Debian mirror with mmdebstrap."
+    ),
+]
+JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ResultsRoot = Annotated[
+    Path | None, typer.Option("--results", metavar="DIR", help="An existing folder. Default: the user's data folder.")
+]

@@ -1,0 +1,26 @@
+"""`mlperf-docker render`."""
+
+from typing import Annotated
+
+import typer
+
+from mlperf_docker.errors import ExitCode
+
+
+def render(
+    *, check: Annotated[bool, typer.Option("--check", help="Write nothing; print the drift and exit 1.")] = False
+) -> None:
+    """Write dockerfiles/ from images.yaml and templates/."""
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+    from mlperf_docker.render import drift, write
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    if check:
+        difference = drift(catalog)
+        if difference:
+            typer.echo(difference)
+            raise typer.Exit(ExitCode.INVALID)
+        return
+    for path in write(catalog):
+        typer.echo(f"wrote {path}")

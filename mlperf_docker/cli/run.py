@@ -1,0 +1,100 @@
+"""`mlperf-docker run`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlperf_docker.cli.options import (
+    BackendName,
+    BaseImageName,
+    BootstrapBase,
+    DeviceName,
+    JsonOutput,
+    ModelName,
+    Registry,
+    ResultsRoot,
+)
+from mlperf_docker.errors import ExitCode
+from mlperf_docker.names import Mode, Precision, PullPolicy, Scenario, SyntheticSize
+
+
+def run(
+    model: ModelName,
+    *,
+    backend: BackendName = "",
+    device: DeviceName = "cpu",
+    precision: Annotated[str, typer.Option("--precision", "-p", help="fp32 or int8.")] = "fp32",
+    scenario: Annotated[str, typer.Option(help="SingleStream, MultiStream, Server or Offline.")] = "Offline",
+    mode: Annotated[str, typer.Option(help="performance or accuracy.")] = "performance",
+    dataset: Annotated[Path | None, typer.Option(metavar="DIR", help="The data set's folder.")] = None,
+    synthetic: Annotated[
+        str, typer.Option(metavar="SIZE", help="Make data and weights up: tiny or full. Needs no download.")
+    ] = "",
+    model_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Your own model file.")] = None,
+    results: ResultsRoot = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = None,
+    min_duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Default: the benchmark's own 600 s.")
+    ] = None,
+    target_qps: Annotated[
+        float | None, typer.Option(min=0.001, help="Server: the rate of queries. Offline: the rate expected.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
+    instances: Annotated[int | None, typer.Option(min=1, help="Copies of the model side by side.")] = None,
+    threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
+    cpus: Annotated[float | None, typer.Option(min=0.01, help="Processors, as in docker.")] = None,
+    cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
+    memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g.")] = "",
+    gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default with cuda: all.")] = "",
+    pull: Annotated[str, typer.Option(help="Ask the registry: always, missing or never.")] = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the docker command and leave.")] = False,
+    as_json: JsonOutput = False,
+) -> None:
+    """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+    from mlperf_docker.plan import Limits, RunOptions
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.selector import find, parse_choice
+    from mlperf_docker.session import RunRequest
+    from mlperf_docker.session import dry_run as docker_command
+    from mlperf_docker.session import run as run_request
+    from mlperf_docker.text import result_text
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    spec = find(catalog, model, backend, device)
+    options = RunOptions(
+        scenario=parse_choice("scenario", scenario, Scenario),
+        mode=parse_choice("mode", mode, Mode),
+        precision=parse_choice("precision", precision, Precision),
+        synthetic=parse_choice("synthetic size", synthetic, SyntheticSize) if synthetic else None,
+        samples=samples,
+        min_duration_s=min_duration,
+        target_qps=target_qps,
+        batch_size=batch_size,
+        instances=instances,
+        threads_per_instance=threads_per_instance,
+    )
+    policy = parse_choice("pull policy", pull, PullPolicy)
+    request = RunRequest(
+        spec=spec,
+        options=options,
+        limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus or ("all" if spec.device == "cuda" else "")),
+        sources=Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, pull=policy),
+        dataset=dataset,
+        model_file=model_file,
+        results_root=results,
+    )
+    if dry_run:
+        typer.echo(docker_command(request))
+        return
+    with display() as show:
+        result = run_request(request, show)
+    typer.echo(result.to_json() if as_json else result_text(result))
+    if not result.valid:
+        raise typer.Exit(ExitCode.INVALID)

@@ -1,0 +1,117 @@
+"""Checks of the host: each has a name, a finding and, where something is wrong, a remedy."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mlperf_docker import paths
+from mlperf_docker.engine.client import EngineFacts, facts
+from mlperf_docker.errors import EngineError
+
+_GIB = 2**30
+_DISK_NEEDED = 5 * _GIB  # one cpu image with its build cache, and the synthetic data
+_MEMORY_NEEDED = 4 * _GIB
+_NETWORK_VARIABLES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CERT",
+    "SSL_CERT_FILE",
+    "PIP_FIND_LINKS",
+)
+
+
+class Level(StrEnum):
+    """How bad a finding is: `fail` means that nothing can run."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding, and what to do about it; no remedy where nothing is wrong."""
+
+    name: str
+    level: Level
+    finding: str
+    remedy: str = ""
+
+
+def check_all() -> list[Check]:
+    """Look at this host and its engine."""
+    try:
+        engine = facts()
+    except EngineError as error:
+        return [Check("engine", Level.FAIL, str(error), error.hint or ""), *host_checks(os.environ)]
+    return [*engine_checks(engine), *host_checks(os.environ)]
+
+
+def engine_checks(engine: EngineFacts) -> Iterator[Check]:
+    """Judge what the engine says of itself. Pure."""
+    yield Check("engine", Level.OK, f"Docker {engine.version}, API {engine.api_version}, {engine.storage_driver}")
+    if engine.buildkit:
+        yield Check("buildkit", Level.OK, "the engine builds with BuildKit")
+    else:
+        remedy = "Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always"
+        yield Check("buildkit", Level.FAIL, "the engine cannot build with BuildKit", remedy)
+    if engine.has_gpu_runtime:
+        yield Check("gpu", Level.OK, "the engine can give containers a GPU")
+    else:
+        remedy = "For --device cuda install the NVIDIA driver and the NVIDIA Container Toolkit; cpu needs neither."
+        yield Check("gpu", Level.WARN, "the engine has no GPU runtime", remedy)
+    yield _space("engine disk", engine.data_root, "Free some: docker system df, docker builder prune.")
+
+
+def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Judge this host's disk, memory, tools and network settings."""
+    yield _space("cache disk", paths.cache_dir(), "Point XDG_CACHE_HOME at a larger disk.")
+    yield _memory()
+    if shutil.which("mmdebstrap"):
+        yield Check("bootstrap", Level.OK, "mmdebstrap is there, for --bootstrap-base")
+    else:
+        remedy = "Only needed where no registry can be reached: apt-get install mmdebstrap"
+        yield Check("bootstrap", Level.WARN, "mmdebstrap is not installed", remedy)
+    yield _network(environment)
+    yield from _bundle(environment)
+
+
+def _space(name: str, path: Path | None, remedy: str) -> Check:
+    if path is None or not path.exists():
+        return Check(name, Level.WARN, f"{path or 'its folder'} cannot be looked at from here", "Is the engine remote?")
+    free = shutil.disk_usage(path).free
+    finding = f"{free / _GIB:.1f} GiB free at {path}"
+    return Check(name, Level.OK, finding) if free >= _DISK_NEEDED else Check(name, Level.WARN, finding, remedy)
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    finding = f"{total / _GIB:.1f} GiB"
+    if total >= _MEMORY_NEEDED:
+        return Check("memory", Level.OK, finding)
+    return Check("memory", Level.WARN, finding, "Use --samples to keep fewer samples in memory.")
+
+
+def _network(environment: Mapping[str, str]) -> Check:
+    """Name what builds will take over from this host, with passwords left out."""
+    found = [f"{name}={redact(environment[name])}" for name in _NETWORK_VARIABLES if environment.get(name)]
+    return Check("network", Level.OK, ", ".join(found) or "no proxy, index or CA settings: builds use none")
+
+
+def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
+    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        path = environment.get(name)
+        if path and not Path(path).is_file():
+            yield Check("ca bundle", Level.WARN, f"{name} names {path}, which is not a file", f"Correct or unset {name}.")
+
+
+def redact(address: str) -> str:
+    """Return *address* without the user and password in it."""
+    return re.sub(r"//[^/@\s]+@", "//***@", address)

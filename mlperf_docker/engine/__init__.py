@@ -1,0 +1,1 @@
+"""The Docker engine: the connection, bases, builds and containers."""

@@ -1,0 +1,91 @@
+"""Have an engine: check it, and as root on Debian or Ubuntu install and start one where there is none.
+
+`make demo`, `make test` and `make image` call this as `python -m mlperf_docker.engine.bringup`; the command-line tool itself
+never installs anything.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlperf_docker import paths
+from mlperf_docker.engine.client import connect, facts
+from mlperf_docker.errors import EngineError, MlperfDockerError
+
+_PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap"}
+_INSTALL_TIMEOUT_S = 900
+_START_TIMEOUT_S = 60
+
+
+def ensure_engine(say: Callable[[str], None]) -> None:
+    """Return once an engine answers. Says every step that changes this host; raises EngineError where it may not."""
+    refusal = _refusal()
+    if refusal is None:
+        return
+    if os.environ.get("DOCKER_HOST") or not _may_install():
+        raise refusal
+    missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
+    if missing:
+        say(f"No Docker engine here: installing {' and '.join(missing)} with apt-get.")
+        _install(missing)
+    refusal = _refusal()
+    if refusal is None:  # the package's own service started it
+        return
+    _start(say)
+
+
+def _refusal() -> EngineError | None:
+    try:
+        facts(connect())
+    except EngineError as error:
+        return error
+    return None
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
+
+
+def _install(packages: list[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *packages]):
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
+        )
+        if done.returncode:
+            last = "\n".join(done.stderr.strip().splitlines()[-8:])
+            raise EngineError(f"{' '.join(argv)} failed:\n{last}", hint="Install a Docker engine by hand.")
+
+
+def _start(say: Callable[[str], None]) -> None:
+    """Start the daemon in a session of its own, and wait until it answers."""
+    log = paths.log_dir() / "dockerd.log"
+    say(f"Starting dockerd; its log is {log}.")
+    with log.open("ab") as output:
+        daemon = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and daemon.poll() is None:
+        if _refusal() is None:
+            return
+        time.sleep(0.2)
+    raise EngineError(f"dockerd did not come up. Its log: {log}", hint="Start a Docker engine by hand.")
+
+
+def main() -> int:
+    """Bring an engine up and say what it is."""
+    try:
+        ensure_engine(lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201  # a script of its own
+    except MlperfDockerError as error:
+        print(f"Error: {error}\nHint:  {error.hint}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
+
+import datetime
+import json
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TextIO
+
+from docker.errors import APIError
+from requests.exceptions import RequestException
+
+from mlperf_docker import paths
+from mlperf_docker.engine.client import Engine, explanation, require_buildkit
+from mlperf_docker.engine.context import write_context
+from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.engine.trace import TRACE_ID, Trace
+from mlperf_docker.errors import BuildError
+
+_IMAGE_ID = "moby.image.id"
+_TAIL_LINES = 20
+_SPOOL_BYTES = 32 * 2**20
+# What a failed step printed → what it probably means, and what helps; the first that fits.
+_CAUSES = {
+    "no space left on device": (
+        "The engine's disk is full.",
+        "Free some: docker system df, then docker builder prune or docker image prune; see mlperf-docker doctor.",
+    ),
+    "certificate verify failed": (
+        "The package index's certificate is not trusted inside the build.",
+        "Point PIP_CERT (or SSL_CERT_FILE) at your CA bundle; the build takes it over.",
+    ),
+    "do not match the hashes": (
+        "A package is not the one that was locked: a mirror changed it, or a download broke.",
+        "Try again; if it stays, compare your index with locks/, or make new locks: mlperf-docker lock",
+    ),
+    "temporary failure": (
+        "The build has no name resolution.",
+        "Check the engine's DNS, or set HTTPS_PROXY and PIP_INDEX_URL; the build takes them over.",
+    ),
+    "connection": (
+        "A package server could not be reached from inside the build.",
+        "Set HTTPS_PROXY or PIP_INDEX_URL as pip needs them on this host; the build takes them over.",
+    ),
+    "no matching distribution": (
+        "The package index does not offer a locked version.",
+        "Check PIP_INDEX_URL, or make new locks: mlperf-docker lock",
+    ),
+}
+_UNKNOWN_CAUSE = ("", "The full log says more.")
+
+
+class BuildKitBuilder:
+    """Builds through `POST /build?version=2`."""
+
+    def __init__(self, client: Engine) -> None:
+        self._client = client
+
+    def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
+        """Return the image's id. Interrupting this cancels the build in the engine; nothing is tagged then."""
+        require_buildkit(self._client)
+        log_path = _log_path(request.tags[0])
+        with log_path.open("w") as log, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context:
+            write_context(request.inputs, request.host, context)
+            context.seek(0)
+            following = _Following(log, on_event)
+            try:
+                self._follow(request, context, following)
+            except APIError as error:
+                following.error = explanation(error)
+            except RequestException as error:
+                following.error = f"the connection to the engine broke: {error}"
+        if following.image is None:
+            raise _failure(request, following, log_path)
+        return following.image
+
+    def _follow(self, request: BuildRequest, context: IO[bytes], following: "_Following") -> None:
+        with closing(self._client.build_with_buildkit(context, _parameters(request))) as messages:
+            for message in messages:
+                following.hear(message)
+
+
+def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
+    arguments = {"BASE": request.base_reference, **dict(request.host.build_args)}
+    parameters: dict[str, str | list[str]] = {
+        "t": list(request.tags),
+        "buildargs": json.dumps(arguments),
+        "labels": json.dumps(request.labels),
+    }
+    return {**parameters, "nocache": "1"} if request.no_cache else parameters
+
+
+@dataclass
+class _Following:
+    """Listens to one build: writes the log, hands events on, and remembers how it ended."""
+
+    log: TextIO
+    on_event: Callable[[BuildEvent], None]
+    image: str | None = None
+    error: str = ""
+    failed_step: str = ""
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+    trace: Trace = field(default_factory=Trace)
+
+    def hear(self, message: dict[str, object]) -> None:
+        """Take one of the engine's messages."""
+        if message.get("id") == TRACE_ID:
+            for event in self.trace.feed(str(message["aux"])):
+                self._event(event)
+        elif message.get("id") == _IMAGE_ID:
+            aux = message["aux"]
+            self.image = str(aux["ID"]) if isinstance(aux, dict) else None
+        elif "error" in message:
+            self.error = str(message["error"])
+
+    def _event(self, event: BuildEvent) -> None:
+        for line in _log_lines(event):
+            self.log.write(f"{line}\n")
+        self.log.flush()
+        if event.kind is BuildEventKind.LOG:
+            self.tail.append(event.text)
+        elif event.kind is BuildEventKind.FAILED and "canceled" not in event.text:
+            self.failed_step = event.step
+        self.on_event(event)
+
+
+def _log_lines(event: BuildEvent) -> Iterator[str]:
+    match event.kind:
+        case BuildEventKind.LOG:
+            yield event.text
+        case BuildEventKind.DONE:
+            yield f"== done in {event.seconds:.1f} s: {event.step}"
+        case BuildEventKind.FAILED:
+            yield f"== FAILED: {event.step}: {event.text}"
+        case BuildEventKind.STARTED | BuildEventKind.CACHED:
+            yield f"== {event.kind}: {event.step}"
+        case BuildEventKind.PROGRESS:
+            return
+
+
+def _failure(request: BuildRequest, following: _Following, log: Path) -> BuildError:
+    """Say which step failed, its last lines, the likely cause, and where the whole log is."""
+    output = "\n".join(f"  {line}" for line in following.tail)
+    said = f"{output}\n{following.error}".lower()
+    cause, hint = next((words for sign, words in _CAUSES.items() if sign in said), _UNKNOWN_CAUSE)
+    step = f" in the step {following.failed_step!r}" if following.failed_step else ""
+    parts = (
+        f"Building {request.tags[0]} failed{step}: {following.error or 'the engine ended without an image'}",
+        output,
+        cause,
+        f"Full log: {log}",
+    )
+    return BuildError("\n".join(part for part in parts if part), hint=hint)
+
+
+def _log_path(tag: str) -> Path:
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    name = tag.rpartition("/")[2].replace(":", "-")
+    return paths.log_dir() / f"build-{stamp}-{name}.log"

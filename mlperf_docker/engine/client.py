@@ -1,0 +1,175 @@
+"""The connection to the Docker engine: found as the docker command finds it, and checked before anything is asked of it."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+from docker.context import ContextAPI
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env
+
+from mlperf_docker.errors import DeviceError, EngineError
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+_TIMEOUT_S = 60
+_MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+class Engine(docker.APIClient):
+    """docker-py's client, and the one call that it lacks."""
+
+    def build_with_buildkit(self, context: IO[bytes], parameters: dict[str, str | list[str]]) -> Iterator[dict[str, Any]]:
+        """Build with BuildKit and yield the engine's messages.
+
+        `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
+        """
+        # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
+        response = self._post(
+            self._url("/build"),
+            data=context,
+            params={"version": "2", **parameters},
+            headers={"Content-Type": "application/x-tar"},
+            stream=True,
+            timeout=None,
+        )
+        try:
+            self._raise_for_status(response)
+            yield from self._stream_helper(response, decode=True)
+        finally:
+            response.close()
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What the engine says of itself. data_root: None where it is not on this host."""
+
+    version: str
+    api_version: str
+    storage_driver: str
+    buildkit: bool
+    has_gpu_runtime: bool
+    data_root: Path | None
+
+
+def connect() -> Engine:
+    """Return a client of the engine that docker itself would use. Raises EngineError where it cannot serve us."""
+    host = _host()
+    _check_socket(host)
+    try:
+        client = Engine(**_arguments(host), version="auto", timeout=_TIMEOUT_S)
+    except (DockerException, OSError, ValueError) as error:
+        raise EngineError(
+            f"No Docker engine answers at {host}: {error}",
+            hint="Start it (systemctl start docker), or point DOCKER_HOST at one. See: mlperf-docker doctor",
+        ) from error
+    _check_version(client)
+    return client
+
+
+def facts(client: Engine | None = None) -> EngineFacts:
+    """Ask the engine about itself. Raises EngineError where it cannot be asked."""
+    client = client or connect()
+    version, info = client.version(), client.info()
+    return EngineFacts(
+        version=version.get("Version", "unknown"),
+        api_version=version.get("ApiVersion", "unknown"),
+        storage_driver=info.get("Driver", "unknown"),
+        buildkit=_has_buildkit(version),
+        has_gpu_runtime=_has_gpu_runtime(info),
+        data_root=Path(info["DockerRootDir"]) if _is_local(_host()) and info.get("DockerRootDir") else None,
+    )
+
+
+def require_buildkit(client: Engine) -> None:
+    """Raise EngineError unless the engine can build with BuildKit."""
+    version = client.version()
+    if not _has_buildkit(version):
+        raise EngineError(
+            f"The engine ({version.get('Version', 'unknown')}) cannot build with BuildKit.",
+            hint="Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always",
+        )
+
+
+def require_gpu_runtime(client: Engine) -> None:
+    """Raise DeviceError unless the engine can hand a GPU to a container, as far as can be told beforehand."""
+    if not _has_gpu_runtime(client.info()):
+        raise DeviceError(
+            "--device cuda needs a GPU, and this engine has no GPU runtime.",
+            hint="Install the NVIDIA Container Toolkit and restart the engine; or run with --device cpu.",
+        )
+    if _is_local(_host()) and not any(device.exists() for device in _GPU_DEVICES):
+        raise DeviceError(
+            "--device cuda needs a GPU, and this host has none (no /dev/nvidiactl).",
+            hint="Install the NVIDIA driver, or run with --device cpu.",
+        )
+
+
+def _host() -> str:
+    """Return the engine's address: DOCKER_HOST, else the current docker context, else the system's socket."""
+    if os.environ.get("DOCKER_HOST"):
+        return os.environ["DOCKER_HOST"]
+    context = ContextAPI.get_current_context()
+    return (context.Host if context is not None else None) or DEFAULT_HOST
+
+
+def _arguments(host: str) -> dict[str, Any]:
+    return {**kwargs_from_env(), "base_url": host.replace("unix://", "http+unix://", 1)}
+
+
+def _is_local(host: str) -> bool:
+    return host.startswith("unix://")
+
+
+def _check_socket(host: str) -> None:
+    """Say precisely what is wrong with a local socket; the library's own message is a chain of three exceptions."""
+    if not _is_local(host):
+        return
+    path = Path(host.removeprefix("unix://"))
+    if not path.exists():
+        remedy = "Start it: systemctl start docker" if shutil.which("dockerd") else "Install one: apt-get install docker.io"
+        raise EngineError(f"No Docker engine is running: {path} does not exist.", hint=remedy)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise EngineError(
+            f"You may not use the Docker engine at {path}.",
+            hint="Join its group (usermod -aG docker $USER, then log in again), or run as root.",
+        )
+
+
+def _check_version(client: Engine) -> None:
+    api = tuple(int(part) for part in client.api_version.split("."))
+    if api < _MINIMUM_API:
+        raise EngineError(
+            f"The Docker engine is too old: its API is {client.api_version}, and 1.40 is needed.",
+            hint="Use Docker Engine 20.10 or later.",
+        )
+
+
+def _has_buildkit(version: dict[str, Any]) -> bool:
+    """Whether the engine has BuildKit inside. Podman answers to the same API, and builds with Buildah."""
+    names = {component.get("Name", "") for component in version.get("Components") or ()}
+    return version.get("Os", "linux") == "linux" and not any("podman" in name.lower() for name in names)
+
+
+def _has_gpu_runtime(info: dict[str, Any]) -> bool:
+    """Whether the engine knows NVIDIA's runtime or its CDI devices; the hook alone shows only on this host."""
+    devices = (str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ())
+    return (
+        "nvidia" in (info.get("Runtimes") or {})
+        or any(device.startswith("nvidia.com/gpu") for device in devices)
+        or (_is_local(_host()) and shutil.which("nvidia-container-runtime-hook") is not None)
+    )
+
+
+def explanation(error: APIError) -> str:
+    """Return the engine's own words; it answers in JSON, docker-py sometimes hands that on as it is."""
+    text = str(error.explanation or error)
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text

@@ -1,0 +1,183 @@
+"""Run one container through the Docker Engine API, and know afterwards how it ended."""
+
+import codecs
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError, NotFound
+from docker.types import DeviceRequest, Mount
+
+from mlperf_docker import owner
+from mlperf_docker.digests import LABEL
+from mlperf_docker.engine.client import explanation
+from mlperf_docker.errors import ContainerError, DeviceError
+from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
+
+OWNER_LABEL = f"{LABEL}.owner"
+_STOP_TIMEOUT_S = 10
+_NANO = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class ContainerExit:
+    """How a container ended. signal: the one sent through the engine from outside, or None."""
+
+    code: int
+    out_of_memory: bool
+    signal: int | None
+
+
+def run_container(
+    client: docker.APIClient, plan: RunPlan, *, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]
+) -> ContainerExit:
+    """Run *plan* to its end and hand over its output line by line.
+
+    The container is gone afterwards, on every path. On Ctrl-C it is asked to stop, has 10 s for that, and its last
+    lines are still handed over before KeyboardInterrupt goes on. Raises ContainerError where it cannot be started.
+    """
+    container = _create(client, plan)
+    try:
+        # Both streams are opened before the start, so that neither a line nor the end can be missed.
+        events = client.events(filters={"container": container}, decode=True)
+        output = client.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True)
+        _start(client, container)
+        lines = _Lines(on_stdout, on_stderr)
+        try:
+            lines.consume(output)
+        except KeyboardInterrupt:
+            client.stop(container, timeout=_STOP_TIMEOUT_S)
+            lines.consume(output)
+            raise
+        return _ending(events)
+    finally:
+        _remove(client, container)
+
+
+def remove_orphans(client: docker.APIClient) -> list[str]:
+    """Remove containers of ours whose tool was killed, and return their names. A living tool's are left alone."""
+    found = client.containers(all=True, filters={"label": CONTAINER_LABEL})
+    orphans = [each for each in found if owner.is_gone(each["Labels"].get(OWNER_LABEL, ""))]
+    for orphan in orphans:
+        _remove(client, orphan["Id"])
+    return [orphan["Names"][0].lstrip("/") for orphan in orphans]
+
+
+def _create(client: docker.APIClient, plan: RunPlan) -> str:
+    limits = plan.limits
+    host = client.create_host_config(
+        auto_remove=True,
+        init=True,
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": ""},  # noqa: S108  # the container's own, in memory
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        mounts=[Mount(m.container, str(m.host), type="bind", read_only=m.read_only) for m in plan.mounts],
+        nano_cpus=int(limits.cpus * _NANO) if limits.cpus else None,
+        cpuset_cpus=limits.cpuset or None,
+        mem_limit=limits.memory_bytes,
+        device_requests=_device_requests(limits),
+    )
+    key, _, value = CONTAINER_LABEL.partition("=")
+    try:
+        created = client.create_container(
+            plan.image,
+            command=list(plan.arguments),
+            user=plan.user,
+            host_config=host,
+            labels={key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
+        )
+    except APIError as error:
+        raise _refused(plan, error) from error
+    return str(created["Id"])
+
+
+def _device_requests(limits: Limits) -> list[DeviceRequest] | None:
+    """Return what docker's `--gpus` asks for: all, a count, or `device=0,1`."""
+    if not limits.gpus:
+        return None
+    selection = limits.gpus.removeprefix("device=")
+    if selection != limits.gpus:
+        return [DeviceRequest(device_ids=selection.split(","), capabilities=[["gpu"]])]
+    count = -1 if limits.gpus == "all" else int(limits.gpus)
+    return [DeviceRequest(count=count, capabilities=[["gpu"]])]
+
+
+def _start(client: docker.APIClient, container: str) -> None:
+    try:
+        client.start(container)
+    except APIError as error:
+        reason = explanation(error)
+        if "device driver" in reason or "nvidia" in reason.lower():
+            raise DeviceError(
+                f"The engine cannot give the container a GPU: {reason}", hint="See: mlperf-docker doctor"
+            ) from error
+        raise ContainerError(f"The engine cannot start the container: {reason}") from error
+
+
+def _refused(plan: RunPlan, error: APIError) -> ContainerError:
+    return ContainerError(f"The engine refuses the container for {plan.image}: {explanation(error)}")
+
+
+def _ending(events: Iterator[dict[str, object]]) -> ContainerExit:
+    """Read the container's events up to its removal."""
+    code: int | None = None
+    out_of_memory = False
+    signal: int | None = None
+    for event in events:
+        action, attributes = event.get("Action"), _attributes(event)
+        out_of_memory |= action == "oom"
+        if action == "kill":
+            signal = int(attributes["signal"])
+        elif action == "die":
+            code = int(attributes["exitCode"])
+        elif action == "destroy":
+            break
+    if code is None:
+        raise ContainerError("The engine went away while the container ran.", hint="See: mlperf-docker doctor")
+    return ContainerExit(code, out_of_memory, signal)
+
+
+def _attributes(event: dict[str, object]) -> dict[str, str]:
+    actor = event.get("Actor")
+    attributes = actor.get("Attributes") if isinstance(actor, dict) else None
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _remove(client: docker.APIClient, container: str) -> None:
+    """Remove the container if it is still there; the engine may be doing the same at this moment (--rm)."""
+    with contextlib.suppress(NotFound):
+        try:
+            client.remove_container(container, force=True)
+        except NotFound:
+            raise
+        except APIError as error:
+            if "already in progress" not in explanation(error):
+                raise
+
+
+class _Lines:
+    """Cuts two byte streams into lines; a multi-byte character may be cut by a chunk's end."""
+
+    def __init__(self, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]) -> None:
+        self._callbacks = (on_stdout, on_stderr)
+        self._decoders = tuple(codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2))
+        self._rests = ["", ""]
+
+    def consume(self, output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+        for chunks in output:
+            for stream, chunk in enumerate(chunks):
+                if chunk:
+                    self._feed(stream, chunk)
+        for stream, rest in enumerate(self._rests):
+            if rest:
+                self._callbacks[stream](rest)
+        self._rests = ["", ""]
+
+    def _feed(self, stream: int, chunk: bytes) -> None:
+        text = self._rests[stream] + self._decoders[stream].decode(chunk)
+        *lines, self._rests[stream] = text.split("\n")
+        for line in lines:
+            self._callbacks[stream](line)

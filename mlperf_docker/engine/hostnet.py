@@ -1,0 +1,94 @@
+"""How this host reaches its networks, taken over into builds: proxies, pip's index, a CA bundle, a wheelhouse.
+
+Everything but the proxies travels in the build context and is only mounted, so that no layer and no history line keeps
+it. Proxies are build arguments of the names that BuildKit leaves out of the history by itself.
+"""
+
+import configparser
+import io
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker.digests import BuildInputs, versions
+
+_MOUNT = "/run/host"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
+_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_SETTINGS = {
+    "PIP_INDEX_URL": "index-url",
+    "PIP_EXTRA_INDEX_URL": "extra-index-url",
+    "PIP_TRUSTED_HOST": "trusted-host",
+    "PIP_DEFAULT_TIMEOUT": "timeout",
+}
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """The host's own settings. wheelhouses: local folders that pip looks into; ca_bundle: PEM, or None."""
+
+    build_args: tuple[tuple[str, str], ...] = ()
+    pip_settings: tuple[tuple[str, str], ...] = ()
+    ca_bundle: bytes | None = None
+    wheelhouses: tuple[Path, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environment: Mapping[str, str] = os.environ) -> "HostSettings":
+        """Read what pip and curl users expect to count."""
+        return cls(
+            build_args=tuple(_proxies(environment)),
+            pip_settings=tuple((key, environment[name]) for name, key in _SETTINGS.items() if environment.get(name)),
+            ca_bundle=_ca_bundle(environment),
+            wheelhouses=tuple(_folders(environment.get("PIP_FIND_LINKS", ""))),
+        )
+
+    def pip_conf(self) -> str:
+        """Return the pip.conf of a build. pip's config is INI with no interpolation; a list goes on over lines."""
+        config = configparser.ConfigParser(interpolation=None)
+        config["global"] = {key: "\n".join(value.split()) for key, value in self.pip_settings}
+        config["global"]["find-links"] = f"{_MOUNT}/wheels"
+        if self.ca_bundle is not None:
+            config["global"]["cert"] = f"{_MOUNT}/ca.crt"
+        text = io.StringIO()
+        config.write(text)
+        return text.getvalue()
+
+    def wheels(self, inputs: BuildInputs) -> list[Path]:
+        """Return the wheels of the wheelhouses that the image's requirements name, by project and version."""
+        wanted = {(_normal(name), version) for name, version in versions(inputs).items()}
+        found: dict[str, Path] = {}
+        for wheel in (each for folder in self.wheelhouses for each in sorted(folder.glob("*.whl"))):
+            name, version = wheel.name.split("-")[:2]
+            if (_normal(name), version) in wanted:
+                found.setdefault(wheel.name, wheel)
+        return list(found.values())
+
+
+def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield both spellings of each proxy that is set; programs disagree on which one they read."""
+    for name in _PROXIES:
+        value = environment.get(name) or environment.get(name.lower())
+        if value:
+            yield from ((name, value), (name.lower(), value))
+
+
+def _ca_bundle(environment: Mapping[str, str]) -> bytes | None:
+    for name in _BUNDLES:
+        path = environment.get(name)
+        if path and Path(path).is_file():
+            return Path(path).read_bytes()
+    return None
+
+
+def _folders(find_links: str) -> Iterator[Path]:
+    for link in find_links.split():
+        folder = Path(link.removeprefix("file://"))
+        if folder.is_dir():
+            yield folder
+
+
+def _normal(name: str) -> str:
+    """Return a project name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,78 @@
+"""The matrix as `list` shows it: what is declared, what has an image, and what of it is on this host."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.errors import EngineError
+from mlperf_docker.paths import assets
+from mlperf_docker.spec import ImageSpec
+
+HEADER = ("model", "backend", "device", "precisions", "state", "image", "model file")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell. present: None where no engine could be asked; image: its tag, or "" where the cell has none yet."""
+
+    spec: ImageSpec
+    image: str
+    present: bool | None
+
+    @property
+    def state(self) -> str:
+        """What can be done with the cell: `present`, `buildable`, or only `planned`."""
+        if not self.spec.implemented:
+            return "planned"
+        return "present" if self.present else "buildable"
+
+    def cells(self) -> tuple[str, ...]:
+        """The row for people, in the order of HEADER."""
+        spec = self.spec
+        files = ", ".join(dict.fromkeys(each.name for each in self._files()))
+        identity = (spec.model.name, spec.backend, spec.device, ", ".join(spec.precisions))
+        return (*identity, self.state, self.image or "-", files or "-")
+
+    def fields(self) -> dict[str, Any]:
+        """The row for programs. pullable: None, as no registry is asked."""
+        spec = self.spec
+        return {
+            "model": spec.model.name,
+            "backend": spec.backend,
+            "device": spec.device,
+            "precisions": list(spec.precisions),
+            "default": spec.backend is spec.model.default_backend,
+            "implemented": spec.implemented,
+            "state": self.state,
+            "image": self.image or None,
+            "present": self.present,
+            "pullable": None,
+            "dataset": spec.model.dataset.name,
+            "scenarios": list(spec.model.scenarios),
+            "model_files": [{"name": each.name, "precision": each.precision} for each in self._files()],
+        }
+
+    def _files(self) -> Iterator[Any]:
+        return (each for each in self.spec.model.files if each.backend is self.spec.backend)
+
+
+def matrix(registry: str = "") -> list[Row]:
+    """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None."""
+    catalog = Catalog.load(assets() / "images.yaml")
+    wanted = [spec for spec in catalog.specs if spec.implemented]
+    found = _images(wanted, registry or catalog.registry)
+    return [Row(spec, *found.get(str(spec), ("", None))) for spec in catalog.specs]
+
+
+def _images(specs: list[ImageSpec], registry: str) -> dict[str, tuple[str, bool | None]]:
+    """Return cell → its likely tag and whether it is present."""
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.provide import Sources, likely_image, pinned_tag
+
+    sources = Sources(registry)
+    try:
+        client = connect()
+    except EngineError:
+        return {str(spec): (pinned_tag(spec, sources), None) for spec in specs}
+    return {str(spec): likely_image(client, spec, sources) for spec in specs}

@@ -1,0 +1,172 @@
+"""Get the image of a cell: take it, pull it or build it, and say which."""
+
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+
+from docker.errors import APIError
+
+from mlperf_docker import __version__, digests, paths, render
+from mlperf_docker.digests import BuildInputs, Origin
+from mlperf_docker.engine import base as bases
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.client import Engine, explanation
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.protocol import Builder, BuildRequest
+from mlperf_docker.errors import RegistryError
+from mlperf_docker.names import PullPolicy
+from mlperf_docker.progress import BuildProgress, Display
+from mlperf_docker.results import ImageUsed
+from mlperf_docker.spec import ImageSpec
+
+_SOURCE = "https://github.com/mlcommons/inference"
+_GIT_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where an image may come from.
+
+    registry: names the images; base: an image to build on instead of the cell's own, or ""; bootstrap: whether a base
+    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again.
+    """
+
+    registry: str
+    base: str = ""
+    bootstrap: bool = False
+    pull: PullPolicy = PullPolicy.NEVER
+    rebuild: bool = False
+
+    @property
+    def has_registry(self) -> bool:
+        """Whether the registry names a host. A bare name would be a stranger's namespace on Docker Hub."""
+        host = self.registry.partition("/")[0]
+        return "." in host or ":" in host or host == "localhost"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way the cell's image can be: on this base, with this hash."""
+
+    base: Base
+    content: str
+    exact: str
+    moving: str
+
+
+def candidates(client: Engine, spec: ImageSpec, sources: Sources) -> list[Candidate]:
+    """Return the images that would serve, best base first, without asking any network."""
+    inputs = render.build_inputs(spec)
+    return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, sources.base)]
+
+
+def likely_image(client: Engine, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
+    """Return the tag that `provide` would end with, as far as can be known without a network, and whether it is here."""
+    known = candidates(client, spec, sources)
+    present = _present(client, known)
+    return (present.tag, True) if present else (known[0].exact, False)
+
+
+def pinned_tag(spec: ImageSpec, sources: Sources) -> str:
+    """Return the exact tag of *spec* on its own, pinned base; needs no engine."""
+    content = digests.content_hash(render.build_inputs(spec), spec.base.digest)
+    return digests.tags(spec, content, sources.registry)[0]
+
+
+def provide(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+    """Return the image of *spec*: a local one of the exact hash, else a pulled, else a freshly built one.
+
+    With PullPolicy.ALWAYS the registry's image is the only one that will do. Raises RegistryError, and what a build does.
+    """
+    known = candidates(client, spec, sources)
+    if sources.pull is PullPolicy.ALWAYS:
+        return _pull(client, known[0], sources, display)
+    if not sources.rebuild:
+        present = _present(client, known)
+        if present is not None:
+            display.say(f"Image {present.tag}: present.")
+            return present
+        if sources.pull is PullPolicy.MISSING and sources.has_registry:
+            try:
+                return _pull(client, known[0], sources, display)
+            except RegistryError as error:
+                display.say(f"Image {known[0].exact}: not pulled ({error}); building it.")
+    return _build(client, builder, spec, sources, display)
+
+
+def _candidate(spec: ImageSpec, inputs: BuildInputs, base: Base, sources: Sources) -> Candidate:
+    content = digests.content_hash(inputs, base.identity)
+    exact, moving = digests.tags(spec, content, sources.registry)
+    return Candidate(base, content, exact, moving)
+
+
+def _present(client: Engine, known: list[Candidate]) -> ImageUsed | None:
+    for candidate in known:
+        found = images.find(client, candidate.exact)
+        if found is not None:
+            return ImageUsed(tag=candidate.exact, id=found.id, base=_describe(candidate.base))
+    return None
+
+
+def _pull(client: Engine, candidate: Candidate, sources: Sources, display: Display) -> ImageUsed:
+    if not sources.has_registry:
+        raise RegistryError(
+            f"{candidate.exact} cannot be pulled: the registry {sources.registry!r} names no host.",
+            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY, or build the image: --pull missing.",
+        )
+    display.phase(f"pull {candidate.exact}")
+    try:
+        for message in client.pull(candidate.exact, stream=True, decode=True):
+            if "error" in message:
+                raise RegistryError(f"{candidate.exact} cannot be pulled: {message['error']}")
+    except APIError as error:
+        raise RegistryError(f"{candidate.exact} cannot be pulled: {explanation(error)}") from error
+    found = images.find(client, candidate.exact)
+    if found is None:
+        raise RegistryError(f"{candidate.exact} was pulled, and is not there.", hint="See: mlperf-docker doctor")
+    display.say(f"Image {candidate.exact}: pulled.")
+    return ImageUsed(tag=candidate.exact, id=found.id, base=_describe(candidate.base))
+
+
+def _build(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+    base = bases.resolve_base(
+        client, spec.base, override=sources.base, bootstrap=sources.bootstrap, say=display.say
+    )
+    inputs = render.build_inputs(spec)
+    candidate = _candidate(spec, inputs, base, sources)
+    display.phase(f"build {candidate.exact}")
+    origin = Origin(
+        base_reference=base.reference,
+        base_identity=base.identity,
+        base_origin=base.origin,
+        revision=revision(),
+        version=__version__,
+        source=_SOURCE,
+    )
+    request = BuildRequest(
+        inputs=inputs,
+        base_reference=base.reference,
+        tags=(candidate.exact, candidate.moving),
+        labels=digests.labels(spec, inputs, candidate.content, origin),
+        no_cache=sources.rebuild,
+        host=HostSettings.from_environ(),
+    )
+    image = builder.build(request, on_event=BuildProgress(display).show)
+    display.say(f"Image {candidate.exact}: built on {_describe(base)}.")
+    return ImageUsed(tag=candidate.exact, id=image, base=_describe(base))
+
+
+def _describe(base: Base) -> str:
+    return f"{base.reference} ({base.origin})"
+
+
+@cache
+def revision() -> str:
+    """Return the commit of the checkout that the tool runs from, or "unknown" for an installed wheel."""
+    argv = ["git", "-C", str(paths.assets()), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
