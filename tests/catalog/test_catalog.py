@@ -1,0 +1,198 @@
+"""images.yaml loads completely, and whatever can be wrong with it is reported with its line."""
+
+import itertools
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.catalog import Catalog, CatalogError
+from mlperf_docker.errors import ExitCode, UsageError
+from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.paths import assets
+
+IMAGES_YAML = assets() / "images.yaml"
+TEXT = IMAGES_YAML.read_text()
+CATALOG = Catalog.load(IMAGES_YAML)
+MODELS = ["resnet50", "retinanet", "bert", "3d-unet", "rnnt", "dlrm"]
+
+
+def load(text: str, folder: Path) -> Catalog:
+    path = folder / "images.yaml"
+    path.write_text(text)
+    return Catalog.load(path)
+
+
+def problems(text: str, folder: Path) -> dict[int, list[str]]:
+    """Line → messages of what is wrong with *text*."""
+    with pytest.raises(CatalogError) as caught:
+        load(text, folder)
+    found: dict[int, list[str]] = {}
+    for problem in caught.value.problems:
+        found.setdefault(problem.line, []).append(problem.message)
+    return found
+
+
+def test_every_cell_exists() -> None:
+    cells = [(spec.model.name, spec.backend, spec.device) for spec in CATALOG.specs]
+    assert cells == list(itertools.product(MODELS, Backend, Device))
+
+
+def test_only_cells_with_a_lock_are_implemented() -> None:
+    implemented = [spec for spec in CATALOG.specs if spec.implemented]
+    assert str(CATALOG.specs[0]) == "resnet50:onnxruntime-cpu"
+    assert CATALOG.specs[0] in implemented
+    assert all((assets() / "locks" / spec.lock).is_file() for spec in implemented)
+
+
+def test_defaults_are_completed() -> None:
+    defaults = {model.name: model.default_backend for model in CATALOG.models}
+    assert {name for name, backend in defaults.items() if backend is Backend.PYTORCH} == {"rnnt", "dlrm"}
+    assert {name for name, backend in defaults.items() if backend is Backend.ONNXRUNTIME} == set(MODELS) - {
+        "rnnt",
+        "dlrm",
+    }
+
+
+def test_int8_is_offered_for_bert_on_onnxruntime_only() -> None:
+    offering = {(spec.model.name, spec.backend) for spec in CATALOG.specs if Precision.INT8 in spec.precisions}
+    assert offering == {("bert", Backend.ONNXRUNTIME)}
+    assert all(Precision.FP32 in spec.precisions for spec in CATALOG.specs)
+
+
+def test_scenarios_are_those_of_the_benchmark() -> None:
+    scenarios = {model.name: set(model.scenarios) for model in CATALOG.models}
+    assert scenarios["resnet50"] == set(Scenario)
+    assert scenarios["3d-unet"] == {Scenario.SINGLE_STREAM, Scenario.OFFLINE}
+    assert scenarios["dlrm"] == {Scenario.SERVER, Scenario.OFFLINE}
+
+
+# Each case: what is replaced in the good file, by what, how many lines below that the problem is shown, and what the
+# message has to say.
+CASES = {
+    "unknown key": ("    count: 50000\n", "    cuont: 50000\n", 0, "datasets.imagenet2012.cuont: unknown key"),
+    "unknown top-level key": ("registry: ", "colour: red\nregistry: ", 0, "colour: unknown key"),
+    "a name where the key is the name": (
+        "    title: LibriSpeech",
+        "    name: other\n    title: LibriSpeech",
+        0,
+        "datasets.librispeech-dev-clean.name: unknown key",
+    ),
+    "duplicate key": ("    count: 50000\n", "    count: 50000\n    count: 7\n", 1, "imagenet2012.count: duplicate key"),
+    "duplicate model": ("  dlrm:\n", "  bert: {}\n  dlrm:\n", 0, "models.bert: duplicate key"),
+    "wrong type": ("count: 50000", "count: many", 0, "datasets.imagenet2012.count: input should be a valid integer"),
+    "list for a mapping": ("  cpu: {base: debian}", "  cpu: [debian]", 0, "devices.cpu: must be a mapping"),
+    "number for a string": ('python: "3.12"', "python: 3.12", 0, "bases.cuda.python: input should be a valid string"),
+    "missing key": ("  rnnt:\n    title: RNN-T\n", "  rnnt:\n", 0, "models.rnnt.title: missing key"),
+    "missing device": ("  cuda: {base: cuda}\n", "", None, "devices: missing key cuda"),
+    "missing section": ("registry: mlperf-docker\n", "", None, "registry: missing key"),
+    "dangling data set": (
+        "    dataset: kits19\n",
+        "    dataset: kits91\n",
+        0,
+        "models.3d-unet.dataset: datasets has no 'kits91'",
+    ),
+    "dangling base": (
+        "{base: debian}",
+        "{base: debain}",
+        0,
+        "devices.cpu.base: bases has no 'debain'; it has debian, cuda",
+    ),
+    "unknown backend": (
+        "implemented: {onnxruntime: [cpu]}",
+        "implemented: {onxruntime: [cpu]}",
+        0,
+        "models.resnet50.implemented.onxruntime: input should be 'onnxruntime'",
+    ),
+    "unknown device": ("[cpu]}", "[gpu]}", 0, "input should be 'cpu' or 'cuda'"),
+    "unknown scenario": (
+        "scenarios: [Server, Offline]",
+        "scenarios: [Server, Ofline]",
+        0,
+        "models.dlrm.scenarios[1]: input should be 'SingleStream'",
+    ),
+    "no scenario": ("scenarios: [Server, Offline]", "scenarios: []", 0, "models.dlrm.scenarios: "),
+    "duplicate scenario": ("[Server, Offline]", "[Server, Server]", 0, "scenarios[1]: duplicate: Server"),
+    "bad digest": ("digest: sha256:96e3", "digest: sha256:96e", 0, "bases.debian.digest: not a digest"),
+    "bad md5": ("md5: 7b94a2", "md5: 7B94a2", 0, "models.resnet50.files[3].md5: not an MD5 checksum"),
+    "bad address": ("https://zenodo.org/record/3939747", "ftp://zenodo.org", 0, "urls[0]: not an address"),
+    "no address": (
+        'urls: ["https://zenodo.org/record/3939747/files/model.pb"]',
+        "urls: []",
+        0,
+        "models.bert.files[2].urls: tuple should have at least 1 item",
+    ),
+    "bad format": (
+        "format: saved-model",
+        "format: savedmodel",
+        0,
+        "models.3d-unet.files[2].format: input should be 'onnx'",
+    ),
+    "bad requirement": ("  - numpy>=2.2,<2.5", "  - numpy", 0, "requirements[1]: not a requirement with its versions"),
+    "duplicate requirement": ("  - numpy>=2.2,<2.5", "  - mlcommons-loadgen==6.0.17", 0, "requirements[1]: duplicate"),
+    "duplicate file": (
+        "md5: a638cf028b5870da29e09ccc2f7182e7",
+        "md5: f6a4da60cd5f084d97efc2c1ddb10beb",
+        -5,
+        "models.resnet50.files[1]: duplicate: resnet50_v1.onnx f6a4da60cd5f084d97efc2c1ddb10beb",
+    ),
+    "target above the reference": ("target: 79.4475", "target: 89.4475", 0, "models.dlrm.accuracy: a target must not"),
+    "not YAML": ("devices:\n", "devices: [\n", None, "not valid YAML"),
+    "unknown tag": ("registry: mlperf-docker", "registry: !python/name:os.system x", 0, "not valid YAML"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_problem_is_shown_at_its_line(name: str, tmp_path: Path) -> None:
+    old, new, below, message = CASES[name]
+    assert old in TEXT
+    changed = TEXT.replace(old, new, 1)
+    found = problems(changed, tmp_path)
+    where = [line for line, messages in found.items() if any(message in each for each in messages)]
+    assert where, found
+    if below is not None:
+        assert where == [TEXT[: TEXT.index(old)].count("\n") + 1 + below]
+
+
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    text = TEXT
+    for old, new in [
+        ("count: 50000", "count: many"),
+        ("dataset: kits19", "dataset: kits91"),
+        ("[Server, Offline]", "[Server, Server]"),
+        ("digest: sha256:96e3", "digest: sha256:"),
+        ("registry: ", "colour: red\nregistry: "),
+    ]:
+        text = text.replace(old, new, 1)
+    with pytest.raises(CatalogError) as caught:
+        load(text, tmp_path)
+    message = str(caught.value)
+    assert "The catalog has 5 problems:" in message
+    lines = [int(line) for line in re.findall(r"images\.yaml:(\d+): ", message)]
+    assert len(lines) == 5
+    assert lines == sorted(lines)
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("text", ["", "a: &x [*x]\n", "[]", "1", "\t", "registry: \x00", "? [1]\n: 2\n"])
+def test_anything_else_is_refused_without_a_crash(text: str, tmp_path: Path) -> None:
+    assert problems(text, tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_an_unreadable_file_is_a_usage_error(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "images.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=re.escape(str(path))):
+        Catalog.load(path)
+
+
+def test_loading_is_quick() -> None:
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        Catalog.load(IMAGES_YAML)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.08

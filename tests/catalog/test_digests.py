@@ -1,0 +1,104 @@
+"""The content hash changes exactly when the image would; tags and labels follow from it."""
+
+import dataclasses
+
+import pytest
+
+from mlperf_docker import render
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.digests import BuildInputs, ContextFile, Origin, content_hash, labels, lock_digest, tags, versions
+from mlperf_docker.paths import assets
+
+SPEC = Catalog.load(assets() / "images.yaml").specs[0]
+BASE = "sha256:" + "0" * 64
+INPUTS = BuildInputs(
+    "FROM x\n", (ContextFile("requirements/common.txt", b"numpy==2.4.6\n"), ContextFile("harness/a.py", b"1"))
+)
+ORIGIN = Origin(
+    base_reference="debian:bookworm-slim",
+    base_identity=BASE,
+    base_origin="pulled",
+    revision="unknown",
+    version="0.1.0",
+    source="https://example.org/project",
+)
+
+
+def with_file(index: int, **changes: object) -> BuildInputs:
+    files = list(INPUTS.files)
+    files[index] = dataclasses.replace(files[index], **changes)  # type: ignore[arg-type]  # names are given by the cases
+    return dataclasses.replace(INPUTS, files=tuple(files))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        dataclasses.replace(INPUTS, dockerfile="FROM y\n"),
+        with_file(0, data=b"numpy==2.4.7\n"),
+        with_file(1, path="harness/b.py"),
+        with_file(1, data=b"2"),
+        with_file(1, mode=0o755),
+        dataclasses.replace(INPUTS, files=INPUTS.files[:1]),
+        dataclasses.replace(INPUTS, files=(*INPUTS.files, ContextFile("harness/b.py", b""))),
+        BuildInputs("FROM x\nharness/a.py", INPUTS.files[:1]),
+    ],
+    ids=["dockerfile", "lock", "path", "source", "mode", "less", "more", "moved across fields"],
+)
+def test_every_ingredient_counts(changed: BuildInputs) -> None:
+    assert content_hash(changed, BASE) != content_hash(INPUTS, BASE)
+
+
+def test_the_base_counts() -> None:
+    assert content_hash(INPUTS, BASE) != content_hash(INPUTS, "sha256:" + "1" * 64)
+
+
+def test_the_order_of_files_does_not_count() -> None:
+    turned = dataclasses.replace(INPUTS, files=INPUTS.files[::-1])
+    assert content_hash(turned, BASE) == content_hash(INPUTS, BASE)
+
+
+def test_the_hash_is_the_same_tomorrow() -> None:
+    assert content_hash(INPUTS, BASE) == "5aa3ddd4d93f"
+
+
+def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
+    other = SPEC.model.files[3]
+    assert other.backend != SPEC.backend
+    files = tuple(file for file in SPEC.model.files if file is not other)
+    less = SPEC.model_copy(update={"model": SPEC.model.model_copy(update={"files": files})})
+    assert content_hash(render.build_inputs(less), BASE) == content_hash(render.build_inputs(SPEC), BASE)
+
+
+def test_what_the_harness_is_told_counts() -> None:
+    accuracy = SPEC.model.accuracy.model_copy(update={"target": 1.0})
+    other = SPEC.model_copy(update={"model": SPEC.model.model_copy(update={"accuracy": accuracy})})
+    assert content_hash(render.build_inputs(other), BASE) != content_hash(render.build_inputs(SPEC), BASE)
+
+
+def test_host_settings_are_no_input() -> None:
+    assert not [file.path for file in render.build_inputs(SPEC).files if file.path.startswith("host")]
+
+
+def test_tags() -> None:
+    assert tags(SPEC, "0123456789ab", "registry.example/mlperf") == (
+        "registry.example/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
+        "registry.example/mlperf/resnet50:onnxruntime-cpu",
+    )
+
+
+def test_labels_describe_the_image() -> None:
+    inputs = render.build_inputs(SPEC)
+    found = labels(SPEC, inputs, "0123456789ab", ORIGIN)
+    pins = versions(inputs)
+    assert found["org.mlperf-docker"] == "image"
+    assert found["org.mlperf-docker.cell"] == "resnet50:onnxruntime-cpu"
+    assert found["org.mlperf-docker.hash"] == "0123456789ab"
+    assert found["org.mlperf-docker.precisions"] == "fp32"
+    assert found["org.mlperf-docker.base.origin"] == "pulled"
+    assert found["org.mlperf-docker.lock"] == lock_digest(inputs)
+    assert found["org.mlperf-docker.versions.loadgen"] == pins["mlcommons-loadgen"] == "6.0.17"
+    assert found["org.mlperf-docker.versions.backend"] == pins["onnxruntime"] != ""
+    assert found["org.opencontainers.image.version"] == "0.1.0-0123456789ab"
+    assert found["org.opencontainers.image.base.digest"] == BASE
+    assert "org.opencontainers.image.created" not in found
+    assert all(found.values())

@@ -1,0 +1,101 @@
+"""What images.yaml states about data sets and model files, against the facts as published."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.names import Backend, Device, Precision
+from mlperf_docker.paths import assets
+from mlperf_docker.spec import DatasetFile, ImageSpec, ModelFile, ModelSpec
+
+CATALOG = Catalog.load(assets() / "images.yaml")
+MODELS = {model.name: model for model in CATALOG.models}
+
+# Where nobody published a checksum.
+WITHOUT_CHECKSUM = {
+    "3dunet_kits19_128x128x128.onnx",
+    "DistributedDataParallel_1576581068.9962234-epoch-100.pt",
+    "validation-annotations-bbox.csv",
+    "class-descriptions-boxable.csv",
+}
+
+
+def spec(model: str, backend: Backend) -> ImageSpec:
+    return next(s for s in CATALOG.specs if (s.model.name, s.backend, s.device) == (model, backend, Device.CPU))
+
+
+@pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.name)
+def test_addresses_and_checksums_are_well_formed(model: ModelSpec) -> None:
+    files: list[ModelFile | DatasetFile] = [*model.files, *model.dataset.files]
+    for file in files:
+        assert bool(file.md5 or file.sha256) is (file.name not in WITHOUT_CHECKSUM), file.name
+        assert re.fullmatch(r"[0-9a-f]{32}", file.md5 or "0" * 32)
+        for url in file.urls:
+            parts = urlsplit(url)
+            assert parts.scheme in ("http", "https")
+            assert "." in parts.netloc
+            assert "@" not in parts.netloc
+            assert parts.path not in ("", "/")
+
+
+@pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.name)
+def test_targets_are_the_rules_shares_of_the_reference(model: ModelSpec) -> None:
+    accuracy = model.accuracy
+    assert accuracy.target == pytest.approx(0.99 * accuracy.reference, rel=1e-9)
+    if accuracy.high_target is not None:
+        assert accuracy.high_target == pytest.approx(0.999 * accuracy.reference, rel=1e-9)
+
+
+def test_which_benchmarks_have_the_high_level() -> None:
+    assert {name for name, model in MODELS.items() if model.accuracy.high_target} == {"bert", "3d-unet", "dlrm"}
+
+
+@pytest.mark.parametrize(
+    ("model", "backend", "precision", "name", "md5"),
+    [
+        ("resnet50", "onnxruntime", "fp32", "resnet50_v1.onnx", "f6a4da60cd5f084d97efc2c1ddb10beb"),
+        ("resnet50", "tensorflow", "fp32", "resnet50_v1.pb", "7b94a2da05dd30f6c0af23a46bc08886"),
+        ("resnet50", "pytorch", "fp32", "resnet50-19c8e357.pth", "9e9c86b324d80e65229fab49b8d9a8e8"),
+        ("retinanet", "onnxruntime", "fp32", "resnext50_32x4d_fpn.onnx", "4544f4e56e0a4684215831cc937ea45c"),
+        ("bert", "onnxruntime", "int8", "bert_large_v1_1_fake_quant.onnx", "45f88ffb2915362242703c85c38ec2d4"),
+        ("bert", "tensorflow", "fp32", "model.pb", "dd72de12e8226f25f0128a1a864b97ad"),
+        (
+            "3d-unet",
+            "onnxruntime",
+            "fp32",
+            "3dunet_kits19_128x128x128_dynbatch.onnx",
+            "82f0618fde78f9839e7c712274019b4a",
+        ),
+        ("dlrm", "pytorch", "fp32", "tb00_40M.pt", "2d49a5288cddb37c3c64860a06d79bb9"),
+    ],
+)
+def test_the_file_that_a_run_takes(model: str, backend: str, precision: str, name: str, md5: str) -> None:
+    file = spec(model, Backend(backend)).file(Precision(precision))
+    assert file is not None
+    assert (file.name, file.md5) == (name, md5)
+
+
+@pytest.mark.parametrize(
+    ("model", "backend"), [("retinanet", "tensorflow"), ("rnnt", "onnxruntime"), ("dlrm", "tensorflow")]
+)
+def test_where_no_official_file_exists(model: str, backend: str) -> None:
+    assert spec(model, Backend(backend)).file(Precision.FP32) is None
+
+
+def test_two_files_of_one_name_differ_by_checksum() -> None:
+    pair = [file.md5 for file in MODELS["resnet50"].files if file.name == "resnet50_v1.onnx"]
+    assert pair == ["f6a4da60cd5f084d97efc2c1ddb10beb", "a638cf028b5870da29e09ccc2f7182e7"]
+
+
+def test_sample_counts() -> None:
+    counts = {model.dataset.name: model.dataset.count for model in CATALOG.models}
+    assert counts == {
+        "imagenet2012": 50000,
+        "openimages-mlperf": 24781,
+        "squad-v1.1": 10833,
+        "kits19": 43,
+        "librispeech-dev-clean": 2513,
+        "criteo-terabyte": 330067,
+    }
