@@ -72,7 +72,12 @@ ENV HOME="/tmp" \
     PYTHONPATH="/opt/mlperf"
 WORKDIR /results
 
-# The last step proves that everything the harness needs can be imported.
+# Everything that was installed fits together and can be imported: found out here, not in a run.
+RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
+    PYTHONPATH=/run/pip python -m pip --disable-pip-version-check check \
+ && python -c "import importlib as i, importlib.metadata as m; [i.import_module(n) for n in m.packages_distributions()]"
+
+# The harness changes most often, so it comes last. Its byte code is compiled as that of the libraries.
 COPY harness/ /opt/mlperf/
 RUN python -m compileall -q --invalidation-mode=unchecked-hash /opt/mlperf \
  && python -m mlperf_docker.harness --version
