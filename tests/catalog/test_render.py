@@ -13,6 +13,7 @@ from jinja2 import UndefinedError
 from mlperf_docker import render
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
 
@@ -60,6 +61,11 @@ def test_the_image_is_what_its_contract_says() -> None:
     assert "# syntax" not in text
     assert text.count("--require-hashes") == text.count("pip install") == 3
     assert text.count("apt-get update") == text.count("rm -rf /var/lib/apt/lists/*")
+
+
+@pytest.mark.parametrize("spec", CATALOG.specs, ids=str)
+def test_onnxruntime_is_told_not_to_report(spec: ImageSpec) -> None:
+    assert ('ENV ORT_DISABLE_TELEMETRY="1"' in render.render(spec)) is (spec.backend is Backend.ONNXRUNTIME)
 
 
 def test_a_model_without_libraries_of_its_own_installs_none() -> None:
