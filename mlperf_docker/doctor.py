@@ -109,7 +109,9 @@ def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
     for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         path = environment.get(name)
         if path and not Path(path).is_file():
-            yield Check("ca bundle", Level.WARN, f"{name} names {path}, which is not a file", f"Correct or unset {name}.")
+            yield Check(
+                "ca bundle", Level.WARN, f"{name} names {path}, which is not a file", f"Correct or unset {name}."
+            )
 
 
 def redact(address: str) -> str:

@@ -84,7 +84,7 @@ class RegistryError(MlperfDockerError):
     exit_code = ExitCode.REGISTRY
 
 
-class Interrupted(MlperfDockerError):
+class Interrupted(MlperfDockerError):  # noqa: N818  # it is what the user wanted
     """The user pressed Ctrl-C, or the tool was told to stop."""
 
     exit_code = ExitCode.INTERRUPTED

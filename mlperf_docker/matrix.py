@@ -67,12 +67,12 @@ def matrix(registry: str = "") -> list[Row]:
 
 def _images(specs: list[ImageSpec], registry: str) -> dict[str, tuple[str, bool | None]]:
     """Return cell → its likely tag and whether it is present."""
-    from mlperf_docker.engine.client import connect
+    from mlperf_docker.engine.glance import images
     from mlperf_docker.provide import Sources, likely_image, pinned_tag
 
     sources = Sources(registry)
     try:
-        client = connect()
+        here = images()
+        return {str(spec): likely_image(here, spec, sources) for spec in specs}
     except EngineError:
         return {str(spec): (pinned_tag(spec, sources), None) for spec in specs}
-    return {str(spec): likely_image(client, spec, sources) for spec in specs}

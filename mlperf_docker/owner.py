@@ -1,4 +1,4 @@
-"""Who started a container: a process of this boot, so that what a killed process left can be told from a neighbour's."""
+"""Who started a container: a process of this boot, so that an orphan can be told from a neighbour's container."""
 
 import os
 from pathlib import Path

@@ -7,7 +7,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def assets() -> Path:
-    """The folder with images.yaml, templates/ and locks/: the repository's root, or the copy inside an installed wheel."""
+    """The folder with images.yaml, templates/ and locks/: the repository's root, or the copy in an installed wheel."""
     checkout = _PACKAGE.parent
     return checkout if (checkout / "images.yaml").is_file() else _PACKAGE / "assets"
 

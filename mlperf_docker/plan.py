@@ -30,7 +30,7 @@ class BindMount:
 class Limits:
     """What the container may use, in docker's own words; an empty string is no limit.
 
-    cpus: a number of processors, fractions allowed; cpuset: "0-3,6"; memory: "8g"; gpus: "all", a count or "device=0,1".
+    cpus: a number, fractions allowed; cpuset: "0-3,6"; memory: "8g"; gpus: "all", a count or "device=0,1".
     """
 
     cpus: float | None = None
@@ -47,6 +47,18 @@ class Limits:
         if match is None:
             raise UsageError(f"--memory {self.memory} is not a size.", hint="Write it as docker does: 512m, 8g.")
         return int(match[1]) * _UNITS[match[2]]
+
+    def check(self) -> None:
+        """Raise UsageError for what docker would not understand."""
+        _ = self.memory_bytes
+        if self.gpus and not re.fullmatch(r"all|\d+|device=[\w,.:-]+", self.gpus):
+            raise UsageError(
+                f"--gpus {self.gpus} is no selection.", hint="Write it as docker does: all, 2, device=0,1."
+            )
+        if self.cpuset and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", self.cpuset):
+            raise UsageError(
+                f"--cpuset {self.cpuset} is no list of processors.", hint="Write it as docker does: 0-3,6."
+            )
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         f"--user={plan.user}",
         "--network=none",
         "--read-only",
-        "--tmpfs=/tmp",  # noqa: S108  # the container's own, in memory
+        "--tmpfs=/tmp",  # the container's own, in memory
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         f"--label={CONTAINER_LABEL}",
@@ -123,7 +135,7 @@ def _limit_options(limits: Limits) -> Iterator[str]:
 
 
 def _mount_option(mount: BindMount) -> str:
-    """docker reads --mount as one line of CSV, so a comma in a path needs CSV's quotes."""
+    """Docker reads --mount as one line of CSV, so a comma in a path needs CSV's quotes."""
     fields = ["type=bind", f"src={mount.host}", f"dst={mount.container}", *(["readonly"] if mount.read_only else [])]
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)

@@ -38,7 +38,7 @@ class PlainDisplay:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        print(text, file=self._stream, flush=True)  # noqa: T201  # this is the one place that prints progress
+        print(text, file=self._stream, flush=True)  # this is the one place that prints progress
 
     def phase(self, name: str) -> None:
         """Print the phase with the seconds since the start."""
@@ -61,7 +61,12 @@ class LiveDisplay:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+        )
         self._bars = Progress(*columns, console=Console(stderr=True), transient=False)
         self._task: TaskID | None = None
 

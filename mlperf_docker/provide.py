@@ -3,22 +3,24 @@
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-
-from docker.errors import APIError
+from typing import TYPE_CHECKING
 
 from mlperf_docker import __version__, digests, paths, render
 from mlperf_docker.digests import BuildInputs, Origin
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.client import Engine, explanation
 from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
 from mlperf_docker.errors import RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display
 from mlperf_docker.results import ImageUsed
 from mlperf_docker.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
 
 _SOURCE = "https://github.com/mlcommons/inference"
 _GIT_TIMEOUT_S = 5
@@ -55,14 +57,14 @@ class Candidate:
     moving: str
 
 
-def candidates(client: Engine, spec: ImageSpec, sources: Sources) -> list[Candidate]:
+def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first, without asking any network."""
     inputs = render.build_inputs(spec)
     return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, sources.base)]
 
 
-def likely_image(client: Engine, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
-    """Return the tag that `provide` would end with, as far as can be known without a network, and whether it is here."""
+def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
+    """Return the tag that `provide` would end with, as far as no network tells, and whether it is here."""
     known = candidates(client, spec, sources)
     present = _present(client, known)
     return (present.tag, True) if present else (known[0].exact, False)
@@ -74,10 +76,10 @@ def pinned_tag(spec: ImageSpec, sources: Sources) -> str:
     return digests.tags(spec, content, sources.registry)[0]
 
 
-def provide(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+def provide(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
     """Return the image of *spec*: a local one of the exact hash, else a pulled, else a freshly built one.
 
-    With PullPolicy.ALWAYS the registry's image is the only one that will do. Raises RegistryError, and what a build does.
+    With PullPolicy.ALWAYS only the registry's image will do. Raises RegistryError, and what a build raises.
     """
     known = candidates(client, spec, sources)
     if sources.pull is PullPolicy.ALWAYS:
@@ -101,7 +103,7 @@ def _candidate(spec: ImageSpec, inputs: BuildInputs, base: Base, sources: Source
     return Candidate(base, content, exact, moving)
 
 
-def _present(client: Engine, known: list[Candidate]) -> ImageUsed | None:
+def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
     for candidate in known:
         found = images.find(client, candidate.exact)
         if found is not None:
@@ -109,7 +111,11 @@ def _present(client: Engine, known: list[Candidate]) -> ImageUsed | None:
     return None
 
 
-def _pull(client: Engine, candidate: Candidate, sources: Sources, display: Display) -> ImageUsed:
+def _pull(client: "Engine", candidate: Candidate, sources: Sources, display: Display) -> ImageUsed:
+    from docker.errors import APIError
+
+    from mlperf_docker.engine.client import explanation
+
     if not sources.has_registry:
         raise RegistryError(
             f"{candidate.exact} cannot be pulled: the registry {sources.registry!r} names no host.",
@@ -129,10 +135,8 @@ def _pull(client: Engine, candidate: Candidate, sources: Sources, display: Displ
     return ImageUsed(tag=candidate.exact, id=found.id, base=_describe(candidate.base))
 
 
-def _build(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
-    base = bases.resolve_base(
-        client, spec.base, override=sources.base, bootstrap=sources.bootstrap, say=display.say
-    )
+def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+    base = bases.resolve_base(client, spec.base, override=sources.base, bootstrap=sources.bootstrap, say=display.say)
     inputs = render.build_inputs(spec)
     candidate = _candidate(spec, inputs, base, sources)
     display.phase(f"build {candidate.exact}")

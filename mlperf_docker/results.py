@@ -1,7 +1,7 @@
 """Results of runs: the value, its file, and the folder that a run writes to."""
 
 import contextlib
-import datetime
+import datetime as dt
 import fcntl
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlperf_docker import atomic
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
 
@@ -57,7 +58,7 @@ class ImageUsed(_Value):
 
 
 class RunResult(_Value):
-    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached, without any error."""
+    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached without an error."""
 
     model: str
     backend: Backend
@@ -86,9 +87,7 @@ class RunResult(_Value):
 def write(result: RunResult, folder: Path) -> Path:
     """Write *result* into *folder* aside and rename it, so that a reader never sees half of it."""
     path = folder / RESULT_FILE
-    aside = path.with_suffix(".json.tmp")
-    aside.write_text(result.to_json() + "\n")
-    aside.replace(path)
+    atomic.write_text(path, result.to_json() + "\n")
     return path
 
 
@@ -118,7 +117,9 @@ def find(run: str, root: Path) -> RunResult:
     if run == "last":
         newest = read_all(check_readable(root))[-1:]
         if not newest:
-            raise UsageError(f"There are no results in {root}.", hint="Make one: mlperf-docker run resnet50 --synthetic tiny")
+            raise UsageError(
+                f"There are no results in {root}.", hint="Make one: mlperf-docker run resnet50 --synthetic tiny"
+            )
         return newest[0]
     folder = Path(run).expanduser()
     return read(folder.resolve() if folder.is_dir() else root / run)
@@ -142,7 +143,7 @@ def claim(root: Path, name: str) -> Iterator[Path]:
     check_writable(root)
     with (root / _LOCK_FILE).open("a+") as lock:
         _lock(lock.fileno(), root)
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
         folder = root / f"{stamp}-{name}"
         folder.mkdir()
         try:
@@ -166,5 +167,5 @@ def _lock(descriptor: int, root: Path) -> None:
     except BlockingIOError as error:
         raise UsageError(
             f"The results folder {root} is in use by another run.",
-            hint="Wait for it (two runs at once spoil each other's figures), or give another folder with --results DIR.",
+            hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
         ) from error

@@ -81,7 +81,7 @@ def _check_options(request: RunRequest) -> None:
         raise UnknownNameError(f"precision of {spec}", options.precision, spec.precisions)
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
-    _ = request.limits.memory_bytes
+    request.limits.check()
     if (request.dataset is None) == (options.synthetic is None):
         raise UsageError(
             "Give either --dataset DIR or --synthetic SIZE.",

@@ -1,7 +1,8 @@
 """Results and tables as text for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mlperf_docker.results import RunResult
 from mlperf_docker.spec import ImageSpec
@@ -13,7 +14,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns padded to their widest cell, two blanks apart; no borders, so that other programs can cut it too."""
     lines = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -68,13 +71,18 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
         yield "Latency", ", ".join(f"{name} {value / _NS_PER_MS:.3f} ms" for name, value in parts.items())
     if result.accuracy is not None:
         yield "Accuracy", figure(result)
-    yield "Device", ", ".join(f"{key} {value}" for key, value in result.device_proof.items())
+    yield "Device", _proof(result.device_proof)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
     if result.image is not None:
         yield "Image", f"{result.image.tag} ({result.image.id[:19]})"
         yield "Base", result.image.base
     if result.results_dir:
         yield "Results", result.results_dir
+
+
+def _proof(proof: Mapping[str, Any]) -> str:
+    """The proof's plain facts; lists and tables are for programs."""
+    return ", ".join(f"{key} {value}" for key, value in proof.items() if isinstance(value, str | int | float))
 
 
 def spec_text(spec: ImageSpec) -> str:

@@ -10,7 +10,7 @@ from mlperf_docker.errors import ExitCode
 
 
 def doctor(*, as_json: JsonOutput = False) -> None:
-    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network settings. Exits 3 where nothing could run."""
+    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 where nothing could run."""
     from mlperf_docker.doctor import Level, check_all
 
     checks = check_all()

@@ -27,7 +27,9 @@ def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) ->
 
 
 def show_result(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A folder, a name from `results list`, or `last`.")] = "last",
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A folder, a name from `results list`, or `last`.")
+    ] = "last",
     *,
     results: ResultsRoot = None,
     as_json: JsonOutput = False,

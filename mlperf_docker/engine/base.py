@@ -6,15 +6,16 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import docker
-from docker.errors import APIError
+from typing import TYPE_CHECKING
 
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import image as images
-from mlperf_docker.engine.client import explanation
+from mlperf_docker.engine.image import Images
 from mlperf_docker.errors import BaseImageError
 from mlperf_docker.spec import BaseImage
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
 
 _BOOTSTRAP_NAME = "mlperf-docker/base"
 _BOOTSTRAP_TIMEOUT_S = 900
@@ -36,7 +37,7 @@ class Base:
     origin: str
 
 
-def local_bases(client: docker.APIClient, base: BaseImage, override: str = "") -> list[Base]:
+def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Base]:
     """Return the bases that an image may stand on, the preferred first, without asking any network.
 
     The pinned base needs not be here for that: its digest is known. A bootstrapped one counts once it is here.
@@ -49,7 +50,7 @@ def local_bases(client: docker.APIClient, base: BaseImage, override: str = "") -
 
 
 def resolve_base(
-    client: docker.APIClient,
+    client: "Engine",
     base: BaseImage,
     *,
     override: str = "",
@@ -85,7 +86,7 @@ def bootstrap_tag(base: BaseImage) -> str:
     return f"{_BOOTSTRAP_NAME}:{base.suite}"
 
 
-def _given(client: docker.APIClient, override: str, say: Callable[[str], None]) -> Base:
+def _given(client: "Engine", override: str, say: Callable[[str], None]) -> Base:
     refusal = None if images.find(client, override) else _pull(client, override, say)
     found = images.find(client, override)
     if found is None:
@@ -96,8 +97,12 @@ def _given(client: docker.APIClient, override: str, say: Callable[[str], None]) 
     return Base(override, found.id, "given")
 
 
-def _pull(client: docker.APIClient, reference: str, say: Callable[[str], None]) -> str | None:
+def _pull(client: "Engine", reference: str, say: Callable[[str], None]) -> str | None:
     """Pull with docker's own login. Returns None, or why it did not work."""
+    from docker.errors import APIError
+
+    from mlperf_docker.engine.client import explanation
+
     say(f"Base image {reference}: pulling.")
     name, _, digest = reference.partition("@")
     try:
@@ -109,12 +114,12 @@ def _pull(client: docker.APIClient, reference: str, say: Callable[[str], None]) 
     return None
 
 
-def _bootstrapped(client: docker.APIClient, base: BaseImage) -> Base | None:
+def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
     found = images.find(client, bootstrap_tag(base))
     return Base(bootstrap_tag(base), found.id, "bootstrapped") if found else None
 
 
-def _bootstrap(client: docker.APIClient, base: BaseImage) -> Base:
+def _bootstrap(client: "Engine", base: BaseImage) -> Base:
     """Make a root file system with mmdebstrap and import it."""
     if shutil.which("mmdebstrap") is None:
         raise BaseImageError("--bootstrap-base needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap")
@@ -122,7 +127,11 @@ def _bootstrap(client: docker.APIClient, base: BaseImage) -> Base:
         archive = Path(folder) / "base.tar"
         _debootstrap(base.suite, archive)
         name, _, tag = bootstrap_tag(base).partition(":")
-        changes = [f"LABEL {LABEL}=base", 'CMD ["bash"]', "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+        changes = [
+            f"LABEL {LABEL}=base",
+            'CMD ["bash"]',
+            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ]
         client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
     found = _bootstrapped(client, base)
     if found is None:

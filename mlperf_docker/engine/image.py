@@ -1,11 +1,14 @@
-"""Look at, name and remove images on the engine."""
+"""What the engine says of its images."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-import docker
-from docker.errors import ImageNotFound
 
-from mlperf_docker.digests import LABEL
+class Images(Protocol):
+    """Something that knows an engine's images: a full client, or a glance at its socket."""
+
+    def find_image(self, reference: str) -> dict[str, Any] | None:
+        """Return the engine's description of the image that *reference* names, or None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,10 @@ class LocalImage:
     size_bytes: int
 
 
-def find(client: docker.APIClient, reference: str) -> LocalImage | None:
+def find(images: Images, reference: str) -> LocalImage | None:
     """Return the image that *reference* (tag, digest or id) names on this engine, or None."""
-    try:
-        found = client.inspect_image(reference)
-    except ImageNotFound:
+    found = images.find_image(reference)
+    if found is None:
         return None
     return LocalImage(
         id=found["Id"],
@@ -32,9 +34,3 @@ def find(client: docker.APIClient, reference: str) -> LocalImage | None:
         labels=dict(found["Config"]["Labels"] or {}),
         size_bytes=int(found["Size"]),
     )
-
-
-def list_own(client: docker.APIClient, kind: str) -> list[LocalImage]:
-    """Return the images that carry our label with *kind*: `image` or `base`."""
-    found = client.images(filters={"label": f"{LABEL}={kind}"})
-    return [image for image in (find(client, each["Id"]) for each in found) if image is not None]

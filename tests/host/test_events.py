@@ -21,7 +21,8 @@ def test_result_keeps_every_key_but_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "Warning: a library talks", "{not json", '{"event": "unheard of"}', '{"no": "event"}', '{"event": "phase"}']
+    "line",
+    ["", "Warning: a library talks", "{not json", '{"event": "unheard of"}', '{"no": "event"}', '{"event": "phase"}'],
 )
 def test_chatter_is_no_event(line: str) -> None:
     assert events.parse(line) is None

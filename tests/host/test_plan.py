@@ -12,7 +12,10 @@ from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_argv,
 PLAN = RunPlan(
     image="registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
     arguments=("run", "--scenario=Offline"),
-    mounts=(BindMount(Path("/a b/data"), "/data", read_only=True), BindMount(Path("/r,s"), "/results", read_only=False)),
+    mounts=(
+        BindMount(Path("/a b/data"), "/data", read_only=True),
+        BindMount(Path("/r,s"), "/results", read_only=False),
+    ),
     user="1000:1001",
     limits=Limits(cpus=1.5, cpuset="0-1", memory="512m", gpus="all"),
 )
@@ -48,7 +51,8 @@ def test_command_survives_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("", None), ("512m", 512 << 20), ("8g", 8 << 30), ("2G", 2 << 30), ("64kb", 64 << 10), ("77", 77)]
+    ("text", "size"),
+    [("", None), ("512m", 512 << 20), ("8g", 8 << 30), ("2G", 2 << 30), ("64kb", 64 << 10), ("77", 77)],
 )
 def test_memory_is_read_as_docker_reads_it(text: str, size: int | None) -> None:
     assert Limits(memory=text).memory_bytes == size

@@ -1,0 +1,121 @@
+"""Whole commands on the real engine: the installed script, in folders and under tags of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+COMMAND = Path(sys.executable).with_name("mlperf-docker")
+PATIENCE_S = 300
+
+
+@dataclass(frozen=True)
+class Tool:
+    """The command, with a home and a registry name of its own."""
+
+    environment: dict[str, str]
+    home: Path
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(COMMAND), *arguments],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(COMMAND), *arguments],
+            env={**self.environment, **variables},
+            text=True,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == expect, f"{arguments} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    def json(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
+        """Run with --json and return the one object on stdout."""
+        result = json.loads(self(*arguments, "--json", expect=expect).stdout)
+        assert isinstance(result, dict)
+        return result
+
+
+def images_named(client: docker.APIClient, registry: str) -> list[str]:
+    tags = (tag for image in client.images() for tag in image["RepoTags"] or ())
+    return [tag for tag in tags if tag.startswith(f"{registry}/")]
+
+
+def containers(client: docker.APIClient) -> list[str]:
+    found = client.containers(all=True, filters={"label": "org.mlperf-docker=container"})
+    return [each["Id"] for each in found]
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
+    """Return the first true value of *condition*."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+@pytest.fixture(scope="session")
+def client(engine: Any) -> docker.APIClient:
+    return docker.APIClient(version="auto", timeout=120)
+
+
+@pytest.fixture(scope="session")
+def tool(client: docker.APIClient, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
+    """The command; every tag that it makes is removed at the end."""
+    home = tmp_path_factory.mktemp("home")
+    registry = f"mlperf-test-{uuid.uuid4().hex[:8]}"
+    folders = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "STATE", "DATA")}
+    yield Tool({**os.environ, **folders, "MLPERF_DOCKER_REGISTRY": registry}, home)
+    for tag in images_named(client, registry):
+        client.remove_image(tag, force=True)
+    assert not images_named(client, registry)
+
+
+@pytest.fixture(scope="session")
+def image(tool: Tool) -> str:
+    """The exact tag of the cell that is complete."""
+    return tool("build", "resnet50", "--bootstrap-base").stdout.strip()
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(client: docker.APIClient) -> Iterator[None]:
+    """No test may leave a container behind."""
+    before = set(containers(client))
+    yield
+    assert set(containers(client)) <= before
+
+
+def interrupt(process: subprocess.Popen[str], number: int = signal.SIGINT) -> tuple[str, str]:
+    """Signal the tool's whole group, as a terminal does, and return what it printed."""
+    os.killpg(process.pid, number)
+    return process.communicate(timeout=60)

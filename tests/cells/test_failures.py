@@ -1,0 +1,227 @@
+"""What goes wrong, and what the user reads then: one clear error, the documented exit code, nothing left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.cells.conftest import Tool, containers, interrupt, wait_for
+from tests.cells.imagenet import lay_out_noise
+
+pytestmark = pytest.mark.engine
+TINY = ("run", "resnet50", "--synthetic", "tiny")
+LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "resnet5", "--synthetic", "tiny"), "Did you mean resnet50?"),
+        (("run", "resnet50", "-b", "onnx", "--synthetic", "tiny"), "Did you mean onnxruntime?"),
+        (("run", "resnet50", "-d", "cudda", "--synthetic", "tiny"), "Did you mean cuda?"),
+        ((*TINY, "--scenario", "ofline"), "Did you mean Offline?"),
+        ((*TINY, "--mode", "acuracy"), "Did you mean accuracy?"),
+        ((*TINY, "--precision", "int8"), "Known: fp32"),
+        ((*TINY, "--memory", "lots"), "is not a size"),
+        ((*TINY, "--gpus", "some"), "--gpus"),
+        (("run", "resnet50"), "--dataset DIR or --synthetic SIZE"),
+        (("run", "bert", "--synthetic", "tiny"), "declared but has no image yet"),
+        (("build", "retinanet"), "declared but has no image yet"),
+    ],
+)
+def test_usage(tool: Tool, arguments: tuple[str, ...], said: str) -> None:
+    done = tool(*arguments, expect=2)
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_no_engine(tool: Tool) -> None:
+    done = tool(*TINY, expect=3, DOCKER_HOST="unix:///nowhere/docker.sock")
+    assert "/nowhere/docker.sock" in done.stderr
+
+
+def test_no_base(tool: Tool) -> None:
+    done = tool("build", "resnet50", "--base", "no-such-base:1", expect=4)
+    assert "no-such-base:1" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "dry-run"])
+def test_cuda_without_a_gpu_is_said_before_anything_is_built(
+    tool: Tool, client: docker.APIClient, command: str
+) -> None:
+    if "nvidia" in client.info()["Runtimes"]:
+        pytest.skip("this engine has a GPU runtime")
+    before = len(client.images())
+    start = time.monotonic()
+    done = tool(*TINY, "--device", "cuda", expect=8)
+    assert time.monotonic() - start < 5
+    assert "GPU" in done.stderr
+    assert len(client.images()) == before
+
+
+def test_no_registry_to_pull_from(tool: Tool, image: str) -> None:
+    assert "names no host" in tool(*TINY, "--pull", "always", expect=10).stderr
+    refused = tool(*TINY, "--pull", "always", "--registry", "localhost:9/none", expect=10)
+    assert "cannot be pulled" in refused.stderr
+
+
+def test_data_set_folder(tool: Tool, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    unmarked = tmp_path / "unmarked"
+    unmarked.mkdir()
+    (unmarked / "image.jpg").touch()
+    for folder, said in ((tmp_path / "none", "no such folder"), (empty, "is empty"), (unmarked, "val_map.txt")):
+        done = tool("run", "resnet50", "--dataset", str(folder), "--model-file", "/dev/null", expect=6)
+        assert said in done.stderr
+        assert str(folder) in done.stderr
+
+
+def test_model_file(tool: Tool, tmp_path: Path) -> None:
+    data = lay_out_noise(tmp_path / "data", count=1)
+    run = ("run", "resnet50", "--dataset", str(data))
+    assert "resnet50_v1.onnx" in tool(*run, expect=7).stderr
+    models = tool.home / "cache/mlperf-docker/models/resnet50"
+    models.mkdir(parents=True, exist_ok=True)
+    (models / "resnet50_v1.onnx").write_bytes(b"half a file")
+    wrong = tool(*run, expect=7).stderr
+    (models / "resnet50_v1.onnx").unlink()
+    assert "11 bytes" in wrong
+    assert "has md5" in wrong
+    assert "there is no model file" in tool(*run, "--model-file", str(tmp_path / "no"), expect=7).stderr.lower()
+
+
+def test_a_file_that_is_no_model(tool: Tool, image: str, tmp_path: Path, results: Path) -> None:
+    data = lay_out_noise(tmp_path / "data", count=1)
+    (tmp_path / "model.onnx").write_bytes(b"this is not a graph" * 100)
+    options = ("--dataset", str(data), "--model-file", str(tmp_path / "model.onnx"), "--results", str(results))
+    done = tool("run", "resnet50", *options, expect=7)
+    assert "model.onnx" in done.stderr
+
+
+def test_bad_images_are_counted_and_named(tool: Tool, image: str, tmp_path: Path, results: Path) -> None:
+    data = lay_out_noise(tmp_path / "data", count=14)
+    names = sorted(path.name for path in data.glob("*.JPEG"))
+    (data / names[0]).unlink()
+    (data / names[1]).write_bytes((data / names[1]).read_bytes()[:-400])
+    for name in names[2:13]:
+        (data / name).write_bytes(b"GIF89a, perhaps")
+    (tmp_path / "model.onnx").write_bytes(b"never reached")
+    options = ("--dataset", str(data), "--model-file", str(tmp_path / "model.onnx"), "--results", str(results))
+    done = tool("run", "resnet50", *options, expect=6)
+    assert "13" in done.stderr
+    assert all(name in done.stderr for name in names[:10])
+    assert not any(name in done.stderr for name in names[10:])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [("only-a-name", "line 2"), ("image.JPEG 1000", "1000"), ("image.JPEG dog", "line 2")]
+)
+def test_val_map(tool: Tool, image: str, tmp_path: Path, results: Path, line: str, said: str) -> None:
+    data = lay_out_noise(tmp_path / "data", count=1)
+    with (data / "val_map.txt").open("a") as val_map:
+        val_map.write(f"{line}\n")
+    (tmp_path / "model.onnx").write_bytes(b"never reached")
+    options = ("--dataset", str(data), "--model-file", str(tmp_path / "model.onnx"), "--results", str(results))
+    assert said in tool("run", "resnet50", *options, expect=6).stderr
+
+
+def test_results_folder(tool: Tool, image: str, tmp_path: Path) -> None:
+    assert "does not exist" in tool(*TINY, "--results", str(tmp_path / "no"), expect=2).stderr
+    assert not (tmp_path / "no").exists()
+    assert "not writable" in tool(*TINY, "--results", "/proc/sys", expect=2).stderr
+
+
+def test_a_second_run_in_the_same_results_folder(
+    tool: Tool, image: str, results: Path, client: docker.APIClient
+) -> None:
+    first = tool.start(*TINY, *LONG, "--results", str(results))
+    wait_for(lambda: containers(client))
+    assert "in use by another run" in tool(*TINY, "--results", str(results), expect=2).stderr
+    interrupt(first)
+
+
+def test_out_of_memory_says_so_and_the_limit(tool: Tool, image: str, results: Path) -> None:
+    done = tool(*TINY, "--memory", "48m", "--results", str(results), expect=9)
+    assert "OOM" in done.stderr
+    assert "48m" in done.stderr
+
+
+def test_killed_from_outside(tool: Tool, image: str, results: Path, client: docker.APIClient) -> None:
+    running = tool.start(*TINY, *LONG, "--results", str(results))
+    (container,) = wait_for(lambda: containers(client))
+    wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
+    client.kill(container)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 9
+    assert "killed from outside (signal 9)" in err
+    assert str(results) in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupting_a_run(
+    tool: Tool, image: str, results: Path, client: docker.APIClient, number: signal.Signals
+) -> None:
+    running = tool.start(*TINY, *LONG, "--results", str(results))
+    wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
+    start = time.monotonic()
+    _, err = interrupt(running, number)
+    assert running.returncode == 130, err
+    assert time.monotonic() - start < 12
+    assert "Traceback" not in err
+    assert not containers(client)
+    (folder,) = results.glob("*-*")
+    assert (folder / "harness.log").stat().st_size > 0, "the logs stay"
+
+
+def test_interrupting_preprocessing_and_going_on(tool: Tool, image: str, tmp_path: Path, results: Path) -> None:
+    data = lay_out_noise(tmp_path / "data", count=400, side=1500)
+    (tmp_path / "model.onnx").write_bytes(b"not reached in the first run")
+    options = ("--dataset", str(data), "--model-file", str(tmp_path / "model.onnx"), "--results", str(results))
+    running = tool.start("run", "resnet50", *options)
+    wait_for(lambda: any('"preprocess", "done"' in log.read_text() for log in results.glob("*/harness.log")))
+    _, err = interrupt(running)
+    assert running.returncode == 130, err
+    again = tool("run", "resnet50", *options, expect=7)  # gets through the data and stops at the model
+    assert "model.onnx" in again.stderr
+
+
+def test_a_killed_tool_and_the_same_command_again(
+    tool: Tool, image: str, results: Path, client: docker.APIClient
+) -> None:
+    running = tool.start(*TINY, *LONG, "--results", str(results))
+    (orphan,) = wait_for(lambda: containers(client))
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert containers(client) == [orphan]
+    done = tool(*TINY, "--min-duration", "1", "--results", str(results))
+    assert "Removed container" in done.stderr
+    assert "VALID" in done.stdout
+    assert not containers(client)
+
+
+def test_interrupting_a_build(tool: Tool, client: docker.APIClient, tmp_path: Path, base_image: object) -> None:
+    registry = f"{tool.environment['MLPERF_DOCKER_REGISTRY']}/interrupted"
+    building = tool.start("build", "resnet50", "--no-cache", "--bootstrap-base", "--registry", registry)
+    logs = tool.home / "state/mlperf-docker/logs"
+    seen = set(logs.glob("*"))
+    wait_for(lambda: [log for log in set(logs.glob("*")) - seen if "apt-get" in log.read_text()])
+    _, err = interrupt(building)
+    assert building.returncode == 130, err
+    tags = [tag for each in client.images() for tag in each["RepoTags"] or () if tag.startswith(registry)]
+    assert tags == []
+
+
+def test_a_failing_step_ends_with_the_log(tool: Tool, base_image: object) -> None:
+    done = tool(
+        "build", "resnet50", "--no-cache", "--bootstrap-base", expect=5, PIP_INDEX_URL="http://127.0.0.1:9/simple"
+    )
+    last = done.stderr.strip().splitlines()
+    path = next(word for line in reversed(last) for word in line.split() if word.endswith(".log"))
+    assert "pip" in Path(path).read_text()
+    assert shutil.which("docker") is None or subprocess.run(["docker", "ps", "-q"], check=False).returncode == 0

@@ -1,0 +1,104 @@
+"""resnet50 on onnxruntime, in a real container: every scenario, both modes, and the container's contract."""
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from mlperf_docker.names import Scenario
+from tests.cells.conftest import Tool, containers, wait_for
+
+pytestmark = pytest.mark.engine
+TINY = ("run", "resnet50", "--synthetic", "tiny")
+KEYS = {
+    "model", "backend", "device", "precision", "scenario", "mode", "synthetic", "valid", "metric", "latency_ns",
+    "samples", "accuracy", "image", "versions", "device_proof", "results_dir", "duration_s",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", Scenario)
+def test_every_scenario_is_valid(tool: Tool, image: str, results: Path, scenario: Scenario) -> None:
+    options = ("--scenario", scenario, "--min-duration", "3", "--results", str(results))
+    result = tool.json(*TINY, *options)
+    assert result.keys() >= KEYS
+    assert result["valid"], result["reasons"]
+    assert result["scenario"] == scenario
+    assert result["synthetic"] is True
+    assert result["metric"]["value"] > 0
+    assert 0 < result["latency_ns"]["p50"] <= result["latency_ns"]["p99"]
+    assert result["image"]["tag"] == image
+    assert result["device_proof"]
+    folder = Path(result["results_dir"])
+    assert folder.parent == results
+    summary = (folder / "mlperf_log_summary.txt").read_text()
+    assert "Result is : VALID" in summary
+    assert f"Scenario : {scenario}" in summary
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert {path.stat().st_uid for path in folder.iterdir()} == {os.getuid()}
+
+
+def test_accuracy_reaches_its_known_value(tool: Tool, image: str, results: Path) -> None:
+    result = tool.json(*TINY, "--mode", "accuracy", "--results", str(results))
+    accuracy = result["accuracy"]
+    assert accuracy["passed"]
+    assert accuracy["value"] == accuracy["target"]
+    assert 0 < accuracy["value"] < 100, "a value at the edge would not show a wrong order"
+    entries = json.loads((Path(result["results_dir"]) / "mlperf_log_accuracy.json").read_text())
+    assert len({entry["qsl_idx"] for entry in entries}) == result["samples"]
+    assert {len(entry["data"]) for entry in entries} == {8}, "one float32 a sample, as hexadecimal digits"
+
+
+def test_the_dry_run_command_gives_the_same_result(tool: Tool, image: str, results: Path) -> None:
+    command = tool(*TINY, "--mode", "accuracy", "--results", str(results), "--dry-run").stdout
+    assert not list(results.iterdir())
+    by_hand = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=120, check=False)
+    assert by_hand.returncode == 0, by_hand.stderr
+    ours = tool.json(*TINY, "--mode", "accuracy", "--results", str(results))
+    written = json.loads((results / "result.json").read_text())
+    for key in ("accuracy", "samples", "model", "backend", "scenario", "mode", "valid", "versions"):
+        assert written[key] == ours[key], key
+    events = [json.loads(line)["event"] for line in by_hand.stdout.splitlines()]
+    assert events[-1] == "result"
+
+
+def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: docker.APIClient) -> None:
+    options = ("--min-duration", "4", "--results", str(results), "--cpus", "1.5", "--cpuset", "0,1", "--memory", "3g")
+    running = tool.start(*TINY, *options)
+    (container,) = wait_for(lambda: containers(client))
+    config = client.inspect_container(container)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    assert "VALID" in out
+    host: dict[str, Any] = config["HostConfig"]
+    assert host["NetworkMode"] == "none"
+    assert host["ReadonlyRootfs"] is True
+    assert host["AutoRemove"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert list(host["Tmpfs"]) == ["/tmp"]
+    assert (host["NanoCpus"], host["CpusetCpus"], host["Memory"]) == (1_500_000_000, "0,1", 3 << 30)
+    assert config["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
+    assert config["Config"]["Labels"]["org.mlperf-docker"] == "container"
+    assert {mount["Destination"]: mount["RW"] for mount in config["Mounts"]} == {"/cache": True, "/results": True}
+
+
+def test_the_image_helps_without_this_tool(image: str) -> None:
+    argv = ["docker", "run", "--rm", "--read-only", "--network=none", "--user=12345:54321", image, "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run" in done.stdout
+    assert "preprocess" in done.stdout
+
+
+def test_results_are_listed_and_shown(tool: Tool, image: str, results: Path) -> None:
+    done = tool.json(*TINY, "--min-duration", "1", "--results", str(results))
+    listed = json.loads(tool("results", "list", "--results", str(results), "--json").stdout)
+    assert [each["results_dir"] for each in listed] == [done["results_dir"]]
+    shown = tool("results", "show", "last", "--results", str(results)).stdout
+    assert shown.startswith("Result:      VALID (synthetic")
+    assert done["results_dir"] in shown

@@ -1,0 +1,54 @@
+"""What every ring may use. The real-engine ring brings an engine up where it can, and is mandatory where CI=true."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.engine import base as bases
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.bringup import ensure_engine
+from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.errors import EngineError
+from mlperf_docker.paths import assets
+from mlperf_docker.spec import ImageSpec
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """A real engine. Skips where there can be none, and fails instead where CI=true."""
+    try:
+        ensure_engine(_tell)
+        return connect()
+    except EngineError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs a Docker engine: {error}")
+        pytest.skip(f"no Docker engine: {error}")
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return Catalog.load(assets() / "images.yaml")
+
+
+@pytest.fixture(scope="session")
+def resnet50(catalog: Catalog) -> ImageSpec:
+    """The cell that is complete."""
+    return next(spec for spec in catalog.specs if str(spec) == "resnet50:onnxruntime-cpu")
+
+
+@pytest.fixture(scope="session")
+def base_image(engine: Engine, resnet50: ImageSpec) -> Iterator[Base]:
+    """A base on the engine; one that had to be bootstrapped for the tests is removed again."""
+    name = bases.bootstrap_tag(resnet50.base)
+    before = images.find(engine, name)
+    yield bases.resolve_base(engine, resnet50.base, bootstrap=True, say=_tell)
+    if before is None and images.find(engine, name) is not None:
+        engine.remove_image(name, force=True)
