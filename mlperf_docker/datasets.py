@@ -8,7 +8,7 @@ from mlperf_docker.spec import DatasetSpec
 
 
 def check_folder(dataset: DatasetSpec, path: Path) -> Path:
-    """Return *path* as an absolute path if it looks like *dataset*. Raises DatasetError saying what is wrong with it."""
+    """Return the absolute *path* if it looks like *dataset*. Raises DatasetError saying what is wrong with it."""
     folder = path.expanduser().resolve()
     problem = _problem(dataset, folder)
     if problem:

@@ -58,7 +58,7 @@ class ImageUsed(_Value):
 
 
 class RunResult(_Value):
-    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached without an error."""
+    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached."""
 
     model: str
     backend: Backend

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import docker
 from docker.context import ContextAPI
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageNotFound
 from docker.utils import kwargs_from_env
 
 from mlperf_docker.errors import DeviceError, EngineError
@@ -23,6 +23,13 @@ _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 class Engine(docker.APIClient):
     """docker-py's client, and the one call that it lacks."""
+
+    def find_image(self, reference: str) -> dict[str, Any] | None:
+        """Return the engine's description of the image, or None where it has no such image."""
+        try:
+            return dict(self.inspect_image(reference))
+        except ImageNotFound:
+            return None
 
     def build_with_buildkit(self, context: IO[bytes], parameters: dict[str, str | list[str]]) -> Iterator[dict[str, Any]]:
         """Build with BuildKit and yield the engine's messages.
