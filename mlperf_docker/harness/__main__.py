@@ -1,4 +1,4 @@
-"""`python -m mlperf_docker.harness`: the command line inside an image. Heavy imports wait until a command needs them."""
+"""`python -m mlperf_docker.harness`: the command line in an image. Heavy imports wait until a command needs them."""
 
 import argparse
 import os
@@ -219,7 +219,7 @@ def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], argume
     signals.watch(events)
     try:
         return function(arguments, events)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the one place that catches)
         known = error if isinstance(error, HarnessError) else crash(error)
         if os.environ.get("MLPERF_DEBUG") == "1":
             import traceback

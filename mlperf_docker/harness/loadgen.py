@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mlperf_loadgen as lg
 
@@ -19,7 +18,7 @@ from mlperf_docker.harness.sut import SUTS, Engine, Outcome
 POLL_S = 0.25
 GRACE_S = 3.0
 SERVER_SWITCH_INTERVAL_S = 0.0002
-"""A thread that computes in Python keeps the issuing thread waiting this long; Python's default of 5 ms shows in p50."""
+"""How long a thread that computes in Python keeps the issuing thread waiting; 5 ms, the default, would show in p50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Test:
     """What StartTest needs. outdir: an existing folder for the logs."""
 
     scenario: Scenario
-    settings: Any
+    settings: lg.TestSettings
     outdir: Path
     library: Library
     engine: Engine
@@ -35,7 +34,7 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Callbacks of the thread that watches a test: progress (samples done), and a failure that LoadGen cannot stop on."""
+    """Callbacks of the thread that watches a test: samples done, and a failure that LoadGen does not stop for."""
 
     progress: Callable[[int], None]
     stuck: Callable[[BaseException], None]
@@ -99,7 +98,7 @@ def _guarded(action: Callable[[list[int]], None], outcome: Outcome) -> Callable[
     return guarded
 
 
-def _log_settings(outdir: Path) -> Any:
+def _log_settings(outdir: Path) -> lg.LogSettings:
     output = lg.LogOutputSettings()
     output.outdir = str(outdir)
     output.copy_summary_to_stdout = False

@@ -8,6 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -124,6 +125,8 @@ def _make(job: Job, folder: Path, *, workers: int, report: Report) -> None:
     _sync(data)
     write_json(partial / "index.json", job.index)
     (partial / "done").unlink()
+    # What stands there, if anything, is damaged: `_open` refused it.
+    shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
 
 
@@ -222,7 +225,7 @@ _worker: _Worker | None = None
 
 def _start_worker(reader: Reader, data: Path) -> None:
     """Set a worker process up: it leaves Ctrl-C to its parent, and dies with it."""
-    global _worker  # noqa: PLW0603 (ProcessPoolExecutor keeps no other state in a worker)
+    global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:

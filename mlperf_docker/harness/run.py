@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlperf_loadgen as lg
+
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import Arrays, Backend, LoadRequest, Predictor
 from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
+from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.models.base import Accuracy, Benchmark, Report, Samples, SyntheticSet
-from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.names import Device, Mode, Phase, Scenario
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
@@ -127,7 +129,7 @@ def answering(backend: Backend) -> Backend:
 def load(options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, events: Events) -> Loaded:
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
-    file = None if backend.name == "dummy" else model_file(options, benchmark, prepared)
+    file = None if backend.name == "dummy" else model_file(options, prepared)
     path = file.path if file else Path()
     if file and path.suffix == ".safetensors":
         path = benchmark.graph(path, writable_cache(options), backend=backend.name)
@@ -140,7 +142,7 @@ def load(options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: 
     return Loaded(file, predictors, threads, proofs[0])
 
 
-def model_file(options: RunOptions, benchmark: Benchmark, prepared: Prepared) -> ModelFile:
+def model_file(options: RunOptions, prepared: Prepared) -> ModelFile:
     """The file named, the synthetic weights, or the official file, in this order."""
     official = options.cell.official(options.precision)
     if prepared.synthetic and options.model_file is None:
@@ -158,9 +160,11 @@ def measure(options: RunOptions, prepared: Prepared, loaded: Loaded, events: Eve
         # A third of resnet50's 15 ms: a sample may have to wait for one batch before its own starts.
         chosen, first = calibrate.largest_within(speeds, 0.005), speeds[0]
         batch = options.batch_size or chosen.batch
-        return batch, settings.Hints(first.batch / first.mean_s * options.instances, first.mean_s)
+        return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
     best = calibrate.fastest(speeds)
-    return options.batch_size or best.batch, settings.Hints(best.best_rate * options.instances, best.mean_s)
+    return options.batch_size or best.batch, settings.hints(
+        rate=best.best_rate * options.instances, latency_s=best.mean_s
+    )
 
 
 def first_samples(samples: Samples, count: int) -> Arrays:
@@ -204,7 +208,7 @@ def multi(options: RunOptions) -> bool:
     return options.scenario is Scenario.MULTI_STREAM
 
 
-def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> Any:
+def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
     """TestSettings, after writing the user.conf that they come from."""
     keys = settings.wanted(
         options.scenario, hints, min_duration_s=options.min_duration_s, target_qps=options.target_qps

@@ -19,6 +19,10 @@ SERVER_QUERIES = 662
 STREAM_MARGIN = 0.8
 """Share of the measured latency given as a hint: queries run out if the hint is over twice the true latency."""
 
+HARNESS_SAMPLE_S, HARNESS_QUERY_S = 0.5e-6, 5e-6
+"""What LoadGen and the harness take themselves. Without it a predictor that is nearly free would get hints that make
+LoadGen prepare more queries than memory holds."""
+
 SERVER_SHARE = 1 / 3
 """Share of the measured rate that Server asks for by default: with Poisson arrivals queues stay short."""
 
@@ -33,14 +37,28 @@ MODES = {Mode.PERFORMANCE: lg.TestMode.PerformanceOnly, Mode.ACCURACY: lg.TestMo
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What calibration found. qps: samples per second; latency_s: of a query."""
+    """What LoadGen can be told. qps: samples per second; latency_s: of a query."""
 
     qps: float
     latency_s: float
 
 
+def hints(*, rate: float, latency_s: float) -> Hints:
+    """Hints for a predictor of this rate (samples per second) and latency of a batch, with the harness around it."""
+    return Hints(qps=1 / (1 / rate + HARNESS_SAMPLE_S), latency_s=max(latency_s, HARNESS_QUERY_S))
+
+
+def offline_margin(duration_s: float) -> float:
+    """Factor on the measured rate, so that the one Offline query is not over before the minimum duration.
+
+    A calibration of some tenths of a second may be off by a good deal, which matters in a short run and evens out in a
+    long one: two seconds more, at most half as much again, beside the tenth that LoadGen adds itself.
+    """
+    return min(1.5, 1 + 2 / duration_s)
+
+
 def wanted(
-    scenario: Scenario, hints: Hints, *, min_duration_s: float | None, target_qps: float | None
+    scenario: Scenario, known: Hints, *, min_duration_s: float | None, target_qps: float | None
 ) -> dict[str, Any]:
     """Keys of user.conf for a run, without `<model>.<scenario>.`; times in ms.
 
@@ -53,15 +71,16 @@ def wanted(
         keys["min_duration"] = round(min_duration_s * 1000)
     short = duration_s * 1000 < OFFICIAL_DURATION_MS
     if scenario is Scenario.OFFLINE:
-        keys["target_qps"] = f"{target_qps or hints.qps:.6g}"
+        qps = target_qps or known.qps * offline_margin(duration_s)
+        keys["target_qps"] = f"{qps:.6g}"
         if short:
-            keys["min_query_count"] = min(24576, max(1, ceil((target_qps or hints.qps) * duration_s)))
+            keys["min_query_count"] = min(24576, max(1, ceil(qps * duration_s)))
     elif scenario is Scenario.SERVER:
-        keys["target_qps"] = f"{target_qps or hints.qps * SERVER_SHARE:.6g}"
+        keys["target_qps"] = f"{target_qps or known.qps * SERVER_SHARE:.6g}"
         if short:
             keys["min_query_count"] = SERVER_QUERIES
     else:
-        keys["target_latency"] = f"{hints.latency_s * 1000 * STREAM_MARGIN:.6g}"
+        keys["target_latency"] = f"{known.latency_s * 1000 * STREAM_MARGIN:.6g}"
     return keys
 
 
@@ -80,7 +99,9 @@ def user_conf(model: str, scenario: Scenario, keys: Mapping[str, Any], given: st
     return "\n".join(lines) + "\n"
 
 
-def test_settings(conf: Path, text: str, *, model: str, scenario: Scenario, mode: Mode, samples: int) -> Any:
+def test_settings(
+    conf: Path, text: str, *, model: str, scenario: Scenario, mode: Mode, samples: int
+) -> lg.TestSettings:
     """Write user.conf to *conf* and read it over LoadGen's own settings. Once in a process.
 
     LoadGen reads its embedded mlperf.conf only at the first such call of a process, so a second one would silently run
@@ -101,7 +122,7 @@ def test_settings(conf: Path, text: str, *, model: str, scenario: Scenario, mode
     return settings
 
 
-def facts(settings: Any, scenario: Scenario) -> dict[str, Any]:
+def facts(settings: lg.TestSettings, scenario: Scenario) -> dict[str, Any]:
     """The settings that LoadGen will use, for the result."""
     shared = {
         "min_duration_ms": settings.min_duration_ms,

@@ -10,7 +10,7 @@ from mlperf_docker.harness.errors import ExitCode, HarnessError
 from mlperf_docker.harness.events import Events
 
 
-class Interrupted(HarnessError):
+class Interrupted(HarnessError):  # noqa: N818 (no error: it was asked for)
     """The user pressed Ctrl-C, or the container was told to stop."""
 
     exit_code = ExitCode.INTERRUPTED

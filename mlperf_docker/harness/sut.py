@@ -7,7 +7,7 @@ is remembered, the samples concerned are completed with nothing, and the run fai
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -63,7 +63,14 @@ class Answers:
         address, _ = self.buffer.__array_interface__["data"]
         size = self.buffer.strides[0]
         self._responses = [lg.QuerySampleResponse(0, address + size * slot, size) for slot in range(batch)]
+        self._one = self._responses[:1]
         self._outcome = outcome
+
+    def complete_one(self, identifier: int) -> None:
+        """Answer one sample with the first row of the buffer."""
+        self._one[0].id = identifier
+        lg.QuerySamplesComplete(self._one)
+        self._outcome.completed += 1
 
     def complete(self, ids: Sequence[int]) -> None:
         """Answer the samples *ids* with the first rows of the buffer."""
@@ -105,7 +112,18 @@ class _Worker:
         self._postprocess = engine.postprocess
         self._answers = Answers(engine.payload, engine.batch, outcome)
         self._buffer = self._answers.buffer
+        self._first = self._buffer[:1]
         self._outcome = outcome
+
+    def answer_one(self, identifier: int, inputs: Arrays) -> None:
+        """Run a single sample and complete it. Never raises. Spares SingleStream what a batch needs."""
+        try:
+            self._postprocess(self._predict(inputs), self._first)
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            complete_with_nothing([identifier])
+            return
+        self._answers.complete_one(identifier)
 
     def answer(self, ids: Sequence[int], inputs: Arrays) -> None:
         """Run a batch and complete it. Never raises."""
@@ -135,7 +153,7 @@ class InlineSut:
         if self._outcome.failure is not None:
             complete_with_nothing(ids)
         elif len(ids) == 1:
-            self._worker.answer(ids, self._library.singles[indices[0]])
+            self._worker.answer_one(ids[0], self._library.singles[indices[0]])
         else:
             self._answer_many(ids, indices)
 
@@ -220,7 +238,7 @@ class OfflineSut:
             return
         spaces = [self._library.buffers(self._size) for _ in range(2)]
         with ThreadPoolExecutor(1, "gather") as gatherer:
-            coming: deque[tuple[Batch, Any]] = deque()
+            coming: deque[tuple[Batch, Future[Arrays]]] = deque()
             for turn, batch in enumerate(_drain(parts)):
                 coming.append((batch, gatherer.submit(self._inputs, rows, batch, spaces[turn % 2])))
                 if turn:
@@ -228,7 +246,7 @@ class OfflineSut:
             while coming:
                 yield self._arrived(*coming.popleft())
 
-    def _arrived(self, batch: Batch, gathered: Any) -> tuple[Batch, Arrays]:
+    def _arrived(self, batch: Batch, gathered: Future[Arrays]) -> tuple[Batch, Arrays]:
         try:
             return batch, gathered.result()
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
@@ -283,7 +301,7 @@ class ServerSut:
             if self._outcome.failure is not None:
                 complete_with_nothing(ids)
             elif len(batch) == 1:
-                worker.answer(ids, self._library.singles[first[1]])
+                worker.answer_one(ids[0], self._library.singles[first[1]])
             else:
                 space = space or self._library.buffers(self._size)
                 rows = np.array([self._library.rows[index] for _, index in batch])

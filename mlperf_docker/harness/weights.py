@@ -11,13 +11,14 @@ from mlperf_docker.harness.errors import ModelFileError, first_ten
 from mlperf_docker.harness.ops.base import Ops
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Shapes = dict[str, tuple[int, ...]]
 
 
-class Weights(Protocol[T]):
+class Weights(Protocol[T_co]):
     """How a network asks for a weight: by name, saying the shape that it needs."""
 
-    def __call__(self, name: str, *shape: int) -> T:
+    def __call__(self, name: str, *shape: int) -> T_co:
         """The weight *name*."""
         ...
 
@@ -63,7 +64,7 @@ class ArrayWeights(Generic[T]):
         self._arrays = arrays
         self._given: dict[str, T] = {}
 
-    def __call__(self, name: str, *shape: int) -> T:
+    def __call__(self, name: str, *shape: int) -> T:  # noqa: ARG002
         """The weight *name*; its shape was checked when the file was read."""
         if name not in self._given:
             self._given[name] = self._ops.constant(name, self._arrays[name])

@@ -39,6 +39,6 @@ class Dummy:
     def check_device(self, device: Device) -> None:
         """Every device does."""
 
-    def load(self, request: LoadRequest) -> Predictor:
+    def load(self, request: LoadRequest) -> Predictor:  # noqa: ARG002
         """Ignore the file."""
         return NullPredictor()

@@ -13,13 +13,16 @@ from mlperf_docker.harness.backends.base import Arrays, Interface, LoadRequest, 
 from mlperf_docker.harness.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.names import Device
 
+Session = Any
+"""ort.InferenceSession, which comes without types; so do its inputs and outputs."""
+
 PROVIDERS = {Device.CPU: "CPUExecutionProvider", Device.CUDA: "CUDAExecutionProvider"}
 TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 SMALL_SHARE = 0.05
-"""Operators on the CPU may take this share of a proof run on CUDA (shape arithmetic lives there); more is a fallback."""
+"""Share of a proof run on CUDA that operators on the CPU may take (shape arithmetic lives there)."""
 
 
-def _described(value: Any) -> Tensor:
+def _described(value: Session) -> Tensor:
     names = {kind: name for name, kind in TYPES.items()}
     shape = tuple(axis if isinstance(axis, int) else None for axis in value.shape)
     return Tensor(value.name, names.get(value.type, value.type), shape)
@@ -43,7 +46,7 @@ def _fits(wanted: Sequence[int | None], found: Sequence[int | None]) -> bool:
     return len(wanted) == len(found) and all(there in (None, here) for here, there in zip(wanted, found, strict=True))
 
 
-def check_interface(path: Path, session: Any, interface: Interface) -> None:
+def check_interface(path: Path, session: Session, interface: Interface) -> None:
     """Raise ModelFileError, with every difference, if the file's inputs and outputs are not those of *interface*."""
     inputs = [_described(value) for value in session.get_inputs()]
     outputs = [_described(value) for value in session.get_outputs()]
@@ -59,7 +62,7 @@ def check_interface(path: Path, session: Any, interface: Interface) -> None:
         raise ModelFileError(f"{path} is not this model: other inputs or outputs", details=details)
 
 
-def _session(request: LoadRequest, profile: Path) -> Any:
+def _session(request: LoadRequest, profile: Path) -> Session:
     options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1

@@ -14,6 +14,10 @@ Report = Callable[[int, int, str], None]
 """Called with done, total and unit while a step works."""
 
 
+Dataset = Any
+"""A benchmark's own data set; the harness only hands it from one method of the benchmark to the next."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """The bytes that a sample answers with: *width* values of *dtype*."""
@@ -67,7 +71,7 @@ class Samples(Protocol):
 
 
 class Benchmark(Protocol):
-    """One benchmark. Its data set is opaque to the harness, which only hands it from one method to the next."""
+    """One benchmark."""
 
     name: str
     loadgen_key: str
@@ -75,11 +79,11 @@ class Benchmark(Protocol):
     payload: Payload
     interface: Interface
 
-    def open_dataset(self, root: Path, *, limit: int | None) -> Any:
+    def open_dataset(self, root: Path, *, limit: int | None) -> Dataset:
         """Read and check the data set at *root*, or its first *limit* samples. Raises DatasetError."""
         ...
 
-    def preprocess(self, dataset: Any, cache: Path, *, workers: int, report: Report) -> Samples:
+    def preprocess(self, dataset: Dataset, cache: Path, *, workers: int, report: Report) -> Samples:
         """Preprocessed samples, made where the cache lacks them. Raises DatasetError."""
         ...
 
@@ -87,7 +91,7 @@ class Benchmark(Protocol):
         """Write the payloads of a batch into *out*, (batch, payload.width)."""
         ...
 
-    def score(self, log: Path, dataset: Any) -> tuple[float, str]:
+    def score(self, log: Path, dataset: Dataset) -> tuple[float, str]:
         """The accuracy that an mlperf_log_accuracy.json shows, and upstream's line for accuracy.txt."""
         ...
 

@@ -13,6 +13,8 @@ OPSET = 13
 IR_VERSION = 8
 """Old enough for every onnxruntime that the locks name; nothing newer is used."""
 
+Attribute = int | float | list[int]
+
 DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
@@ -23,9 +25,11 @@ class OnnxOps:
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
 
-    def _emit(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+    def _emit(self, operator: str, inputs: Sequence[str], **attributes: Attribute) -> str:
         output = f"{operator}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
+        node = helper.make_node(operator, list(inputs), [output], name=output)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self._nodes.append(node)
         return output
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
@@ -91,6 +95,6 @@ class OnnxOps:
         return serialized
 
 
-def _value(tensor: Tensor) -> Any:
+def _value(tensor: Tensor) -> onnx.ValueInfoProto:
     shape = ["N" if axis is None else axis for axis in tensor.shape]
     return helper.make_tensor_value_info(tensor.name, DTYPES[tensor.dtype], shape)

@@ -49,7 +49,7 @@ class ResNet50:
 
     def postprocess(self, outputs: Arrays, out: NDArray[Any]) -> None:
         """Labels 0..999 as float32: the network's class 0 is the background, which ImageNet's labels do not count."""
-        np.subtract(outputs[0], 1, out=out[:, 0], casting="unsafe")
+        out[:, 0] = outputs[0] - 1
 
     def score(self, log: Path, dataset: ImageNet) -> tuple[float, str]:
         """Top-1 in percent."""

@@ -1,4 +1,4 @@
-"""Weights to a model file, through the architecture; kept in the cache, so that a later start does not emit it again."""
+"""Weights to a model file, through the architecture; kept in the cache, so that it is emitted once."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -39,7 +39,8 @@ SAFE_MARGIN = 1e-3
 class Recipe:
     """How big a synthetic set is. spare: images made in excess, of which those with the smallest margins go.
 
-    sides: range of the images' sides in pixels. scaled_on: images that the classifier is fitted to. quality: of JPEG.
+    sides: range of the images' sides in pixels. scaled_on: images that the classifier is fitted to.
+    quality: of the JPEGs.
     """
 
     count: int
@@ -105,7 +106,7 @@ def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.u
     mix = float(rng.uniform(0.2, 0.8))
     picture = cv2.addWeighted(shapes, mix, edges, 1 - mix, 0)
     grain = rng.integers(0, 24, (height, width, 3), dtype=np.uint8)
-    picture = cv2.add(cv2.multiply(picture, float(rng.uniform(0.5, 1.0))), grain)
+    picture = cv2.add(cv2.convertScaleAbs(picture, alpha=float(rng.uniform(0.5, 1.0))), grain)
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -140,7 +141,8 @@ def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.f
     """Make a classifier over *pooled*, (images, features), that tells the images apart.
 
     The features of a random network are nearly the same for all images, so the classifier sees them centred, along the
-    directions in which they differ most, each scaled to unit variance. The background class is put out of reach, because ImageNet has no label for it.
+    directions in which they differ most, each scaled to unit variance. The background class is put out of reach,
+    because ImageNet has no label for it.
     """
     mean = pooled.mean(axis=0)
     _, spread, axes = np.linalg.svd(pooled - mean, full_matrices=False)

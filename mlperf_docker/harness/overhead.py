@@ -1,0 +1,63 @@
+"""What LoadGen and the harness cost by themselves: real SUTs, real LoadGen, and a predictor that does nothing.
+
+For benchmarks: `from mlperf_docker.harness.overhead import measure_overhead`.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import mlperf_loadgen as lg
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import loadgen, logs
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.backends.dummy import NullPredictor
+from mlperf_docker.harness.models.base import Payload
+from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.settings import SCENARIOS
+from mlperf_docker.harness.sut import Engine
+
+
+class NoSamples:
+    """Samples of one number each."""
+
+    count = 1024
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        """Give zeros."""
+        return (np.zeros((len(indices), 1), dtype=np.float32),)
+
+
+def label(outputs: Arrays, out: NDArray[Any]) -> None:
+    """Do what resnet50's postprocessing does."""
+    out[:, 0] = outputs[0] - 1
+
+
+def measure_overhead(scenario: Scenario, *, batch: int, queries: int, outdir: Path | None = None) -> float:
+    """Measure nanoseconds a sample (Offline), or a query (SingleStream, MultiStream), from issue to issue.
+
+    queries: samples in Offline. The figure is wall time, LoadGen's own included, over the number of them; for streams
+    it is the inverse of LoadGen's own rate, without the start and end of the test.
+    """
+    settings = lg.TestSettings()
+    settings.scenario, settings.mode = SCENARIOS[scenario], lg.TestMode.PerformanceOnly
+    settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, queries, queries
+    settings.performance_sample_count_override = NoSamples.count
+    engine = Engine((NullPredictor(),), label, Payload(np.float32, 1), batch)
+    watch = loadgen.Watch(progress=lambda _done: None, stuck=lambda _error: None)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = outdir or Path(temporary)
+        start = perf_counter()
+        loadgen.run(loadgen.Test(scenario, settings, folder, Library(NoSamples()), engine), watch)
+        wall_s = perf_counter() - start
+        log = logs.read(folder)
+    if scenario is Scenario.OFFLINE:
+        rate = log.number("result_samples_per_second")
+        return 1e9 / rate if rate else 1e9 * wall_s / queries
+    rate = log.number("result_qps_with_loadgen_overhead")
+    return 1e9 / rate if rate else 1e9 * wall_s / queries

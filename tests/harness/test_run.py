@@ -1,0 +1,235 @@
+"""Whole runs through `python -m mlperf_docker.harness`, without Docker."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.models.resnet50.graph import cached_graph
+from mlperf_docker.harness.names import Scenario
+
+from .conftest import Harness, command, environment
+
+SCENARIOS = [scenario.value for scenario in Scenario]
+PHASES = ["synthesize", "preprocess", "load-model", "prove-device", "calibrate", "loadgen"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_dummy_performance_run_is_valid(harness: Harness, scenario: str) -> None:
+    # Offline is over in half a microsecond a sample.
+    duration, rate = (0.2, 4_000_000) if scenario == "Offline" else (1, 1000)
+    load = ("--min-duration", duration, "--target-qps", rate)
+    done = harness("--synthetic", "tiny", "--scenario", scenario, *load, backend="dummy")
+    result = done.result
+    assert (done.code, result["valid"], result["reasons"]) == (0, True, []), done
+    assert [event["name"] for event in done.of("phase")] == PHASES
+    assert result["metric"]["value"] > 0
+    assert result["latency_ns"]["p99"] >= result["latency_ns"]["p50"] > 0
+    assert result["settings"]["min_duration_ms"] == duration * 1000
+    assert result["submission"]["closed_ready"] is False
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_dummy_accuracy_run_misses_the_known_value(harness: Harness, scenario: str) -> None:
+    done = harness("--synthetic", "tiny", "--scenario", scenario, "--mode", "accuracy", backend="dummy")
+    assert done.code == 1
+    assert done.result["accuracy"]["target"] == 87.5
+    assert not done.result["accuracy"]["passed"]
+    assert "is not the target 87.500" in done.result["reasons"][0]
+
+
+def test_a_performance_run(harness: Harness, tmp_path: Path) -> None:
+    done = harness("--synthetic", "tiny", "--min-duration", 2)
+    result = done.result
+    assert done.code == 0, result["reasons"]
+    assert result["metric"]["name"] == "result_samples_per_second"
+    assert result["device_proof"]["provider"] == "CPUExecutionProvider"
+    assert result["device_proof"]["operators"]["CPUExecutionProvider"] > 10
+    assert result["synthetic"] is True
+    assert set(result["versions"]) == {"python", "loadgen", "numpy", "onnxruntime"}
+    assert result["loadgen_errors"] == []
+    written = json.loads((tmp_path / "results/result.json").read_text())
+    assert written == {key: value for key, value in result.items() if key != "event"}
+    names = {path.name for path in (tmp_path / "results").iterdir()}
+    assert names == {
+        "result.json",
+        "user.conf",
+        *(f"mlperf_log_{name}" for name in ("summary.txt", "detail.txt", "accuracy.json", "trace.json")),
+    }
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_an_accuracy_run_meets_the_known_value(harness: Harness, tmp_path: Path, scenario: str) -> None:
+    done = harness("--synthetic", "tiny", "--mode", "accuracy", "--scenario", scenario, "--target-qps", 200)
+    assert done.code == 0, done
+    assert done.result["accuracy"] == {"metric": "top1", "value": 87.5, "target": 87.5, "passed": True}
+    assert done.result["samples"] == 64
+    assert (tmp_path / "results/accuracy.txt").read_text() == "accuracy=87.500%, good=56, total=64\n"
+
+
+def test_part_of_the_set_has_a_known_value_too(harness: Harness) -> None:
+    done = harness("--synthetic", "tiny", "--mode", "accuracy", "--samples", 20)
+    assert done.code == 0
+    assert done.result["accuracy"]["value"] == pytest.approx(90.0)
+
+
+def test_instances_and_odd_batches_give_the_same_answers(harness: Harness) -> None:
+    done = harness(
+        "--synthetic", "tiny", "--mode", "accuracy", "--instances", 2, "--threads-per-instance", 1, "--batch-size", 7
+    )
+    assert done.code == 0
+    assert (done.result["settings"]["instances"], done.result["settings"]["threads"]) == (2, 1)
+
+
+def test_labels_of_other_images_are_noticed(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
+    """The data set's own labels, shifted by one image: what a wrong order of answers would look like."""
+    names, labels = zip(*(line.split() for line in (tiny.data / "val_map.txt").read_text().splitlines()), strict=True)
+    root = tmp_path / "data"
+    root.mkdir()
+    for name in names:
+        (root / name).symlink_to(tiny.data / name)
+    shifted = [*labels[1:], labels[0]]
+    lines = [f"{name} {label}" for name, label in zip(names, shifted, strict=True)]
+    (root / "val_map.txt").write_text("\n".join(lines))
+    done = harness("--data", root, "--model-file", tiny.weights, "--mode", "accuracy")
+    assert done.result["accuracy"]["value"] < 40
+
+
+def test_an_official_graph_runs_as_it_is(harness: Harness, tiny: SyntheticSet, cache: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    data = cached_graph(tiny.weights, cache, backend="onnxruntime").read_bytes()
+    (models / "resnet50_v1.onnx").write_bytes(data)
+    done = harness("--data", tiny.data, "--models", models, "--cell", cell(tmp_path, data), "--mode", "accuracy")
+    assert done.result["accuracy"]["value"] == 87.5
+    assert done.result["accuracy"]["target"] == 75.6954
+    assert done.result["model_file"]["official"] is True
+    assert done.code == 0
+
+
+def cell(tmp_path: Path, data: bytes) -> Path:
+    import hashlib
+
+    path = tmp_path / "cell.json"
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    file = {"name": "resnet50_v1.onnx", "precision": "fp32", "format": "onnx", "md5": md5}
+    value = {"model": "resnet50", "backend": "onnxruntime", "device": "cpu", "precisions": ["fp32"], "files": [file]}
+    path.write_text(json.dumps({**value, "accuracy": {"target": 75.6954}}))
+    return path
+
+
+def test_a_wrong_checksum_ends_with_7(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
+    (tmp_path / "resnet50_v1.onnx").write_bytes(b"something else")
+    done = harness("--data", tiny.data, "--models", tmp_path, "--cell", cell(tmp_path, b"the real one"))
+    assert done.code == 7
+    assert "wrong checksum" in done.error["message"]
+    assert "14 bytes" in done.error["details"][1]
+
+
+def test_a_missing_model_file_ends_with_7(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
+    done = harness("--data", tiny.data, "--models", tmp_path, "--cell", cell(tmp_path, b""))
+    assert (done.code, "is not in" in done.error["message"]) == (7, True)
+    assert harness("--data", tiny.data, "--model-file", tmp_path / "none.onnx").code == 7
+
+
+@pytest.mark.parametrize(("keep", "size"), [(0, 0), (3000, 3000)])
+def test_a_cut_model_file_ends_with_7(
+    harness: Harness, tiny: SyntheticSet, cache: Path, tmp_path: Path, keep: int, size: int
+) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(cached_graph(tiny.weights, cache, backend="onnxruntime").read_bytes()[:keep])
+    done = harness("--data", tiny.data, "--model-file", path)
+    assert done.code == 7
+    assert ("empty" if size == 0 else f"{size} bytes") in done.error["message"]
+
+
+def test_another_interface_ends_with_7_and_says_what_differs(
+    harness: Harness, tiny: SyntheticSet, tmp_path: Path
+) -> None:
+    from mlperf_docker.harness.backends.base import Tensor
+    from mlperf_docker.harness.ops.onnx import OnnxOps
+
+    ops = OnnxOps()
+    value = ops.softmax("data")
+    outputs = ((value, Tensor("ArgMax:0", "float32", (None, 5))),)
+    path = tmp_path / "other.onnx"
+    path.write_bytes(ops.model("other", (Tensor("data", "float32", (None, 5)),), outputs))
+    done = harness("--data", tiny.data, "--model-file", path)
+    assert done.code == 7
+    assert done.error["details"] == [
+        "input input_tensor:0 float32 [N, 3, 224, 224] is missing",
+        "input data float32 [N, 5] is not expected",
+        "output ArgMax:0 should be ArgMax:0 int64 [N], is ArgMax:0 float32 [N, 5]",
+        "outputs of the file: ArgMax:0",
+    ]
+
+
+def test_cuda_without_one_ends_with_8_before_any_work(harness: Harness) -> None:
+    done = harness("--device", "cuda", "--synthetic", "tiny")
+    assert done.code == 8
+    assert done.of("phase") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "resnet5"],
+        ["--backend", "onnxruntim"],
+        ["--precision", "fp8"],
+        ["--user-conf", "/nowhere/user.conf"],
+        ["--scenario", "SingleStream", "--instances", "2"],
+        ["--results", "/nowhere"],
+        ["--cell", "/nowhere/cell.json"],
+    ],
+)
+def test_usage_errors_end_with_2(harness: Harness, arguments: list[str]) -> None:
+    done = harness("--synthetic", "tiny", *arguments)
+    assert done.code == 2
+    assert done.error["exit_code"] == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_results_folder_serves_one_run_at_a_time(harness: Harness, tmp_path: Path) -> None:
+    from mlperf_docker.harness.run import claimed
+
+    with claimed(tmp_path / "results"):
+        done = harness("--synthetic", "tiny", backend="dummy")
+    assert (done.code, "in use by another run" in done.error["message"]) == (2, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_loadgen_ends_with_130(cache: Path, tiny: SyntheticSet, tmp_path: Path, number: int) -> None:
+    options = ["--synthetic", "tiny", "--scenario", "Server", "--cache", cache, "--results", tmp_path]
+    line = command("run", "--model", "resnet50", "--backend", "onnxruntime", *options)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline()).get("name") != "loadgen":
+            pass
+        time.sleep(0.5)
+        process.send_signal(number)
+        sent = time.monotonic()
+        events = [json.loads(text) for text in process.stdout]
+        process.wait(timeout=5)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 130
+    assert events[-1]["event"] == "error"
+    assert (tmp_path / "mlperf_log_detail.txt").exists()
+
+
+def test_help_and_version_are_quick() -> None:
+    for option in ("--help", "--version"):
+        start = time.monotonic()
+        subprocess.run(command(option), check=True, capture_output=True, env=environment(), timeout=10)
+        assert time.monotonic() - start < 2
+
+
+def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet) -> None:
+    made = harness("--synthetic", "tiny", verb="synthesize")
+    assert made.result["accuracy"] == {"good": 56, "total": 64, "percent": 87.5}
+    assert made.result["distinct"] > 16
+    converted = harness("--model-file", tiny.weights, verb="convert")
+    assert Path(converted.result["model_file"]).stat().st_size == converted.result["size_bytes"]

@@ -1,0 +1,123 @@
+"""Batches, rows and failures, without LoadGen; and whole LoadGen tests in child processes."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.sut import Batch, cut
+
+from .conftest import environment
+
+
+class Numbers:
+    """Sample n is the number n."""
+
+    count = 100
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
+
+
+def test_neighbouring_rows_are_told_from_others() -> None:
+    rows = np.array([0, 1, 2, 3, 4, 0, 1, 9, 8])
+    assert cut(rows, 3) == [Batch(0, 3, 0), Batch(3, 6, None), Batch(6, 9, None)]
+    assert cut(np.arange(5), 2) == [Batch(0, 2, 0), Batch(2, 4, 2), Batch(4, 5, 4)]
+    assert cut(np.array([7]), 4) == [Batch(0, 1, 7)]
+
+
+def test_rows_follow_the_order_of_loading() -> None:
+    library = Library(Numbers())
+    library.load([30, 10, 20, 10])
+    assert library.find([10, 30, 20]).tolist() == [1, 0, 2]
+    assert library.singles[20][0].tolist() == [[20]]
+    assert library.run_of(0, 2)[0].ravel().tolist() == [30, 10]
+    gathered = library.gather(np.array([2, 0]), library.buffers(4))
+    assert gathered[0].ravel().tolist() == [20, 30]
+
+
+def test_unloaded_samples_are_not_found() -> None:
+    library = Library(Numbers())
+    library.load([1, 2])
+    library.unload([1, 2])
+    with pytest.raises(KeyError):
+        library.find([1])
+
+
+PROGRAM = """
+import sys, json
+from pathlib import Path
+import mlperf_loadgen as lg, numpy as np
+from mlperf_docker.harness import loadgen
+from mlperf_docker.harness.models.base import Payload
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.settings import SCENARIOS
+from mlperf_docker.harness.sut import Engine
+
+class Numbers:
+    count = 100
+    def load(self, indices):
+        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
+
+class Echo:
+    def __init__(self): self.calls = 0
+    def predict(self, inputs):
+        self.calls += 1
+        if fault == "raise" and self.calls == 3: raise ValueError("no luck")
+        return (inputs[0][::-1],) if fault == "reorder" else inputs
+
+def post(outputs, out):
+    out[:] = outputs[0]
+
+scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
+s = lg.TestSettings()
+s.scenario, s.mode = SCENARIOS[scenario], lg.TestMode.AccuracyOnly
+s.server_target_qps, s.performance_sample_count_override = 2000, performance
+engine = Engine(tuple(Echo() for _ in range(instances)), post, Payload(np.float32, 1), batch, wait_s=0.001)
+watch = loadgen.Watch(progress=lambda n: None, stuck=lambda e: sys.exit(3))
+try:
+    loadgen.run(loadgen.Test(scenario, s, Path("."), Library(Numbers()), engine), watch)
+except ValueError as error:
+    print("failed:", error); sys.exit(0)
+entries = json.load(open("mlperf_log_accuracy.json"))
+answers = {e["qsl_idx"]: np.frombuffer(bytes.fromhex(e["data"]), np.float32) for e in entries}
+print(sorted(answers) == list(range(100)), sum(len(a) == 1 and a[0] == i for i, a in answers.items()))
+"""
+
+
+def echo(tmp_path: Path, scenario: Scenario, fault: str = "", **options: int) -> str:
+    given = {"batch": 8, "instances": 1, "performance": 64, **options}
+    numbers = [str(given[name]) for name in ("batch", "instances", "performance")]
+    line = [sys.executable, "-c", PROGRAM, scenario.value, *numbers, fault]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_every_sample_is_answered_with_its_own_answer(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario) == "True 100"
+
+
+@pytest.mark.parametrize("scenario", [Scenario.OFFLINE, Scenario.SERVER])
+def test_also_with_instances_and_sets_that_batches_do_not_divide(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, batch=7, instances=3, performance=33) == "True 100"
+
+
+def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:
+    everyone, right = echo(tmp_path, Scenario.OFFLINE, "reorder", batch=10).split()
+    assert everyone == "True"
+    assert int(right) < 10
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_a_failing_sample_fails_the_run_and_ends_cleanly(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, "raise", batch=8) == "failed: no luck"

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlperf_docker.harness import weights
+from mlperf_docker.harness.architectures.resnet50 import FULL
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.models.resnet50 import graph
+from mlperf_docker.harness.models.resnet50.synthetic import RECIPES, draw_weights
+from mlperf_docker.harness.names import SyntheticSize
+
+TINY = RECIPES[SyntheticSize.TINY].config
+
+
+def test_the_full_network_has_torchvisions_weights() -> None:
+    shapes = graph.shapes(FULL)
+    assert len(shapes) == 267
+    assert shapes["conv1.weight"] == (64, 3, 7, 7)
+    assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
+    assert shapes["layer3.5.conv2.weight"] == (256, 256, 3, 3)
+    assert shapes["layer4.0.bn3.running_var"] == (2048,)
+    assert shapes["fc.weight"] == (1001, 2048)
+    assert "layer2.1.downsample.0.weight" not in shapes
+    parameters = sum(np.prod(shape) for name, shape in shapes.items() if "running" not in name)
+    assert parameters == 25_557_032 + 2049  # torchvision's count, and the background class
+
+
+def test_every_difference_is_reported_at_once() -> None:
+    arrays = dict(draw_weights(TINY, 1))
+    del arrays["bn1.bias"]
+    arrays["fc.bias"] = np.zeros(7, dtype=np.float32)
+    arrays["extra"] = np.zeros(1, dtype=np.float32)
+    with pytest.raises(ModelFileError, match="1 missing, 1 misshapen, 1 unused") as raised:
+        weights.check(graph.shapes(TINY), arrays, "w.safetensors")
+    assert raised.value.details == (
+        "missing: bn1.bias [8]",
+        "shape: fc.bias should be [1001], is [7]",
+        "unused: extra [1]",
+    )
+
+
+def test_written_weights_are_read_back(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3).T}
+    weights.write(tmp_path / "w.safetensors", arrays)
+    np.testing.assert_array_equal(weights.read(tmp_path / "w.safetensors")["a"], arrays["a"])
+
+
+def test_a_damaged_file_is_named_with_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    weights.write(path, {"a": np.zeros(100, dtype=np.float32)})
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ModelFileError, match="50 bytes"):
+        weights.read(path)
+
+
+def test_torchvisions_head_is_refused_with_a_reason(tmp_path: Path) -> None:
+    arrays = dict(draw_weights(TINY, 1))
+    arrays["fc.weight"] = arrays["fc.weight"][:1000]
+    weights.write(tmp_path / "w.safetensors", arrays)
+    with pytest.raises(ModelFileError, match="1000 classes"):
+        graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime")
+
+
+def test_a_graph_is_emitted_once(tmp_path: Path) -> None:
+    weights.write(tmp_path / "w.safetensors", draw_weights(TINY, 1))
+    first = graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime")
+    stamp = first.stat().st_mtime_ns
+    assert graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime") == first
+    assert first.stat().st_mtime_ns == stamp
