@@ -1,7 +1,7 @@
 """Have an engine: check it, and as root on Debian or Ubuntu install and start one where there is none.
 
-`make demo`, `make test` and `make image` call this as `python -m mlperf_docker.engine.bringup`; the command-line tool itself
-never installs anything.
+`make demo`, `make test` and `make image` call this as `python -m mlperf_docker.engine.bringup`; the command-line tool
+itself never installs anything.
 """
 
 import os

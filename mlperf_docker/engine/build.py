@@ -1,21 +1,23 @@
 """Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
 
-import datetime
+import datetime as dt
 import json
 import tempfile
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TextIO
 
-from docker.errors import APIError
+from docker.errors import APIError, StreamParseError
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
 from mlperf_docker import paths
 from mlperf_docker.engine.client import Engine, explanation, require_buildkit
 from mlperf_docker.engine.context import write_context
+from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.engine.trace import TRACE_ID, Trace
 from mlperf_docker.errors import BuildError
@@ -23,8 +25,13 @@ from mlperf_docker.errors import BuildError
 _IMAGE_ID = "moby.image.id"
 _TAIL_LINES = 20
 _SPOOL_BYTES = 32 * 2**20
+_BROKEN = "the connection to the engine broke"
 # What a failed step printed → what it probably means, and what helps; the first that fits.
 _CAUSES = {
+    _BROKEN: (
+        "The engine stopped, or was restarted, while it built.",
+        "See what it says: mlperf-docker doctor; then run the same command again.",
+    ),
     "no space left on device": (
         "The engine's disk is full.",
         "Free some: docker system df, then docker builder prune or docker image prune; see mlperf-docker doctor.",
@@ -71,8 +78,8 @@ class BuildKitBuilder:
                 self._follow(request, context, following)
             except APIError as error:
                 following.error = explanation(error)
-            except RequestException as error:
-                following.error = f"the connection to the engine broke: {error}"
+            except (RequestException, HTTPError, StreamParseError) as error:
+                following.error = f"{_BROKEN}: {error}"
         if following.image is None:
             raise _failure(request, following, log_path)
         return following.image
@@ -102,26 +109,26 @@ class _Following:
     image: str | None = None
     error: str = ""
     failed_step: str = ""
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+    tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
     trace: Trace = field(default_factory=Trace)
 
     def hear(self, message: dict[str, object]) -> None:
         """Take one of the engine's messages."""
         if message.get("id") == TRACE_ID:
             for event in self.trace.feed(str(message["aux"])):
-                self._event(event)
+                self._event(replace(event, text=redact(event.text)))
         elif message.get("id") == _IMAGE_ID:
             aux = message["aux"]
             self.image = str(aux["ID"]) if isinstance(aux, dict) else None
         elif "error" in message:
-            self.error = str(message["error"])
+            self.error = redact(str(message["error"]))
 
     def _event(self, event: BuildEvent) -> None:
         for line in _log_lines(event):
             self.log.write(f"{line}\n")
         self.log.flush()
         if event.kind is BuildEventKind.LOG:
-            self.tail.append(event.text)
+            self.tails[event.step].append(event.text)
         elif event.kind is BuildEventKind.FAILED and "canceled" not in event.text:
             self.failed_step = event.step
         self.on_event(event)
@@ -143,7 +150,7 @@ def _log_lines(event: BuildEvent) -> Iterator[str]:
 
 def _failure(request: BuildRequest, following: _Following, log: Path) -> BuildError:
     """Say which step failed, its last lines, the likely cause, and where the whole log is."""
-    output = "\n".join(f"  {line}" for line in following.tail)
+    output = "\n".join(f"  {line}" for line in following.tails[following.failed_step])
     said = f"{output}\n{following.error}".lower()
     cause, hint = next((words for sign, words in _CAUSES.items() if sign in said), _UNKNOWN_CAUSE)
     step = f" in the step {following.failed_step!r}" if following.failed_step else ""
@@ -157,6 +164,6 @@ def _failure(request: BuildRequest, following: _Following, log: Path) -> BuildEr
 
 
 def _log_path(tag: str) -> Path:
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     name = tag.rpartition("/")[2].replace(":", "-")
     return paths.log_dir() / f"build-{stamp}-{name}.log"

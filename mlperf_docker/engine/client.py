@@ -1,16 +1,16 @@
-"""The connection to the Docker engine: found as the docker command finds it, and checked before anything is asked of it."""
+"""The connection to the Docker engine: found as the docker command finds it, and checked before it is used."""
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import docker
-from docker.context import ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.context import Context, ContextAPI
+from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
 from docker.utils import kwargs_from_env
 
 from mlperf_docker.errors import DeviceError, EngineError
@@ -22,16 +22,24 @@ _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 class Engine(docker.APIClient):
-    """docker-py's client, and the one call that it lacks."""
+    """docker-py's client, and the calls that it lacks."""
+
+    # Private parts of docker-py, which its type stubs leave out.
+    _post: Callable[..., Any]
+    _url: Callable[..., str]
+    _raise_for_status: Callable[..., None]
+    _stream_helper: Callable[..., Iterator[dict[str, Any]]]
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         """Return the engine's description of the image, or None where it has no such image."""
         try:
-            return dict(self.inspect_image(reference))
+            return dict(self.inspect_image(reference))  # type: ignore[no-untyped-call]  # its stubs leave it so
         except ImageNotFound:
             return None
 
-    def build_with_buildkit(self, context: IO[bytes], parameters: dict[str, str | list[str]]) -> Iterator[dict[str, Any]]:
+    def build_with_buildkit(
+        self, context: IO[bytes], parameters: dict[str, str | list[str]]
+    ) -> Generator[dict[str, Any]]:
         """Build with BuildKit and yield the engine's messages.
 
         `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
@@ -70,6 +78,8 @@ def connect() -> Engine:
     _check_socket(host)
     try:
         client = Engine(**_arguments(host), version="auto", timeout=_TIMEOUT_S)
+    except InvalidVersion as error:  # so old that the library does not speak to it
+        raise _too_old(str(error)) from error
     except (DockerException, OSError, ValueError) as error:
         raise EngineError(
             f"No Docker engine answers at {host}: {error}",
@@ -121,8 +131,14 @@ def _host() -> str:
     """Return the engine's address: DOCKER_HOST, else the current docker context, else the system's socket."""
     if os.environ.get("DOCKER_HOST"):
         return os.environ["DOCKER_HOST"]
-    context = ContextAPI.get_current_context()
-    return (context.Host if context is not None else None) or DEFAULT_HOST
+    name = os.environ.get("DOCKER_CONTEXT")  # the library reads the configuration only
+    context: Context | None = ContextAPI.get_context(name or None)
+    if context is None:
+        raise EngineError(
+            f"There is no docker context {name!r}." if name else "The current docker context is gone.",
+            hint="Choose another one: docker context ls, docker context use NAME.",
+        )
+    return context.Host or DEFAULT_HOST
 
 
 def _arguments(host: str) -> dict[str, Any]:
@@ -139,7 +155,8 @@ def _check_socket(host: str) -> None:
         return
     path = Path(host.removeprefix("unix://"))
     if not path.exists():
-        remedy = "Start it: systemctl start docker" if shutil.which("dockerd") else "Install one: apt-get install docker.io"
+        installed = shutil.which("dockerd") is not None
+        remedy = "Start it: systemctl start docker" if installed else "Install one: apt-get install docker.io"
         raise EngineError(f"No Docker engine is running: {path} does not exist.", hint=remedy)
     if not os.access(path, os.R_OK | os.W_OK):
         raise EngineError(
@@ -151,10 +168,11 @@ def _check_socket(host: str) -> None:
 def _check_version(client: Engine) -> None:
     api = tuple(int(part) for part in client.api_version.split("."))
     if api < _MINIMUM_API:
-        raise EngineError(
-            f"The Docker engine is too old: its API is {client.api_version}, and 1.40 is needed.",
-            hint="Use Docker Engine 20.10 or later.",
-        )
+        raise _too_old(f"its API is {client.api_version}, and 1.40 is needed.")
+
+
+def _too_old(reason: str) -> EngineError:
+    return EngineError(f"The Docker engine is too old: {reason}", hint="Use Docker Engine 20.10 or later.")
 
 
 def _has_buildkit(version: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import docker
 from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest, Mount
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from urllib3.exceptions import HTTPError
 
 from mlperf_docker import owner
 from mlperf_docker.digests import LABEL
@@ -18,6 +20,7 @@ from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
 OWNER_LABEL = f"{LABEL}.owner"
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
+_CONNECTION_BROKE = (RequestsConnectionError, HTTPError)  # HTTPError: urllib3's own, from within a stream
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ def run_container(
             lines.consume(output)
             raise
         return _ending(events)
+    except _CONNECTION_BROKE as error:
+        raise _engine_gone() from error
     finally:
         _remove(client, container)
 
@@ -136,8 +141,12 @@ def _ending(events: Iterator[dict[str, object]]) -> ContainerExit:
         elif action == "destroy":
             break
     if code is None:
-        raise ContainerError("The engine went away while the container ran.", hint="See: mlperf-docker doctor")
+        raise _engine_gone()
     return ContainerExit(code, out_of_memory, signal)
+
+
+def _engine_gone() -> ContainerError:
+    return ContainerError("The engine went away while the container ran.", hint="See: mlperf-docker doctor")
 
 
 def _attributes(event: dict[str, object]) -> dict[str, str]:
@@ -147,8 +156,11 @@ def _attributes(event: dict[str, object]) -> dict[str, str]:
 
 
 def _remove(client: docker.APIClient, container: str) -> None:
-    """Remove the container if it is still there; the engine may be doing the same at this moment (--rm)."""
-    with contextlib.suppress(NotFound):
+    """Remove the container if it is still there; the engine may be doing the same at this moment (--rm).
+
+    One that an engine which went away leaves behind is an orphan of the next run.
+    """
+    with contextlib.suppress(NotFound, *_CONNECTION_BROKE):
         try:
             client.remove_container(container, force=True)
         except NotFound:

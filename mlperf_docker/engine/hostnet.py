@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from mlperf_docker.digests import BuildInputs, versions
 
@@ -21,18 +22,24 @@ _SETTINGS = {
     "PIP_INDEX_URL": "index-url",
     "PIP_EXTRA_INDEX_URL": "extra-index-url",
     "PIP_TRUSTED_HOST": "trusted-host",
+    "PIP_NO_INDEX": "no-index",
+    "PIP_PROXY": "proxy",
     "PIP_DEFAULT_TIMEOUT": "timeout",
 }
 
 
 @dataclass(frozen=True)
 class HostSettings:
-    """The host's own settings. wheelhouses: local folders that pip looks into; ca_bundle: PEM, or None."""
+    """The host's own settings. ca_bundle: PEM, or None.
+
+    wheelhouses: local folders that pip looks into; find_links: pages elsewhere where it does.
+    """
 
     build_args: tuple[tuple[str, str], ...] = ()
     pip_settings: tuple[tuple[str, str], ...] = ()
     ca_bundle: bytes | None = None
     wheelhouses: tuple[Path, ...] = ()
+    find_links: tuple[str, ...] = ()
 
     @classmethod
     def from_environ(cls, environment: Mapping[str, str] = os.environ) -> "HostSettings":
@@ -42,13 +49,14 @@ class HostSettings:
             pip_settings=tuple((key, environment[name]) for name, key in _SETTINGS.items() if environment.get(name)),
             ca_bundle=_ca_bundle(environment),
             wheelhouses=tuple(_folders(environment.get("PIP_FIND_LINKS", ""))),
+            find_links=tuple(link for link in environment.get("PIP_FIND_LINKS", "").split() if _is_remote(link)),
         )
 
     def pip_conf(self) -> str:
         """Return the pip.conf of a build. pip's config is INI with no interpolation; a list goes on over lines."""
         config = configparser.ConfigParser(interpolation=None)
         config["global"] = {key: "\n".join(value.split()) for key, value in self.pip_settings}
-        config["global"]["find-links"] = f"{_MOUNT}/wheels"
+        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links))
         if self.ca_bundle is not None:
             config["global"]["cert"] = f"{_MOUNT}/ca.crt"
         text = io.StringIO()
@@ -60,8 +68,8 @@ class HostSettings:
         wanted = {(_normal(name), version) for name, version in versions(inputs).items()}
         found: dict[str, Path] = {}
         for wheel in (each for folder in self.wheelhouses for each in sorted(folder.glob("*.whl"))):
-            name, version = wheel.name.split("-")[:2]
-            if (_normal(name), version) in wanted:
+            name, _, rest = wheel.name.partition("-")
+            if (_normal(name), rest.partition("-")[0]) in wanted:
                 found.setdefault(wheel.name, wheel)
         return list(found.values())
 
@@ -84,9 +92,18 @@ def _ca_bundle(environment: Mapping[str, str]) -> bytes | None:
 
 def _folders(find_links: str) -> Iterator[Path]:
     for link in find_links.split():
-        folder = Path(link.removeprefix("file://"))
+        folder = Path(unquote(urlsplit(link).path) if link.startswith("file:") else link).expanduser()
         if folder.is_dir():
             yield folder
+
+
+def _is_remote(link: str) -> bool:
+    return "://" in link and not link.startswith("file:")
+
+
+def redact(text: str) -> str:
+    """Return *text* without the user and password of any address in it."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def _normal(name: str) -> str:

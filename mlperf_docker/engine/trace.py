@@ -67,7 +67,7 @@ class Trace:
     _names: dict[str, str] = field(default_factory=dict)
     _started: set[str] = field(default_factory=set)
     _ended: set[str] = field(default_factory=set)
-    _rests: dict[str, str] = field(default_factory=dict)
+    _rests: dict[str, bytes] = field(default_factory=dict)
 
     def feed(self, aux: str) -> Iterator[BuildEvent]:
         """Yield what the base64 text *aux* tells that earlier messages did not."""
@@ -93,22 +93,27 @@ class Trace:
         if vertex.digest in self._ended or not (vertex.cached or vertex.HasField("completed")):
             return
         self._ended.add(vertex.digest)
-        rest = self._rests.pop(vertex.digest, "")
+        rest = self._rests.pop(vertex.digest, b"")
         if rest:
-            yield BuildEvent(BuildEventKind.LOG, vertex.name, rest)
+            yield BuildEvent(BuildEventKind.LOG, vertex.name, _line(rest))
         if vertex.error:
             yield BuildEvent(BuildEventKind.FAILED, vertex.name, vertex.error)
         elif vertex.cached:
             yield BuildEvent(BuildEventKind.CACHED, vertex.name)
         else:
-            yield BuildEvent(BuildEventKind.DONE, vertex.name, seconds=_seconds(vertex.completed) - _seconds(vertex.started))
+            seconds = _seconds(vertex.completed) - _seconds(vertex.started)
+            yield BuildEvent(BuildEventKind.DONE, vertex.name, seconds=seconds)
 
     def _log(self, log: Any) -> Iterator[BuildEvent]:  # noqa: ANN401
-        """Cut output into lines; a chunk may end within one, and a progress bar rewrites one with carriage returns."""
-        text = self._rests.get(log.vertex, "") + log.msg.decode(errors="replace")
-        *lines, self._rests[log.vertex] = text.split("\n")
+        """Cut output into lines; a chunk may end within one, and within a character."""
+        *lines, self._rests[log.vertex] = (self._rests.get(log.vertex, b"") + log.msg).split(b"\n")
         for line in lines:
-            yield BuildEvent(BuildEventKind.LOG, self._names.get(log.vertex, ""), line.rstrip("\r").rpartition("\r")[2])
+            yield BuildEvent(BuildEventKind.LOG, self._names.get(log.vertex, ""), _line(line))
+
+
+def _line(raw: bytes) -> str:
+    """Return what a terminal would show in the end: a progress bar rewrites its line with carriage returns."""
+    return raw.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
 
 
 def _seconds(stamp: Any) -> float:  # noqa: ANN401
