@@ -13,8 +13,8 @@ from mlperf_docker.harness.files import write_atomically
 from mlperf_docker.harness.names import Mode, Scenario
 
 OFFICIAL_DURATION_MS = 600_000
-SERVER_QUERIES = 662
-"""Server queries of a short run: early stopping needs 459 if none is late, and 662 if one is."""
+SERVER_QUERIES = 1001
+"""Server queries of a short run: early stopping needs 459 if none is late, 662 if one is, and 1001 if three are."""
 
 STREAM_MARGIN = 0.8
 """Share of the measured latency given as a hint: queries run out if the hint is over twice the true latency."""
@@ -23,8 +23,8 @@ HARNESS_SAMPLE_S, HARNESS_QUERY_S = 0.5e-6, 5e-6
 """What LoadGen and the harness take themselves. Without it a predictor that is nearly free would get hints that make
 LoadGen prepare more queries than memory holds."""
 
-SERVER_SHARE = 1 / 3
-"""Share of the measured rate that Server asks for by default: with Poisson arrivals queues stay short."""
+SERVER_SHARE = 1 / 4
+"""Share of the measured rate that Server asks for by default; with Poisson arrivals queues then stay short."""
 
 SCENARIOS = {
     Scenario.SINGLE_STREAM: lg.TestScenario.SingleStream,
@@ -74,7 +74,7 @@ def wanted(
         qps = target_qps or known.qps * offline_margin(duration_s)
         keys["target_qps"] = f"{qps:.6g}"
         if short:
-            keys["min_query_count"] = min(24576, max(1, ceil(qps * duration_s)))
+            keys["min_query_count"] = min(24576, max(1, ceil(round(qps * duration_s, 3))))
     elif scenario is Scenario.SERVER:
         keys["target_qps"] = f"{target_qps or known.qps * SERVER_SHARE:.6g}"
         if short:

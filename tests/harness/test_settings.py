@@ -18,14 +18,14 @@ def keys(scenario: Scenario, duration: float | None = None, qps: float | None = 
 
 def test_an_official_run_changes_only_the_hint() -> None:
     assert keys(Scenario.OFFLINE) == {"target_qps": "100.333"}
-    assert keys(Scenario.SERVER) == {"target_qps": "33.3333"}
+    assert keys(Scenario.SERVER) == {"target_qps": "25"}
     assert keys(Scenario.SINGLE_STREAM) == {"target_latency": "16"}
     assert keys(Scenario.OFFLINE, 600, qps=90) == {"target_qps": "90", "min_duration": 600_000}
 
 
 def test_a_short_run_needs_fewer_samples() -> None:
     assert keys(Scenario.OFFLINE, 20) == {"target_qps": "110", "min_duration": 20_000, "min_query_count": 2200}
-    assert keys(Scenario.SERVER, 5, qps=50) == {"target_qps": "50", "min_duration": 5000, "min_query_count": 662}
+    assert keys(Scenario.SERVER, 5, qps=50) == {"target_qps": "50", "min_duration": 5000, "min_query_count": 1001}
     assert keys(Scenario.MULTI_STREAM, 5) == {"target_latency": "16", "min_duration": 5000}
 
 
