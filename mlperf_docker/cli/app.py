@@ -97,3 +97,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.VALID)
+
+
+if __name__ == "__main__":
+    main()

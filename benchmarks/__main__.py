@@ -1,0 +1,64 @@
+"""`make bench`: one table of ratios with their spread and the versions; the same as JSON in bench.json."""
+
+import argparse
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.measures import MEASURES, Bench, Figure
+from mlperf_docker.engine.client import facts
+from mlperf_docker.engine.image import find
+from mlperf_docker.text import table
+
+HEADER = ("figure", "median", "least", "most", "bound", "")
+
+
+def row(figure: Figure) -> tuple[str, ...]:
+    """A line of the table; the last column tells whether the bound is reached, and asserts nothing."""
+    values = (figure.median, min(figure.values), max(figure.values))
+    bound = f"{'≥' if figure.at_least else '≤'} {figure.bound:g} {figure.unit}".strip()
+    return (figure.name, *(f"{value:.3f}" for value in values), bound, "" if figure.reached else "MISSED")
+
+
+def versions(bench: Bench) -> dict[str, str]:
+    """What the figures were measured with."""
+    image = find(bench.client, bench.image)
+    labels = {} if image is None else image.labels
+    prefix = "org.mlperf-docker.versions."
+    return {
+        "image": bench.image,
+        **{key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)},
+        "engine": facts(bench.client).version,
+        "python": platform.python_version(),
+        "processors": str(len(os.sched_getaffinity(0))),
+    }
+
+
+def main() -> None:
+    """Measure what is asked for, and print as it comes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [measure.__name__ for measure in MEASURES]
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(names)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=Path("bench.json"))
+    options = parser.parse_args()
+    unknown = set(options.measures) - set(names)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
+    bench = Bench.prepare(options.rounds)
+    figures: list[Figure] = []
+    for measure in MEASURES:
+        if not options.measures or measure.__name__ in options.measures:
+            print(f"measuring {measure.__name__} …", flush=True)
+            figures += measure(bench)
+    print(table(HEADER, [row(figure) for figure in figures]))
+    used = versions(bench)
+    print(", ".join(f"{name} {version}" for name, version in used.items()))
+    fields = [{**asdict(figure), "median": figure.median, "reached": figure.reached} for figure in figures]
+    options.json.write_text(json.dumps({"figures": fields, "versions": used}, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

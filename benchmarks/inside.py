@@ -1,0 +1,134 @@
+"""The bare loops, run inside the image on the arrays and the graph that the harness made: no LoadGen, no SUT, no QSL.
+
+Called as `python inside.py MEASURE`; prints one JSON object. /cache is the harness's cache.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CACHE = Path("/cache")
+BATCHES = (1, 2, 4, 8, 16, 32)
+TRIAL_S = 1.5
+MEASURE_S = 15.0
+WORKERS = 2
+Pixels = NDArray[np.uint8]
+
+
+def full_size_graph() -> Path:
+    """The largest graph in the cache is the real-size network's."""
+    return max(CACHE.glob("graphs/*/model.onnx"), key=lambda path: path.stat().st_size)
+
+
+def full_size_inputs() -> NDArray[np.float32]:
+    """The same float32 arrays that the harness feeds, (count, 3, 224, 224)."""
+    from mlperf_docker.harness.models import registry
+
+    benchmark = registry.load("resnet50")
+    dataset = benchmark.open_dataset(full_size_data(), limit=None)
+    samples = benchmark.preprocess(dataset, CACHE, workers=WORKERS, report=lambda *_: None)
+    (inputs,) = samples.load(list(range(samples.count)))
+    return np.asarray(inputs)
+
+
+def full_size_data() -> Path:
+    """The real-size synthetic data set, in ImageNet's layout."""
+    (root,) = CACHE.glob("synthetic/resnet50-full-*/data")
+    return root
+
+
+def session() -> Any:  # noqa: ANN401  # the library has no types
+    """A session as anybody would open it, with as many threads as there are processors."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    return onnxruntime.InferenceSession(str(full_size_graph()), options, providers=["CPUExecutionProvider"])
+
+
+def rate(run: Any, inputs: NDArray[np.float32], batch: int, seconds: float) -> float:  # noqa: ANN401
+    """Samples per second of a loop over *inputs* in batches."""
+    name, done, at = run.get_inputs()[0].name, 0, 0
+    run.run(["ArgMax:0"], {name: inputs[:batch]})
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        run.run(["ArgMax:0"], {name: inputs[at : at + batch]})
+        done, at = done + batch, (at + batch) % (len(inputs) - batch)
+    return done / (time.perf_counter() - start)
+
+
+def offline() -> dict[str, float]:
+    """The bare loop at its own best batch size."""
+    run, inputs = session(), full_size_inputs()
+    trials = {batch: rate(run, inputs, batch, TRIAL_S) for batch in BATCHES}
+    best = max(trials, key=lambda batch: trials[batch])
+    return {"batch": best, "samples_per_second": rate(run, inputs, best, MEASURE_S)}
+
+
+def single() -> dict[str, float]:
+    """Mean seconds of `session.run` on one sample."""
+    return {"mean_s": 1 / rate(session(), full_size_inputs(), 1, MEASURE_S)}
+
+
+def overhead() -> dict[str, float]:
+    """LoadGen and the harness around a predictor that does nothing."""
+    from mlperf_docker.harness.names import Scenario
+    from mlperf_docker.harness.overhead import measure_overhead
+
+    return {
+        "offline_ns": measure_overhead(Scenario.OFFLINE, batch=32, queries=400_000),
+        "single_stream_ns": measure_overhead(Scenario.SINGLE_STREAM, batch=1, queries=200_000),
+    }
+
+
+def preprocess() -> dict[str, float]:
+    """Seconds an image: a plain loop of OpenCV in one process, and the harness with two, over the same JPEGs."""
+    from mlperf_docker.harness.models import registry
+
+    benchmark, data = registry.load("resnet50"), full_size_data()
+    dataset = benchmark.open_dataset(data, limit=None)
+    files = [data / name for name in dataset.names]
+    start = time.perf_counter()
+    plain = np.stack([plain_crop(path) for path in files])
+    plain_s = time.perf_counter() - start
+    fresh = Path(tempfile.mkdtemp(dir=CACHE))
+    try:
+        start = time.perf_counter()
+        benchmark.preprocess(dataset, fresh, workers=WORKERS, report=lambda *_: None)
+        ours_s = time.perf_counter() - start
+        ours = np.load(next(fresh.glob("preprocessed/*/data.npy")), mmap_mode="r")
+        same = bool(np.array_equal(ours.reshape(len(files), -1), in_layout(plain, ours).reshape(len(files), -1)))
+    finally:
+        shutil.rmtree(fresh)
+    return {"plain_s": plain_s / len(files), "ours_s": ours_s / len(files), "same_bytes": same}
+
+
+def plain_crop(path: Path) -> Pixels:
+    """Decode, resize and crop one image as the benchmark's reference does, step by step."""
+    import cv2
+
+    image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
+    height, width = image.shape[:2]
+    size = (256, int(256 * height / width)) if height > width else (int(256 * width / height), 256)
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    left, top = int((size[0] - 224) / 2), int((size[1] - 224) / 2)
+    return np.asarray(image[top : top + 224, left : left + 224])
+
+
+def in_layout(plain: Pixels, ours: Pixels) -> Pixels:
+    """The plain crops in the order of axes that the cache has."""
+    return plain if ours.shape == plain.shape else plain.transpose(0, 3, 1, 2)
+
+
+if __name__ == "__main__":
+    measures = {"offline": offline, "single": single, "overhead": overhead, "preprocess": preprocess}
+    # Libraries may print; the result is the last line.
+    sys.stdout.write(json.dumps(measures[sys.argv[1]]()) + "\n")

@@ -1,0 +1,250 @@
+"""The measurements that `make bench` takes: each gives one figure, our side and the bare side measured in turn."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.image import find
+from mlperf_docker.paths import harness_cache_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = Path(sys.executable).with_name("mlperf-docker")
+INSIDE = Path(__file__).with_name("inside.py")
+_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure: the median over the rounds is what counts. at_least: the bound is a floor, not a ceiling."""
+
+    name: str
+    values: tuple[float, ...]
+    bound: float
+    unit: str = ""
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """The middle value of the rounds."""
+        return statistics.median(self.values)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median keeps to the bound."""
+        return self.median >= self.bound if self.at_least else self.median <= self.bound
+
+
+def tool(*arguments: str, cwd: Path = ROOT, command: Path = COMMAND) -> str:
+    """Run the command-line tool and return its stdout."""
+    argv = [str(command), *arguments]
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{argv} ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout
+
+
+def run(*options: str) -> dict[str, Any]:
+    """Run resnet50 and return its result."""
+    result = json.loads(tool("run", "resnet50", "--json", *options))
+    assert isinstance(result, dict)
+    return result
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The engine and the image that everything is measured with."""
+
+    client: Engine
+    image: str
+    rounds: int
+
+    @classmethod
+    def prepare(cls, rounds: int) -> "Bench":
+        """Build the image, and make the full-size synthetic data once."""
+        image = tool("build", "resnet50", "--bootstrap-base").strip()
+        run("--synthetic", "full", "--scenario", "SingleStream", "--min-duration", "1")
+        run("--synthetic", "tiny", "--min-duration", "1")
+        return cls(connect(), image, rounds)
+
+    def inside(self, measure: str) -> dict[str, float]:
+        """Run a bare loop in a container of the same image, confined as a run is."""
+        argv = ["docker", "run", "--rm", "--network=none", "--label=org.mlperf-docker=container", "--read-only"]
+        argv += ["--tmpfs=/tmp", f"--user={os.getuid()}:{os.getgid()}", "--entrypoint=/opt/venv/bin/python"]
+        argv += [f"--volume={harness_cache_dir()}:/cache", f"--volume={INSIDE}:/inside.py:ro", self.image]
+        done = subprocess.run(
+            [*argv, "/inside.py", measure], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"the bare loop {measure} failed:\n{done.stderr}")
+        values = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(values, dict)
+        return values
+
+    def paired(self, ours: Callable[[], float], bare: Callable[[], float]) -> tuple[float, ...]:
+        """Measure both sides in turn, each first in every other round, and return ours ÷ bare of each round."""
+        ratios = []
+        for number in range(self.rounds):
+            if number % 2:
+                below = bare()
+                ratios.append(ours() / below)
+            else:
+                ratios.append(ours() / bare())
+        return tuple(ratios)
+
+
+def offline(bench: Bench) -> Iterator[Figure]:
+    """Throughput of the real-size network, under LoadGen in the container and in a bare loop."""
+    options = ("--synthetic", "full", "--scenario", "Offline", "--min-duration", "15")
+    ratios = bench.paired(
+        lambda: float(run(*options)["metric"]["value"]), lambda: bench.inside("offline")["samples_per_second"]
+    )
+    yield Figure("Offline samples/s ÷ bare loop at its best batch", ratios, 0.99, at_least=True)
+
+
+def single_stream(bench: Bench) -> Iterator[Figure]:
+    """Latency of the real-size network, under LoadGen and bare."""
+    options = ("--synthetic", "full", "--scenario", "SingleStream", "--min-duration", "15")
+    ratios = bench.paired(
+        lambda: float(run(*options)["latency_ns"]["mean"]) / 1e9, lambda: bench.inside("single")["mean_s"]
+    )
+    yield Figure("SingleStream mean latency ÷ bare session.run", ratios, 1.02)
+
+
+def overhead(bench: Bench) -> Iterator[Figure]:
+    """What LoadGen and the harness cost around a predictor that does nothing."""
+    found = [bench.inside("overhead") for _ in range(bench.rounds)]
+    yield Figure(
+        "Offline cost, null SUT, batch 32", tuple(each["offline_ns"] / 1e3 for each in found), 1.0, "µs/sample"
+    )
+    single = tuple(each["single_stream_ns"] / 1e3 for each in found)
+    yield Figure("SingleStream cost, null SUT", single, 5.0, "µs/query")
+
+
+def preprocess(bench: Bench) -> Iterator[Figure]:
+    """Images per second of the harness on two processes against a plain loop; the bytes must be the same."""
+    found = [bench.inside("preprocess") for _ in range(bench.rounds)]
+    assert all(each["same_bytes"] for each in found), "the harness and the plain loop disagree"
+    ratios = tuple(each["plain_s"] / each["ours_s"] for each in found)
+    yield Figure("preprocessing, 2 processes ÷ plain loop on one", ratios, 1.8, at_least=True, note="same bytes")
+
+
+def start(bench: Bench) -> Iterator[Figure]:
+    """From the command to LoadGen's start, with the image and the data there."""
+
+    def once() -> float:
+        before = time.time()
+        folder = Path(run("--synthetic", "tiny", "--min-duration", "1")["results_dir"])
+        events = (json.loads(line) for line in (folder / "harness.log").read_text().splitlines() if line[:1] == "{")
+        return next(float(each["time"]) for each in events if each.get("name") == "loadgen") - before
+
+    yield Figure("command start → LoadGen start, tiny", tuple(once() for _ in range(bench.rounds)), 3.0, "s")
+
+
+def commands(bench: Bench) -> Iterator[Figure]:
+    """The commands that people type most."""
+    for argument, bound in (("--help", 0.15), ("list", 0.4)):
+        tool(argument)
+        yield Figure(
+            f"mlperf-docker {argument}", tuple(_seconds(argument) for _ in range(3 * bench.rounds)), bound, "s"
+        )
+
+
+def rebuild(bench: Bench) -> Iterator[Figure]:
+    """Building again: with nothing changed, and after an edit in the harness."""
+    again = tuple(_seconds("build", "resnet50") for _ in range(bench.rounds))
+    yield Figure("build again, nothing changed", again, 1.0, "s")
+    with _clone() as (command, folder, registry):
+        options = ("build", "resnet50", "--bootstrap-base", "--registry", registry)
+        tool(*options, cwd=folder, command=command)
+        edited = []
+        try:
+            for number in range(bench.rounds):
+                with (folder / "mlperf_docker/harness/__init__.py").open("a") as source:
+                    source.write(f"\n# edit {number} of {registry}\n")
+                edited.append(_seconds(*options, cwd=folder, command=command))
+        finally:
+            _remove_tags(bench.client, registry)
+    yield Figure("build after an edit in the harness", tuple(edited), 5.0, "s")
+
+
+def size(bench: Bench) -> Iterator[Figure]:
+    """The reference is what one would write by hand: the base, an interpreter, and pip without its cache."""
+    ours = find(bench.client, bench.image)
+    assert ours is not None
+    tag = f"mlperf-bench-{uuid.uuid4().hex[:8]}/plain:size"
+    try:
+        plain = _plain_image(bench, tag, ours.labels["org.mlperf-docker.base"])
+        yield Figure("image size ÷ base + pip install of the same set", (ours.size_bytes / plain,), 1.05)
+    finally:
+        _remove_tags(bench.client, tag.partition("/")[0])
+
+
+def _plain_image(bench: Bench, tag: str, base: str) -> int:
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.digests import BuildInputs, ContextFile
+    from mlperf_docker.engine.build import BuildKitBuilder
+    from mlperf_docker.engine.hostnet import HostSettings
+    from mlperf_docker.engine.protocol import BuildRequest
+    from mlperf_docker.render import build_inputs
+    from mlperf_docker.selector import choose
+
+    spec = choose(Catalog.load(ROOT / "images.yaml"), "resnet50")
+    texts = [file.data for file in build_inputs(spec).files if file.path.startswith("requirements/")]
+    dockerfile = """ARG BASE
+FROM ${BASE}
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
+RUN --mount=type=bind,source=host,target=/run/host --mount=type=bind,source=requirements/all.txt,target=/run/all.txt \
+    python3 -m venv /opt/venv && PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/pip install --no-cache-dir \
+    --require-hashes --requirement /run/all.txt
+"""
+    inputs = BuildInputs(dockerfile, (ContextFile("requirements/all.txt", b"\n".join(texts)),))
+    request = BuildRequest(inputs, base, (tag,), {"org.mlperf-docker": "image"}, HostSettings.from_environ())
+    BuildKitBuilder(bench.client).build(request, on_event=lambda _: None)
+    found = find(bench.client, tag)
+    assert found is not None
+    return found.size_bytes
+
+
+def _seconds(*arguments: str, cwd: Path = ROOT, command: Path = COMMAND) -> float:
+    before = time.perf_counter()
+    tool(*arguments, cwd=cwd, command=command)
+    return time.perf_counter() - before
+
+
+@contextmanager
+def _clone() -> Iterator[tuple[Path, Path, str]]:
+    """A copy of the sources with a command of its own, to edit in."""
+    folder = Path(tempfile.mkdtemp(prefix="mlperf-bench-"))
+    try:
+        copy = folder / "copy"
+        leave = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, copy, ignore=leave)
+        command = folder / "mlperf-docker"
+        command.write_text(f'#!/bin/sh\nPYTHONPATH={copy} exec {sys.executable} -m mlperf_docker.cli.app "$@"\n')
+        command.chmod(0o755)
+        yield command, copy, folder.name
+    finally:
+        shutil.rmtree(folder)
+
+
+def _remove_tags(client: Engine, registry: str) -> None:
+    for image in client.images():
+        for tag in image["RepoTags"] or ():
+            if tag.startswith(f"{registry}/"):
+                client.remove_image(tag, force=True)
+
+
+MEASURES = (commands, start, rebuild, size, overhead, preprocess, offline, single_stream)
