@@ -22,6 +22,7 @@ $(VENV)/.host: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/pip install --quiet --editable .
+	$(BIN)/python -m compileall -q mlperf_docker
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.host

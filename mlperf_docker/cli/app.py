@@ -52,6 +52,8 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except typer.Exit:  # a command's own verdict
+            raise
         except MlperfDockerError as error:
             _fail(error, str(error), error.hint, error.exit_code)
         except KeyboardInterrupt as error:

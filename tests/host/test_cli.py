@@ -1,0 +1,132 @@
+"""The command line without an engine: what it lists, what it refuses, and how fast it starts to speak."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.errors import ExitCode
+from mlperf_docker.paths import assets
+
+COMMAND = Path(sys.executable).with_name("mlperf-docker")
+HEAVY = ("numpy", "torch", "tensorflow", "onnxruntime", "cv2", "mlperf_loadgen")
+
+
+def tool(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock", **variables}
+    done = subprocess.run(
+        [str(COMMAND), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    text = tool("--help").stdout
+    for command in ("list", "show", "render", "build", "run", "results", "doctor", "lock"):
+        assert f"  {command} " in text
+    folded = " ".join(text.split())
+    for code in (
+        "1 INVALID",
+        "2 usage",
+        "3 engine",
+        "4 base image",
+        "5 build",
+        "6 data set",
+        "7 model file",
+        "8 device",
+    ):
+        assert code in folded
+
+
+def test_list_shows_all_cells_without_an_engine() -> None:
+    cells = json.loads(tool("list", "--json").stdout)
+    assert len(cells) == 6 * 3 * 2
+    assert {cell["state"] for cell in cells} == {"planned", "buildable"}
+    (resnet50,) = (cell for cell in cells if cell["implemented"])
+    assert (resnet50["model"], resnet50["backend"], resnet50["device"]) == ("resnet50", "onnxruntime", "cpu")
+    assert resnet50["present"] is None
+    assert resnet50["image"].startswith("mlperf-docker/resnet50:onnxruntime-cpu-")
+    assert sum(cell["default"] for cell in cells) == 6 * 2
+
+
+def test_the_table_and_markdown_have_a_row_per_cell() -> None:
+    table, markdown = tool("list").stdout.splitlines(), tool("list", "--markdown").stdout.splitlines()
+    assert len(table) == 1 + 36
+    assert len(markdown) == 2 + 36
+    assert markdown[0].startswith("| model | backend |")
+
+
+def test_show_tells_the_cell_and_its_dockerfile() -> None:
+    text = tool("show", "resnet50").stdout
+    assert "f6a4da60cd5f084d97efc2c1ddb10beb" not in text
+    assert "resnet50_v1.onnx" in text
+    assert "75.6954" in text
+    committed = (assets() / "dockerfiles/resnet50/onnxruntime-cpu.Dockerfile").read_text()
+    assert tool("show", "resnet50", "--dockerfile").stdout == committed
+    spec = json.loads(tool("show", "bert", "--json").stdout)
+    assert spec["precisions"] == ["fp32", "int8"]
+
+
+def test_show_has_no_dockerfile_of_a_planned_cell() -> None:
+    assert "no image yet" in tool("show", "dlrm", "--dockerfile", expect=ExitCode.USAGE).stderr
+
+
+def test_an_unknown_option_is_a_usage_error() -> None:
+    assert "No such option" in tool("run", "resnet50", "--sinthetic", "tiny", expect=ExitCode.USAGE).stderr
+
+
+def test_doctor_without_an_engine_says_how_to_get_one(tmp_path: Path) -> None:
+    checks = json.loads(tool("doctor", "--json", expect=ExitCode.ENGINE, HOME=str(tmp_path)).stdout)
+    engine = next(check for check in checks if check["name"] == "engine")
+    assert engine["level"] == "fail"
+    assert "/nowhere.sock" in engine["finding"]
+    assert engine["remedy"]
+    assert {"memory", "network", "cache disk"} <= {check["name"] for check in checks}
+
+
+def test_no_password_is_printed(tmp_path: Path) -> None:
+    secret = {"PIP_INDEX_URL": "https://me:hunter2@mirror.example/simple"}
+    done = tool("doctor", expect=ExitCode.ENGINE, HOME=str(tmp_path), **secret)
+    assert "mirror.example" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_traceback_only_with_debug() -> None:
+    run = ("run", "resnet50", "--synthetic", "tiny")
+    assert "Traceback" not in tool(*run, expect=ExitCode.ENGINE).stderr
+    assert "Traceback" in tool("--debug", *run, expect=1).stderr
+
+
+def test_results_of_nobody(tmp_path: Path) -> None:
+    assert "does not exist" in tool("results", "list", "--results", str(tmp_path / "no"), expect=2).stderr
+    assert "There are no results" in tool("results", "show", "--results", str(tmp_path), expect=2).stderr
+    assert json.loads(tool("results", "list", "--json", "--results", str(tmp_path)).stdout) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
+def test_the_host_tool_loads_no_framework_and_no_docker(arguments: list[str]) -> None:
+    script = (
+        "import sys\nfrom mlperf_docker.cli.app import main\n"
+        f"sys.argv = ['mlperf-docker', *{arguments}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    environment = {"HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "docker", "requests"}
+    assert not any(name.startswith("mlperf_docker.harness") for name in done.stderr.split())
+
+
+def test_host_and_harness_never_import_each_other() -> None:
+    package = assets() / "mlperf_docker"
+    for path in package.rglob("*.py"):
+        inside = "harness" in path.relative_to(package).parts
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]) and words[1].startswith("mlperf_docker."):
+                assert words[1].startswith("mlperf_docker.harness") == inside, f"{path}: {line}"
