@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from mlperf_docker.engine.hostnet import HostSettings, redact
 
-PASSWORD = "s3cret%40word"
+PASSWORD = "s3cret%40word"  # noqa: S105  # nobody's
 
 
 def as_pip_reads(settings: HostSettings) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """BuildKit's messages, as a Docker Engine 20.10.24 sent them for three small builds, become events."""
 
-import base64
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind
-from mlperf_docker.engine.trace import TRACE_ID, Trace, _status_response
+from mlperf_docker.engine.trace import TRACE_ID, Trace
+from tests.engine import fake
 
 RECORDED: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("recorded_builds.json").read_text())
 PRINTING = r"[3/3] RUN printf 'first\nsecond \303' ; sleep 0.3 ; printf '\244nd\n10%%\r100%%\nno newline'"
@@ -26,10 +26,8 @@ def kinds(build: str, step: str) -> list[BuildEventKind]:
     return [event.kind for event in events(build) if event.step == step]
 
 
-def message(**parts: Any) -> str:
-    """Encode a message of our own as the engine does."""
-    encoded: bytes = _status_response()(**parts).SerializeToString()
-    return base64.b64encode(encoded).decode()
+def aux(**parts: Any) -> str:
+    return str(fake.trace(**parts)["aux"])
 
 
 def test_a_step_starts_prints_and_ends_once() -> None:
@@ -73,17 +71,17 @@ def test_every_step_that_starts_ends_and_no_two_events_are_the_same(build: str) 
 def test_repeated_states_of_a_step_are_told_once() -> None:
     vertex = {"digest": "sha256:1", "name": "RUN x", "started": {"seconds": 5}}
     trace = Trace()
-    assert [event.kind for event in trace.feed(message(vertexes=[vertex]))] == ["started"]
-    assert list(trace.feed(message(vertexes=[vertex]))) == []
+    assert [event.kind for event in trace.feed(aux(vertexes=[vertex]))] == ["started"]
+    assert list(trace.feed(aux(vertexes=[vertex]))) == []
     done = {**vertex, "completed": {"seconds": 7, "nanos": 500_000_000}}
-    (event,) = trace.feed(message(vertexes=[done]))
+    (event,) = trace.feed(aux(vertexes=[done]))
     assert (event.kind, event.seconds) == ("done", 2.5)
-    assert list(trace.feed(message(vertexes=[done]))) == []
+    assert list(trace.feed(aux(vertexes=[done]))) == []
 
 
 def test_transfers_name_their_step_and_count() -> None:
     trace = Trace()
-    list(trace.feed(message(vertexes=[{"digest": "sha256:1", "name": "FROM x"}])))
+    list(trace.feed(aux(vertexes=[{"digest": "sha256:1", "name": "FROM x"}])))
     status = {"ID": "layer", "vertex": "sha256:1", "current": 3, "total": 9}
-    (event,) = trace.feed(message(statuses=[status, {"ID": "nothing yet", "vertex": "sha256:1"}]))
+    (event,) = trace.feed(aux(statuses=[status, {"ID": "nothing yet", "vertex": "sha256:1"}]))
     assert event == BuildEvent(BuildEventKind.PROGRESS, "FROM x", "layer", 3, 9)

@@ -1,0 +1,151 @@
+"""What a user reads when a build fails: the step, its last lines, the likely cause, what helps, the log's path last."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from urllib3.exceptions import ProtocolError
+
+from mlperf_docker.digests import BuildInputs
+from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.protocol import BuildEvent, BuildRequest
+from mlperf_docker.errors import BuildError, EngineError, ExitCode
+from tests.engine.fake import FakeEngine, Message, trace
+
+STEP = {"digest": "sha256:1", "name": "[backend 1/1] RUN pip install", "started": {"seconds": 1}}
+OTHER = {"digest": "sha256:2", "name": "[tools 1/1] RUN apt-get", "started": {"seconds": 1}}
+REQUEST = BuildRequest(
+    inputs=BuildInputs("FROM x\n", ()),
+    base_reference="base:1",
+    tags=("mlperf-test/resnet50:onnxruntime-cpu-0123456789ab", "mlperf-test/resnet50:onnxruntime-cpu"),
+    labels={"org.mlperf-docker": "image"},
+    host=HostSettings(build_args=(("HTTP_PROXY", "http://proxy:3128"),)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def failing(
+    output: str, error: str = "executor failed running [/bin/sh -c pip install]: exit code: 1"
+) -> list[Message]:
+    """Return the messages of a build whose step prints *output* and fails with *error*."""
+    ended = {**STEP, "completed": {"seconds": 2}, "error": error}
+    return [
+        trace(vertexes=[STEP, OTHER]),
+        trace(logs=[{"vertex": "sha256:1", "stream": 2, "msg": f"{output}\n".encode()}]),
+        trace(logs=[{"vertex": "sha256:2", "stream": 1, "msg": b"Reading package lists...\n"}]),
+        trace(vertexes=[ended, {**OTHER, "completed": {"seconds": 2}, "error": "context canceled"}]),
+        {"errorDetail": {"message": error}, "error": error},
+    ]
+
+
+def failure(*messages: Message | Exception) -> BuildError:
+    engine = FakeEngine()
+    engine.messages = list(messages)
+    with pytest.raises(BuildError) as caught:
+        BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None)
+    assert caught.value.exit_code is ExitCode.BUILD
+    return caught.value
+
+
+def log_of(error: BuildError) -> Path:
+    """Return the path that the message ends with."""
+    last = str(error).splitlines()[-1]
+    assert last.startswith("Full log: ")
+    return Path(last.removeprefix("Full log: "))
+
+
+@pytest.mark.parametrize(
+    ("output", "cause", "remedy"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk is full", "docker builder prune"),
+        ("SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')", "certificate", "PIP_CERT"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "locked", "mlperf-docker lock"),
+        ("Temporary failure resolving 'deb.debian.org'", "name resolution", "HTTPS_PROXY"),
+        ("NewConnectionError: Failed to establish a new connection: refused", "not be reached", "PIP_INDEX_URL"),
+        ("ERROR: No matching distribution found for numpy==2.4.6", "does not offer", "PIP_INDEX_URL"),
+        ("make: *** [all] Error 1", "", "The full log says more."),
+    ],
+    ids=["disk", "certificate", "hash", "dns", "connection", "version", "unknown"],
+)
+def test_the_likely_cause_and_what_helps(output: str, cause: str, remedy: str) -> None:
+    error = failure(*failing(output))
+    assert cause in str(error)
+    assert remedy in (error.hint or "")
+    assert output in log_of(error).read_text()
+
+
+def test_the_step_and_only_its_own_last_lines_are_shown() -> None:
+    error = failure(*failing("\n".join(f"line {number}." for number in range(50))))
+    assert "'[backend 1/1] RUN pip install'" in str(error)
+    assert "exit code: 1" in str(error)
+    assert "  line 49." in str(error)
+    assert "  line 30." in str(error)
+    assert "line 29." not in str(error)
+    assert "Reading package lists" not in str(error)
+    log = log_of(error).read_text()
+    assert "line 0." in log
+    assert "Reading package lists" in log
+
+
+def test_a_full_disk_of_the_engine_itself() -> None:
+    error = failure(*failing("", error="write /var/lib/docker/x: no space left on device"))
+    assert "The engine's disk is full." in str(error)
+
+
+@pytest.mark.parametrize(
+    "broke",
+    [RequestsConnectionError("Connection aborted."), ProtocolError("Connection broken: InvalidChunkLength")],
+    ids=["request", "stream"],
+)
+def test_an_engine_that_goes_away_is_not_taken_for_a_network_failure(broke: Exception) -> None:
+    error = failure(trace(vertexes=[STEP]), broke)
+    assert "The engine stopped" in str(error)
+    assert "proxy" not in f"{error} {error.hint}".lower()
+
+
+def test_an_engine_that_ends_without_a_word() -> None:
+    assert "the engine ended without an image" in str(failure(trace(vertexes=[STEP])))
+
+
+def test_the_engines_own_refusal_is_shown_in_clear() -> None:
+    refusal = APIError("500 Server Error", explanation='{"message": "dockerfile parse error line 1"}')
+    assert "failed: dockerfile parse error line 1\n" in str(failure(refusal))
+
+
+def test_no_password_of_an_address_is_shown_or_logged() -> None:
+    address = "https://me:s3cret@index.test/simple"
+    shown: list[BuildEvent] = []
+    engine = FakeEngine()
+    engine.messages = [*failing(f"Looking in indexes: {address}", error=f"cannot reach {address}")]
+    with pytest.raises(BuildError) as caught:
+        BuildKitBuilder(engine).build(REQUEST, on_event=shown.append)
+    assert "https://***@index.test/simple" in str(caught.value)
+    for text in (str(caught.value), log_of(caught.value).read_text(), repr(shown)):
+        assert "s3cret" not in text
+
+
+def test_a_build_asks_for_its_tags_labels_and_arguments() -> None:
+    engine = FakeEngine()
+    engine.messages = [{"id": "moby.image.id", "aux": {"ID": "sha256:9"}}]
+    assert BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None) == "sha256:9"
+    expected: dict[str, Any] = {
+        "t": list(REQUEST.tags),
+        "buildargs": '{"BASE": "base:1", "HTTP_PROXY": "http://proxy:3128"}',
+        "labels": '{"org.mlperf-docker": "image"}',
+    }
+    assert engine.parameters == expected
+
+
+def test_an_engine_without_buildkit_is_refused_before_anything_is_sent() -> None:
+    engine = FakeEngine()
+    engine.about = {"Version": "4.3.1", "Os": "linux", "Components": [{"Name": "Podman Engine"}]}
+    with pytest.raises(EngineError, match=r"4\.3\.1.*cannot build with BuildKit"):
+        BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None)
+    assert not engine.parameters
