@@ -8,9 +8,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 _PLAIN_INTERVAL_S = 10.0
-_STEP_WIDTH = 100
+_STEP_WIDTH = 84
+_PLUMBING = ("[internal]", "copy /context")
 
 if TYPE_CHECKING:
+    from rich.progress import Task
+
     from mlperf_docker.engine.protocol import BuildEvent
 
 
@@ -55,20 +58,17 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A bar per phase on a terminal."""
+    """A moving line for the current phase on a terminal; each phase that is done leaves a plain line."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        columns = (
-            TextColumn("{task.description:<28}"),
-            BarColumn(),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-        )
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=False)
-        self._task: TaskID | None = None
+        name = TextColumn("{task.description}", markup=False)  # a build's steps are called "[backend 1/1] …"
+        count = TextColumn("{task.fields[count]}", markup=False)
+        columns = (SpinnerColumn(), name, BarColumn(bar_width=20), count, TimeElapsedColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task: Task | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -77,32 +77,32 @@ class LiveDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._finish(failed=error is not None)
+        self._finish("failed" if error is not None else "")
         self._bars.stop()
 
     def say(self, text: str) -> None:
-        """Print one line above the bars."""
-        self._bars.console.print(text, markup=False, highlight=False)
+        """Print one line above the moving one."""
+        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def phase(self, name: str) -> None:
-        """Complete the last bar and begin one."""
-        self._finish(failed=False)
-        self._task = self._bars.add_task(name, total=None, count="")
+        """End the phase before, and begin this one."""
+        self._finish("")
+        self._bars.add_task(name, total=None, count="")
+        self._task = self._bars.tasks[-1]
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """Move the bar."""
         if self._task is not None:
             count = f"{done}/{total} {unit}" if total else f"{done} {unit}"
-            self._bars.update(self._task, completed=done, total=total, count=count)
+            self._bars.update(self._task.id, completed=done, total=total, count=count)
 
-    def _finish(self, *, failed: bool) -> None:
+    def _finish(self, verdict: str) -> None:
         if self._task is None:
             return
-        if failed:
-            self._bars.stop_task(self._task)
-        else:
-            self._bars.update(self._task, total=1, completed=1)
-        self._task = None
+        task, self._task = self._task, None
+        self._bars.remove_task(task.id)
+        parts = (f"{task.elapsed or 0:7.1f} s", task.description, str(task.fields["count"]), verdict)
+        self.say("  ".join(part for part in parts if part))
 
 
 @contextmanager
@@ -116,29 +116,27 @@ def display() -> Iterator[Display]:
 
 
 class BuildProgress:
-    """Shows a build: a line for each step that ends, the transfers of the step that runs."""
+    """Shows a build: a line for each step, and the transfers of the one that runs."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
 
     def show(self, event: "BuildEvent") -> None:
         """Show *event*; a step's output goes to the log only."""
-        if event.step.startswith("[internal]"):
+        if event.step.startswith(_PLUMBING):
             return
         match event.kind:
             case "started":
                 self._display.phase(_shortened(event.step))
             case "cached":
-                self._display.say(f"  cached  {_shortened(event.step)}")
-            case "done":
-                self._display.say(f"  {event.seconds:5.1f} s {_shortened(event.step)}")
+                self._display.say(f"   cached  {_shortened(event.step)}")
             case "failed":
-                self._display.say(f"  FAILED  {_shortened(event.step)}")
+                self._display.say(f"   FAILED  {_shortened(event.step)}")
             case "progress":
                 self._display.progress(event.current, event.total or None, "bytes")
 
 
 def _shortened(step: str) -> str:
-    """One line of a step's name: `[backend 1/1] RUN …` with its blanks folded."""
-    line = " ".join(step.split())
+    """One line of a step's name, `[backend 1/1] RUN pip …`: blanks folded, mounts left out."""
+    line = " ".join(word for word in step.split() if not word.startswith("--mount="))
     return line if len(line) <= _STEP_WIDTH else f"{line[: _STEP_WIDTH - 1]}…"

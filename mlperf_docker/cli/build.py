@@ -31,7 +31,11 @@ def build(
     specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
     sources = Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache)
     client = connect()
-    with display() as show:
-        for spec in specs:
-            image = provide(client, BuildKitBuilder(client), spec, sources, show)
-            typer.echo(image.tag)
+    tags = []
+    try:
+        with display() as show:
+            for spec in specs:
+                tags.append(provide(client, BuildKitBuilder(client), spec, sources, show).tag)  # noqa: PERF401
+    finally:  # what was built before a failure is there, and is told; and only when no bar moves any more
+        for tag in tags:
+            typer.echo(tag)

@@ -36,6 +36,5 @@ def test_a_build_shows_each_step_once_and_none_of_the_plumbing() -> None:
         progress.show(BuildEvent(kind, step, seconds=1.25))
     progress.show(BuildEvent(BuildEventKind.STARTED, "[internal] load build definition"))
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 2
-    assert "[backend 1/1]" in lines[0]
-    assert "1.2 s" in lines[1]
+    assert len(lines) == 1
+    assert lines[0].endswith("[backend 1/1] RUN pip install")
