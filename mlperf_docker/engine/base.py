@@ -1,16 +1,21 @@
 """Where a base image comes from: this engine, a registry, or the Debian mirror."""
 
+import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlperf_docker import owner
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import image as images
-from mlperf_docker.engine.image import Images
+from mlperf_docker.engine.image import Images, LocalImage
 from mlperf_docker.errors import BaseImageError
 from mlperf_docker.spec import BaseImage
 
@@ -19,6 +24,10 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP_NAME = "mlperf-docker/base"
 _BOOTSTRAP_TIMEOUT_S = 900
+_STOP_TIMEOUT_S = 30
+_FOLDER_PREFIX = "mlperf-docker-base-"
+_OWNER_FILE = "owner"
+_IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
 # What Debian's own slim images leave out too: https://github.com/debuerreotype/debuerreotype
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 _KEPT = ("/usr/share/doc/*/copyright",)
@@ -87,31 +96,61 @@ def bootstrap_tag(base: BaseImage) -> str:
 
 
 def _given(client: "Engine", override: str, say: Callable[[str], None]) -> Base:
-    refusal = None if images.find(client, override) else _pull(client, override, say)
     found = images.find(client, override)
+    refusal = None
+    if found is None:
+        refusal = _pull(client, override, say)
+        found = images.find(client, override)
     if found is None:
         raise BaseImageError(
             f"The base image {override} is not on this engine and cannot be pulled: {refusal}",
             hint="See what there is with: docker image ls",
         )
-    return Base(override, found.id, "given")
+    return Base(_named(client, override, found), found.id, "given")
+
+
+def _named(client: "Engine", override: str, found: LocalImage) -> str:
+    """Return a name for the image: BuildKit takes an id after FROM for a name on Docker Hub."""
+    digits = found.id.removeprefix("sha256:")
+    if not (_IMAGE_ID.fullmatch(override) and digits.startswith(override.removeprefix("sha256:"))):
+        return override
+    tag = f"given-{digits[:12]}"
+    client.tag(found.id, _BOOTSTRAP_NAME, tag)
+    return f"{_BOOTSTRAP_NAME}:{tag}"
 
 
 def _pull(client: "Engine", reference: str, say: Callable[[str], None]) -> str | None:
     """Pull with docker's own login. Returns None, or why it did not work."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    say(f"Base image {reference}: pulling.")
+    name, digest, tag = _parted(reference)
+    try:
+        for message in client.pull(name, tag=digest or tag, stream=True, decode=True):
+            if "error" in message:
+                return str(message["error"])
+    except (DockerException, RequestException, HTTPError) as error:
+        return _reason(error)
+    return None
+
+
+def _parted(reference: str) -> tuple[str, str, str]:
+    """Return name, digest and tag of *reference*. Without a tag it means `latest`; the engine would take every tag."""
+    named, _, digest = reference.partition("@")
+    name, colon, tag = named.rpartition(":")
+    if not colon or "/" in tag:  # no colon, or one that belongs to the registry's port
+        return named, digest, "latest"
+    return name, digest, tag
+
+
+def _reason(error: Exception) -> str:
     from docker.errors import APIError
 
     from mlperf_docker.engine.client import explanation
 
-    say(f"Base image {reference}: pulling.")
-    name, _, digest = reference.partition("@")
-    try:
-        for message in client.pull(name, tag=digest or None, stream=True, decode=True):
-            if "error" in message:
-                return str(message["error"])
-    except APIError as error:
-        return explanation(error)
-    return None
+    return explanation(error) if isinstance(error, APIError) else str(error)
 
 
 def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
@@ -123,34 +162,118 @@ def _bootstrap(client: "Engine", base: BaseImage) -> Base:
     """Make a root file system with mmdebstrap and import it."""
     if shutil.which("mmdebstrap") is None:
         raise BaseImageError("--bootstrap-base needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap")
-    with tempfile.TemporaryDirectory(prefix="mlperf-docker-base-") as folder:
-        archive = Path(folder) / "base.tar"
+    with _work_folder() as folder:
+        archive = folder / "base.tar"
         _debootstrap(base.suite, archive)
-        name, _, tag = bootstrap_tag(base).partition(":")
-        changes = [
-            f"LABEL {LABEL}=base",
-            'CMD ["bash"]',
-            "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        ]
-        client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
+        _import(client, archive, bootstrap_tag(base))
     found = _bootstrapped(client, base)
     if found is None:
         raise BaseImageError(f"The engine did not import {bootstrap_tag(base)}.", hint="See: mlperf-docker doctor")
     return found
 
 
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """Yield a folder that is gone afterwards; first remove those of tools that were killed."""
+    for stale in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        if _is_stale(stale):
+            _remove(stale)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
+    try:
+        folder.chmod(0o755)  # without root, mmdebstrap works in it as another user
+        (folder / _OWNER_FILE).write_text(owner.current())
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _is_stale(folder: Path) -> bool:
+    try:
+        return owner.is_gone((folder / _OWNER_FILE).read_text())
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove *folder*, but nothing that may be mounted below it: mmdebstrap mounts this host's /sys and /dev/shm."""
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", str(folder)], check=False, timeout=_STOP_TIMEOUT_S)
+
+
 def _debootstrap(suite: str, archive: Path) -> None:
     rules = [f"path-exclude={path}" for path in _LEFT_OUT] + [f"path-include={path}" for path in _KEPT]
     argv = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", *(f"--dpkgopt={rule}" for rule in rules)]
+    environment = {**os.environ, "TMPDIR": str(archive.parent)}
+    making = subprocess.Popen(
+        [*_apart(), *argv, suite, str(archive)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        done = subprocess.run(
-            [*argv, suite, str(archive)], capture_output=True, text=True, timeout=_BOOTSTRAP_TIMEOUT_S, check=False
-        )
+        _, said = making.communicate(timeout=_BOOTSTRAP_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise BaseImageError(f"mmdebstrap did not end within {_BOOTSTRAP_TIMEOUT_S} s.") from error
-    if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+    finally:
+        _stop(making)
+    if making.returncode:
+        last = "\n".join(said.strip().splitlines()[-8:])
         raise BaseImageError(
-            f"mmdebstrap could not make Debian {suite} (exit code {done.returncode}):\n{last}",
-            hint="It needs root or user namespaces, and a Debian mirror in /etc/apt/sources.list.",
+            f"mmdebstrap could not make Debian {suite} (exit code {making.returncode}):\n{last}",
+            hint="It needs root or user namespaces, room in the temporary folder (TMPDIR), and deb.debian.org in reach"
+            " (it uses http_proxy); on Ubuntu also the package debian-archive-keyring.",
         )
+
+
+def _apart() -> list[str]:
+    """Return the prefix that keeps mmdebstrap's mounts (/proc, /sys, /dev/shm) out of this host's view.
+
+    Should it be killed, they are gone with it, and nobody who cleans up walks into them. Without root it does so
+    itself.
+    """
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return []
+    prefix = ["unshare", "--mount"]
+    allowed = subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=_STOP_TIMEOUT_S)
+    return [] if allowed.returncode else prefix
+
+
+def _stop(making: subprocess.Popen[str]) -> None:
+    """End *making* if it still runs. Asked politely, and its apt with it, it unmounts and removes what it made."""
+    if making.poll() is not None:
+        return
+    try:
+        os.killpg(making.pid, signal.SIGTERM)
+        making.communicate(timeout=_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(making.pid, signal.SIGKILL)
+        making.wait()
+
+
+def _import(client: "Engine", archive: Path, reference: str) -> None:
+    """Import *archive* under *reference*. An error comes in the stream of an answer that began well."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    name, _, tag = _parted(reference)
+    changes = [
+        f"LABEL {LABEL}=base",
+        'CMD ["bash"]',
+        "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ]
+    timeout, client.timeout = client.timeout, _BOOTSTRAP_TIMEOUT_S  # it answers when all is unpacked
+    try:
+        said = client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
+    except (DockerException, RequestException) as error:
+        raise _import_failed(reference, _reason(error)) from error
+    finally:
+        client.timeout = timeout
+    if '"error"' in said:
+        raise _import_failed(reference, said.strip().splitlines()[-1])
+
+
+def _import_failed(reference: str, reason: str) -> BaseImageError:
+    return BaseImageError(
+        f"The engine could not import {reference}: {reason}", hint="Is its disk full? See: docker system df"
+    )

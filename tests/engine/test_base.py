@@ -1,0 +1,248 @@
+"""Where a base comes from, in which order, and what is said where none can be had."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import docker.errors
+import pytest
+
+from mlperf_docker.digests import LABEL, BuildInputs, ContextFile
+from mlperf_docker.engine import base as bases
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.protocol import BuildRequest
+from mlperf_docker.errors import BaseImageError
+from mlperf_docker.spec import BaseImage
+from tests.engine.registry import Served, registry
+
+PINNED = BaseImage(
+    name="debian", reference="debian:bookworm-slim", digest=f"sha256:{'1' * 64}", suite="bookworm", python="3.11"
+)
+PULLED_ID = f"sha256:{'2' * 64}"
+BOOTSTRAPPED_ID = f"sha256:{'3' * 64}"
+
+
+class FakeEngine:
+    """Images by reference; pulls those of *remote*; takes imports and tags. The part of Engine that bases need."""
+
+    timeout = 60
+
+    def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
+        self.local, self.remote = local, remote or {}
+        self.calls: list[tuple[str, ...]] = []
+
+    def find_image(self, reference: str) -> dict[str, Any] | None:
+        found = self.local.get(reference)
+        return {"Id": found, "RepoTags": [], "RepoDigests": [], "Config": {"Labels": {}}, "Size": 1} if found else None
+
+    def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
+        self.calls.append(("pull", name, tag))
+        if not self.remote:
+            raise docker.errors.APIError("no such host")
+        known = {key: value for key, value in self.remote.items() if key.startswith(name) and key.endswith(tag)}
+        self.local |= known
+        yield {"status": "done"} if known else {"error": "manifest unknown"}
+
+    def tag(self, image: str, name: str, tag: str) -> None:
+        self.local[f"{name}:{tag}"] = image
+
+    @property
+    def engine(self) -> Engine:
+        return cast("Engine", self)
+
+
+def resolve(fake: FakeEngine, **options: Any) -> tuple[Base, list[str]]:
+    said: list[str] = []
+    return bases.resolve_base(fake.engine, PINNED, say=said.append, **options), said
+
+
+def test_a_local_base_is_taken_without_a_word() -> None:
+    fake = FakeEngine({PINNED.pinned: PULLED_ID})
+    assert resolve(fake, bootstrap=True) == (Base(PINNED.pinned, PINNED.digest, "local"), [])
+    assert fake.calls == []
+
+
+def test_a_missing_base_is_pulled_by_its_digest() -> None:
+    fake = FakeEngine({bases.bootstrap_tag(PINNED): BOOTSTRAPPED_ID}, {PINNED.pinned: PULLED_ID})
+    found, said = resolve(fake)
+    assert found == Base(PINNED.pinned, PINNED.digest, "pulled")
+    assert fake.calls == [("pull", "debian", PINNED.digest)]
+    assert said == [f"Base image {PINNED.pinned}: pulling."]
+
+
+def test_a_bootstrapped_base_stands_in_and_the_reason_is_said() -> None:
+    found, said = resolve(FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID}))
+    assert found == Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped")
+    assert "no such host" in said[-1]
+    assert "mlperf-docker/base:bookworm" in said[-1]
+
+
+def test_no_base_is_an_error_that_names_the_ways_out() -> None:
+    with pytest.raises(BaseImageError) as caught:
+        resolve(FakeEngine({}))
+    assert caught.value.exit_code == 4
+    assert PINNED.pinned in str(caught.value)
+    assert "no such host" in str(caught.value)
+    assert "--bootstrap-base" in (caught.value.hint or "")
+
+
+def test_what_the_registry_does_not_have_is_an_error() -> None:
+    with pytest.raises(BaseImageError, match="manifest unknown"):
+        resolve(FakeEngine({}, {"other:1": PULLED_ID}))
+
+
+@pytest.mark.parametrize(
+    ("override", "asked"),
+    [
+        ("mine", ("mine", "latest")),
+        ("host:5000/mine", ("host:5000/mine", "latest")),
+        ("host:5000/mine:2", ("host:5000/mine", "2")),
+        (f"mine:2@{PINNED.digest}", ("mine", PINNED.digest)),
+    ],
+)
+def test_a_given_base_is_pulled_as_docker_reads_its_name(override: str, asked: tuple[str, str]) -> None:
+    fake = FakeEngine({})
+    with pytest.raises(BaseImageError, match="no such host"):
+        resolve(fake, override=override, bootstrap=True)
+    assert fake.calls == [("pull", *asked)], "one tag: without one the engine would pull them all"
+
+
+@pytest.mark.parametrize("override", [PULLED_ID, PULLED_ID[7:19]])
+def test_a_base_given_by_id_gets_a_name(override: str) -> None:
+    fake = FakeEngine({override: PULLED_ID})
+    found, _ = resolve(fake, override=override)
+    assert found == Base(f"mlperf-docker/base:given-{'2' * 12}", PULLED_ID, "given")
+    assert fake.local[found.reference] == PULLED_ID
+
+
+def test_a_base_given_by_name_keeps_it() -> None:
+    found, _ = resolve(FakeEngine({"abcdef123": PULLED_ID}), override="abcdef123")
+    assert found == Base("abcdef123", PULLED_ID, "given")
+
+
+def test_local_bases_need_no_network() -> None:
+    fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
+    assert bases.local_bases(fake, PINNED) == [
+        Base(PINNED.pinned, PINNED.digest, "local"),
+        Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped"),
+    ]
+    assert bases.local_bases(FakeEngine({}), PINNED)[0].identity == PINNED.digest
+    assert fake.calls == []
+
+
+def test_bootstrapping_without_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BaseImageError, match="needs mmdebstrap") as caught:
+        resolve(FakeEngine({}), bootstrap=True)
+    assert "apt-get install mmdebstrap" in (caught.value.hint or "")
+
+
+def test_the_work_folder_is_always_gone_and_takes_a_killed_tools_along(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "import os, tempfile\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "from mlperf_docker.engine import base\n"
+        "with base._work_folder() as folder:\n"
+        "    (folder / 'chroot').mkdir()\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "mlperf-docker-base-a-neighbours").mkdir()
+    with pytest.raises(KeyboardInterrupt), bases._work_folder():
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["mlperf-docker-base-a-neighbours"]
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
+    with registry(name, b"from the registry\n") as image:
+        yield image
+
+
+def _base(served: Served) -> BaseImage:
+    return PINNED.model_copy(update={"reference": served.reference, "digest": served.digest, "suite": "no-such-suite"})
+
+
+def _request(base: str, tag: str) -> BuildRequest:
+    inputs = BuildInputs("ARG BASE\nFROM ${BASE}\nCOPY note /note\n", (ContextFile("note", b"ours\n"),))
+    return BuildRequest(inputs, base, (tag,), {LABEL: "image"}, HostSettings())
+
+
+@pytest.mark.engine
+def test_a_real_pull_and_then_no_network_again(
+    engine: Engine, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    base, tag = _base(served), f"mlperf-test-{uuid.uuid4().hex[:8]}:1"
+    names = [tag]
+    try:
+        assert bases.resolve_base(engine, base, say=lambda _: None).origin == "pulled"
+        names.append(base.pinned)
+        unreachable = base.model_copy(update={"suite": "still-no-suite"})
+        found = bases.resolve_base(engine, unreachable, say=pytest.fail)
+        assert found == Base(base.pinned, served.digest, "local")
+        built = BuildKitBuilder(engine).build(_request(found.reference, tag), on_event=lambda _: None)
+        local = images.find(engine, base.pinned)
+        assert local is not None
+        by_id = bases.resolve_base(engine, base, override=local.id, say=pytest.fail)
+        names.append(by_id.reference)
+        assert BuildKitBuilder(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
+    finally:
+        for name in names:
+            engine.remove_image(name, force=True)
+    assert images.find(engine, base.pinned) is None
+
+
+@pytest.mark.engine
+def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
+    engine: Engine, base_image: Base, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    base = _base(served).model_copy(update={"digest": f"sha256:{'0' * 64}"})
+    with pytest.raises(BaseImageError, match="mmdebstrap could not make Debian no-such-suite") as caught:
+        bases.resolve_base(engine, base, bootstrap=True, say=lambda _: None)
+    assert "no-such-suite" in str(caught.value).partition("\n")[2], "mmdebstrap's own words"
+    assert list(tmp_path.iterdir()) == []
+    assert images.find(engine, bases.bootstrap_tag(base)) is None
+
+
+@pytest.mark.engine
+def test_a_bootstrap_that_is_interrupted_leaves_nothing(base_image: Base, tmp_path: Path) -> None:
+    script = (
+        "import tempfile; from pathlib import Path; from mlperf_docker.engine import base\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "with base._work_folder() as folder: base._debootstrap('bookworm', folder / 'base.tar')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("*/mmdebstrap.*/var/lib/dpkg")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(running.pid, signal.SIGINT)
+    assert running.returncode == -signal.SIGINT
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.engine
+def test_the_bootstrapped_base_is_marked_as_ours(engine: Engine, base_image: Base) -> None:
+    if base_image.origin != "bootstrapped":
+        pytest.skip(f"this base is {base_image.origin}")
+    found = images.find(engine, base_image.reference)
+    assert found is not None
+    assert (found.id, found.labels[LABEL]) == (base_image.identity, "base")
