@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlperf_docker.harness import __version__
 from mlperf_docker.harness.errors import ExitCode, HarnessError, UsageError
-from mlperf_docker.harness.names import Device, Mode, Scenario, SyntheticSize
+from mlperf_docker.harness.names import Device, Mode, Phase, Scenario, SyntheticSize
 
 if TYPE_CHECKING:
     from mlperf_docker.harness.cell import Cell
@@ -168,16 +168,12 @@ def run(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Fill the cache with the data set."""
     from mlperf_docker.harness.models import registry
-    from mlperf_docker.harness.names import Phase
     from mlperf_docker.harness.resources import cores
 
     benchmark = registry.load(cell_of(arguments).model)
     events.phase(Phase.PREPROCESS)
     dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
-
-    def report(done: int, total: int, unit: str) -> None:
-        events.progress(Phase.PREPROCESS, done, total, unit)
-
+    report = events.reporter(Phase.PREPROCESS)
     samples = benchmark.preprocess(dataset, arguments.cache, workers=arguments.workers or cores(), report=report)
     events.emit("result", {"samples": samples.count, "cache": str(arguments.cache)})
     return ExitCode.VALID
@@ -187,13 +183,18 @@ def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Make a synthetic set."""
     from mlperf_docker.harness.backends import registry as backends
     from mlperf_docker.harness.models import registry
-    from mlperf_docker.harness.names import Phase
     from mlperf_docker.harness.resources import cores
 
     cell = cell_of(arguments)
     benchmark, backend = registry.load(cell.model), backends.load(cell.backend)
     events.phase(Phase.SYNTHESIZE)
-    made = benchmark.synthesize(SyntheticSize(arguments.synthetic), arguments.cache, backend, threads=cores())
+    made = benchmark.synthesize(
+        SyntheticSize(arguments.synthetic),
+        arguments.cache,
+        backend,
+        threads=cores(),
+        report=events.reporter(Phase.SYNTHESIZE),
+    )
     events.emit("result", {"data": str(made.data), "weights": str(made.weights), **made.facts})
     return ExitCode.VALID
 

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from mlperf_docker.harness.errors import HarnessError
@@ -43,6 +43,10 @@ class Events:
             return
         self._next_progress = now + PROGRESS_INTERVAL_S
         self.emit("progress", {"phase": phase.value, "done": done, "total": total, "unit": unit})
+
+    def reporter(self, phase: Phase) -> Callable[[int, int, str], None]:
+        """A function that says how far *phase* is: done, total, unit."""
+        return lambda done, total, unit: self.progress(phase, done, total, unit)
 
     def notice(self, message: str) -> None:
         """Say something that the user should know and that is no error."""

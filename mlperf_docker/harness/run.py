@@ -18,7 +18,7 @@ from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Accuracy, Benchmark, Report, Samples, SyntheticSet
+from mlperf_docker.harness.models.base import Accuracy, Benchmark, Samples, SyntheticSet
 from mlperf_docker.harness.names import Device, Mode, Phase, Scenario
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
@@ -101,22 +101,19 @@ def writable_cache(options: RunOptions) -> Path:
     return cache
 
 
-def reporter(events: Events, phase: Phase) -> Report:
-    """Progress of *phase* as events."""
-    return lambda done, total, unit: events.progress(phase, done, total, unit)
-
-
 def prepare(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> Prepared:
     """The data set, made if it is synthetic, checked and preprocessed. Raises DatasetError."""
     cache = writable_cache(options)
     synthetic = None
     if options.synthetic:
         events.phase(Phase.SYNTHESIZE)
-        synthetic = benchmark.synthesize(options.synthetic, cache, answering(backend), threads=cores())
+        report = events.reporter(Phase.SYNTHESIZE)
+        answerer = answering(backend)
+        synthetic = benchmark.synthesize(options.synthetic, cache, answerer, threads=cores(), report=report)
     events.phase(Phase.PREPROCESS)
     root = synthetic.data if synthetic else options.folders.data
     dataset = benchmark.open_dataset(root, limit=options.samples)
-    report = reporter(events, Phase.PREPROCESS)
+    report = events.reporter(Phase.PREPROCESS)
     samples = benchmark.preprocess(dataset, cache, workers=options.workers or cores(), report=report)
     return Prepared(dataset, samples, synthetic)
 

@@ -58,7 +58,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(cache: Path) -> SyntheticSet:
-    return synthesize(SyntheticSize.TINY, cache, OnnxRuntime(), threads=1)
+    return synthesize(SyntheticSize.TINY, cache, OnnxRuntime(), threads=1, report=lambda done, total, unit: None)
 
 
 @pytest.fixture

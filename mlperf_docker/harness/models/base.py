@@ -95,7 +95,9 @@ class Benchmark(Protocol):
         """The accuracy that an mlperf_log_accuracy.json shows, and upstream's line for accuracy.txt."""
         ...
 
-    def synthesize(self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int) -> SyntheticSet:
+    def synthesize(
+        self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report
+    ) -> SyntheticSet:
         """The synthetic set in *cache*, made where it is missing."""
         ...
 

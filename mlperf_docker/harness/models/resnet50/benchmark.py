@@ -56,9 +56,11 @@ class ResNet50:
         top1 = accuracy.score(log, dataset.labels)
         return top1.percent, str(top1)
 
-    def synthesize(self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int) -> SyntheticSet:
+    def synthesize(
+        self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report
+    ) -> SyntheticSet:
         """Images and weights that need no download."""
-        return synthetic.synthesize(size, cache, backend, threads=threads)
+        return synthetic.synthesize(size, cache, backend, threads=threads, report=report)
 
     def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
         """All labels are right but those that were made wrong."""

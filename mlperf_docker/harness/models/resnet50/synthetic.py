@@ -8,7 +8,6 @@ eight samples), and a lost, repeated or reordered answer shows.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
 from mlperf_docker.harness.backends.base import Arrays, Backend, Interface, LoadRequest, Tensor
 from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.files import locked, new_directory, write_json
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.models.base import Report, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import graph
 from mlperf_docker.harness.models.resnet50.dataset import MAP
 from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader, ImageSamples
@@ -57,14 +56,14 @@ RECIPES = {
 }
 
 
-def synthesize(size: SyntheticSize, cache: Path, backend: Backend, *, threads: int) -> SyntheticSet:
+def synthesize(size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first. Takes about a second (tiny) or half a minute."""
     folder = cache / "synthetic" / f"resnet50-{size}-v{VERSION}-{SEED}"
     if not (folder / "synthetic.json").exists():
         with locked(folder.with_suffix(".lock")):
             if not (folder / "synthetic.json").exists():
                 with new_directory(folder) as partial:
-                    _make(RECIPES[size], size, partial, backend, threads)
+                    _make(RECIPES[size], size, partial, Runner(backend, threads), report)
     facts = json.loads((folder / "synthetic.json").read_text())
     return SyntheticSet(folder / "data", folder / "weights.safetensors", frozenset(facts["wrong"]), facts)
 
@@ -132,9 +131,22 @@ def _read_images(folder: Path, names: list[str]) -> ImageSamples:
     return ImageSamples(images)
 
 
-def _runner(backend: Backend, path: Path, outputs: tuple[Tensor, ...], threads: int) -> Callable[[Arrays], Arrays]:
-    interface = Interface(inputs=(graph.IMAGE,), outputs=outputs)
-    return backend.load(LoadRequest(path, interface, Device.CPU, threads)).predict
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A backend that runs graphs on the CPU."""
+
+    backend: Backend
+    threads: int
+
+    def function(self, model: bytes, outputs: tuple[Tensor, ...], folder: Path) -> Callable[[Arrays], Arrays]:
+        """A function that runs the .onnx file *model*, which is only on disk while it is opened."""
+        scratch = folder / "scratch.onnx"
+        scratch.write_bytes(model)
+        interface = Interface(inputs=(graph.IMAGE,), outputs=outputs)
+        try:
+            return self.backend.load(LoadRequest(scratch, interface, Device.CPU, self.threads)).predict
+        finally:
+            scratch.unlink()
 
 
 def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
@@ -154,41 +166,30 @@ def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.f
     arrays["fc.bias"][0] -= np.float32(100 * LOGIT_SCALE)
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, backend: Backend, threads: int) -> None:
+def _make(recipe: Recipe, size: SyntheticSize, folder: Path, runner: Runner, report: Report) -> None:
     data = folder / "data"
     data.mkdir()
     names = _write_images(recipe, data)
     samples = _read_images(data, names)
     arrays = draw_weights(recipe.config, SEED)
-    run = partial(_run_bytes, backend, folder / "scratch", threads)
     feature_arrays = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
-    features = run(
-        graph.emit_features(feature_arrays, recipe.config),
-        (Tensor("features:0", "float32", (None, recipe.config.features)),),
-    )
+    output = Tensor("features:0", "float32", (None, recipe.config.features))
+    features = runner.function(graph.emit_features(feature_arrays, recipe.config), (output,), folder)
     _fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0].copy() for i in range(recipe.scaled_on)]))
     weight_files.write(folder / "weights.safetensors", arrays)
     outputs = (
         Tensor("ArgMax:0", "int64", (None,)),
         Tensor("softmax_tensor:0", "float32", (None, recipe.config.classes)),
     )
-    answers, margins = _answer(run(graph.emit(arrays, recipe.config), outputs), samples)
+    run = runner.function(graph.emit(arrays, recipe.config), outputs, folder)
+    answers, margins = _answer(run, samples, report)
     kept = _keep(margins, recipe.count)
     _finish(folder, size, names, answers, kept, float(margins[kept].min()))
 
 
-def _run_bytes(
-    backend: Backend, scratch: Path, threads: int, model: bytes, outputs: tuple[Tensor, ...]
-) -> Callable[[Arrays], Arrays]:
-    """A function that runs an .onnx file given as bytes; the file is only needed while it is opened."""
-    scratch.write_bytes(model)
-    try:
-        return _runner(backend, scratch, outputs, threads)
-    finally:
-        scratch.unlink()
-
-
-def _answer(run: Callable[[Arrays], Arrays], samples: ImageSamples) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _answer(
+    run: Callable[[Arrays], Arrays], samples: ImageSamples, report: Report
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Label and margin of each sample: the plain loop, one by one, that LoadGen's answers must agree with."""
     answers, margins = [], []
     for index in range(samples.count):
@@ -196,6 +197,7 @@ def _answer(run: Callable[[Arrays], Arrays], samples: ImageSamples) -> tuple[NDA
         second, first = np.partition(probabilities[0], -2)[-2:].astype(np.float64)
         answers.append(int(label[0]) - 1)
         margins.append(float(np.log(first) - np.log(max(second, 1e-300))))
+        report(index + 1, samples.count, "samples")
     return np.array(answers), np.array(margins)
 
 
