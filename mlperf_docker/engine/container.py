@@ -4,11 +4,14 @@ import codecs
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 
 import docker
 from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest, Mount
 from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 
 from mlperf_docker import owner
@@ -20,6 +23,8 @@ from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
 OWNER_LABEL = f"{LABEL}.owner"
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
+_Chunks = tuple[bytes | None, bytes | None]  # of stdout and of stderr
+_END: _Chunks = (None, None)
 _CONNECTION_BROKE = (RequestsConnectionError, HTTPError)  # HTTPError: urllib3's own, from within a stream
 
 
@@ -44,7 +49,7 @@ def run_container(
     try:
         # Both streams are opened before the start, so that neither a line nor the end can be missed.
         events = client.events(filters={"container": container}, decode=True)
-        output = client.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True)
+        output = _reading(client.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True))
         _start(client, container)
         lines = _Lines(on_stdout, on_stderr)
         try:
@@ -160,7 +165,7 @@ def _remove(client: docker.APIClient, container: str) -> None:
 
     One that an engine which went away leaves behind is an orphan of the next run.
     """
-    with contextlib.suppress(NotFound, *_CONNECTION_BROKE):
+    with contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
         try:
             client.remove_container(container, force=True)
         except NotFound:
@@ -168,6 +173,24 @@ def _remove(client: docker.APIClient, container: str) -> None:
         except APIError as error:
             if "already in progress" not in explanation(error):
                 raise
+            client.wait(container, condition="removed", timeout=_STOP_TIMEOUT_S)
+
+
+def _reading(output: Iterator[_Chunks]) -> Iterator[_Chunks]:
+    """Read *output* in a thread and yield it here, so that Ctrl-C cannot end the reading, and what it would still give.
+
+    A connection that breaks ends it like any other end; the container's events tell which one it was.
+    """
+    received: SimpleQueue[_Chunks] = SimpleQueue()
+
+    def read() -> None:
+        with contextlib.suppress(OSError, *_CONNECTION_BROKE):
+            for chunks in output:
+                received.put(chunks)
+        received.put(_END)
+
+    Thread(target=read, name="container output", daemon=True).start()
+    return iter(received.get, _END)
 
 
 class _Lines:
@@ -178,7 +201,7 @@ class _Lines:
         self._decoders = tuple(codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2))
         self._rests = ["", ""]
 
-    def consume(self, output: Iterator[tuple[bytes | None, bytes | None]]) -> None:
+    def consume(self, output: Iterator[_Chunks]) -> None:
         for chunks in output:
             for stream, chunk in enumerate(chunks):
                 if chunk:

@@ -1,0 +1,248 @@
+"""Finding the engine as docker does, and saying precisely why one cannot serve us."""
+
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+
+from mlperf_docker.digests import BuildInputs
+from mlperf_docker.engine import client as module
+from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.client import (
+    DEFAULT_HOST,
+    connect,
+    explanation,
+    facts,
+    require_buildkit,
+    require_gpu_runtime,
+)
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.protocol import BuildRequest
+from mlperf_docker.errors import BuildError, DeviceError, EngineError, ExitCode
+from tests.engine.wire import ANCIENT, MODERN, OLD, PODMAN, WINDOWS, serving
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder with a short path: a unix socket's is limited to 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="mlperf-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No docker settings but the test's own."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / ".docker"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def engine_that_answers(place: Path) -> Iterator[Any]:
+    """Point DOCKER_HOST at an engine with the given answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        running = []
+
+        def start(answers: dict[str, Any]) -> str:
+            server = serving(place / "engine.sock", answers)
+            running.append(server)
+            host = server.__enter__()
+            patch.setenv("DOCKER_HOST", host)
+            return host
+
+        yield start
+        for server in running:
+            server.__exit__(None, None, None)
+
+
+def write_context(folder: Path, name: str, host: str) -> None:
+    """Lay a docker context out as `docker context create` does."""
+    meta = folder / ".docker" / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    meta.mkdir(parents=True)
+    endpoint = {"docker": {"Host": host, "SkipTLSVerify": False}}
+    (meta / "meta.json").write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": endpoint}))
+
+
+def use_context(folder: Path, name: str) -> None:
+    (folder / ".docker").mkdir(exist_ok=True)
+    (folder / ".docker" / "config.json").write_text(json.dumps({"currentContext": name}))
+
+
+def refusal() -> EngineError:
+    with pytest.raises(EngineError) as caught:
+        connect()
+    assert caught.value.exit_code is ExitCode.ENGINE
+    return caught.value
+
+
+def test_the_systems_socket_is_the_default() -> None:
+    assert module._host() == DEFAULT_HOST
+
+
+def test_docker_host_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_context(tmp_path, "there", "tcp://there:2375")
+    use_context(tmp_path, "there")
+    assert module._host() == "tcp://there:2375"
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")
+    assert module._host() == "unix:///elsewhere.sock"
+
+
+def test_docker_context_comes_before_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_context(tmp_path, "there", "tcp://there:2375")
+    write_context(tmp_path, "here", "unix:///here.sock")
+    use_context(tmp_path, "there")
+    monkeypatch.setenv("DOCKER_CONTEXT", "here")
+    assert module._host() == "unix:///here.sock"
+
+
+def test_a_context_that_is_not_there_is_an_error_and_never_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "absent")
+    assert "'absent'" in str(refusal())
+    monkeypatch.delenv("DOCKER_CONTEXT")
+    use_context(tmp_path, "removed")
+    assert "docker context ls" in (refusal().hint or "")
+
+
+def test_a_missing_socket_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/none.sock")
+    error = refusal()
+    assert f"No Docker engine is running: {place}/none.sock does not exist." in str(error)
+
+
+@pytest.mark.parametrize(("installed", "remedy"), [(True, "systemctl start"), (False, "apt-get install docker.io")])
+def test_the_remedy_fits_what_is_installed(
+    installed: bool, remedy: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "dockerd").write_text("#!/bin/sh\n")
+    (place / "dockerd").chmod(0o755)
+    monkeypatch.setenv("PATH", str(place) if installed else str(place / "empty"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/none.sock")
+    assert remedy in (refusal().hint or "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_of_somebody_elses_is_told_from_one_that_is_not_there(place: Path) -> None:
+    place.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(place / "engine.sock"))
+        (place / "engine.sock").chmod(0o660)
+        told, tell = os.pipe()
+        child = os.fork()
+        if child == 0:  # nothing but the check may run here: a forked pytest must not go on
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                module._check_socket(f"unix://{place}/engine.sock")
+            except EngineError as error:
+                os.write(tell, f"{error} {error.hint}".encode())
+            finally:
+                os._exit(0)
+        os.close(tell)
+        with os.fdopen(told) as pipe:
+            said = pipe.read()
+        os.waitpid(child, 0)
+    assert "You may not use the Docker engine at" in said
+    assert "usermod -aG docker" in said
+
+
+def test_a_socket_that_nobody_listens_at(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(place / "engine.sock"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/engine.sock")
+    assert "No Docker engine answers" in str(refusal())
+
+
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:1", "no address", "ftp://x"])
+def test_an_address_where_no_engine_is(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    assert host in str(refusal())
+
+
+@pytest.mark.parametrize(("answers", "api"), [(OLD, "1.39"), (ANCIENT, "1.24")], ids=["18.09", "1.9"])
+def test_an_engine_that_is_too_old(answers: dict[str, Any], api: str, engine_that_answers: Any) -> None:
+    engine_that_answers(answers)
+    error = refusal()
+    assert "The Docker engine is too old" in str(error)
+    assert api in str(error)
+    assert "20.10" in (error.hint or "")
+
+
+def test_something_else_that_speaks_http(engine_that_answers: Any) -> None:
+    engine_that_answers({"/": "<html>"})
+    assert "No Docker engine answers" in str(refusal())
+
+
+@pytest.mark.parametrize("answers", [PODMAN, WINDOWS], ids=["podman", "windows"])
+def test_an_engine_without_buildkit_connects_and_cannot_build(
+    answers: dict[str, Any], engine_that_answers: Any
+) -> None:
+    engine_that_answers(answers)
+    client = connect()
+    assert not facts(client).buildkit
+    with pytest.raises(EngineError, match="cannot build with BuildKit") as caught:
+        require_buildkit(client)
+    assert "--pull always" in (caught.value.hint or "")
+
+
+def test_what_a_modern_engine_says_of_itself(engine_that_answers: Any) -> None:
+    engine_that_answers(MODERN)
+    told = facts(connect())
+    assert (told.version, told.api_version, told.storage_driver) == ("20.10.24", "1.41", "overlay2")
+    assert told.buildkit
+    assert told.data_root == Path("/var/lib/docker")
+    require_buildkit(connect())
+
+
+def test_a_gpu_that_the_engine_cannot_give(
+    place: Path, engine_that_answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(place))
+    engine_that_answers(MODERN)
+    with pytest.raises(DeviceError, match="no GPU runtime") as caught:
+        require_gpu_runtime(connect())
+    assert caught.value.exit_code is ExitCode.DEVICE
+
+
+@pytest.mark.parametrize(
+    "info",
+    [{"Runtimes": {"nvidia": {}}}, {"DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=all"}]}],
+    ids=["runtime", "cdi"],
+)
+def test_a_gpu_that_the_engine_can_give_is_looked_for_on_this_host(
+    info: dict[str, Any], place: Path, engine_that_answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_that_answers({**MODERN, "/info": {**MODERN["/info"], **info}})
+    monkeypatch.setattr(module, "_GPU_DEVICES", (place / "nvidiactl",))
+    with pytest.raises(DeviceError, match="this host has none"):
+        require_gpu_runtime(connect())
+    (place / "nvidiactl").touch()
+    require_gpu_runtime(connect())
+
+
+def test_an_engine_that_breaks_off_within_a_build(engine_that_answers: Any) -> None:
+    engine_that_answers(MODERN)
+    request = BuildRequest(BuildInputs("FROM x\n", ()), "x", ("mlperf-test/x:1",), {}, HostSettings())
+    with pytest.raises(BuildError, match="the connection to the engine broke") as caught:
+        BuildKitBuilder(connect()).build(request, on_event=lambda _event: None)
+    assert "mlperf-docker doctor" in (caught.value.hint or "")
+    assert str(caught.value).splitlines()[-1].startswith("Full log: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [('{"message": "no such image"}', "no such image"), ("plain words", "plain words"), ("[1]", "[1]")],
+)
+def test_the_engines_own_words(said: str, shown: str) -> None:
+    assert explanation(APIError("500", explanation=said)) == shown

@@ -1,0 +1,271 @@
+"""One container: what it may do, how its end is told, and that nothing of it stays."""
+
+import dataclasses
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from threading import Timer
+
+import pytest
+
+from mlperf_docker import owner
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
+from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
+from mlperf_docker.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan
+from tests.engine.conftest import MARK, TEST_LABEL, containers
+
+KILLED = 128 + signal.SIGKILL
+Event = dict[str, object]
+
+
+def event(action: str, **attributes: str) -> Event:
+    return {"Type": "container", "Action": action, "Actor": {"ID": "1", "Attributes": attributes}}
+
+
+START, DESTROY = event("start"), event("destroy")
+
+
+@pytest.mark.parametrize(
+    ("events", "ending"),
+    [
+        ([START, event("die", exitCode="0"), DESTROY], ContainerExit(0, out_of_memory=False, signal=None)),
+        ([START, event("die", exitCode="7"), DESTROY], ContainerExit(7, out_of_memory=False, signal=None)),
+        (
+            [START, event("oom"), event("die", exitCode="137"), DESTROY],
+            ContainerExit(KILLED, out_of_memory=True, signal=None),
+        ),
+        (
+            [START, event("kill", signal="9"), event("die", exitCode="137"), DESTROY],
+            ContainerExit(KILLED, out_of_memory=False, signal=9),
+        ),
+        (
+            [START, event("die", exitCode="0"), event("unheard-of"), DESTROY, event("die", exitCode="5")],
+            ContainerExit(0, out_of_memory=False, signal=None),
+        ),
+    ],
+    ids=["ended", "failed", "oom", "killed", "nothing after its removal counts"],
+)
+def test_the_end_is_read_from_the_events(events: list[Event], ending: ContainerExit) -> None:
+    assert _ending(iter(events)) == ending
+
+
+def test_events_that_break_off_tell_that_the_engine_is_gone() -> None:
+    with pytest.raises(ContainerError, match="engine went away") as caught:
+        _ending(iter([START]))
+    assert caught.value.exit_code is ExitCode.CONTAINER
+
+
+@dataclasses.dataclass
+class Shell:
+    """Runs a shell script in a container as the tool runs the harness."""
+
+    engine: Engine
+    image: str
+    out: list[str] = dataclasses.field(default_factory=list)
+    err: list[str] = dataclasses.field(default_factory=list)
+
+    def plan(self, script: str, *mounts: BindMount, **limits: str) -> RunPlan:
+        return RunPlan(
+            image=self.image,
+            arguments=("sh", "-c", script),
+            mounts=mounts,
+            user="12345:23456",
+            limits=Limits(memory=limits.get("memory", ""), gpus=limits.get("gpus", "")),
+            labels=((TEST_LABEL, MARK),),
+        )
+
+    def __call__(self, plan: RunPlan, on_line: Callable[[str], None] = lambda _line: None) -> ContainerExit:
+        def hear(line: str) -> None:
+            self.out.append(line)
+            on_line(line)
+
+        return run_container(self.engine, plan, on_stdout=hear, on_stderr=self.err.append)
+
+
+@pytest.fixture
+def shell(clean: Engine, base_image: Base) -> Shell:
+    return Shell(clean, base_image.reference)
+
+
+@pytest.mark.engine
+def test_the_container_is_confined(shell: Shell, tmp_path: Path) -> None:
+    ending = shell(
+        shell.plan(
+            "id -u; id -g; ls /sys/class/net; cat /proc/1/comm; sed -n 's/^\\(CapEff\\|CapBnd\\|NoNewPrivs\\):\\t//p' "
+            "/proc/self/status; touch /root-is-writable || echo read-only; touch /tmp/x && echo tmp; "
+            "stat --file-system --format=%T /tmp"
+        )
+    )
+    assert ending == ContainerExit(0, out_of_memory=False, signal=None)
+    nothing = "0" * 16
+    assert shell.out == ["12345", "23456", "lo", "docker-init", nothing, nothing, "1", "read-only", "tmp", "tmpfs"]
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_a_mount_is_writable_only_where_the_plan_says_so(shell: Shell, tmp_path: Path) -> None:
+    for name in ("data", "results, with a comma"):
+        (tmp_path / name).mkdir(mode=0o777)
+        (tmp_path / name).chmod(0o777)
+    data = BindMount(tmp_path / "data", "/data", read_only=True)
+    results = BindMount(tmp_path / "results, with a comma", "/results", read_only=False)
+    (data.host / "seen").write_text("as it is\n")
+    ending = shell(shell.plan("cat /data/seen; echo kept > /results/new; touch /data/new", data, results))
+    assert ending.code == 1
+    assert shell.out == ["as it is"]
+    assert "Read-only file system" in shell.err[0]
+    assert (results.host / "new").read_text() == "kept\n"
+    assert (results.host / "new").stat().st_uid == 12345
+
+
+@pytest.mark.engine
+def test_lines_come_whole_and_by_stream(shell: Shell) -> None:
+    shell(shell.plan("printf 'one\\ntw\\303'; sleep 0.3; printf '\\266\\n\\nlast'; echo words >&2; exit 3"))
+    assert shell.out == ["one", "twö", "", "last"]
+    assert shell.err == ["words"]
+
+
+@pytest.mark.engine
+def test_lines_come_while_it_runs(shell: Shell, tmp_path: Path) -> None:
+    """The container waits for a file that only its own first line brings about."""
+    tmp_path.chmod(0o777)
+    gate = BindMount(tmp_path, "/gate", read_only=True)
+    script = "echo ready; for i in $(seq 100); do test -e /gate/open && exit 0; sleep 0.1; done; exit 1"
+    assert shell(shell.plan(script, gate), lambda _line: (tmp_path / "open").touch()).code == 0
+
+
+@pytest.mark.engine
+def test_a_container_may_be_silent_for_longer_than_a_request_may_take(shell: Shell) -> None:
+    shell.engine = Engine(version="auto", timeout=1)
+    assert shell(shell.plan("sleep 2.5; echo awake")).code == 0
+    assert shell.out == ["awake"]
+
+
+@pytest.mark.engine
+def test_out_of_memory_is_told(shell: Shell) -> None:
+    plan = shell.plan("head -c 200m /dev/zero | tail | wc -c; kill -9 $$", memory="24m")
+    ending = shell(plan)
+    assert ending.out_of_memory
+    assert ending.code == KILLED
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_kill_from_outside_is_told(shell: Shell, number: signal.Signals) -> None:
+    def kill(_line: str) -> None:
+        (container,) = containers(shell.engine)
+        shell.engine.kill(container, int(number))
+
+    ending = shell(shell.plan("echo ready; exec sleep 60"), kill)
+    assert ending == ContainerExit(128 + number, out_of_memory=False, signal=int(number))
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_ctrl_c_stops_it_and_keeps_its_last_words(shell: Shell) -> None:
+    """The signal comes while the tool waits for output, as it does from a terminal."""
+
+    def interrupt(line: str) -> None:
+        if line == "ready":
+            Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+    main = threading.get_ident()
+    script = "trap 'echo stopping; echo last >&2; exit 0' TERM; echo ready; while :; do sleep 0.1; done"
+    with pytest.raises(KeyboardInterrupt):
+        shell(shell.plan(script), interrupt)
+    assert shell.out == ["ready", "stopping"]
+    assert shell.err == ["last"]
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_a_start_that_fails_leaves_nothing(shell: Shell) -> None:
+    plan = dataclasses.replace(shell.plan("true"), user="nobody-of-this-name")
+    with pytest.raises(ContainerError, match=r"cannot start the container: .*nobody-of-this-name"):
+        shell(plan)
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_a_missing_folder_is_refused_and_never_made(shell: Shell, tmp_path: Path) -> None:
+    with pytest.raises(ContainerError, match=r"refuses the container.*absent"):
+        shell(shell.plan("true", BindMount(tmp_path / "absent", "/data", read_only=True)))
+    assert not (tmp_path / "absent").exists()
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_an_image_that_is_not_there_is_refused(shell: Shell) -> None:
+    plan = dataclasses.replace(shell.plan("true"), image=f"{MARK}/absent:1")
+    with pytest.raises(ContainerError, match=re.escape(f"{MARK}/absent:1")):
+        shell(plan)
+
+
+@pytest.mark.engine
+def test_a_gpu_that_the_engine_cannot_give_is_a_device_error(shell: Shell) -> None:
+    if "nvidia" in shell.engine.info().get("Runtimes", {}):
+        pytest.skip("this engine has a GPU runtime")
+    with pytest.raises(DeviceError, match="cannot give the container a GPU"):
+        shell(shell.plan("true", gpus="all"))
+    assert containers(shell.engine) == []
+
+
+def ended_process() -> str:
+    """Return the owner label of a tool of this boot that was killed."""
+    script = "from mlperf_docker import owner; print(owner.current())"
+    argv = [sys.executable, "-c", script]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.engine
+def test_only_containers_of_killed_tools_are_orphans(clean: Engine, base_image: Base) -> None:
+    key, _, value = CONTAINER_LABEL.partition("=")
+    dead = ended_process()
+    _, pid, started = dead.split(":")
+    labels = {
+        "orphan": {key: value, OWNER_LABEL: dead},
+        "living": {key: value, OWNER_LABEL: owner.current()},
+        "other-boot": {key: value, OWNER_LABEL: f"another-boot:{pid}:{started}"},
+        "other-kind": {key: "image", OWNER_LABEL: dead},
+        "ownerless": {key: value},
+        "stranger": {OWNER_LABEL: dead},
+    }
+    made = {
+        name: clean.create_container(
+            base_image.reference, ["true"], name=f"{MARK}-{name}", labels={TEST_LABEL: MARK, **each}
+        )["Id"]
+        for name, each in labels.items()
+    }
+    assert f"{MARK}-orphan" in remove_orphans(clean)
+    assert set(containers(clean)) == set(made.values()) - {made["orphan"]}
+    assert f"{MARK}-orphan" not in remove_orphans(clean)
+
+
+@pytest.mark.engine
+def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> None:
+    """SIGKILL the tool while its container runs; the next one clears up."""
+    script = (
+        "from mlperf_docker.engine.client import connect; from mlperf_docker.engine.container import run_container\n"
+        "from mlperf_docker.plan import RunPlan\n"
+        f"plan = RunPlan({shell.image!r}, ('sh', '-c', 'echo ready; sleep 60'), (), '1:1', "
+        f"labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
+        "run_container(connect(), plan, on_stdout=lambda line: print(line, flush=True), on_stderr=print)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as tool:
+        assert tool.stdout is not None
+        assert tool.stdout.readline() == "ready\n"
+        assert len(containers(shell.engine)) == 1
+        remove_orphans(shell.engine)
+        assert len(containers(shell.engine)) == 1, "its tool is alive"
+        os.kill(tool.pid, signal.SIGKILL)
+    assert len(containers(shell.engine)) == 1
+    assert remove_orphans(shell.engine)
+    assert containers(shell.engine) == []
