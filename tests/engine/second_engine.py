@@ -1,0 +1,68 @@
+"""A second daemon with a small disk, in namespaces of its own: it can touch nothing of the first.
+
+In the host's own network namespace it would take the first daemon's bridge away.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_TIMEOUT_S = 60
+# Whatever is mounted or started in these is gone when the daemon is.
+_NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_SCRIPT = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
+
+
+@dataclass(frozen=True)
+class SecondEngine:
+    """socket: what DOCKER_HOST takes."""
+
+    socket: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End the daemon and all that it started, at once."""
+        self.process.kill()
+        self.process.wait(timeout=_TIMEOUT_S)
+
+
+@contextmanager
+def second_engine(*, disk: str) -> Iterator[SecondEngine]:
+    """Run a daemon whose data lie on a disk of size *disk*. Skips where that is not allowed."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
+        pytest.skip("a second daemon needs root, dockerd and unshare")
+    with tempfile.TemporaryDirectory(prefix="mlperf-test-") as folder:  # short: a socket's path may have 107 bytes
+        yield from _run(Path(folder), disk)
+
+
+def _run(folder: Path, disk: str) -> Iterator[SecondEngine]:
+    data, socket, log = folder / "data", folder / "docker.sock", folder / "dockerd.log"
+    data.mkdir()
+    daemon = [
+        "dockerd", f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}",
+        f"--host=unix://{socket}", "--iptables=false",
+    ]  # fmt: skip
+    argv = [*_NAMESPACES, "sh", "-c", _SCRIPT, "sh", disk, str(data), *daemon]
+    with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True) as run:
+        engine = SecondEngine(f"unix://{socket}", run)
+        try:
+            _wait(run, log)
+            yield engine
+        finally:
+            engine.kill()
+
+
+def _wait(run: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while "API listen on" not in log.read_text():
+        if run.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"the second daemon did not come up:\n{log.read_text()[-2000:]}")
+        time.sleep(0.05)
