@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mlperf_docker.harness.errors import DatasetError
@@ -51,11 +53,19 @@ def test_an_empty_map_is_an_error() -> None:
         parse_map("")
 
 
-def test_missing_and_empty_files_are_counted(tmp_path: Path) -> None:
-    root = write_set(tmp_path, [f"{n}.JPEG 1" for n in range(15)], {"0.JPEG": 5, "1.JPEG": 0})
+def test_missing_and_damaged_files_are_counted_together(tmp_path: Path) -> None:
+    root = write_set(tmp_path, [f"{n}.JPEG 1" for n in range(15)], {"1.JPEG": 0, "2.JPEG": 5})
+    cv2.imwrite(str(root / "0.JPEG"), np.zeros((40, 40, 3), np.uint8))
+    whole = (root / "0.JPEG").read_bytes()
+    (root / "3.JPEG").write_bytes(whole[:-20])
     with pytest.raises(DatasetError, match="14 of 15") as raised:
         open_imagenet(root)
-    assert raised.value.details[:2] == ("1.JPEG: empty", "2.JPEG: missing")
+    assert raised.value.details[:4] == (
+        "1.JPEG: empty",
+        "2.JPEG: not an image",
+        f"3.JPEG: truncated after {len(whole) - 20} bytes",
+        "4.JPEG: missing",
+    )
     assert raised.value.details[-1] == "… and 4 more"
 
 

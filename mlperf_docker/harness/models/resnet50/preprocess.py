@@ -93,6 +93,17 @@ class ImageReader:
         cv2.setNumThreads(1)
         self._cv2: Any = cv2
 
+    def glance(self, name: str) -> str | None:
+        """Say what is wrong with the file *name* as far as its first and last bytes tell."""
+        path = f"{self._root}/{name}"
+        try:
+            check_complete(path)
+        except OSError as error:
+            return error.strerror or "unreadable"
+        except BadSample as problem:
+            return str(problem)
+        return None if self._cv2.haveImageReader(path) else "not an image"
+
     def read(self, index: int, out: NDArray[Any]) -> None:
         """Write sample *index* into *out*. Raises BadSample, with the reason, if the file is no complete image.
 
