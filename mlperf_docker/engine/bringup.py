@@ -74,6 +74,7 @@ def _start(say: Callable[[str], None]) -> None:
         if _refusal() is None:
             return
         time.sleep(0.2)
+    daemon.terminate()
     raise EngineError(f"dockerd did not come up. Its log: {log}", hint="Start a Docker engine by hand.")
 
 

@@ -1,0 +1,141 @@
+"""What bringing an engine up would do to a host. Programs are stand-ins; CI itself installs the real ones."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlperf_docker.engine import bringup
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.errors import EngineError, ExitCode
+
+NOT_RUNNING = EngineError("No Docker engine is running.", hint="Start it.")
+
+
+class Host:
+    """A host whose programs are scripts that note how they were called. The engine answers once *up* exists."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.bin, self.calls, self.up, self.said = folder / "bin", folder / "calls", folder / "up", list[str]()
+        self.bin.mkdir()
+        self.calls.touch()
+        patch.delenv("DOCKER_HOST", raising=False)
+        patch.setenv("PATH", str(self.bin))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setattr(bringup, "_refusal", lambda: None if self.up.exists() else NOT_RUNNING)
+        patch.setattr(bringup, "_may_install", lambda: True)
+        patch.setattr(bringup, "_START_TIMEOUT_S", 3)
+
+    def program(self, name: str, script: str = "") -> None:
+        path = self.bin / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n{script}\n')
+        path.chmod(0o755)
+
+    def ensure(self) -> None:
+        bringup.ensure_engine(self.said.append)
+
+    @property
+    def called(self) -> list[str]:
+        return self.calls.read_text().splitlines()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_an_engine_that_answers_is_left_alone(host: Host) -> None:
+    for name in ("apt-get", "dockerd"):
+        host.program(name)
+    host.up.touch()
+    host.ensure()
+    assert (host.called, host.said) == ([], [])
+
+
+@pytest.mark.engine
+def test_the_real_engine_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.run", forbidden)
+    monkeypatch.setattr("subprocess.Popen", forbidden)
+    said: list[str] = []
+    bringup.ensure_engine(said.append)
+    assert said == []
+
+
+def test_an_engine_elsewhere_is_never_replaced_by_one_here(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.program("apt-get")
+    host.program("dockerd")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://there:2375")
+    with pytest.raises(EngineError, match="No Docker engine is running"):
+        host.ensure()
+    assert host.called == []
+
+
+def test_where_nothing_may_be_installed_the_reason_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.program("apt-get")
+    monkeypatch.setattr(bringup, "_may_install", lambda: False)
+    with pytest.raises(EngineError, match="No Docker engine is running"):
+        host.ensure()
+    assert host.called == []
+
+
+@pytest.mark.parametrize(("user", "apt", "may"), [(0, True, True), (1000, True, False), (0, False, False)])
+def test_only_root_with_apt_may_install(
+    user: int, apt: bool, may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/etc/debian_version").exists():
+        pytest.skip("not a Debian")
+    if apt:
+        (tmp_path / "apt-get").write_text("#!/bin/sh\n")
+        (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert bringup._may_install() is may
+
+
+def test_what_is_missing_is_installed_and_said(host: Host) -> None:
+    host.program("apt-get", f"case $1 in install) : > {host.up};; esac")  # the package's service starts the engine
+    host.ensure()
+    assert host.called == [
+        "apt-get update",
+        "apt-get install --yes --no-install-recommends docker.io mmdebstrap",
+    ]
+    assert host.said == ["No Docker engine here: installing docker.io and mmdebstrap with apt-get."]
+
+
+def test_an_installed_engine_is_only_started(host: Host, tmp_path: Path) -> None:
+    host.program("mmdebstrap")
+    host.program("dockerd", f"echo awake; : > {host.up}; exec /bin/sleep 1")
+    host.ensure()
+    assert host.called == ["dockerd "]
+    log = tmp_path / "state" / "mlperf-docker" / "logs" / "dockerd.log"
+    assert host.said == [f"Starting dockerd; its log is {log}."]
+    assert log.read_text() == "awake\n"
+
+
+def test_an_installation_that_fails_is_quoted(host: Host) -> None:
+    host.program("apt-get", "echo 'E: Unable to fetch some archives' >&2; exit 100")
+    with pytest.raises(EngineError, match=r"apt-get update failed:\nE: Unable to fetch") as caught:
+        host.ensure()
+    assert "by hand" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "exec /bin/sleep 4"], ids=["dies", "never answers"])
+def test_a_daemon_that_does_not_come_up_names_its_log(host: Host, script: str) -> None:
+    host.program("mmdebstrap")
+    host.program("dockerd", script)
+    with pytest.raises(EngineError, match=r"did not come up.*dockerd\.log"):
+        host.ensure()
+
+
+def test_the_script_says_what_is_wrong_and_how_to_help(
+    host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bringup, "_may_install", lambda: False)
+    assert bringup.main() == ExitCode.ENGINE
+    assert capsys.readouterr().err == "Error: No Docker engine is running.\nHint:  Start it.\n"
+    host.up.touch()
+    assert bringup.main() == 0
