@@ -4,6 +4,7 @@ docker-py and what it needs take a third of the time that `list` may take, for t
 anything goes through `client.connect`.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,7 +18,6 @@ from mlperf_docker.errors import EngineError
 
 _SOCKET = Path("/var/run/docker.sock")
 _TIMEOUT_S = 10
-_API = "v1.40"
 
 
 class Glance:
@@ -30,27 +30,48 @@ class Glance:
         """Return the engine's description of the image, or None where it has no such image. Raises EngineError."""
         connection = _UnixConnection(self._path)
         try:
-            connection.request("GET", f"/{_API}/images/{quote(reference, safe=':@/')}/json")
+            # Without a version in the path, an engine of any age answers in its own: newer ones refuse old versions.
+            connection.request("GET", f"/images/{quote(reference, safe=':@/')}/json")
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"No Docker engine answers at {self._path}: {error}") from error
         finally:
             connection.close()
-        found = json.loads(body) if response.status == http.HTTPStatus.OK else None
-        return found if isinstance(found, dict) else None
+        if response.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        return self._parsed(response.status, body)
+
+    def _parsed(self, status: int, body: bytes) -> dict[str, Any]:
+        with contextlib.suppress(ValueError):
+            found = json.loads(body)
+            if status == http.HTTPStatus.OK and isinstance(found, dict):
+                return found
+        raise EngineError(
+            f"What answers at {self._path} does not know images: HTTP {status}", hint="See: mlperf-docker doctor"
+        )
 
 
 def images() -> Images:
     """Return the quickest way to look at the engine's images: its plain socket, else docker-py. Raises EngineError."""
     host = os.environ.get("DOCKER_HOST", "")
-    if not host and not os.environ.get("DOCKER_CONTEXT") and _SOCKET.exists():
+    if not host and not _has_context() and _SOCKET.exists():
         return Glance(_SOCKET)
     if host.startswith("unix://"):
         return Glance(Path(host.removeprefix("unix://")))
     from mlperf_docker.engine.client import connect
 
     return connect()
+
+
+def _has_context() -> bool:
+    """Tell whether docker was pointed somewhere else than at the system's socket; the client knows how to follow."""
+    name = os.environ.get("DOCKER_CONTEXT")
+    if not name:
+        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            name = json.loads((folder / "config.json").read_text()).get("currentContext")
+    return name not in (None, "", "default")
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -1,0 +1,90 @@
+"""The quick look at a local engine's images: it agrees with the client, and knows when it may not be used."""
+
+import json
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from mlperf_docker.engine import glance
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.glance import Glance
+from mlperf_docker.errors import EngineError, ExitCode
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room for a socket's."""
+    with tempfile.TemporaryDirectory(prefix="mlperf-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home without any docker setting, beside an engine's socket; returns docker's configuration folder."""
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "docker.sock").touch()
+    monkeypatch.setattr(glance, "_SOCKET", tmp_path / "docker.sock")
+    return tmp_path
+
+
+@pytest.mark.parametrize("config", [None, "{}", '{"currentContext": "default"}', "[]", "not JSON"])
+def test_the_systems_socket_is_looked_at(plain: Path, config: str | None) -> None:
+    if config is not None:
+        (plain / "config.json").write_text(config)
+    assert isinstance(glance.images(), Glance)
+
+
+@pytest.mark.parametrize("way", ["variable", "configuration"])
+def test_a_docker_context_is_left_to_the_client(plain: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    if way == "variable":
+        monkeypatch.setenv("DOCKER_CONTEXT", "no-such-context")
+    else:
+        (plain / "config.json").write_text(json.dumps({"currentContext": "no-such-context"}))
+    with pytest.raises(EngineError, match="context"):
+        glance.images()
+
+
+def test_nobody_there(short: Path) -> None:
+    with pytest.raises(EngineError) as caught:
+        Glance(short / "none.sock").find_image("x")
+    assert caught.value.exit_code is ExitCode.ENGINE
+    assert str(short) in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK", "garbage"])
+def test_something_else_answers(short: Path, answer: str) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short / "other.sock"))
+        server.listen()
+
+        def reply() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(f"{answer}\r\nContent-Length: 2\r\n\r\n[]".encode())
+
+        answering = Thread(target=reply, daemon=True)
+        answering.start()
+        with pytest.raises(EngineError, match=r"other\.sock"):
+            Glance(short / "other.sock").find_image("x")
+        answering.join()
+
+
+@pytest.mark.engine
+def test_it_sees_what_the_client_sees(engine: Engine, base_image: Base) -> None:
+    if not engine.base_url.startswith("http+docker://"):
+        pytest.skip("this engine has no socket here")
+    look = glance.images()
+    assert isinstance(look, Glance)
+    assert images.find(look, base_image.reference) == images.find(engine, base_image.reference)
+    assert images.find(look, base_image.reference) is not None
+    assert images.find(look, "no-such-image:1") is None
+    assert images.find(look, f"no.such.registry:5000/a/b:1@sha256:{'0' * 64}") is None
