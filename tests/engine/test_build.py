@@ -172,6 +172,21 @@ def test_ctrl_c_ends_the_build_in_the_engine(clean: Engine, base_image: Base, lo
     assert tags(clean) == []
 
 
+def test_an_error_while_showing_an_event_ends_it_too(clean: Engine, base_image: Base, logs: Path) -> None:
+    mark = f"show-{uuid.uuid4().hex[:8]}"
+
+    def break_at_the_first_word(event: BuildEvent) -> None:
+        if event.text == "word":
+            assert is_running(mark)
+            raise OSError("the terminal is gone")
+
+    step = f"RUN sh -c 'echo word; for i in $(seq 600); do sleep 0.1; done' {mark}"
+    with pytest.raises(OSError, match="the terminal is gone"):
+        BuildKitBuilder(clean).build(request(base_image, step), on_event=break_at_the_first_word)
+    assert comes_true(lambda: not is_running(mark))
+    assert tags(clean) == []
+
+
 def test_a_killed_tool_ends_the_build_too(clean: Engine, base_image: Base, tmp_path: Path) -> None:
     """SIGKILL the tool; the engine notices that nobody listens. The same build then works."""
     mark = f"sigkill-{uuid.uuid4().hex[:8]}"

@@ -99,7 +99,7 @@ def test_the_container_is_confined(shell: Shell, tmp_path: Path) -> None:
     ending = shell(
         shell.plan(
             "id -u; id -g; ls /sys/class/net; cat /proc/1/comm; sed -n 's/^\\(CapEff\\|CapBnd\\|NoNewPrivs\\):\\t//p' "
-            "/proc/self/status; touch /root-is-writable || echo read-only; touch /tmp/x && echo tmp; "
+            "/proc/self/status; touch /var/tmp/x || echo read-only; touch /tmp/x && echo tmp; "
             "stat --file-system --format=%T /tmp"
         )
     )

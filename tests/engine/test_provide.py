@@ -113,6 +113,7 @@ def test_a_registry_without_a_host_is_never_asked(resnet50: ImageSpec) -> None:
     case = Case(resnet50, FakeEngine(resnet50.base.pinned, offered=(exact,)), Sources(BARE, pull=PullPolicy.MISSING))
     case()
     assert case.engine.pulls == []
+    assert case.display.said == [f"Image {exact}: built on {resnet50.base.pinned} (local)."]
     with pytest.raises(RegistryError, match="names no host"):
         Case(resnet50, FakeEngine(offered=(exact,)), Sources(BARE, pull=PullPolicy.ALWAYS))()
 
