@@ -97,7 +97,11 @@ def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(request.labels),
     }
-    return {**parameters, "nocache": "1"} if request.no_cache else parameters
+    if request.no_cache:
+        parameters["nocache"] = "1"
+    if request.host.needs_host_network:
+        parameters["networkmode"] = "host"
+    return parameters
 
 
 @dataclass

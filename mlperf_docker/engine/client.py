@@ -17,6 +17,7 @@ from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
+_SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -51,7 +52,7 @@ class Engine(docker.APIClient):
             params={"version": "2", **parameters},
             headers={"Content-Type": "application/x-tar"},
             stream=True,
-            timeout=None,
+            timeout=(_TIMEOUT_S, _SILENCE_S),
         )
         try:
             self._raise_for_status(response)

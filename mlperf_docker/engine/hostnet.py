@@ -8,6 +8,7 @@ import configparser
 import io
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ _SETTINGS = {
     "PIP_PROXY": "proxy",
     "PIP_DEFAULT_TIMEOUT": "timeout",
 }
+_INDEXES = ("index-url", "extra-index-url")
+_NOT_ADDRESSES = ("NO_PROXY", "no_proxy")
+_LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,24 @@ class HostSettings:
     find_links: tuple[str, ...] = ()
 
     @classmethod
-    def from_environ(cls, environment: Mapping[str, str] = os.environ) -> "HostSettings":
-        """Read what pip and curl users expect to count."""
+    def from_environ(cls, environment: Mapping[str, str] | None = None) -> "HostSettings":
+        """Read what pip and curl users expect to count. Without *environment*, this host's, with pip's own files."""
+        if environment is None:
+            environment = {**pip_files(os.environ), **os.environ}
         return cls(
             build_args=tuple(_proxies(environment)),
-            pip_settings=tuple((key, environment[name]) for name, key in _SETTINGS.items() if environment.get(name)),
+            pip_settings=tuple(_pip_settings(environment)),
             ca_bundle=_ca_bundle(environment),
             wheelhouses=tuple(_folders(environment.get("PIP_FIND_LINKS", ""))),
             find_links=tuple(link for link in environment.get("PIP_FIND_LINKS", "").split() if _is_remote(link)),
         )
+
+    @property
+    def needs_host_network(self) -> bool:
+        """Whether a proxy or an index is on the loopback address, which the network of a build does not reach."""
+        proxies = (value for name, value in self.build_args if name not in _NOT_ADDRESSES)
+        addresses = " ".join((*proxies, *(value for _, value in self.pip_settings), *self.find_links)).split()
+        return any(_is_loopback(address) for address in addresses)
 
     def pip_conf(self) -> str:
         """Return the pip.conf of a build. pip's config is INI with no interpolation; a list goes on over lines."""
@@ -72,6 +85,49 @@ class HostSettings:
             if (_normal(name), rest.partition("-")[0]) in wanted:
                 found.setdefault(wheel.name, wheel)
         return list(found.values())
+
+
+def pip_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what pip's own configuration files set, as the variables of the same meaning; later files count.
+
+    Source: pip, "Configuration"; the sections that `pip install` reads.
+    """
+    found: dict[str, str] = {}
+    for path in _pip_config_paths(environment):
+        config = configparser.RawConfigParser()
+        try:
+            config.read(path)
+        except (configparser.Error, UnicodeDecodeError):  # pip itself will say so; it is no matter of ours
+            continue
+        for section in ("global", "install"):
+            options = config.items(section) if config.has_section(section) else ()
+            found |= {f"PIP_{name.upper().replace('-', '_')}": value for name, value in options}
+    if "PIP_TIMEOUT" in found:
+        found["PIP_DEFAULT_TIMEOUT"] = found.pop("PIP_TIMEOUT")
+    return found
+
+
+def _pip_config_paths(environment: Mapping[str, str]) -> list[Path]:
+    """Return where pip looks, the least important first."""
+    named = environment.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:
+        return []
+    home = Path(environment.get("HOME") or Path.home())
+    everywhere = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    folders = [Path(folder) / "pip" for folder in everywhere.split(":")]
+    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
+    paths = [folder / "pip.conf" for folder in (*folders, Path("/etc"), home / ".pip", user, Path(sys.prefix))]
+    return [*paths, Path(named)] if named else paths
+
+
+def _pip_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield pip's keys and values. An index in a local folder stays out: a build cannot see it."""
+    for name, key in _SETTINGS.items():
+        value = environment.get(name, "")
+        if key in _INDEXES:
+            value = " ".join(link for link in value.split() if _is_remote(link))
+        if value:
+            yield key, value
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -99,6 +155,15 @@ def _folders(find_links: str) -> Iterator[Path]:
 
 def _is_remote(link: str) -> bool:
     return "://" in link and not link.startswith("file:")
+
+
+def _is_loopback(address: str) -> bool:
+    """Tell whether *address*, a URL or `host:port` as proxies may be written, is on this host."""
+    try:
+        host = urlsplit(address if "://" in address else f"//{address}").hostname
+    except ValueError:
+        return False
+    return host is not None and _LOOPBACK.fullmatch(host) is not None
 
 
 def redact(text: str) -> str:
