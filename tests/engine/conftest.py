@@ -31,6 +31,8 @@ def clean(engine: Engine) -> Iterator[Engine]:
         engine.remove_container(container, force=True)
     for tag in tags(engine):
         engine.remove_image(tag, force=True)
+    for image in engine.images(filters={"label": f"{TEST_LABEL}={MARK}"}):  # one whose tags a second build took
+        engine.remove_image(image["Id"], force=True)
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError, ExitCode
-from tests.engine.conftest import MARK, tags
+from tests.engine.conftest import MARK, TEST_LABEL, tags
 
 pytestmark = pytest.mark.engine
 FIRST, SECOND = f"{MARK}/small:exact", f"{MARK}/small:moving"
-LABELS = {"org.mlperf-docker": "image", "org.mlperf-docker.cell": "small"}
+LABELS = {"org.mlperf-docker": "image", "org.mlperf-docker.cell": "small", TEST_LABEL: MARK}
 CACHED_AT_MOST_S = 3.0  # loosely: the figure itself is for `make bench`
 
 
