@@ -11,7 +11,7 @@ from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
-from tests.engine.conftest import MARK
+from tests.engine.conftest import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine
 
@@ -27,7 +27,7 @@ def test_a_requirements_file_is_mounted_and_a_cache_outlives_a_build(
         events: list[BuildEvent] = []
         files = (ContextFile("requirements/common.txt", f"{requirements}\n".encode()),)
         inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{step}\n", files)
-        request = BuildRequest(inputs, base_image.reference, (f"{MARK}/mounts:1",), {}, HostSettings())
+        request = BuildRequest(inputs, base_image.reference, (f"{MARK}/mounts:1",), {TEST_LABEL: MARK}, HostSettings())
         BuildKitBuilder(clean).build(request, on_event=events.append)
         return [event.text for event in events if event.kind is BuildEventKind.LOG]
 
