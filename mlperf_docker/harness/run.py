@@ -147,15 +147,17 @@ def model_file(options: RunOptions, prepared: Prepared) -> ModelFile:
     return model_files.find(options.folders.models, options.model_file, official)
 
 
-def measure(options: RunOptions, prepared: Prepared, loaded: Loaded, events: Events) -> tuple[int, settings.Hints]:
+def measure(
+    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events
+) -> tuple[int, settings.Hints]:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
     sizes = calibrate.candidates(options.scenario, options.batch_size)
     inputs = first_samples(prepared.samples, max(sizes))
     speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
     if options.scenario is Scenario.SERVER:
-        # A third of resnet50's 15 ms: a sample may have to wait for one batch before its own starts.
-        chosen, first = calibrate.largest_within(speeds, 0.005), speeds[0]
+        # A third of the bound: a sample may have to wait for one batch before its own starts.
+        chosen, first = calibrate.largest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
         return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
     best = calibrate.fastest(speeds)
@@ -173,7 +175,7 @@ def test(
     options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
-    batch, hints = measure(options, prepared, loaded, events)
+    batch, hints = measure(options, benchmark, prepared, loaded, events)
     folder = options.folders.results
     configured = configure(options, benchmark, prepared, hints)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch

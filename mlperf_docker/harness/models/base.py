@@ -71,13 +71,14 @@ class Samples(Protocol):
 
 
 class Benchmark(Protocol):
-    """One benchmark."""
+    """One benchmark. server_bound_s: mlperf.conf's bound on Server's latency."""
 
     name: str
     loadgen_key: str
     metric: str
     payload: Payload
     interface: Interface
+    server_bound_s: float
 
     def open_dataset(self, root: Path, *, limit: int | None) -> Dataset:
         """Read and check the data set at *root*, or its first *limit* samples. Raises DatasetError."""

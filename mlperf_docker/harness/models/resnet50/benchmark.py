@@ -33,6 +33,7 @@ class ResNet50:
     name = "resnet50"
     loadgen_key = "resnet50"
     metric = "top1"
+    server_bound_s = 0.015
     payload = Payload(np.float32, 1)
     interface = Interface(
         inputs=(Tensor("input_tensor:0", "float32", (None, 3, 224, 224)),),
