@@ -15,11 +15,13 @@ import pytest
 
 from mlperf_docker import owner
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
 from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
 from mlperf_docker.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan
+from tests.engine import tiny_image
 from tests.engine.conftest import MARK, TEST_LABEL, containers
+from tests.engine.second_engine import second_engine
 
 KILLED = 128 + signal.SIGKILL
 Event = dict[str, object]
@@ -269,3 +271,15 @@ def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> No
     assert len(containers(shell.engine)) == 1
     assert remove_orphans(shell.engine)
     assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_an_engine_that_is_killed_while_the_container_runs(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with second_engine(disk="64m") as second:
+        monkeypatch.setenv("DOCKER_HOST", second.socket)
+        client = connect()
+        client.import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        shell = Shell(client, "tiny:1")
+        with pytest.raises(ContainerError, match="engine went away"):
+            shell(shell.plan("echo ready; sleep 60"), lambda _line: second.kill())
+    assert shell.out == ["ready"]
