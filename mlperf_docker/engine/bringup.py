@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlperf_docker import paths
-from mlperf_docker.engine.client import connect, facts
+from mlperf_docker.engine.client import EngineDownError, connect, facts
+from mlperf_docker.engine.glance import has_context
 from mlperf_docker.errors import EngineError, MlperfDockerError
 
 _PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap"}
@@ -22,11 +23,14 @@ _START_TIMEOUT_S = 60
 
 
 def ensure_engine(say: Callable[[str], None]) -> None:
-    """Return once an engine answers. Says every step that changes this host; raises EngineError where it may not."""
+    """Return once an engine answers. Says every step that changes this host; raises EngineError where it may not.
+
+    An engine that is too old, hangs or is elsewhere is never replaced.
+    """
     refusal = _refusal()
     if refusal is None:
         return
-    if os.environ.get("DOCKER_HOST") or not _may_install():
+    if not isinstance(refusal, EngineDownError) or _is_elsewhere() or not _may_install():
         raise refusal
     missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
     if missing:
@@ -44,6 +48,11 @@ def _refusal() -> EngineError | None:
     except EngineError as error:
         return error
     return None
+
+
+def _is_elsewhere() -> bool:
+    """Tell whether docker was pointed at an engine other than this system's own."""
+    return bool(os.environ.get("DOCKER_HOST")) or has_context()
 
 
 def _may_install() -> bool:

@@ -17,9 +17,14 @@ from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
+_FIRST_TIMEOUT_S = 10  # an engine that is there says so at once
 _SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+class EngineDownError(EngineError):
+    """No engine answers: starting one would help, which is not so of one that is too old or somebody else's."""
 
 
 class Engine(docker.APIClient):
@@ -74,18 +79,22 @@ class EngineFacts:
 
 
 def connect() -> Engine:
-    """Return a client of the engine that docker itself would use. Raises EngineError where it cannot serve us."""
+    """Return a client of the engine that docker itself would use.
+
+    Raises EngineDownError where none answers, and EngineError where one does that cannot serve us.
+    """
     host = _host()
     _check_socket(host)
     try:
-        client = Engine(**_arguments(host), version="auto", timeout=_TIMEOUT_S)
+        client = Engine(**_arguments(host), version="auto", timeout=_FIRST_TIMEOUT_S)
     except InvalidVersion as error:  # so old that the library does not speak to it
         raise _too_old(str(error)) from error
     except (DockerException, OSError, ValueError) as error:
-        raise EngineError(
-            f"No Docker engine answers at {host}: {error}",
+        raise EngineDownError(
+            f"No Docker engine answers at {host}: {_first_cause(error)}",
             hint="Start it (systemctl start docker), or point DOCKER_HOST at one. See: mlperf-docker doctor",
         ) from error
+    client.timeout = _TIMEOUT_S
     _check_version(client)
     return client
 
@@ -132,6 +141,11 @@ def _host() -> str:
     """Return the engine's address: DOCKER_HOST, else the current docker context, else the system's socket."""
     if os.environ.get("DOCKER_HOST"):
         return os.environ["DOCKER_HOST"]
+    return _context().Host or DEFAULT_HOST
+
+
+def _context() -> Context:
+    """Return the docker context in use. Raises EngineError where there is no such context."""
     name = os.environ.get("DOCKER_CONTEXT")  # the library reads the configuration only
     context: Context | None = ContextAPI.get_context(name or None)
     if context is None:
@@ -139,11 +153,14 @@ def _host() -> str:
             f"There is no docker context {name!r}." if name else "The current docker context is gone.",
             hint="Choose another one: docker context ls, docker context use NAME.",
         )
-    return context.Host or DEFAULT_HOST
+    return context
 
 
 def _arguments(host: str) -> dict[str, Any]:
-    return {**kwargs_from_env(), "base_url": host.replace("unix://", "http+unix://", 1)}
+    """Return what docker-py's client takes; a context may bring certificates of its own."""
+    arguments = {**kwargs_from_env(), "base_url": host.replace("unix://", "http+unix://", 1)}
+    certificates = None if os.environ.get("DOCKER_HOST") else _context().TLSConfig
+    return {**arguments, "tls": certificates} if certificates else arguments
 
 
 def _is_local(host: str) -> bool:
@@ -158,7 +175,7 @@ def _check_socket(host: str) -> None:
     if not path.exists():
         installed = shutil.which("dockerd") is not None
         remedy = "Start it: systemctl start docker" if installed else "Install one: apt-get install docker.io"
-        raise EngineError(f"No Docker engine is running: {path} does not exist.", hint=remedy)
+        raise EngineDownError(f"No Docker engine is running: {path} does not exist.", hint=remedy)
     if not os.access(path, os.R_OK | os.W_OK):
         raise EngineError(
             f"You may not use the Docker engine at {path}.",
@@ -174,6 +191,16 @@ def _check_version(client: Engine) -> None:
 
 def _too_old(reason: str) -> EngineError:
     return EngineError(f"The Docker engine is too old: {reason}", hint="Use Docker Engine 20.10 or later.")
+
+
+def _first_cause(error: BaseException) -> str:
+    """Return what the system said; docker-py wraps it in three messages."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 def _has_buildkit(version: dict[str, Any]) -> bool:

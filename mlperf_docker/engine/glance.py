@@ -55,7 +55,7 @@ class Glance:
 def images() -> Images:
     """Return the quickest way to look at the engine's images: its plain socket, else docker-py. Raises EngineError."""
     host = os.environ.get("DOCKER_HOST", "")
-    if not host and not _has_context() and _SOCKET.exists():
+    if not host and not has_context() and _SOCKET.exists():
         return Glance(_SOCKET)
     if host.startswith("unix://"):
         return Glance(Path(host.removeprefix("unix://")))
@@ -64,7 +64,7 @@ def images() -> Images:
     return connect()
 
 
-def _has_context() -> bool:
+def has_context() -> bool:
     """Tell whether docker was pointed somewhere else than at the system's socket; the client knows how to follow."""
     name = os.environ.get("DOCKER_CONTEXT")
     if not name:

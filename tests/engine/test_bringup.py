@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine import bringup
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import Engine, EngineDownError
 from mlperf_docker.errors import EngineError, ExitCode
 
-NOT_RUNNING = EngineError("No Docker engine is running.", hint="Start it.")
+NOT_RUNNING = EngineDownError("No Docker engine is running.", hint="Start it.")
 
 
 class Host:
@@ -20,7 +20,9 @@ class Host:
         self.bin, self.calls, self.up, self.said = folder / "bin", folder / "calls", folder / "up", list[str]()
         self.bin.mkdir()
         self.calls.touch()
-        patch.delenv("DOCKER_HOST", raising=False)
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+            patch.delenv(name, raising=False)
+        patch.setenv("DOCKER_CONFIG", str(folder))
         patch.setenv("PATH", str(self.bin))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setattr(bringup, "_refusal", lambda: None if self.up.exists() else NOT_RUNNING)
@@ -70,6 +72,23 @@ def test_an_engine_elsewhere_is_never_replaced_by_one_here(host: Host, monkeypat
     host.program("dockerd")
     monkeypatch.setenv("DOCKER_HOST", "tcp://there:2375")
     with pytest.raises(EngineError, match="No Docker engine is running"):
+        host.ensure()
+    assert host.called == []
+
+
+@pytest.mark.parametrize("name", ["DOCKER_HOST", "DOCKER_CONTEXT"])
+def test_whatever_names_another_engine_counts(host: Host, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    host.program("dockerd")
+    monkeypatch.setenv(name, "elsewhere")
+    with pytest.raises(EngineError, match="No Docker engine is running"):
+        host.ensure()
+    assert host.called == []
+
+
+def test_an_engine_that_is_too_old_is_not_started_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.program("dockerd")
+    monkeypatch.setattr(bringup, "_refusal", lambda: EngineError("The Docker engine is too old."))
+    with pytest.raises(EngineError, match="too old"):
         host.ensure()
     assert host.called == []
 

@@ -161,7 +161,7 @@ def test_a_socket_that_nobody_listens_at(place: Path, monkeypatch: pytest.Monkey
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(place / "engine.sock"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/engine.sock")
-    assert "No Docker engine answers" in str(refusal())
+    assert str(refusal()) == f"No Docker engine answers at unix://{place}/engine.sock: Connection refused"
 
 
 @pytest.mark.parametrize("host", ["tcp://127.0.0.1:1", "no address", "ftp://x"])
@@ -246,3 +246,12 @@ def test_an_engine_that_breaks_off_within_a_build(engine_that_answers: Any) -> N
 )
 def test_the_engines_own_words(said: str, shown: str) -> None:
     assert explanation(APIError("500", explanation=said)) == shown
+
+
+def test_an_engine_that_hangs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FIRST_TIMEOUT_S", 0.3)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/engine.sock")
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(place / "engine.sock"))
+        mute.listen()
+        assert "No Docker engine answers" in str(refusal())
