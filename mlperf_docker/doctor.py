@@ -1,7 +1,6 @@
 """Checks of the host: each has a name, a finding and, where something is wrong, a remedy."""
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from mlperf_docker import paths
 from mlperf_docker.engine.client import EngineFacts, facts
+from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.errors import EngineError
 
 _GIB = 2**30
@@ -112,8 +112,3 @@ def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
             yield Check(
                 "ca bundle", Level.WARN, f"{name} names {path}, which is not a file", f"Correct or unset {name}."
             )
-
-
-def redact(address: str) -> str:
-    """Return *address* without the user and password in it."""
-    return re.sub(r"//[^/@\s]+@", "//***@", address)

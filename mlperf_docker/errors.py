@@ -1,6 +1,8 @@
 """The error tree. One class per kind, one documented exit code each; `cli.app` is the one place that catches."""
 
+from collections.abc import Iterator
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -21,13 +23,25 @@ class ExitCode(IntEnum):
 
 
 class MlperfDockerError(Exception):
-    """What failed and where (the message), and the next command (the hint). Never shown with a traceback."""
+    """What failed and where (the message), the next command (the hint), and where all of it can be read (the log).
+
+    Printed in this order, so that a log's path is the last thing on the screen.
+    """
 
     exit_code: ExitCode = ExitCode.USAGE
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, log: Path | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.log = log
+
+    def lines(self) -> Iterator[str]:
+        """What the user reads."""
+        yield f"Error: {self}"
+        if self.hint:
+            yield f"Hint:  {self.hint}"
+        if self.log:
+            yield f"Log:   {self.log}"
 
 
 class UsageError(MlperfDockerError):
@@ -49,7 +63,7 @@ class BaseImageError(MlperfDockerError):
 
 
 class BuildError(MlperfDockerError):
-    """A build step failed; the message ends with the path of the full log."""
+    """A build step failed; the log has all of its output."""
 
     exit_code = ExitCode.BUILD
 

@@ -1,5 +1,6 @@
 """Get the image of a cell: take it, pull it or build it, and say which."""
 
+import contextlib
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -156,9 +157,22 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         no_cache=sources.rebuild,
         host=HostSettings.from_environ(),
     )
+    before = images.find(client, candidate.exact)
     image = builder.build(request, on_event=BuildProgress(display).show)
+    if before is not None and before.id != image:
+        _remove_untagged(client, before.id)
     display.say(f"Image {candidate.exact}: built on {_describe(base)}.")
     return ImageUsed(tag=candidate.exact, id=image, base=_describe(base))
+
+
+def _remove_untagged(client: "Engine", image: str) -> None:
+    """Remove an image that a rebuild took the tag from, unless it has another name or is in use."""
+    from docker.errors import APIError
+
+    found = images.find(client, image)
+    if found is not None and not found.tags:
+        with contextlib.suppress(APIError):
+            client.remove_image(image)
 
 
 def _describe(base: Base) -> str:

@@ -105,18 +105,20 @@ def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, folder: Pa
     if ending.signal is not None or ending.code == _SIGKILL_EXIT:
         number = ending.signal or int(signal.SIGKILL)
         return ContainerError(
-            f"The container was killed from outside (signal {number}). Log: {log}",
+            f"The container was killed from outside (signal {number}).",
             hint="Run the same command again; preprocessing goes on where it stopped.",
+            log=log,
         )
     last = "\n".join(harness.tail) or "(it printed nothing)"
-    return ContainerError(f"The container died with exit code {ending.code}. Its last lines:\n{last}\nLog: {log}")
+    return ContainerError(f"The container died with exit code {ending.code}. Its last lines:\n{last}", log=log)
 
 
 def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
     limit = f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
     return ContainerError(
-        f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM). Log: {log}",
+        f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM).",
         hint="Give it more with --memory, or use less with --batch-size or --samples.",
+        log=log,
     )
 
 
@@ -125,7 +127,7 @@ def _harness_error(failure: events.Failure, log: Path) -> MlperfDockerError:
     if failure.exit_code == Interrupted.exit_code:
         kind = Interrupted
     message = "\n  ".join((failure.message, *failure.details))
-    return kind(f"{message}\nLog: {log}" if kind is ContainerError else message, hint=failure.hint)
+    return kind(message, hint=failure.hint, log=log)
 
 
 @contextlib.contextmanager

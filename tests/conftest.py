@@ -10,7 +10,7 @@ from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.bringup import ensure_engine
+from mlperf_docker.engine.bringup import ensure_bootstrap, ensure_engine
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.errors import EngineError
 from mlperf_docker.paths import assets
@@ -49,6 +49,7 @@ def base_image(engine: Engine, resnet50: ImageSpec) -> Iterator[Base]:
     """A base on the engine; one that had to be bootstrapped for the tests is removed again."""
     name = bases.bootstrap_tag(resnet50.base)
     before = images.find(engine, name)
+    ensure_bootstrap(_tell, [resnet50.base])
     yield bases.resolve_base(engine, resnet50.base, bootstrap=True, say=_tell)
     if before is None and images.find(engine, name) is not None:
         engine.remove_image(name, force=True)

@@ -6,7 +6,7 @@ Only Typer and the words of the command line are imported here: `--help` should 
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, NoReturn, ParamSpec
 
 import typer
@@ -55,22 +55,21 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
         except typer.Exit:  # a command's own verdict
             raise
         except MlperfDockerError as error:
-            _fail(error, str(error), error.hint, error.exit_code)
+            _fail(error, error.lines(), error.exit_code)
         except KeyboardInterrupt as error:
-            _fail(error, "Interrupted.", None, ExitCode.INTERRUPTED)
+            _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
         except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
-            hint = "This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
-            _fail(error, f"Internal error: {type(error).__name__}: {error}", hint, _INTERNAL_ERROR)
+            hint = "Hint:  This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
+            _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], _INTERNAL_ERROR)
 
     return wrapper
 
 
-def _fail(error: BaseException, message: str, hint: str | None, code: int) -> NoReturn:
+def _fail(error: BaseException, lines: Iterable[str], code: int) -> NoReturn:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
-    typer.echo(f"Error: {message}", err=True)
-    if hint:
-        typer.echo(f"Hint:  {hint}", err=True)
+    for line in lines:
+        typer.echo(line, err=True)
     raise typer.Exit(int(code))
 
 

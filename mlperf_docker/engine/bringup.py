@@ -9,15 +9,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mlperf_docker import paths
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.engine.base import bootstrap_tag
 from mlperf_docker.engine.client import EngineDownError, connect, facts
 from mlperf_docker.engine.glance import has_context
+from mlperf_docker.engine.image import find
 from mlperf_docker.errors import EngineError, MlperfDockerError
+from mlperf_docker.spec import BaseImage
 
-_PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap"}
 _INSTALL_TIMEOUT_S = 900
 _START_TIMEOUT_S = 60
 
@@ -32,14 +35,24 @@ def ensure_engine(say: Callable[[str], None]) -> None:
         return
     if not isinstance(refusal, EngineDownError) or _is_elsewhere() or not _may_install():
         raise refusal
-    missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
-    if missing:
-        say(f"No Docker engine here: installing {' and '.join(missing)} with apt-get.")
-        _install(missing)
+    if shutil.which("dockerd") is None:
+        say("No Docker engine here: installing docker.io with apt-get.")
+        _install("docker.io")
     refusal = _refusal()
     if refusal is None:  # the package's own service started it
         return
     _start(say)
+
+
+def ensure_bootstrap(say: Callable[[str], None], bases: Iterable[BaseImage]) -> None:
+    """Have what makes a base where no registry answers: mmdebstrap, unless the engine has one of *bases* already."""
+    if shutil.which("mmdebstrap") is not None or not _may_install():
+        return
+    client = connect()
+    if any(find(client, name) for base in bases for name in (base.pinned, bootstrap_tag(base))):
+        return
+    say("No base image here: installing mmdebstrap with apt-get, in case none can be pulled.")
+    _install("mmdebstrap")
 
 
 def _refusal() -> EngineError | None:
@@ -59,15 +72,16 @@ def _may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
 
 
-def _install(packages: list[str]) -> None:
+def _install(package: str) -> None:
+    """Install *package* and what it recommends: where AppArmor is on, an engine without its tools starts nothing."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *packages]):
+    for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", package]):
         done = subprocess.run(
             argv, env=environment, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
         )
         if done.returncode:
             last = "\n".join(done.stderr.strip().splitlines()[-8:])
-            raise EngineError(f"{' '.join(argv)} failed:\n{last}", hint="Install a Docker engine by hand.")
+            raise EngineError(f"{' '.join(argv)} failed:\n{last}", hint=f"Install {package} by hand.")
 
 
 def _start(say: Callable[[str], None]) -> None:
@@ -88,11 +102,16 @@ def _start(say: Callable[[str], None]) -> None:
 
 
 def main() -> int:
-    """Bring an engine up and say what it is."""
+    """Bring an engine up, and what a base can be made with."""
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  # a script of its own
+
     try:
-        ensure_engine(lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201  # a script of its own
+        ensure_engine(say)
+        ensure_bootstrap(say, {spec.base for spec in Catalog.load(paths.assets() / "images.yaml").specs})
     except MlperfDockerError as error:
-        print(f"Error: {error}\nHint:  {error.hint}", file=sys.stderr)  # noqa: T201
+        say("\n".join(error.lines()))
         return error.exit_code
     return 0
 

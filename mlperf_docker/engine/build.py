@@ -162,9 +162,8 @@ def _failure(request: BuildRequest, following: _Following, log: Path) -> BuildEr
         f"Building {request.tags[0]} failed{step}: {following.error or 'the engine ended without an image'}",
         output,
         cause,
-        f"Full log: {log}",
     )
-    return BuildError("\n".join(part for part in parts if part), hint=hint)
+    return BuildError("\n".join(part for part in parts if part), hint=hint, log=log)
 
 
 def _log_path(tag: str) -> Path:

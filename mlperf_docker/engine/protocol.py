@@ -52,4 +52,4 @@ class Builder(Protocol):
     """Turns a request into an image."""
 
     def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
-        """Return the image's id, `sha256:…`. Raises BuildError, whose message ends with the full log's path."""
+        """Return the image's id, `sha256:…`. Raises BuildError, which names the log with all output."""

@@ -1,7 +1,7 @@
 """A short measurement before the test: the batch size, and the hints that LoadGen sizes its queries by."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from time import perf_counter
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
@@ -9,41 +9,37 @@ from mlperf_docker.harness.names import Scenario
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 MULTI_STREAM_BATCH = 8
-BUDGET_S = 6.0
-ENOUGH_S = 0.04
-LEAST_GAIN = 1.01
-"""A larger batch must be this much faster to be worth its memory."""
+BUDGET_S = 10.0
+ROUNDS = 3
+LEAST_SAMPLES = 8
+"""Samples that each size gets in a round: a single small batch would be too short to time."""
+TOO_SLOW = 0.8
+"""Share of the best rate below which a size is not looked at again."""
+AS_GOOD = 0.98
+"""Share of the best rate that counts as equal; of equal sizes the largest costs least outside the backend."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds a batch of this size takes: the mean, and the best of the repetitions."""
+    """Seconds that batches of this size took."""
 
     batch: int
-    mean_s: float
-    best_s: float
+    seconds: tuple[float, ...]
+
+    @property
+    def mean_s(self) -> float:
+        """Seconds a batch takes on average."""
+        return sum(self.seconds) / len(self.seconds)
+
+    @property
+    def rate(self) -> float:
+        """Samples per second of the median batch."""
+        return self.batch / median(self.seconds)
 
     @property
     def best_rate(self) -> float:
-        """Samples per second at best."""
-        return self.batch / self.best_s
-
-
-def measure(predictor: Predictor, inputs: Arrays, batch: int) -> Speed:
-    """Run batches of this size for a moment, after two runs that warm up."""
-    part = tuple(array[:batch] for array in inputs)
-    warm = _timed(lambda: predictor.predict(part))
-    if warm < ENOUGH_S:
-        warm = _timed(lambda: predictor.predict(part))
-    repetitions = max(2, min(50, int(ENOUGH_S / max(warm, 1e-7))))
-    times = [_timed(lambda: predictor.predict(part)) for _ in range(repetitions)]
-    return Speed(batch, sum(times) / len(times), min(times))
-
-
-def _timed(action: Callable[[], object]) -> float:
-    start = perf_counter()
-    action()
-    return perf_counter() - start
+        """Samples per second of the quickest batch."""
+        return self.batch / min(self.seconds)
 
 
 def candidates(scenario: Scenario, fixed: int | None) -> tuple[int, ...]:
@@ -58,28 +54,52 @@ def candidates(scenario: Scenario, fixed: int | None) -> tuple[int, ...]:
 def calibrate(
     predictor: Predictor, inputs: Arrays, sizes: tuple[int, ...], *, budget_s: float = BUDGET_S
 ) -> list[Speed]:
-    """Measure the sizes in turn, until one is clearly slower than the best or the time is used up.
+    """Measure the sizes in turn, several rounds, so that a slow moment of the machine meets them all.
 
-    inputs: at least as many samples as the largest size; smaller sets cut the list.
+    inputs: at least as many samples as the largest size; smaller sets cut the list. What the budget leaves no time for
+    is left out, but for the smallest size in the first round.
     """
-    speeds: list[Speed] = []
     end = perf_counter() + budget_s
-    for size in sizes:
-        if speeds and (size > len(inputs[0]) or perf_counter() + 3 * speeds[-1].mean_s * size / speeds[-1].batch > end):
-            break
-        speeds.append(measure(predictor, inputs, min(size, len(inputs[0]))))
-        if speeds[-1].best_rate < 0.8 * max(speed.best_rate for speed in speeds):
-            break
-    return speeds
+    times: dict[int, list[float]] = {}
+    fitting = sorted({min(size, len(inputs[0])) for size in sizes})
+    _timed(predictor, inputs, fitting[0])
+    for _ in range(ROUNDS):
+        for size in _worth_it(fitting, times):
+            calls = -(-LEAST_SAMPLES // size)
+            if times and perf_counter() + _expected_s(times, size * calls) > end:
+                break
+            found = times.setdefault(size, [])
+            for _ in range(calls):
+                found.append(_timed(predictor, inputs, size))
+                if perf_counter() > end:
+                    break
+    return [Speed(size, tuple(times[size])) for size in sorted(times)]
+
+
+def _timed(predictor: Predictor, inputs: Arrays, size: int) -> float:
+    part = tuple(array[:size] for array in inputs)
+    start = perf_counter()
+    predictor.predict(part)
+    return perf_counter() - start
+
+
+def _expected_s(times: dict[int, list[float]], samples: int) -> float:
+    """Seconds that so many samples will take, going by the largest size measured."""
+    size = max(times)
+    return samples * min(times[size]) / size
+
+
+def _worth_it(sizes: list[int], times: dict[int, list[float]]) -> list[int]:
+    """The sizes without those that have been clearly slower than another."""
+    rates = {size: size / median(found) for size, found in times.items()}
+    limit = TOO_SLOW * max(rates.values(), default=0.0)
+    return [size for size in sizes if rates.get(size, limit) >= limit]
 
 
 def fastest(speeds: list[Speed]) -> Speed:
-    """The best rate; of nearly equal ones the smallest batch."""
-    chosen = speeds[0]
-    for speed in speeds[1:]:
-        if speed.best_rate > chosen.best_rate * LEAST_GAIN:
-            chosen = speed
-    return chosen
+    """The largest batch whose rate is as good as the best."""
+    best = max(speed.rate for speed in speeds)
+    return [speed for speed in speeds if speed.rate >= AS_GOOD * best][-1]
 
 
 def largest_within(speeds: list[Speed], limit_s: float) -> Speed:

@@ -162,7 +162,7 @@ def measure(
         return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
     best = calibrate.fastest(speeds)
     return options.batch_size or best.batch, settings.hints(
-        rate=best.best_rate * options.instances, latency_s=best.mean_s
+        rate=max(speed.best_rate for speed in speeds) * options.instances, latency_s=best.mean_s
     )
 
 

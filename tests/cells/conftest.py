@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
+
+from mlperf_docker.engine.client import Engine
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 PATIENCE_S = 300
@@ -56,12 +57,12 @@ class Tool:
         return result
 
 
-def images_named(client: docker.APIClient, registry: str) -> list[str]:
+def images_named(client: Engine, registry: str) -> list[str]:
     tags = (tag for image in client.images() for tag in image["RepoTags"] or ())
     return [tag for tag in tags if tag.startswith(f"{registry}/")]
 
 
-def containers(client: docker.APIClient) -> list[str]:
+def containers(client: Engine) -> list[str]:
     found = client.containers(all=True, filters={"label": "org.mlperf-docker=container"})
     return [each["Id"] for each in found]
 
@@ -78,12 +79,12 @@ def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
 
 
 @pytest.fixture(scope="session")
-def client(engine: Any) -> docker.APIClient:
-    return docker.APIClient(version="auto", timeout=120)
+def client(engine: Engine) -> Engine:
+    return engine
 
 
 @pytest.fixture(scope="session")
-def tool(client: docker.APIClient, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
+def tool(client: Engine, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
     """The command; every tag that it makes is removed at the end."""
     home = tmp_path_factory.mktemp("home")
     registry = f"mlperf-test-{uuid.uuid4().hex[:8]}"
@@ -108,7 +109,7 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(client: docker.APIClient) -> Iterator[None]:
+def nothing_left(client: Engine) -> Iterator[None]:
     """No test may leave a container behind."""
     before = set(containers(client))
     yield

@@ -52,7 +52,7 @@ def photographs() -> Iterator[tuple[str, Image.Image, dict[str, object]]]:
 
 def plain_preprocess(path: Path) -> NDArray[np.float32]:
     """Decode, resize, crop and centre as the benchmark's sheet says, one step a line. Returns (3, 224, 224)."""
-    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
     size = (256, int(256 * height / width)) if height > width else (int(256 * width / height), 256)
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

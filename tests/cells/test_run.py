@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.image import find
 from mlperf_docker.names import Scenario
 from tests.cells.conftest import Tool, containers, wait_for
 
@@ -66,7 +67,7 @@ def test_the_dry_run_command_gives_the_same_result(tool: Tool, image: str, resul
     assert events[-1] == "result"
 
 
-def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: docker.APIClient) -> None:
+def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: Engine) -> None:
     options = ("--min-duration", "4", "--results", str(results), "--cpus", "1.5", "--cpuset", "0,1", "--memory", "3g")
     running = tool.start(*TINY, *options)
     (container,) = wait_for(lambda: containers(client))
@@ -102,3 +103,16 @@ def test_results_are_listed_and_shown(tool: Tool, image: str, results: Path) -> 
     shown = tool("results", "show", "last", "--results", str(results)).stdout
     assert shown.startswith("Result:      VALID (synthetic")
     assert done["results_dir"] in shown
+
+
+def test_a_rebuild_leaves_no_untagged_image(tool: Tool, image: str, client: Engine) -> None:
+    def untagged() -> set[str]:
+        found = client.images(filters={"dangling": True, "label": "org.mlperf-docker=image"})
+        return {each["Id"] for each in found}
+
+    before, old = untagged(), find(client, image)
+    assert tool("build", "resnet50", "--no-cache", "--bootstrap-base").stdout.strip() == image
+    new = find(client, image)
+    assert new is not None
+    assert new != old
+    assert untagged() == before

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine import bringup
+from mlperf_docker.engine.base import bootstrap_tag
 from mlperf_docker.engine.client import Engine, EngineDownError
 from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.spec import ImageSpec
 
 NOT_RUNNING = EngineDownError("No Docker engine is running.", hint="Start it.")
 
@@ -118,15 +120,25 @@ def test_only_root_with_apt_may_install(
 def test_what_is_missing_is_installed_and_said(host: Host) -> None:
     host.program("apt-get", f"case $1 in install) : > {host.up};; esac")  # the package's service starts the engine
     host.ensure()
-    assert host.called == [
-        "apt-get update",
-        "apt-get install --yes --no-install-recommends docker.io mmdebstrap",
-    ]
-    assert host.said == ["No Docker engine here: installing docker.io and mmdebstrap with apt-get."]
+    assert host.called == ["apt-get update", "apt-get install --yes docker.io"]
+    assert host.said == ["No Docker engine here: installing docker.io with apt-get."]
+
+
+@pytest.mark.parametrize("here", ["pinned", "bootstrapped", "neither"])
+def test_what_makes_a_base_is_installed_only_where_there_is_none(
+    host: Host, monkeypatch: pytest.MonkeyPatch, resnet50: ImageSpec, here: str
+) -> None:
+    host.program("apt-get")
+    names = {"pinned": resnet50.base.pinned, "bootstrapped": bootstrap_tag(resnet50.base), "neither": ""}
+    monkeypatch.setattr(bringup, "connect", lambda: None)
+    monkeypatch.setattr(bringup, "find", lambda _client, name: name == names[here] or None)
+    bringup.ensure_bootstrap(host.said.append, [resnet50.base])
+    installed = ["apt-get update", "apt-get install --yes mmdebstrap"]
+    assert host.called == (installed if here == "neither" else [])
+    assert len(host.said) == (here == "neither")
 
 
 def test_an_installed_engine_is_only_started(host: Host, tmp_path: Path) -> None:
-    host.program("mmdebstrap")
     host.program("dockerd", f"echo awake; : > {host.up}; exec /bin/sleep 1")
     host.ensure()
     assert host.called == ["dockerd "]
@@ -144,7 +156,6 @@ def test_an_installation_that_fails_is_quoted(host: Host) -> None:
 
 @pytest.mark.parametrize("script", ["exit 1", "exec /bin/sleep 4"], ids=["dies", "never answers"])
 def test_a_daemon_that_does_not_come_up_names_its_log(host: Host, script: str) -> None:
-    host.program("mmdebstrap")
     host.program("dockerd", script)
     with pytest.raises(EngineError, match=r"did not come up.*dockerd\.log"):
         host.ensure()

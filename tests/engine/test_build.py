@@ -140,7 +140,8 @@ def test_a_failing_step(clean: Engine, base_image: Base, logs: Path) -> None:
     assert "  reason 40\n" in str(error)
     assert "reason 20\n" not in str(error)
     (log,) = logs.iterdir()
-    assert str(error).splitlines()[-1] == f"Full log: {log}"
+    assert error.log == log
+    assert list(error.lines())[-1] == f"Log:   {log}"
     assert "before" in log.read_text().splitlines()
     assert tags(clean) == []
 

@@ -55,10 +55,10 @@ def failure(*messages: Message | Exception) -> BuildError:
 
 
 def log_of(error: BuildError) -> Path:
-    """Return the path that the message ends with."""
-    last = str(error).splitlines()[-1]
-    assert last.startswith("Full log: ")
-    return Path(last.removeprefix("Full log: "))
+    """Return the path that the user reads last."""
+    assert error.log is not None
+    assert list(error.lines())[-1].endswith(str(error.log))
+    return error.log
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_an_engine_that_breaks_off_within_a_build(engine_that_answers: Any) -> N
     with pytest.raises(BuildError, match="the connection to the engine broke") as caught:
         BuildKitBuilder(connect()).build(request, on_event=lambda _event: None)
     assert "mlperf-docker doctor" in (caught.value.hint or "")
-    assert str(caught.value).splitlines()[-1].startswith("Full log: ")
+    assert caught.value.log is not None
 
 
 @pytest.mark.parametrize(
