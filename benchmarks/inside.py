@@ -20,7 +20,7 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 TRIAL_S = 1.5
 MEASURE_S = 15.0
 WORKERS = 2
-COPIES = 8
+COPIES = 16
 Pixels = NDArray[np.uint8]
 
 

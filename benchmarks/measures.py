@@ -205,7 +205,8 @@ def _plain_image(bench: Bench, tag: str, base: str) -> int:
     texts = [file.data for file in build_inputs(spec).files if file.path.startswith("requirements/")]
     dockerfile = """ARG BASE
 FROM ${BASE}
-RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv \\
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 RUN --mount=type=bind,source=host,target=/run/host --mount=type=bind,source=requirements/all.txt,target=/run/all.txt \
     python3 -m venv /opt/venv && PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/pip install --no-cache-dir \
     --require-hashes --requirement /run/all.txt
