@@ -116,7 +116,7 @@ def test_an_engine_that_ends_without_a_word() -> None:
 
 def test_the_engines_own_refusal_is_shown_in_clear() -> None:
     refusal = APIError("500 Server Error", explanation='{"message": "dockerfile parse error line 1"}')
-    assert "failed: dockerfile parse error line 1\n" in str(failure(refusal))
+    assert "failed: dockerfile parse error line 1" in str(failure(refusal))
 
 
 def test_no_password_of_an_address_is_shown_or_logged() -> None:

@@ -109,7 +109,7 @@ def _stat_all(root: Path, names: Sequence[str]) -> list[os.stat_result]:
 
 
 def _damaged(root: Path, names: Iterable[str]) -> dict[str, str]:
-    """What a look at the ends of each file finds, without decoding it."""
+    """What a quick look at each file finds."""
     reader = ImageReader(root, ())
     reader.prepare()
     problems = ((name, reader.glance(name)) for name in names)
