@@ -10,7 +10,10 @@ from mlperf_docker.spec import DatasetSpec
 def check_folder(dataset: DatasetSpec, path: Path) -> Path:
     """Return the absolute *path* if it looks like *dataset*. Raises DatasetError saying what is wrong with it."""
     folder = path.expanduser().resolve()
-    problem = _problem(dataset, folder)
+    try:
+        problem = _problem(dataset, folder)
+    except OSError as error:  # a folder above it may be closed to us
+        problem = f"it cannot be read ({error.strerror})"
     if problem:
         raise DatasetError(f"{dataset.title} is not at {folder}: {problem}.", hint=_hint(dataset))
     return folder

@@ -1,6 +1,7 @@
 """Find the model file of a run, and be sure that it is the right one before a container starts."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from mlperf_docker.errors import ModelFileError
@@ -47,9 +48,18 @@ def _compare(path: Path, algorithm: str, expected: str, official: ModelFile) -> 
 
 
 def _existing(path: Path) -> Path:
+    try:
+        size = path.stat().st_size
+        readable = os.access(path, os.R_OK)
+    except PermissionError:
+        size, readable = 0, False
+    except OSError as error:
+        raise ModelFileError(f"There is no model file at {path}.", hint="Give a file with --model-file.") from error
+    if not readable:
+        raise ModelFileError(f"The model file {path} is not readable for you.", hint="Check the permissions.")
     if not path.is_file():
-        raise ModelFileError(f"There is no model file at {path}.", hint="Give the path of a file with --model-file.")
-    if path.stat().st_size == 0:
+        raise ModelFileError(f"The model file {path} is not a file.", hint="Give a file with --model-file.")
+    if size == 0:
         raise ModelFileError(f"The model file {path} is empty.", hint="Fetch it again.")
     return path
 
