@@ -46,7 +46,6 @@ class Origin:
     base_origin: str
     revision: str
     version: str
-    source: str
 
 
 def content_hash(inputs: BuildInputs, base_identity: str) -> str:
@@ -115,7 +114,6 @@ def _oci_labels(spec: ImageSpec, content: str, origin: Origin) -> dict[str, str]
         "description": f"MLPerf Inference {spec.model.title} on {spec.backend} ({spec.device})",
         "version": f"{origin.version}-{content}",
         "revision": origin.revision,
-        "source": origin.source,
         "licenses": "Apache-2.0",
         "base.name": origin.base_reference,
         "base.digest": origin.base_identity,

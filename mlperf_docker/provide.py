@@ -23,7 +23,6 @@ from mlperf_docker.spec import ImageSpec
 if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine
 
-_SOURCE = "https://github.com/mlcommons/inference"
 _GIT_TIMEOUT_S = 5
 
 
@@ -147,7 +146,6 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         base_origin=base.origin,
         revision=revision(),
         version=__version__,
-        source=_SOURCE,
     )
     request = BuildRequest(
         inputs=inputs,

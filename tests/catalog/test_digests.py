@@ -20,7 +20,6 @@ ORIGIN = Origin(
     base_origin="pulled",
     revision="unknown",
     version="0.1.0",
-    source="https://example.org/project",
 )
 
 
