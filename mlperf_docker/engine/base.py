@@ -221,7 +221,7 @@ def _debootstrap(suite: str, archive: Path) -> None:
         last = "\n".join(said.strip().splitlines()[-8:])
         raise BaseImageError(
             f"mmdebstrap could not make Debian {suite} (exit code {making.returncode}):\n{last}",
-            hint="It needs root or user namespaces, room in the temporary folder (TMPDIR), and deb.debian.org in reach"
+            hint="It needs root or user namespaces, room in the temporary folder (TMPDIR), and a Debian mirror in reach"
             " (it uses http_proxy); on Ubuntu also the package debian-archive-keyring.",
         )
 
