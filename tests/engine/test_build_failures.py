@@ -67,7 +67,7 @@ def log_of(error: BuildError) -> Path:
         ("OSError: [Errno 28] No space left on device", "disk is full", "docker builder prune"),
         ("SSLError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')", "certificate", "PIP_CERT"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "locked", "mlperf-docker lock"),
-        ("Temporary failure resolving 'deb.debian.org'", "name resolution", "HTTPS_PROXY"),
+        ("Temporary failure resolving 'mirror.example'", "name resolution", "HTTPS_PROXY"),
         ("NewConnectionError: Failed to establish a new connection: refused", "not be reached", "PIP_INDEX_URL"),
         ("ERROR: No matching distribution found for numpy==2.4.6", "does not offer", "PIP_INDEX_URL"),
         ("make: *** [all] Error 1", "", "The full log says more."),
