@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.errors import EngineError
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
 
@@ -67,12 +66,6 @@ def matrix(registry: str = "") -> list[Row]:
 
 def _images(specs: list[ImageSpec], registry: str) -> dict[str, tuple[str, bool | None]]:
     """Return cell → its likely tag and whether it is present."""
-    from mlperf_docker.engine.glance import images
-    from mlperf_docker.provide import Sources, likely_image, pinned_tag
+    from mlperf_docker.provide import Sources, likely_images
 
-    sources = Sources(registry)
-    try:
-        here = images()
-        return {str(spec): likely_image(here, spec, sources) for spec in specs}
-    except EngineError:
-        return {str(spec): (pinned_tag(spec, sources), None) for spec in specs}
+    return dict(zip(map(str, specs), likely_images(specs, Sources(registry)), strict=True))

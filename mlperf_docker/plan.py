@@ -93,7 +93,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One container, completely described. labels hold the owner, so that an orphan can be told from a neighbour's."""
+    """One container, completely described. labels: beside those that every container of ours carries."""
 
     image: str
     arguments: tuple[str, ...]
@@ -117,6 +117,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         f"--label={CONTAINER_LABEL}",
+        *(f"--label={key}={value}" for key, value in plan.labels),
         *_limit_options(plan.limits),
         *(f"--mount={_mount_option(mount)}" for mount in plan.mounts),
         plan.image,

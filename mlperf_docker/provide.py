@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING
 from mlperf_docker import __version__, digests, paths, render
 from mlperf_docker.digests import BuildInputs, Origin
 from mlperf_docker.engine import base as bases
+from mlperf_docker.engine import glance
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
-from mlperf_docker.errors import RegistryError
+from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display
 from mlperf_docker.results import ImageUsed
@@ -68,6 +70,16 @@ def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str
     known = candidates(client, spec, sources)
     present = _present(client, known)
     return (present.tag, True) if present else (known[0].exact, False)
+
+
+def likely_images(specs: Iterable[ImageSpec], sources: Sources) -> list[tuple[str, bool | None]]:
+    """Return the likely tag of each of *specs* and whether it is here; None, on the pinned base, without an engine."""
+    specs = tuple(specs)
+    try:
+        here = glance.images()
+        return [likely_image(here, spec, sources) for spec in specs]
+    except EngineError:
+        return [(pinned_tag(spec, sources), None) for spec in specs]
 
 
 def pinned_tag(spec: ImageSpec, sources: Sources) -> str:

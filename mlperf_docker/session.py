@@ -8,11 +8,11 @@ from mlperf_docker import datasets, model_files, paths, results
 from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
-from mlperf_docker.errors import EngineError, UsageError
+from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Device
 from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_command
 from mlperf_docker.progress import Display
-from mlperf_docker.provide import Sources, likely_image, pinned_tag, provide
+from mlperf_docker.provide import Sources, likely_images, provide
 from mlperf_docker.runner import execute
 from mlperf_docker.selector import UnknownNameError, require_implemented
 from mlperf_docker.spec import ImageSpec
@@ -45,7 +45,6 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
     """Run *request* and return its result. Everything that can be wrong is looked at before anything is built."""
     client = _device_checked(request)
     inputs = _inputs(request)
-    results.check_writable(request.root)
     with results.claim(request.root, request.title) as folder:
         for name in remove_orphans(client):
             display.say(f"Removed container {name}: the tool that started it was killed.")
@@ -60,7 +59,8 @@ def dry_run(request: RunRequest) -> str:
     require_implemented(request.spec)
     inputs = _inputs(request)
     results.check_writable(request.root)
-    return run_command(_plan(request, _likely_tag(request), inputs, request.root))
+    ((tag, _),) = likely_images([request.spec], request.sources)
+    return run_command(_plan(request, tag, inputs, request.root))
 
 
 def _device_checked(request: RunRequest) -> Engine:
@@ -117,11 +117,3 @@ def _plan(request: RunRequest, image: str, inputs: _Inputs, folder: Path) -> Run
         user=f"{os.getuid()}:{os.getgid()}",
         limits=request.limits,
     )
-
-
-def _likely_tag(request: RunRequest) -> str:
-    """The tag that a run would take now; without an engine, the one that the pinned base gives."""
-    try:
-        return likely_image(connect(), request.spec, request.sources)[0]
-    except EngineError:
-        return pinned_tag(request.spec, request.sources)
