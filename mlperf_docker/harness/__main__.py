@@ -43,7 +43,11 @@ def parser() -> argparse.ArgumentParser:
     add_run(commands.add_parser("run", help="run one LoadGen test", description="Run one LoadGen test."))
     add_preprocess(commands.add_parser("preprocess", help="fill the cache with a preprocessed data set"))
     add_synthesize(commands.add_parser("synthesize", help="make a synthetic data set and weights in the cache"))
-    add_convert(commands.add_parser("convert", help="make a model file out of safetensors weights"))
+    add_verify(commands.add_parser("verify", help="read a whole data set and tell what is damaged"))
+    add_inspect(commands.add_parser("inspect-model", help="tell what a model file is"))
+    add_convert(commands.add_parser("convert", help="an official file to safetensors weights, or weights to ONNX"))
+    add_outputs(commands.add_parser("outputs", help="write what the network gives for the synthetic samples"))
+    add_parity(commands.add_parser("parity", help="compare what `outputs` wrote on several backends"))
     return root
 
 
@@ -109,12 +113,46 @@ def add_synthesize(command: argparse.ArgumentParser) -> None:
     command.set_defaults(function=synthesize)
 
 
+def add_verify(command: argparse.ArgumentParser) -> None:
+    """Options of `verify`."""
+    add_cell(command)
+    command.add_argument("--samples", type=positive_int, metavar="N")
+    command.add_argument("--workers", type=positive_int, metavar="N")
+    add_folders(command, "data")
+    command.set_defaults(function=verify)
+
+
+def add_inspect(command: argparse.ArgumentParser) -> None:
+    """Options of `inspect-model`."""
+    add_cell(command)
+    command.add_argument("--model-file", type=Path, metavar="FILE", required=True)
+    command.set_defaults(function=inspect_model)
+
+
 def add_convert(command: argparse.ArgumentParser) -> None:
     """Options of `convert`."""
     add_cell(command)
-    command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="a safetensors file")
-    add_folders(command, "cache")
+    command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="an official file, or weights")
+    command.add_argument("--output", type=Path, metavar="FILE", required=True, help=".safetensors or .onnx")
     command.set_defaults(function=convert)
+
+
+def add_outputs(command: argparse.ArgumentParser) -> None:
+    """Options of `outputs`."""
+    add_cell(command)
+    sizes = [size.value for size in SyntheticSize]
+    command.add_argument("--synthetic", choices=sizes, default=SyntheticSize.TINY.value)
+    command.add_argument("--samples", type=positive_int, metavar="N")
+    command.add_argument("--output", type=Path, metavar="FILE", required=True, help="a safetensors file")
+    add_folders(command, "cache")
+    command.set_defaults(function=outputs)
+
+
+def add_parity(command: argparse.ArgumentParser) -> None:
+    """Options of `parity`."""
+    add_cell(command)
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="what `outputs` wrote, two or more")
+    command.set_defaults(function=parity)
 
 
 def cell_of(arguments: argparse.Namespace) -> "Cell":
@@ -170,12 +208,27 @@ def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     from mlperf_docker.harness.models import registry
     from mlperf_docker.harness.resources import cores
 
-    benchmark = registry.load(cell_of(arguments).model)
+    cell = cell_of(arguments)
+    benchmark = registry.load(cell.model)
     events.phase(Phase.PREPROCESS)
     dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
-    report = events.reporter(Phase.PREPROCESS)
-    samples = benchmark.preprocess(dataset, arguments.cache, workers=arguments.workers or cores(), report=report)
+    report, form = events.reporter(Phase.PREPROCESS), benchmark.default_form(cell.backend)
+    samples = benchmark.preprocess(dataset, form, arguments.cache, workers=arguments.workers or cores(), report=report)
     events.emit("result", {"samples": samples.count, "cache": str(arguments.cache)})
+    return ExitCode.VALID
+
+
+def verify(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """Read every sample of the data set."""
+    from mlperf_docker.harness.models import registry
+    from mlperf_docker.harness.resources import cores
+
+    benchmark = registry.load(cell_of(arguments).model)
+    events.phase(Phase.VERIFY)
+    dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
+    report = events.reporter(Phase.VERIFY)
+    facts = benchmark.verify(dataset, workers=arguments.workers or cores(), report=report)
+    events.emit("result", {"dataset": str(arguments.data), "samples": dataset.count, "facts": dict(facts)})
     return ExitCode.VALID
 
 
@@ -183,31 +236,54 @@ def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Make a synthetic set."""
     from mlperf_docker.harness.backends import registry as backends
     from mlperf_docker.harness.models import registry
+    from mlperf_docker.harness.opening import CpuAnswerer
     from mlperf_docker.harness.resources import cores
 
     cell = cell_of(arguments)
     benchmark, backend = registry.load(cell.model), backends.load(cell.backend)
     events.phase(Phase.SYNTHESIZE)
-    made = benchmark.synthesize(
-        SyntheticSize(arguments.synthetic),
-        arguments.cache,
-        backend,
-        threads=cores(),
-        report=events.reporter(Phase.SYNTHESIZE),
-    )
+    size, report = SyntheticSize(arguments.synthetic), events.reporter(Phase.SYNTHESIZE)
+    made = benchmark.synthesize(size, arguments.cache, CpuAnswerer(backend, cores()), report)
     events.emit("result", {"data": str(made.data), "weights": str(made.weights), **made.facts})
     return ExitCode.VALID
 
 
-def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
-    """Put safetensors weights through the architecture into the backend's own file format."""
-    from mlperf_docker.harness.model_files import identify
-    from mlperf_docker.harness.models import registry
+def inspect_model(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """Load a model file and tell what it is."""
+    from mlperf_docker.harness import conversion
 
-    cell = cell_of(arguments)
-    weights = identify(arguments.model_file, None)
-    path = registry.load(cell.model).graph(weights.path, arguments.cache, backend=cell.backend)
-    events.emit("result", {"model_file": str(path), "size_bytes": path.stat().st_size, "weights": weights.sha256})
+    events.phase(Phase.LOAD_MODEL)
+    events.emit("result", conversion.inspect(cell_of(arguments), arguments.model_file))
+    return ExitCode.VALID
+
+
+def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """An official file to safetensors, or weights through the architecture to ONNX."""
+    from mlperf_docker.harness import conversion
+
+    events.phase(Phase.CONVERT)
+    events.emit("result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output))
+    return ExitCode.VALID
+
+
+def outputs(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """What the cell's network gives for synthetic samples, as a file."""
+    from mlperf_docker.harness import parity as comparison
+
+    size = SyntheticSize(arguments.synthetic)
+    made = comparison.trace(cell_of(arguments), size, arguments.cache, arguments.output, arguments.samples, events)
+    events.emit("result", made)
+    return ExitCode.VALID
+
+
+def parity(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """How far backends are apart."""
+    from mlperf_docker.harness import parity as comparison
+
+    if len(arguments.files) < 2:
+        raise UsageError("parity compares files: name at least two")
+    events.phase(Phase.COMPARE)
+    events.emit("result", comparison.compare(cell_of(arguments), arguments.files))
     return ExitCode.VALID
 
 

@@ -5,14 +5,16 @@ from statistics import median
 from time import perf_counter
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.errors import DeviceMemoryError
 from mlperf_docker.harness.names import Scenario
 
-BATCHES = (1, 2, 4, 8, 16, 32)
 MULTI_STREAM_BATCH = 8
 BUDGET_S = 10.0
 ROUNDS = 3
 LEAST_SAMPLES = 8
 """Samples that each size gets in a round: a single small batch would be too short to time."""
+LONG_ENOUGH_S = 0.5
+"""A size that has been timed for so long in a round needs no more samples."""
 TOO_SLOW = 0.8
 """Share of the best rate below which a size is not looked at again."""
 AS_GOOD = 0.98
@@ -42,13 +44,13 @@ class Speed:
         return self.batch / min(self.seconds)
 
 
-def candidates(scenario: Scenario, fixed: int | None) -> tuple[int, ...]:
-    """Batch sizes to try. fixed: what the user asked for, which only Offline and Server can follow."""
+def candidates(scenario: Scenario, fixed: int | None, batches: tuple[int, ...]) -> tuple[int, ...]:
+    """Batch sizes to try. fixed: what the user asked for, which only Offline and Server can follow; else *batches*."""
     if scenario is Scenario.SINGLE_STREAM:
         return (1,)
     if scenario is Scenario.MULTI_STREAM:
         return (MULTI_STREAM_BATCH,)
-    return (fixed,) if fixed else BATCHES
+    return (fixed,) if fixed else batches
 
 
 def calibrate(
@@ -65,15 +67,26 @@ def calibrate(
     _timed(predictor, inputs, fitting[0])
     for _ in range(ROUNDS):
         for size in _worth_it(fitting, times):
-            calls = -(-LEAST_SAMPLES // size)
-            if times and perf_counter() + _expected_s(times, size * calls) > end:
+            if times and perf_counter() + _expected_s(times, size) > end:
                 break
-            found = times.setdefault(size, [])
-            for _ in range(calls):
-                found.append(_timed(predictor, inputs, size))
-                if perf_counter() > end:
-                    break
+            try:
+                times.setdefault(size, []).extend(_round(predictor, inputs, size, end))
+            except DeviceMemoryError:
+                if size == fitting[0]:
+                    raise
+                fitting = [other for other in fitting if other < size]
+                times.pop(size)
+                break
     return [Speed(size, tuple(times[size])) for size in sorted(times)]
+
+
+def _round(predictor: Predictor, inputs: Arrays, size: int, end: float) -> list[float]:
+    """Seconds of the calls that one size gets in a round: at least one, none begun after *end*."""
+    found: list[float] = []
+    calls = -(-LEAST_SAMPLES // size)
+    while len(found) < calls and sum(found) < LONG_ENOUGH_S and not (found and perf_counter() > end):
+        found.append(_timed(predictor, inputs, size))
+    return found
 
 
 def _timed(predictor: Predictor, inputs: Arrays, size: int) -> float:

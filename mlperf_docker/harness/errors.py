@@ -52,6 +52,10 @@ class DeviceError(HarnessError):
     exit_code = ExitCode.DEVICE
 
 
+class DeviceMemoryError(DeviceError):
+    """A batch does not fit into the device's memory; a smaller one may."""
+
+
 class SampleError(HarnessError):
     """The backend failed on a sample, or LoadGen refused to run."""
 

@@ -43,3 +43,16 @@ class Phase(StrEnum):
     CALIBRATE = "calibrate"
     LOADGEN = "loadgen"
     SCORE = "score"
+    VERIFY = "verify"
+    CONVERT = "convert"
+    COMPARE = "compare"
+
+
+class Format(StrEnum):
+    """How a model file is written; the words of images.yaml."""
+
+    ONNX = "onnx"
+    FROZEN_GRAPH = "frozen-graph"
+    TORCHSCRIPT = "torchscript"
+    STATE_DICT = "state-dict"
+    SAFETENSORS = "safetensors"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness import loadgen, logs
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.backends.dummy import NullPredictor
+from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.base import Payload
 from mlperf_docker.harness.names import Scenario
 from mlperf_docker.harness.qsl import Library
@@ -33,7 +34,10 @@ class NoSamples:
         return (np.zeros((len(indices), 1), dtype=np.float32),)
 
 
-def label(outputs: Arrays, out: NDArray[Any]) -> None:
+LABELS = Interface((Tensor("zeros", "float32", (None, 1)),), (Tensor("ones", "int64", (None,)),))
+
+
+def label(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> None:  # noqa: ARG001
     """Do what resnet50's postprocessing does."""
     out[:, 0] = outputs[0] - 1
 
@@ -48,7 +52,7 @@ def measure_overhead(scenario: Scenario, *, batch: int, queries: int, outdir: Pa
     settings.scenario, settings.mode = SCENARIOS[scenario], lg.TestMode.PerformanceOnly
     settings.min_duration_ms, settings.min_query_count, settings.max_query_count = 0, queries, queries
     settings.performance_sample_count_override = NoSamples.count
-    engine = Engine((NullPredictor(),), label, Payload(np.float32, 1), batch)
+    engine = Engine((NullPredictor(LABELS),), label, Payload(np.float32, 1), batch)
     watch = loadgen.Watch(progress=lambda _done: None, stuck=lambda _error: None)
     with tempfile.TemporaryDirectory() as temporary:
         folder = outdir or Path(temporary)

@@ -130,6 +130,19 @@ def _make(job: Job, folder: Path, *, workers: int, report: Report) -> None:
     partial.replace(folder)
 
 
+def read_all(job: Job, *, workers: int, report: Report) -> None:
+    """Make every sample and keep none: a check of the whole data set. Raises DatasetError as `cached` does."""
+    chunks = [list(range(start, min(start + CHUNK, len(job.names)))) for start in range(0, len(job.names), CHUNK)]
+    bad: dict[int, str] = {}
+    finished = 0
+    for indices, problems in _work_off(job, None, chunks, workers):
+        bad |= problems
+        finished += len(indices)
+        report(finished, len(job.names), "samples")
+    if bad:
+        raise _bad_files(job, bad)
+
+
 def _bad_files(job: Job, bad: dict[int, str]) -> DatasetError:
     return DatasetError(
         f"{len(bad)} of {len(job.names)} files cannot be read",
@@ -170,20 +183,24 @@ Result = tuple[list[int], dict[int, str]]
 
 
 def _results(job: Job, data: Path, todo: Sequence[int], workers: int) -> Iterator[Result]:
-    """Work off *todo* in chunks: in this process where it is little, else in *workers* processes."""
+    """Make the samples *todo* in chunks: in this process where it is little, else in *workers* processes."""
     chunks = [list(todo[start : start + CHUNK]) for start in range(0, len(todo), CHUNK)]
-    little = sum(job.sizes[index] for index in todo) < SMALL_SET_BYTES
+    yield from _work_off(job, data, chunks, workers)
+
+
+def _work_off(job: Job, data: Path | None, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
+    little = sum(job.sizes[index] for chunk in chunks for index in chunk) < SMALL_SET_BYTES
     if workers < 2 or little or len(chunks) < 2:
-        worker = _Worker(job.reader, data)
+        worker = _Worker(job, data)
         yield from map(worker.run, chunks)
     else:
         yield from _parallel(job, data, chunks, min(workers, len(chunks)))
 
 
-def _parallel(job: Job, data: Path, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
+def _parallel(job: Job, data: Path | None, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
     # spawn: a forked child would inherit the locks of the threads that LoadGen, OpenCV and backends have started.
     context = multiprocessing.get_context("spawn")
-    start = (job.reader, data)
+    start = (job, data)
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=start) as pool:
         pending: set[Future[Result]] = set()
         try:
@@ -202,19 +219,20 @@ def _parallel(job: Job, data: Path, chunks: Sequence[list[int]], workers: int) -
 
 
 class _Worker:
-    """Writes samples into the shared file."""
+    """Writes samples into the shared file; without one, over and over into the same space."""
 
-    def __init__(self, reader: Reader, data: Path) -> None:
-        reader.prepare()
-        self._reader = reader
-        self._data = np.load(data, mmap_mode="r+")
+    def __init__(self, job: Job, data: Path | None) -> None:
+        job.reader.prepare()
+        self._reader = job.reader
+        self._data: NDArray[Any] | None = np.load(data, mmap_mode="r+") if data else None
+        self._space = np.empty(job.shape, dtype=job.dtype)
 
     def run(self, indices: list[int]) -> Result:
         """Make these samples; give back their numbers and what was bad."""
         bad = {}
         for index in indices:
             try:
-                self._reader.read(index, self._data[index])
+                self._reader.read(index, self._space if self._data is None else self._data[index])
             except BadSample as problem:
                 bad[index] = str(problem)
         return indices, bad
@@ -223,7 +241,7 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start_worker(reader: Reader, data: Path) -> None:
+def _start_worker(job: Job, data: Path | None) -> None:
     """Set a worker process up: it leaves Ctrl-C to its parent, and dies with it."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -231,7 +249,7 @@ def _start_worker(reader: Reader, data: Path) -> None:
     if parent is not None:
         sentinel = parent.sentinel
         threading.Thread(target=lambda: (wait_for([sentinel]), os._exit(1)), daemon=True).start()
-    _worker = _Worker(reader, data)
+    _worker = _Worker(job, data)
 
 
 def _run_chunk(indices: list[int]) -> Result:

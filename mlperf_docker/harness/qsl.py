@@ -1,12 +1,16 @@
 """The query sample library: samples resident in memory, ready for the backend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.models.base import Samples
+
+Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
+"""Gives uninitialised memory."""
 
 
 class Library:
@@ -16,8 +20,9 @@ class Library:
     backend reads in place.
     """
 
-    def __init__(self, samples: Samples) -> None:
+    def __init__(self, samples: Samples, allocate: Allocate = np.empty) -> None:
         self._samples = samples
+        self._allocate = allocate
         self._row_of: NDArray[np.int64] = np.full(samples.count, -1, dtype=np.int64)
         self.arrays: Arrays = ()
         self.rows: dict[int, int] = {}
@@ -62,4 +67,4 @@ class Library:
 
     def buffers(self, batch: int) -> Arrays:
         """Uninitialised space for *batch* samples."""
-        return tuple(np.empty((batch, *array.shape[1:]), dtype=array.dtype) for array in self.arrays)
+        return tuple(self._allocate((batch, *array.shape[1:]), array.dtype) for array in self.arrays)

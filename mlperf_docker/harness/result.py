@@ -26,6 +26,7 @@ class Findings:
     proof: Mapping[str, Any]
     settings: Mapping[str, Any]
     model_file: ModelFile | None
+    variant: str
 
 
 def versions(backend: Backend) -> dict[str, str]:
@@ -94,10 +95,16 @@ def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[s
         "device_proof": dict(findings.proof),
         "settings": dict(findings.settings),
         "seeds": logs.seeds(log),
-        "model_file": {"name": file.path.name, "sha256": file.sha256, "official": file.official} if file else None,
+        "model_file": _model_file(file, findings.variant),
         "loadgen_errors": list(log.errors),
         "submission": {"closed_ready": False, "why": closed_obstacles(options, findings)},
     }
+
+
+def _model_file(file: ModelFile | None, variant: str) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {"name": file.path.name, "sha256": file.sha256, "official": file.official, "variant": variant}
 
 
 def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:

@@ -18,8 +18,9 @@ from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Accuracy, Benchmark, Samples, SyntheticSet
-from mlperf_docker.harness.names import Device, Mode, Phase, Scenario
+from mlperf_docker.harness.models.base import Accuracy, Benchmark, Model, Samples, SyntheticSet
+from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
+from mlperf_docker.harness.opening import CpuAnswerer, open_model
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
@@ -41,9 +42,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The model of a run: the file, one predictor for each instance, and the proof of the device."""
+    """The model of a run: its file, one predictor for each instance, and the proof of the device."""
 
     file: ModelFile | None
+    model: Model
     predictors: tuple[Predictor, ...]
     threads: int
     proof: Mapping[str, Any]
@@ -55,9 +57,11 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         benchmark, backend = models.load(options.cell.model), backends.load(options.cell.backend)
         check_precision(options)
         backend.check_device(options.cell.device)
-        prepared = prepare(options, benchmark, backend, events)
-        loaded = load(options, benchmark, backend, prepared, events)
-        found = test(options, benchmark, prepared, loaded, events)
+        synthetic = synthesize(options, benchmark, backend, events)
+        file, model = choose_model(options, benchmark, backend, synthetic)
+        prepared = prepare(options, benchmark, model, synthetic, events)
+        loaded = load(options, backend, file, model, prepared, events)
+        found = test(options, benchmark, backend, prepared, loaded, events)
         value = result.compose(options, backend, found)
         write_json(folder / "result.json", value)
         events.emit("result", value)
@@ -93,29 +97,21 @@ def claimed(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def writable_cache(options: RunOptions) -> Path:
+def writable_cache(cache: Path) -> Path:
     """The cache folder. Raises UsageError if it is not there or cannot be written."""
-    cache = options.folders.cache
     if not cache.is_dir() or not os.access(cache, os.W_OK | os.X_OK):
         raise UsageError(f"the cache folder {cache} is not a writable folder for user {os.getuid()}")
     return cache
 
 
-def prepare(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> Prepared:
-    """The data set, made if it is synthetic, checked and preprocessed. Raises DatasetError."""
-    cache = writable_cache(options)
-    synthetic = None
-    if options.synthetic:
-        events.phase(Phase.SYNTHESIZE)
-        report = events.reporter(Phase.SYNTHESIZE)
-        answerer = answering(backend)
-        synthetic = benchmark.synthesize(options.synthetic, cache, answerer, threads=cores(), report=report)
-    events.phase(Phase.PREPROCESS)
-    root = synthetic.data if synthetic else options.folders.data
-    dataset = benchmark.open_dataset(root, limit=options.samples)
-    report = events.reporter(Phase.PREPROCESS)
-    samples = benchmark.preprocess(dataset, cache, workers=options.workers or cores(), report=report)
-    return Prepared(dataset, samples, synthetic)
+def synthesize(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> SyntheticSet | None:
+    """The synthetic set of a synthetic run, made where the cache lacks it."""
+    if options.synthetic is None:
+        return None
+    events.phase(Phase.SYNTHESIZE)
+    answerer = CpuAnswerer(answering(backend), cores())
+    cache = writable_cache(options.folders.cache)
+    return benchmark.synthesize(options.synthetic, cache, answerer, events.reporter(Phase.SYNTHESIZE))
 
 
 def answering(backend: Backend) -> Backend:
@@ -123,27 +119,47 @@ def answering(backend: Backend) -> Backend:
     return backends.load("onnxruntime") if backend.name == "dummy" else backend
 
 
-def load(options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, events: Events) -> Loaded:
+def choose_model(
+    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None
+) -> tuple[ModelFile | None, Model]:
+    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError."""
+    if backend.name == "dummy":
+        return None, benchmark.native(Path(), Format.ONNX)
+    file = model_file(options, synthetic)
+    return file, open_model(benchmark, backend, file.path)
+
+
+def prepare(
+    options: RunOptions, benchmark: Benchmark, model: Model, synthetic: SyntheticSet | None, events: Events
+) -> Prepared:
+    """The data set, checked and preprocessed for *model*. Raises DatasetError."""
+    events.phase(Phase.PREPROCESS)
+    root = synthetic.data if synthetic else options.folders.data
+    dataset = benchmark.open_dataset(root, limit=options.samples)
+    cache, report = writable_cache(options.folders.cache), events.reporter(Phase.PREPROCESS)
+    samples = benchmark.preprocess(dataset, model.form, cache, workers=options.workers or cores(), report=report)
+    return Prepared(dataset, samples, synthetic)
+
+
+def load(
+    options: RunOptions, backend: Backend, file: ModelFile | None, model: Model, prepared: Prepared, events: Events
+) -> Loaded:
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
-    file = None if backend.name == "dummy" else model_file(options, prepared)
-    path = file.path if file else Path()
-    if file and path.suffix == ".safetensors":
-        path = benchmark.graph(path, writable_cache(options), backend=backend.name)
     threads = options.threads or max(1, cores() // options.instances)
-    request = LoadRequest(path, benchmark.interface, options.cell.device, threads)
+    request = LoadRequest(model.source, model.interface, options.cell.device, threads, model.format)
     predictors = tuple(backend.load(request) for _ in range(options.instances))
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])
     proofs = [predictor.prove(sample) for predictor in predictors]
-    return Loaded(file, predictors, threads, proofs[0])
+    return Loaded(file, model, predictors, threads, proofs[0])
 
 
-def model_file(options: RunOptions, prepared: Prepared) -> ModelFile:
+def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> ModelFile:
     """The file named, the synthetic weights, or the official file, in this order."""
     official = options.cell.official(options.precision)
-    if prepared.synthetic and options.model_file is None:
-        return model_files.identify(prepared.synthetic.weights, None)
+    if synthetic and options.model_file is None:
+        return model_files.identify(synthetic.weights, None)
     return model_files.find(options.folders.models, options.model_file, official)
 
 
@@ -152,7 +168,7 @@ def measure(
 ) -> tuple[int, settings.Hints]:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
-    sizes = calibrate.candidates(options.scenario, options.batch_size)
+    sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
     inputs = first_samples(prepared.samples, max(sizes))
     speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
     if options.scenario is Scenario.SERVER:
@@ -172,7 +188,7 @@ def first_samples(samples: Samples, count: int) -> Arrays:
 
 
 def test(
-    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events
+    options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: Loaded, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
     batch, hints = measure(options, benchmark, prepared, loaded, events)
@@ -180,8 +196,8 @@ def test(
     configured = configure(options, benchmark, prepared, hints)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
-    engine = Engine(loaded.predictors, benchmark.postprocess, benchmark.payload, largest, wait_s)
-    library = Library(prepared.samples)
+    engine = Engine(loaded.predictors, loaded.model.postprocess, benchmark.payload, largest, wait_s)
+    library = Library(prepared.samples, lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device))
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)
     try:
@@ -199,6 +215,7 @@ def test(
         proof=loaded.proof,
         settings={**found, **settings.facts(configured, options.scenario)},
         model_file=loaded.file,
+        variant=loaded.model.variant,
     )
 
 
@@ -253,4 +270,6 @@ def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events:
     write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
     synthetic = prepared.synthetic
     known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target
-    return Accuracy(benchmark.metric, value, known, exact=synthetic is not None, line=line)
+    return Accuracy(
+        benchmark.metric, value, known, exact=synthetic is not None, line=line, tolerance=benchmark.tolerance
+    )

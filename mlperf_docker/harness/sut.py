@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
-from mlperf_docker.harness.models.base import Payload
+from mlperf_docker.harness.models.base import Payload, Postprocess
 from mlperf_docker.harness.names import Scenario
 from mlperf_docker.harness.qsl import Library
-
-Postprocess = Callable[[Arrays, NDArray[Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,13 @@ class Answers:
         size = self.buffer.strides[0]
         self._responses = [lg.QuerySampleResponse(0, address + size * slot, size) for slot in range(batch)]
         self._one = self._responses[:1]
+        self._value_bytes = self.buffer.itemsize
         self._outcome = outcome
+
+    def cut(self, lengths: Sequence[int]) -> None:
+        """Answer with only so many values of each row from now on."""
+        for response, length in zip(self._responses, lengths, strict=False):
+            response.size = length * self._value_bytes
 
     def complete_one(self, identifier: int) -> None:
         """Answer one sample with the first row of the buffer."""
@@ -105,35 +109,69 @@ class Sut(Protocol):
 
 
 class _Worker:
-    """One predictor with its own answers; a thread at a time uses it."""
+    """One predictor with its own answers; a thread at a time uses it.
 
-    def __init__(self, engine: Engine, predictor: Predictor, outcome: Outcome) -> None:
+    pipelined: payloads that are slow to make are made in a second thread, while the predictor has the next batch.
+    """
+
+    def __init__(self, engine: Engine, predictor: Predictor, outcome: Outcome, *, pipelined: bool = False) -> None:
         self._predict = predictor.predict
         self._postprocess = engine.postprocess
         self._answers = Answers(engine.payload, engine.batch, outcome)
         self._buffer = self._answers.buffer
         self._first = self._buffer[:1]
         self._outcome = outcome
+        self._finisher = ThreadPoolExecutor(1, "finish") if pipelined and engine.payload.slow else None
+        self._unfinished: Future[None] | None = None
 
-    def answer_one(self, identifier: int, inputs: Arrays) -> None:
+    def answer_one(self, identifier: int, index: int, inputs: Arrays) -> None:
         """Run a single sample and complete it. Never raises. Spares SingleStream what a batch needs."""
         try:
-            self._postprocess(self._predict(inputs), self._first)
+            lengths = self._postprocess(self._predict(inputs), (index,), self._first)
+            if lengths is not None:
+                self._answers.cut(lengths)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing([identifier])
             return
         self._answers.complete_one(identifier)
 
-    def answer(self, ids: Sequence[int], inputs: Arrays) -> None:
+    def answer(self, ids: Sequence[int], indices: Sequence[int], inputs: Arrays) -> None:
         """Run a batch and complete it. Never raises."""
         try:
-            self._postprocess(self._predict(inputs), self._buffer[: len(ids)])
+            outputs = self._predict(inputs)
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            complete_with_nothing(ids)
+            return
+        if self._finisher is None:
+            self._finish(ids, indices, outputs)
+        else:
+            self.settle()
+            self._unfinished = self._finisher.submit(self._finish, ids, indices, outputs)
+
+    def _finish(self, ids: Sequence[int], indices: Sequence[int], outputs: Arrays) -> None:
+        """Make the payloads of a batch and complete it. Never raises."""
+        try:
+            lengths = self._postprocess(outputs, indices, self._buffer[: len(ids)])
+            if lengths is not None:
+                self._answers.cut(lengths)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing(ids)
             return
         self._answers.complete(ids)
+
+    def settle(self) -> None:
+        """Wait until the last batch is completed."""
+        if self._unfinished is not None:
+            self._unfinished.result()
+            self._unfinished = None
+
+    def close(self) -> None:
+        """End the thread, if there is one."""
+        if self._finisher is not None:
+            self._finisher.shutdown()
 
 
 class InlineSut:
@@ -153,7 +191,7 @@ class InlineSut:
         if self._outcome.failure is not None:
             complete_with_nothing(ids)
         elif len(ids) == 1:
-            self._worker.answer_one(ids[0], self._library.singles[indices[0]])
+            self._worker.answer_one(ids[0], indices[0], self._library.singles[indices[0]])
         else:
             self._answer_many(ids, indices)
 
@@ -167,7 +205,7 @@ class InlineSut:
             if not self._space:
                 self._space = self._library.buffers(len(ids))
             inputs = self._library.gather(np.array(wanted), self._space)
-        self._worker.answer(ids, inputs)
+        self._worker.answer(ids, indices, inputs)
 
     def flush(self) -> None:
         """Nothing waits."""
@@ -200,7 +238,7 @@ class OfflineSut:
     """Offline: the one query in batches, spread over the instances, each batch completed as a whole."""
 
     def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
-        self._workers = [_Worker(engine, predictor, outcome) for predictor in engine.predictors]
+        self._workers = [_Worker(engine, predictor, outcome, pipelined=True) for predictor in engine.predictors]
         self._library = library
         self._outcome = outcome
         self._size = engine.batch
@@ -215,20 +253,24 @@ class OfflineSut:
             complete_with_nothing(ids)
             return
         parts = deque(batches)
-        threads = [threading.Thread(target=self._work, args=(worker, ids, rows, parts)) for worker in self._workers[1:]]
+        query = (ids, indices, rows, parts)
+        threads = [threading.Thread(target=self._work, args=(worker, *query)) for worker in self._workers[1:]]
         for thread in threads:
             thread.start()
-        self._work(self._workers[0], ids, rows, parts)
+        self._work(self._workers[0], *query)
         for thread in threads:
             thread.join()
 
-    def _work(self, worker: _Worker, ids: list[int], rows: NDArray[np.int64], parts: deque[Batch]) -> None:
+    def _work(
+        self, worker: _Worker, ids: list[int], indices: list[int], rows: NDArray[np.int64], parts: deque[Batch]
+    ) -> None:
         for batch, inputs in self._ready(rows, parts):
             own = ids[batch.start : batch.stop]
             if self._outcome.failure is None:
-                worker.answer(own, inputs)
+                worker.answer(own, indices[batch.start : batch.stop], inputs)
             else:
                 complete_with_nothing(own)
+        worker.settle()
 
     def _ready(self, rows: NDArray[np.int64], parts: deque[Batch]) -> Iterator[tuple[Batch, Arrays]]:
         """Batches with their inputs; the next one is gathered in a thread while the caller works on this one."""
@@ -262,7 +304,9 @@ class OfflineSut:
         """The query is already answered."""
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Let the workers' threads end."""
+        for worker in self._workers:
+            worker.close()
 
 
 def _drain(parts: deque[Batch]) -> Iterator[Batch]:
@@ -298,14 +342,15 @@ class ServerSut:
         while (first := self._queue.get()) is not None:
             batch = [first, *self._more()]
             ids = [identifier for identifier, _ in batch]
+            indices = [index for _, index in batch]
             if self._outcome.failure is not None:
                 complete_with_nothing(ids)
             elif len(batch) == 1:
-                worker.answer_one(ids[0], self._library.singles[first[1]])
+                worker.answer_one(ids[0], indices[0], self._library.singles[indices[0]])
             else:
                 space = space or self._library.buffers(self._size)
-                rows = np.array([self._library.rows[index] for _, index in batch])
-                worker.answer(ids, self._library.gather(rows, space))
+                rows = np.array([self._library.rows[index] for index in indices])
+                worker.answer(ids, indices, self._library.gather(rows, space))
 
     def _more(self) -> Iterator[tuple[int, int]]:
         """What else is queued, or comes within the wait, until the batch is full."""

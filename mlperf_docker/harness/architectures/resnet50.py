@@ -61,7 +61,7 @@ def features(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T
 
     Source: torchvision's resnet.py for the names, and the official TensorFlow graph for the padding (v1.5).
     """
-    x = ops.conv2d(x, w("conv1.weight", config.width, 3, 7, 7), kernel=7, stride=2, padding=3)
+    x = ops.conv2d(ops.image(x), w("conv1.weight", config.width, 3, 7, 7), kernel=7, stride=2, padding=3)
     x = ops.relu(_norm(ops, w, x, "bn1", config.width))
     x = ops.max_pool2d(x, kernel=3, stride=2, padding=config.pool)
     channels = config.width

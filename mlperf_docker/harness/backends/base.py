@@ -5,50 +5,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.names import Device
+from mlperf_docker.harness.interface import Interface
+from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.network import Network
 
 Arrays = tuple[NDArray[Any], ...]
 """Input or output tensors of a batch, in the order of the interface; the first axis of each counts samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor of a model's interface. shape: None stands for an axis of any length (the batch)."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        axes = ", ".join("N" if axis is None else str(axis) for axis in self.shape)
-        return f"{self.name} {self.dtype} [{axes}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """Inputs that a model takes, and outputs that the harness fetches (a file may have more)."""
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """A model to load. threads: for the operators of one predictor."""
+    """A model to load: an official file that the backend runs as it is, or a network.
 
-    path: Path
+    interface: the inputs to feed and the outputs to fetch. threads: for the operators of one predictor.
+    format: how to read a file; None for a network.
+    """
+
+    source: Path | Network
     interface: Interface
     device: Device
     threads: int
+    format: Format | None = None
 
 
 class Predictor(Protocol):
     """A loaded model. One thread at a time calls it."""
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Outputs for a batch; they may be overwritten by the next call."""
+        """Outputs for a batch; later calls leave them alone. Raises DeviceMemoryError where the batch is too large."""
         ...
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
@@ -57,9 +43,10 @@ class Predictor(Protocol):
 
 
 class Backend(Protocol):
-    """A framework: checks a device without loading a model, and loads models."""
+    """A framework: checks a device without loading a model, and loads models. formats: of files it runs as they are."""
 
     name: str
+    formats: frozenset[Format]
 
     def versions(self) -> Mapping[str, str]:
         """Package versions that the result names."""
@@ -71,4 +58,8 @@ class Backend(Protocol):
 
     def load(self, request: LoadRequest) -> Predictor:
         """Load a model. Raises ModelFileError if it is damaged or has another interface."""
+        ...
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:
+        """Uninitialised host memory for samples on their way to *device*: pinned, where that makes copies quicker."""
         ...

@@ -4,33 +4,41 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
-from mlperf_docker.harness.names import Device
+from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.names import Device, Format
 
 LARGEST_BATCH = 1024
 
 
 class NullPredictor:
-    """Answers every batch with the same preset int64 values, one a sample."""
+    """Answers every batch with the same preset ones, in the shapes of the interface."""
 
-    def __init__(self) -> None:
-        self._answer: NDArray[np.int64] = np.ones(LARGEST_BATCH, dtype=np.int64)
+    def __init__(self, interface: Interface) -> None:
+        self._answers = tuple(_ones(tensor, ragged=interface.ragged) for tensor in interface.outputs)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Ones, as many as there are samples."""
-        return (self._answer[: len(inputs[0])],)
+        count = len(inputs[0])
+        return tuple([answer[:count] for answer in self._answers])
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Tell that nothing is computed anywhere."""
         return {"provider": "none", "samples": len(inputs[0])}
 
 
+def _ones(tensor: Tensor, *, ragged: bool) -> NDArray[Any]:
+    shape = tuple(1 if axis is None else axis for axis in (tensor.shape if ragged else tensor.shape[1:]))
+    return np.ones((LARGEST_BATCH, *shape), dtype=tensor.dtype)
+
+
 class Dummy:
     """The backend of `NullPredictor`; needs no model file."""
 
     name = "dummy"
+    formats = frozenset(Format)
 
     def versions(self) -> Mapping[str, str]:
         """No package stands behind it."""
@@ -39,6 +47,10 @@ class Dummy:
     def check_device(self, device: Device) -> None:
         """Every device does."""
 
-    def load(self, request: LoadRequest) -> Predictor:  # noqa: ARG002
+    def load(self, request: LoadRequest) -> Predictor:
         """Ignore the file."""
-        return NullPredictor()
+        return NullPredictor(request.interface)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
+        """Plain memory."""
+        return np.empty(shape, dtype=dtype)

@@ -4,18 +4,25 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 # Since 1.29 the Linux wheels keep a device id in HOME and report to their maker; read when the library is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from mlperf_docker.harness.backends.base import Arrays, Interface, LoadRequest, Predictor, Tensor
-from mlperf_docker.harness.errors import DeviceError, ModelFileError
-from mlperf_docker.harness.names import Device
+from mlperf_docker.harness import interface as interfaces
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.network import Network
 
 Session = Any
 """ort.InferenceSession, which comes without types; so do its inputs and outputs."""
@@ -32,41 +39,13 @@ def _described(value: Session) -> Tensor:
     return Tensor(value.name, names.get(value.type, value.type), shape)
 
 
-def _differences(kind: str, wanted: Sequence[Tensor], found: Sequence[Tensor], *, exact: bool) -> list[str]:
-    """What keeps *found* from serving as *wanted*, a line each. exact: tensors nobody asked for count too."""
-    by_name = {tensor.name: tensor for tensor in found}
-    lines = []
-    for tensor in wanted:
-        other = by_name.pop(tensor.name, None)
-        if other is None:
-            lines.append(f"{kind} {tensor} is missing")
-        elif other.dtype != tensor.dtype or not _fits(tensor.shape, other.shape):
-            lines.append(f"{kind} {tensor.name} should be {tensor}, is {other}")
-    return lines + [f"{kind} {tensor} is not expected" for tensor in by_name.values() if exact]
-
-
-def _fits(wanted: Sequence[int | None], found: Sequence[int | None]) -> bool:
-    """Whether *found* takes every shape that *wanted* stands for; an axis that found leaves open takes any length."""
-    return len(wanted) == len(found) and all(there in (None, here) for here, there in zip(wanted, found, strict=True))
-
-
-def check_interface(path: Path, session: Session, interface: Interface) -> None:
-    """Raise ModelFileError, with every difference, if the file's inputs and outputs are not those of *interface*."""
-    inputs = [_described(value) for value in session.get_inputs()]
-    outputs = [_described(value) for value in session.get_outputs()]
-    lines = _differences("input", interface.inputs, inputs, exact=True)
-    # An output that the exporter left without a shape still has a name and a type to go by.
-    known = [
-        Tensor(t.name, t.dtype, t.shape or w.shape) for t in outputs for w in interface.outputs if w.name == t.name
-    ]
-    lines += _differences("output", interface.outputs, known, exact=False)
-    if lines:
-        names = ", ".join(tensor.name for tensor in outputs)
-        details = [*lines, f"outputs of the file: {names}"]
-        raise ModelFileError(f"{path} is not this model: other inputs or outputs", details=details)
-
-
 def _session(request: LoadRequest, profile: Path) -> Session:
+    if isinstance(request.source, Network):
+        from mlperf_docker.harness.ops.onnx import serialize
+
+        model: bytes | str = serialize(request.source)
+    else:
+        model = str(request.source)
     options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
@@ -75,12 +54,14 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     options.enable_profiling = True
     options.profile_file_prefix = str(profile / "proof")
     try:
-        return ort.InferenceSession(str(request.path), options, providers=[PROVIDERS[request.device]])
+        return ort.InferenceSession(model, options, providers=[PROVIDERS[request.device]])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        size = request.path.stat().st_size
+        if isinstance(request.source, Network):
+            raise
+        size = request.source.stat().st_size
         reason = str(error).strip().splitlines()[0]
         raise ModelFileError(
-            f"onnxruntime cannot load {request.path} ({size} bytes): {reason}",
+            f"onnxruntime cannot load {request.source} ({size} bytes): {reason}",
             hint="It is truncated or not ONNX. Compare its checksum with: mlperf-docker models verify",
         ) from error
 
@@ -97,6 +78,12 @@ def _time_by_provider(profile: Path) -> tuple[Counter[str], Counter[str]]:
     return nodes, times
 
 
+def check_interface(source: str, session: Session, interface: Interface) -> None:
+    """Raise ModelFileError, with every difference, if the file's inputs and outputs are not those of *interface*."""
+    inputs = [_described(value) for value in session.get_inputs()]
+    interfaces.check(source, interface, inputs, [_described(value) for value in session.get_outputs()])
+
+
 class OnnxRuntimePredictor:
     """A session and the names that it is fed and asked with."""
 
@@ -104,14 +91,42 @@ class OnnxRuntimePredictor:
         self._folder = tempfile.TemporaryDirectory(prefix="mlperf-proof-")
         self._device = request.device
         self._session = _session(request, Path(self._folder.name))
-        check_interface(request.path, self._session, request.interface)
+        if not isinstance(request.source, Network):
+            check_interface(str(request.source), self._session, request.interface)
         self._inputs = [tensor.name for tensor in request.interface.inputs]
         self._outputs = [tensor.name for tensor in request.interface.outputs]
         self._run = self._session.run
+        self._bound = request.device is Device.CUDA
+        # A file may have its batch fixed to 1, or outputs whose length depends on the sample.
+        fixed = any(value.shape and value.shape[0] == 1 for value in self._session.get_inputs())
+        self._single = fixed or request.interface.ragged
+        self._ragged = request.interface.ragged
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs of a batch. Contiguous inputs are read where they are: on the CPU nothing is copied."""
+        if self._single:
+            return one_by_one(self._predict, inputs, ragged=self._ragged)
+        return self._predict(inputs)
+
+    def _predict(self, inputs: Arrays) -> Arrays:
+        if self._bound:
+            return self._predict_bound(inputs)
         return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
+
+    def _predict_bound(self, inputs: Arrays) -> Arrays:
+        """The same through an IO binding: inputs go to the device at once, outputs stay there until asked for."""
+        binding = self._session.io_binding()
+        for name, array in zip(self._inputs, inputs, strict=True):
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", 0))
+        for name in self._outputs:
+            binding.bind_output(name, "cuda", 0)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            if "Failed to allocate memory" in str(error) or "out of memory" in str(error):
+                raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the GPU's memory") from error
+            raise
+        return tuple(binding.copy_outputs_to_cpu())
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Run *inputs* under onnxruntime's profiler and read which execution provider ran which operators."""
@@ -137,6 +152,7 @@ class OnnxRuntime:
     """The backend."""
 
     name = "onnxruntime"
+    formats = frozenset({Format.ONNX})
 
     def versions(self) -> Mapping[str, str]:
         """The version of onnxruntime."""
@@ -156,3 +172,7 @@ class OnnxRuntime:
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file."""
         return OnnxRuntimePredictor(request)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
+        """Plain memory: onnxruntime copies from it to the device by itself."""
+        return np.empty(shape, dtype=dtype)

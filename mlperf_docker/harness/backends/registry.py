@@ -8,6 +8,8 @@ from mlperf_docker.harness.errors import UsageError
 
 BACKENDS = {
     "onnxruntime": ("mlperf_docker.harness.backends.onnxruntime", "OnnxRuntime"),
+    "tensorflow": ("mlperf_docker.harness.backends.tensorflow", "TensorFlow"),
+    "pytorch": ("mlperf_docker.harness.backends.pytorch", "PyTorch"),
     "dummy": ("mlperf_docker.harness.backends.dummy", "Dummy"),
 }
 

@@ -7,54 +7,101 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends.base import Arrays, Backend, Interface
-from mlperf_docker.harness.names import SyntheticSize
+from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.interface import Interface
+from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.network import Network
 
 Report = Callable[[int, int, str], None]
 """Called with done, total and unit while a step works."""
 
-
 Dataset = Any
 """A benchmark's own data set; the harness only hands it from one method of the benchmark to the next."""
+
+Form = Any
+"""How a benchmark's samples must be prepared for a model (numerics, layout): its own affair, handed on likewise."""
+
+Named = Mapping[str, NDArray[Any]]
+"""Arrays by name."""
+
+Postprocess = Callable[[Arrays, Sequence[int], NDArray[Any]], Sequence[int] | None]
+"""Writes the payloads of a batch: outputs and sample numbers of the batch, and the rows (batch, payload.width) to fill.
+
+Gives the number of values in each payload, or None where every row is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The bytes that a sample answers with: *width* values of *dtype*."""
+    """The bytes that a sample answers with: up to *width* values of *dtype*.
+
+    slow: making them takes long enough to be worth doing while the backend works on the next batch.
+    """
 
     dtype: DTypeLike
     width: int
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model as its file makes it: what runs, what it takes, and what its outputs mean.
+
+    source: an official graph (with its format), or a network made of weights. variant: which of the benchmark's models
+    this is, for people. form: how its samples must be prepared.
+    """
+
+    source: Path | Network
+    format: Format | None
+    interface: Interface
+    variant: str
+    form: Form
+    postprocess: Postprocess
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A score. exact: the value must be the target itself (synthetic runs know it), not just reach it."""
+    """A score. exact: the value must be the target itself (synthetic runs know it), not just reach it.
+
+    tolerance: how far an exact score may be off; 0.0 still forgives rounding.
+    """
 
     metric: str
     value: float
     target: float | None
     exact: bool
     line: str
+    tolerance: float = 0.0
 
     @property
     def passed(self) -> bool:
         """Whether the target is met; without a target every score passes."""
         if self.target is None:
             return True
-        return abs(self.value - self.target) < 1e-6 if self.exact else self.value >= self.target
+        return abs(self.value - self.target) <= self.tolerance + 1e-6 if self.exact else self.value >= self.target
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSet:
     """A synthetic data set in the official layout, its weights, and what is known about it.
 
-    wrong: sample numbers whose label is wrong on purpose, so that the known accuracy is neither 0 nor 100.
+    data: its folder; weights: a safetensors file with canonical names.
     """
 
     data: Path
     weights: Path
-    wrong: frozenset[int]
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How two backends' outputs on the same samples differ.
+
+    largest_difference: of any value, relative to the largest value of its tensor. agreement: share of decisions
+    (labels, detections) that are the same.
+    """
+
+    largest_difference: float
+    agreement: float
 
 
 class Samples(Protocol):
@@ -70,35 +117,66 @@ class Samples(Protocol):
         ...
 
 
+class Answerer(Protocol):
+    """Runs networks on the CPU, outside LoadGen: what a synthetic set takes its ground truth from."""
+
+    def predictor(self, network: Network, *outputs: str) -> Predictor:
+        """A predictor that fetches the outputs called *outputs*."""
+        ...
+
+
 class Benchmark(Protocol):
-    """One benchmark. server_bound_s: mlperf.conf's bound on Server's latency."""
+    """One benchmark.
+
+    server_bound_s: mlperf.conf's bound on Server's latency. tolerance: how far a synthetic run's score may be from the
+    known one, in the metric's unit. traced: the outputs of its networks that parity compares.
+    """
 
     name: str
     loadgen_key: str
     metric: str
     payload: Payload
-    interface: Interface
     server_bound_s: float
+    tolerance: float
+    traced: tuple[str, ...]
+
+    def batches(self, device: Device) -> tuple[int, ...]:
+        """Batch sizes worth trying on *device*, ascending."""
+        ...
+
+    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+        """The model in an official graph that a backend runs as it is."""
+        ...
+
+    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+        """Weights by canonical name out of a file of any format. Raises ModelFileError."""
+        ...
+
+    def network(self, arrays: Named, source: str) -> Model:
+        """The model around weights with canonical names, each checked. Raises ModelFileError with every difference."""
+        ...
+
+    def default_form(self, backend: str) -> Form:
+        """The form that the official file of *backend* takes, for preprocessing ahead of a run."""
+        ...
 
     def open_dataset(self, root: Path, *, limit: int | None) -> Dataset:
         """Read and check the data set at *root*, or its first *limit* samples. Raises DatasetError."""
         ...
 
-    def preprocess(self, dataset: Dataset, cache: Path, *, workers: int, report: Report) -> Samples:
-        """Preprocessed samples, made where the cache lacks them. Raises DatasetError."""
+    def verify(self, dataset: Dataset, *, workers: int, report: Report) -> Mapping[str, Any]:
+        """Read every sample completely; give facts for people. Raises DatasetError, naming what is damaged."""
         ...
 
-    def postprocess(self, outputs: Arrays, out: NDArray[Any]) -> None:
-        """Write the payloads of a batch into *out*, (batch, payload.width)."""
+    def preprocess(self, dataset: Dataset, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:
+        """Preprocessed samples, made where the cache lacks them. Raises DatasetError."""
         ...
 
     def score(self, log: Path, dataset: Dataset) -> tuple[float, str]:
         """The accuracy that an mlperf_log_accuracy.json shows, and upstream's line for accuracy.txt."""
         ...
 
-    def synthesize(
-        self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report
-    ) -> SyntheticSet:
+    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
         """The synthetic set in *cache*, made where it is missing."""
         ...
 
@@ -106,6 +184,6 @@ class Benchmark(Protocol):
         """The accuracy that the first *count* synthetic samples must have."""
         ...
 
-    def graph(self, weights: Path, cache: Path, *, backend: str) -> Path:
-        """A model file for *backend* from a safetensors file, through the architecture. Raises ModelFileError."""
+    def parity(self, ours: Named, theirs: Named) -> Parity:
+        """Compare the traced outputs of two backends, (samples, …) each."""
         ...

@@ -6,7 +6,10 @@ import importlib
 from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.models.base import Benchmark
 
-MODELS = {"resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50")}
+MODELS = {
+    "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),
+    "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
+}
 
 
 def load(name: str) -> Benchmark:

@@ -10,36 +10,84 @@ T = TypeVar("T")
 class Ops(Protocol[T]):
     """Operations on tensors of a backend's type T.
 
-    Images are (batch, channels, height, width). Weights have PyTorch's layouts. A padding of four numbers is
-    (top, left, bottom, right).
+    An *image* is a tensor that `image` gave, or what an operation on images made of it: (batch, channels, height,
+    width) in these descriptions, in memory as the backend likes it. All others are plain tensors, axes as written.
+    Weights have PyTorch's layouts. A padding of four numbers is (top, left, bottom, right). Sizes other than the batch
+    are known when a network is built. docs/operations.md says how each backend does it.
     """
 
     def constant(self, name: str, value: NDArray[Any]) -> T:
-        """A weight."""
+        """A weight, or a table that the network needs."""
         ...
 
-    def conv2d(self, x: T, weight: T, *, kernel: int, stride: int = 1, padding: int = 0) -> T:
-        """Convolution without bias. weight: (out, in, kernel, kernel); padding on all four sides."""
+    def image(self, x: T) -> T:
+        """An image out of an input (batch, channels, height, width)."""
+        ...
+
+    def channels_last(self, x: T) -> T:
+        """The plain tensor (batch, height, width, channels) of an image."""
+        ...
+
+    def conv2d(
+        self,
+        x: T,
+        weight: T,
+        bias: T | None = None,
+        *,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ) -> T:
+        """Convolution of an image. weight: (out, in / groups, kernel, kernel); bias: (out,); padding on all sides."""
         ...
 
     def batch_norm(self, x: T, scale: T, bias: T, mean: T, variance: T, *, epsilon: float = 1e-5) -> T:
-        """Normalise each channel with given statistics; each of the four is (channels,)."""
+        """Normalise each channel of an image with given statistics; each of the four is (channels,)."""
+        ...
+
+    def standardize(self, x: T, mean: T, deviation: T) -> T:
+        """(x - mean) / deviation for each channel of an image; both are (channels,)."""
+        ...
+
+    def max_pool2d(self, x: T, *, kernel: int, stride: int, padding: tuple[int, int, int, int]) -> T:
+        """Largest value of each window of an image; padding never wins."""
+        ...
+
+    def global_avg_pool(self, x: T) -> T:
+        """Mean of an image over height and width: (batch, channels)."""
+        ...
+
+    def upsample_nearest(self, x: T, factor: int) -> T:
+        """An image with each pixel repeated *factor* times in height and width."""
         ...
 
     def relu(self, x: T) -> T:
         """Negative values become 0."""
         ...
 
+    def sigmoid(self, x: T) -> T:
+        """1 / (1 + exp(-x))."""
+        ...
+
+    def exp(self, x: T) -> T:
+        """E to the power of each value."""
+        ...
+
     def add(self, x: T, y: T) -> T:
-        """Element-wise sum."""
+        """Element-wise sum; plain tensors are broadcast as numpy does."""
         ...
 
-    def max_pool2d(self, x: T, *, kernel: int, stride: int, padding: tuple[int, int, int, int]) -> T:
-        """Largest value of each window; padding never wins."""
+    def sub(self, x: T, y: T) -> T:
+        """Element-wise difference, broadcast likewise."""
         ...
 
-    def global_avg_pool(self, x: T) -> T:
-        """Mean over height and width: (batch, channels)."""
+    def mul(self, x: T, y: T) -> T:
+        """Element-wise product, broadcast likewise."""
+        ...
+
+    def clip(self, x: T, low: float, high: float) -> T:
+        """Values below *low* become *low*, above *high* become *high*; infinite bounds are allowed."""
         ...
 
     def linear(self, x: T, weight: T, bias: T) -> T:
@@ -52,4 +100,36 @@ class Ops(Protocol[T]):
 
     def argmax(self, x: T) -> T:
         """Index of the largest value on the last axis, int64, which is removed; the first one of equals."""
+        ...
+
+    def reduce_max(self, x: T) -> T:
+        """Largest value on the last axis, which is removed."""
+        ...
+
+    def top_k(self, x: T, k: int) -> tuple[T, T]:
+        """The *k* largest values on the last axis, descending, and their indices (int64). Order of equals: any."""
+        ...
+
+    def take(self, x: T, indices: T) -> T:
+        """Rows of each sample: x (batch, rows, …), indices (batch, k) int64, gives (batch, k, …)."""
+        ...
+
+    def floor_divide(self, x: T, divisor: int) -> T:
+        """X // divisor of non-negative int64 values."""
+        ...
+
+    def remainder(self, x: T, divisor: int) -> T:
+        """X % divisor of non-negative int64 values."""
+        ...
+
+    def reshape(self, x: T, *shape: int) -> T:
+        """A plain tensor in another shape, the batch in front: (batch, *shape); one of *shape* may be -1."""
+        ...
+
+    def slice(self, x: T, start: int, stop: int) -> T:
+        """The part of the last axis from *start* to before *stop*."""
+        ...
+
+    def concat(self, parts: list[T], axis: int) -> T:
+        """Plain tensors one after the other along *axis*."""
         ...

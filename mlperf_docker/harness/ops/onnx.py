@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlperf_docker.harness.backends.base import Tensor
+from mlperf_docker.harness.interface import Tensor
+from mlperf_docker.harness.network import Network
 
 OPSET = 13
 IR_VERSION = 8
@@ -37,22 +39,81 @@ class OnnxOps:
         self._initializers[name] = numpy_helper.from_array(value, name)
         return name
 
-    def conv2d(self, x: str, weight: str, *, kernel: int, stride: int = 1, padding: int = 0) -> str:
+    def _table(self, *values: float, dtype: str = "int64") -> str:
+        """A small constant, made once for each content."""
+        name = f"{dtype}:{','.join(map(str, values))}"
+        return self.constant(name, np.array(values, dtype=dtype))
+
+    def _scalar(self, value: float, dtype: str) -> str:
+        return self.constant(f"{dtype}={value}", np.array(value, dtype=dtype))
+
+    def image(self, x: str) -> str:
+        """The input itself: ONNX has channels in front."""
+        return x
+
+    def channels_last(self, x: str) -> str:
+        """Transpose."""
+        return self._emit("Transpose", (x,), perm=[0, 2, 3, 1])
+
+    def conv2d(
+        self,
+        x: str,
+        weight: str,
+        bias: str | None = None,
+        *,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ) -> str:
         """Conv."""
-        shape = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
-        return self._emit("Conv", (x, weight), **shape)
+        shape: dict[str, Attribute] = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
+        inputs = (x, weight) if bias is None else (x, weight, bias)
+        return self._emit("Conv", inputs, group=groups, **shape)
 
     def batch_norm(self, x: str, scale: str, bias: str, mean: str, variance: str, *, epsilon: float = 1e-5) -> str:
         """BatchNormalization in inference mode; a runtime folds it into the convolution before it."""
         return self._emit("BatchNormalization", (x, scale, bias, mean, variance), epsilon=epsilon)
 
+    def standardize(self, x: str, mean: str, deviation: str) -> str:
+        """Sub and Div with (channels, 1, 1)."""
+        mean, deviation = (self._emit("Unsqueeze", (each, self._table(1, 2))) for each in (mean, deviation))
+        return self._emit("Div", (self._emit("Sub", (x, mean)), deviation))
+
+    def upsample_nearest(self, x: str, factor: int) -> str:
+        """Resize; asymmetric coordinates rounded down are what repeats each pixel."""
+        output = self._emit("Resize", (x, "", self._table(1.0, 1.0, factor, factor, dtype="float32")))
+        settings = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        self._nodes[-1].attribute.extend(helper.make_attribute(key, value) for key, value in settings.items())
+        return output
+
     def relu(self, x: str) -> str:
         """Relu."""
         return self._emit("Relu", (x,))
 
+    def sigmoid(self, x: str) -> str:
+        """Sigmoid."""
+        return self._emit("Sigmoid", (x,))
+
+    def exp(self, x: str) -> str:
+        """Exp."""
+        return self._emit("Exp", (x,))
+
     def add(self, x: str, y: str) -> str:
         """Add."""
         return self._emit("Add", (x, y))
+
+    def sub(self, x: str, y: str) -> str:
+        """Sub."""
+        return self._emit("Sub", (x, y))
+
+    def mul(self, x: str, y: str) -> str:
+        """Mul."""
+        return self._emit("Mul", (x, y))
+
+    def clip(self, x: str, low: float, high: float) -> str:
+        """Clip."""
+        return self._emit("Clip", (x, self._scalar(low, "float32"), self._scalar(high, "float32")))
 
     def max_pool2d(self, x: str, *, kernel: int, stride: int, padding: tuple[int, int, int, int]) -> str:
         """MaxPool, whose pads are in the same order: begin of each axis, then end of each."""
@@ -74,6 +135,41 @@ class OnnxOps:
         """ArgMax over the last axis."""
         return self._emit("ArgMax", (x,), axis=-1, keepdims=0)
 
+    def reduce_max(self, x: str) -> str:
+        """ReduceMax over the last axis."""
+        return self._emit("ReduceMax", (x,), axes=[-1], keepdims=0)
+
+    def top_k(self, x: str, k: int) -> tuple[str, str]:
+        """TopK over the last axis, sorted; of equals the one with the lower index comes first."""
+        values = self._emit("TopK", (x, self._table(k)), axis=-1, largest=1, sorted=1)
+        node = self._nodes[-1]
+        node.output.append(f"{values}_indices")
+        return values, node.output[1]
+
+    def take(self, x: str, indices: str) -> str:
+        """GatherND along the first axis after the batch."""
+        return self._emit("GatherND", (x, self._emit("Unsqueeze", (indices, self._table(-1)))), batch_dims=1)
+
+    def floor_divide(self, x: str, divisor: int) -> str:
+        """Div, which truncates integers."""
+        return self._emit("Div", (x, self._scalar(divisor, "int64")))
+
+    def remainder(self, x: str, divisor: int) -> str:
+        """Mod."""
+        return self._emit("Mod", (x, self._scalar(divisor, "int64")))
+
+    def reshape(self, x: str, *shape: int) -> str:
+        """Reshape, where 0 keeps the batch."""
+        return self._emit("Reshape", (x, self._table(0, *shape)))
+
+    def slice(self, x: str, start: int, stop: int) -> str:
+        """Slice of the last axis."""
+        return self._emit("Slice", (x, self._table(start), self._table(stop), self._table(-1)))
+
+    def concat(self, parts: list[str], axis: int) -> str:
+        """Concat."""
+        return self._emit("Concat", parts, axis=axis)
+
     def model(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[tuple[str, Tensor]]) -> bytes:
         """The graph as the bytes of an .onnx file.
 
@@ -93,6 +189,14 @@ class OnnxOps:
         onnx.checker.check_model(model)
         serialized: bytes = model.SerializeToString()
         return serialized
+
+
+def serialize(network: Network) -> bytes:
+    """The network as the bytes of an .onnx file, with all of its outputs."""
+    ops = OnnxOps()
+    inputs = network.interface.inputs
+    outputs = network.outputs(ops, tuple(tensor.name for tensor in inputs))
+    return ops.model(network.name, inputs, tuple(zip(outputs, network.interface.outputs, strict=True)))
 
 
 def _value(tensor: Tensor) -> onnx.ValueInfoProto:

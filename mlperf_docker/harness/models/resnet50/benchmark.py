@@ -1,30 +1,68 @@
 """The resnet50 benchmark, put together for the harness."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays, Backend, Interface, Tensor
-from mlperf_docker.harness.models.base import Payload, Report, Samples, SyntheticSet
-from mlperf_docker.harness.models.resnet50 import accuracy, graph, preprocess, synthetic
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.models.base import Answerer, Model, Named, Parity, Payload, Report, Samples, SyntheticSet
+from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
+from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.preprocess import Job, cached
+from mlperf_docker.harness.models.resnet50.network import BACKGROUND, IMAGE, IMAGE_CHANNELS_LAST, LABEL, Form
+from mlperf_docker.harness.models.resnet50.official import READERS
+from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.preprocess import cached, read_all
 
 
-def images_job(dataset: ImageNet) -> Job:
-    """What the cache must hold for *dataset*."""
-    return Job(
-        identity=dataset.identity,
-        version=preprocess.VERSION,
-        names=dataset.names,
-        sizes=dataset.sizes,
-        shape=preprocess.SHAPE,
-        dtype="uint8",
-        reader=preprocess.ImageReader(dataset.root, dataset.names),
-    )
+def shifted_label(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> None:  # noqa: ARG001
+    """Labels 0..999 as float32 from a network whose class 0 is the background, which ImageNet's labels do not count."""
+    out[:, 0] = outputs[0] - 1
+
+
+def label(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> None:  # noqa: ARG001
+    """Labels 0..999 as float32 from a network that decides between just these."""
+    out[:, 0] = outputs[0]
+
+
+def largest_logit(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> None:  # noqa: ARG001
+    """Labels 0..999 as float32 from logits (batch, 1000)."""
+    out[:, 0] = outputs[0].argmax(axis=-1)
+
+
+NATIVE: Mapping[Format, Model] = {
+    Format.ONNX: Model(
+        source=Path(),
+        format=Format.ONNX,
+        interface=Interface((IMAGE,), (LABEL,)),
+        variant="official ONNX graph",
+        form=Form(),
+        postprocess=shifted_label,
+    ),
+    Format.FROZEN_GRAPH: Model(
+        source=Path(),
+        format=Format.FROZEN_GRAPH,
+        interface=Interface((IMAGE_CHANNELS_LAST,), (LABEL,)),
+        variant="official TensorFlow graph",
+        form=Form(channels_last=True),
+        postprocess=shifted_label,
+    ),
+    Format.TORCHSCRIPT: Model(
+        source=Path(),
+        format=Format.TORCHSCRIPT,
+        interface=Interface(
+            (Tensor("images", "float32", (None, 3, 224, 224)),), (Tensor("logits", "float32", (None, 1000)),)
+        ),
+        variant="TorchScript of torchvision's network",
+        form=Form(torchvision=True),
+        postprocess=largest_logit,
+    ),
+}
 
 
 class ResNet50:
@@ -34,40 +72,73 @@ class ResNet50:
     loadgen_key = "resnet50"
     metric = "top1"
     server_bound_s = 0.015
+    tolerance = 0.0
+    traced = ("logits:0",)
     payload = Payload(np.float32, 1)
-    interface = Interface(
-        inputs=(Tensor("input_tensor:0", "float32", (None, 3, 224, 224)),),
-        outputs=(Tensor("ArgMax:0", "int64", (None,)),),
-    )
+
+    def batches(self, device: Device) -> tuple[int, ...]:
+        """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
+        return (1, 2, 4, 8, 16, 32) if device is Device.CPU else (1, 4, 16, 64, 128, 256)
+
+    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+        """The official graph, or another with its interface."""
+        from dataclasses import replace
+
+        return replace(NATIVE[format], source=path)
+
+    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+        """Weights with torchvision's names."""
+        if format not in READERS:
+            raise ModelFileError(f"weights of resnet50 cannot be read from a {format} file: {path}")
+        return READERS[format](path)
+
+    def network(self, arrays: Named, source: str) -> Model:
+        """The network; 1000 classes were trained with torchvision's preprocessing, 1001 with TensorFlow's."""
+        made = networks.checked(arrays, source)
+        background = len(arrays["fc.bias"]) == BACKGROUND
+        return Model(
+            source=made,
+            format=None,
+            interface=made.interface.fetching(LABEL.name),
+            variant="TensorFlow's weights" if background else "torchvision's weights",
+            form=Form(torchvision=not background),
+            postprocess=shifted_label if background else label,
+        )
+
+    def default_form(self, backend: str) -> Form:
+        """That of the backend's official file."""
+        return Form(torchvision=backend == "pytorch", channels_last=backend == "tensorflow")
 
     def open_dataset(self, root: Path, *, limit: int | None) -> ImageNet:
         """ImageNet's validation set at *root*."""
         return open_imagenet(root, limit=limit)
 
-    def preprocess(self, dataset: ImageNet, cache: Path, *, workers: int, report: Report) -> Samples:
-        """The cropped images, from the cache where it has them."""
-        return preprocess.ImageSamples(cached(images_job(dataset), cache, workers=workers, report=report))
+    def verify(self, dataset: ImageNet, *, workers: int, report: Report) -> Mapping[str, Any]:
+        """Decode every image."""
+        read_all(preprocess.job(dataset, Form()), workers=workers, report=report)
+        return {"classes": len(set(dataset.labels)), "bytes": sum(dataset.sizes)}
 
-    def postprocess(self, outputs: Arrays, out: NDArray[Any]) -> None:
-        """Labels 0..999 as float32: the network's class 0 is the background, which ImageNet's labels do not count."""
-        out[:, 0] = outputs[0] - 1
+    def preprocess(self, dataset: ImageNet, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:
+        """The cropped images, from the cache where it has them."""
+        images = cached(preprocess.job(dataset, form), cache, workers=workers, report=report)
+        return preprocess.samples(images, form)
 
     def score(self, log: Path, dataset: ImageNet) -> tuple[float, str]:
         """Top-1 in percent."""
         top1 = accuracy.score(log, dataset.labels)
         return top1.percent, str(top1)
 
-    def synthesize(
-        self, size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report
-    ) -> SyntheticSet:
+    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
         """Images and weights that need no download."""
-        return synthetic.synthesize(size, cache, backend, threads=threads, report=report)
+        return synthetic.synthesize(size, cache, answerer, report)
 
     def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
         """All labels are right but those that were made wrong."""
-        wrong = sum(1 for index in synthetic.wrong if index < count)
+        wrong = sum(1 for index in synthetic.facts["wrong"] if index < count)
         return accuracy.Top1(count - wrong, count).percent
 
-    def graph(self, weights: Path, cache: Path, *, backend: str) -> Path:
-        """The network around *weights*, with the interface of the official file."""
-        return graph.cached_graph(weights, cache, backend=backend)
+    def parity(self, ours: Named, theirs: Named) -> Parity:
+        """Logits, and the labels that they decide."""
+        a, b = ours["logits:0"], theirs["logits:0"]
+        agreement = float((a.argmax(axis=-1) == b.argmax(axis=-1)).mean())
+        return Parity(float(np.abs(a - b).max() / np.abs(b).max()), agreement)

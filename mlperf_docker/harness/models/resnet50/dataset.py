@@ -1,13 +1,10 @@
 """ImageNet's validation set as MLPerf lays it out: a folder of images and val_map.txt."""
 
-import hashlib
-import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.models.resnet50.preprocess import ImageReader
+from mlperf_docker.harness.images import check_files
 
 MAP = "val_map.txt"
 CLASSES = 1000
@@ -83,46 +80,10 @@ def _read_map(root: Path) -> str:
         raise DatasetError(f"{root / MAP} is no text file: {error.reason} at byte {error.start}") from error
 
 
-def _stat_all(root: Path, names: Sequence[str]) -> list[os.stat_result]:
-    """File status of every image. Raises DatasetError where one is missing or empty, and then looks at all others too.
-
-    So the user reads of every bad file at once, in seconds and not after a preprocessing that cannot succeed.
-    """
-    found, bad = [], {}
-    for name in names:
-        try:
-            status = os.stat(f"{root}/{name}")  # noqa: PTH116 (50,000 Path objects cost as much as the calls)
-        except OSError as error:
-            bad[name] = "missing" if isinstance(error, FileNotFoundError) else str(error.strerror)
-            continue
-        if status.st_size == 0:
-            bad[name] = "empty"
-        found.append(status)
-    if bad:
-        bad |= _damaged(root, (name for name in names if name not in bad))
-        raise DatasetError(
-            f"{len(bad)} of {len(names)} images that {MAP} names are missing or damaged in {root}",
-            hint="Complete the data set: leaving images out would change the benchmark.",
-            details=first_ten([f"{name}: {bad[name]}" for name in names if name in bad]),
-        )
-    return found
-
-
-def _damaged(root: Path, names: Iterable[str]) -> dict[str, str]:
-    """What a quick look at each file finds."""
-    reader = ImageReader(root, ())
-    reader.prepare()
-    problems = ((name, reader.glance(name)) for name in names)
-    return {name: problem for name, problem in problems if problem}
-
-
 def open_imagenet(root: Path, *, limit: int | None = None) -> ImageNet:
     """Read val_map.txt and check that each image (or of the first *limit* ones) is there. Raises DatasetError."""
     entries = parse_map(_read_map(root))[:limit]
     names = tuple(name for name, _ in entries)
     labels = tuple(label for _, label in entries)
-    status = _stat_all(root, names)
-    digest = hashlib.sha256()
-    for name, label, file in zip(names, labels, status, strict=True):
-        digest.update(f"{name}\t{label}\t{file.st_size}\t{file.st_mtime_ns}\n".encode())
-    return ImageNet(root, names, labels, tuple(file.st_size for file in status), digest.hexdigest())
+    files = check_files(root, names, listed_in=MAP, extra=map(str, labels))
+    return ImageNet(root, names, labels, files.sizes, files.identity)

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
-from mlperf_docker.harness.backends.base import Arrays, Backend, Interface, LoadRequest, Tensor
+from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.files import locked, new_directory, write_json
-from mlperf_docker.harness.models.base import Report, SyntheticSet
-from mlperf_docker.harness.models.resnet50 import graph
+from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
+from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import MAP
 from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader, ImageSamples
-from mlperf_docker.harness.names import Device, SyntheticSize
+from mlperf_docker.harness.names import SyntheticSize
 
-VERSION = 1
+VERSION = 2
 SEED = 20120630
 WRONG_EVERY = 8
 LOGIT_SCALE = 4.0
@@ -56,16 +56,16 @@ RECIPES = {
 }
 
 
-def synthesize(size: SyntheticSize, cache: Path, backend: Backend, *, threads: int, report: Report) -> SyntheticSet:
+def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first. Takes about a second (tiny) or half a minute."""
     folder = cache / "synthetic" / f"resnet50-{size}-v{VERSION}-{SEED}"
     if not (folder / "synthetic.json").exists():
         with locked(folder.with_suffix(".lock")):
             if not (folder / "synthetic.json").exists():
                 with new_directory(folder) as partial:
-                    _make(RECIPES[size], size, partial, Runner(backend, threads), report)
+                    _make(RECIPES[size], size, partial, answerer, report)
     facts = json.loads((folder / "synthetic.json").read_text())
-    return SyntheticSet(folder / "data", folder / "weights.safetensors", frozenset(facts["wrong"]), facts)
+    return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
 
 
 def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -75,7 +75,7 @@ def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float3
     the variance that it gets, so that sixteen of them multiply it by less than 40.
     """
     rng = np.random.default_rng(seed)
-    arrays = {name: _draw(rng, name, shape) for name, shape in graph.shapes(config).items()}
+    arrays = {name: _draw(rng, name, shape) for name, shape in networks.shapes(config).items()}
     arrays["bn1.running_var"] *= 5000.0
     return arrays
 
@@ -131,24 +131,6 @@ def _read_images(folder: Path, names: list[str]) -> ImageSamples:
     return ImageSamples(images)
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
-    """A backend that runs graphs on the CPU."""
-
-    backend: Backend
-    threads: int
-
-    def function(self, model: bytes, outputs: tuple[Tensor, ...], folder: Path) -> Callable[[Arrays], Arrays]:
-        """A function that runs the .onnx file *model*, which is only on disk while it is opened."""
-        scratch = folder / "scratch.onnx"
-        scratch.write_bytes(model)
-        interface = Interface(inputs=(graph.IMAGE,), outputs=outputs)
-        try:
-            return self.backend.load(LoadRequest(scratch, interface, Device.CPU, self.threads)).predict
-        finally:
-            scratch.unlink()
-
-
 def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
     """Make a classifier over *pooled*, (images, features), that tells the images apart.
 
@@ -166,22 +148,17 @@ def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.f
     arrays["fc.bias"][0] -= np.float32(100 * LOGIT_SCALE)
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, runner: Runner, report: Report) -> None:
+def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     data.mkdir()
     names = _write_images(recipe, data)
     samples = _read_images(data, names)
     arrays = draw_weights(recipe.config, SEED)
-    feature_arrays = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
-    output = Tensor("features:0", "float32", (None, recipe.config.features))
-    features = runner.function(graph.emit_features(feature_arrays, recipe.config), (output,), folder)
-    _fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0].copy() for i in range(recipe.scaled_on)]))
+    below = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
+    features = answerer.predictor(networks.feature_network(below, recipe.config), "features:0").predict
+    _fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0] for i in range(recipe.scaled_on)]))
     weight_files.write(folder / "weights.safetensors", arrays)
-    outputs = (
-        Tensor("ArgMax:0", "int64", (None,)),
-        Tensor("softmax_tensor:0", "float32", (None, recipe.config.classes)),
-    )
-    run = runner.function(graph.emit(arrays, recipe.config), outputs, folder)
+    run = answerer.predictor(networks.network(arrays, recipe.config), "ArgMax:0", "logits:0").predict
     answers, margins = _answer(run, samples, report)
     kept = _keep(margins, recipe.count)
     _finish(folder, size, names, answers, kept, float(margins[kept].min()))
@@ -193,10 +170,10 @@ def _answer(
     """Label and margin of each sample: the plain loop, one by one, that LoadGen's answers must agree with."""
     answers, margins = [], []
     for index in range(samples.count):
-        label, probabilities = run(samples.load([index]))
-        second, first = np.partition(probabilities[0], -2)[-2:].astype(np.float64)
+        label, logits = run(samples.load([index]))
+        second, first = np.partition(logits[0], -2)[-2:].astype(np.float64)
         answers.append(int(label[0]) - 1)
-        margins.append(float(np.log(first) - np.log(max(second, 1e-300))))
+        margins.append(float(first - second))
         report(index + 1, samples.count, "samples")
     return np.array(answers), np.array(margins)
 

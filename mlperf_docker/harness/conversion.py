@@ -1,0 +1,55 @@
+"""Model files from one form to another: official files to named weights, and weights to an ONNX graph."""
+
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.harness import formats
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.cell import Cell
+from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.files import checksum, new_file
+from mlperf_docker.harness.model_files import identify
+from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.opening import open_model
+from mlperf_docker.harness.resources import cores
+
+
+def inspect(cell: Cell, path: Path) -> dict[str, Any]:
+    """What *path* is, after loading it on the CPU. Raises ModelFileError if it is not a model of this cell."""
+    file = identify(path, None)
+    backend = backends.load(cell.backend)
+    model = open_model(models.load(cell.model), backend, path)
+    backend.load(LoadRequest(model.source, model.interface, Device.CPU, cores(), model.format))
+    tensors = model.interface.inputs, model.interface.outputs
+    inputs, outputs = ([str(tensor) for tensor in side] for side in tensors)
+    facts = {"format": formats.detect(path).value, "variant": model.variant, "sha256": file.sha256}
+    return {**facts, "as_it_is": model.format is not None, "inputs": inputs, "outputs": outputs}
+
+
+def convert(cell: Cell, path: Path, output: Path) -> dict[str, Any]:
+    """Write the model in *path* as *output*, whose suffix says how. Raises ModelFileError or UsageError.
+
+    .safetensors: its weights by canonical name, checked against the architecture; .onnx: the network with them.
+    """
+    if output.suffix not in (".safetensors", ".onnx"):
+        raise UsageError(f"{output} is neither a .safetensors nor an .onnx file", hint="Name one with --output.")
+    if output.suffix == ".onnx" and cell.backend != "onnxruntime":
+        raise UsageError("ONNX files are written by the onnxruntime backend", hint="Say --backend onnxruntime.")
+    identify(path, None)
+    benchmark = models.load(cell.model)
+    arrays = benchmark.read(path, formats.detect(path))
+    network = benchmark.network(arrays, str(path)).source
+    with new_file(output) as partial:
+        if output.suffix == ".safetensors":
+            weight_files.write(partial, arrays)
+        elif isinstance(network, Network):
+            from mlperf_docker.harness.ops.onnx import serialize
+
+            partial.write_bytes(serialize(network))
+    form = Format.SAFETENSORS if output.suffix == ".safetensors" else Format.ONNX
+    facts = {"model_file": str(output), "size_bytes": output.stat().st_size, "sha256": checksum(output)}
+    return {**facts, "format": form.value, "weights": len(arrays)}

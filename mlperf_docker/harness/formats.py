@@ -1,0 +1,35 @@
+"""How a model file is written, told from its content where names mislead: a TorchScript archive may be called .pth."""
+
+import zipfile
+from pathlib import Path
+
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.names import Format
+
+SUFFIXES = {
+    ".onnx": Format.ONNX,
+    ".pb": Format.FROZEN_GRAPH,
+    ".safetensors": Format.SAFETENSORS,
+    ".pt": Format.STATE_DICT,
+    ".pth": Format.STATE_DICT,
+    ".bin": Format.STATE_DICT,
+    ".pytorch": Format.STATE_DICT,
+    ".ptc": Format.TORCHSCRIPT,
+    ".zip": Format.STATE_DICT,
+}
+
+
+def detect(path: Path) -> Format:
+    """The format of the model file *path*. Raises ModelFileError where it cannot be told.
+
+    PyTorch writes both checkpoints and TorchScript as zip archives with a data.pkl; only TorchScript holds code.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        known = ", ".join(sorted(SUFFIXES))
+        raise ModelFileError(f"{path} has no suffix that names a model format", hint=f"Known are: {known}")
+    if SUFFIXES[suffix] in (Format.STATE_DICT, Format.TORCHSCRIPT) and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
+    return SUFFIXES[suffix]

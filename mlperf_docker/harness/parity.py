@@ -1,0 +1,76 @@
+"""The same weights and samples on several backends: what each gives, and how far they are apart."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.cell import Cell
+from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.events import Events
+from mlperf_docker.harness.files import new_file
+from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.names import Phase, SyntheticSize
+from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.opening import CpuAnswerer, open_model
+from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.run import writable_cache
+
+BATCH = 4
+"""More than one, so that a mix-up within a batch shows; few, so that the largest network fits into memory."""
+
+
+def trace(
+    cell: Cell, size: SyntheticSize, cache: Path, output: Path, limit: int | None, events: Events
+) -> dict[str, Any]:
+    """Write the traced outputs of the cell's network for the synthetic samples to *output*; give its facts."""
+    benchmark, backend = models.load(cell.model), backends.load(cell.backend)
+    backend.check_device(cell.device)
+    events.phase(Phase.SYNTHESIZE)
+    answerer, report = CpuAnswerer(backend, cores()), events.reporter(Phase.SYNTHESIZE)
+    made = benchmark.synthesize(size, writable_cache(cache), answerer, report)
+    model = open_model(benchmark, backend, made.weights)
+    if not isinstance(model.source, Network):
+        raise TypeError(f"{made.weights} was not opened as a network")
+    events.phase(Phase.PREPROCESS)
+    dataset = benchmark.open_dataset(made.data, limit=limit)
+    report = events.reporter(Phase.PREPROCESS)
+    samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
+    events.phase(Phase.COMPARE)
+    report = events.reporter(Phase.COMPARE)
+    interface = model.source.interface.fetching(*benchmark.traced)
+    predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
+    proof = predictor.prove(samples.load([0]))
+    batches = []
+    for start in range(0, samples.count, BATCH):
+        batches.append(predictor.predict(samples.load(list(range(start, min(start + BATCH, samples.count))))))
+        report(min(start + BATCH, samples.count), samples.count, "samples")
+    arrays = {
+        name: np.concatenate(parts) for name, parts in zip(benchmark.traced, zip(*batches, strict=True), strict=True)
+    }
+    with new_file(output) as partial:
+        weight_files.write(partial, arrays)
+    identity = {"backend": cell.backend, "device": cell.device.value, "samples": samples.count}
+    return {**identity, "output": str(output), "versions": dict(backend.versions()), "device_proof": dict(proof)}
+
+
+def compare(cell: Cell, files: Sequence[Path]) -> dict[str, Any]:
+    """Every pair of *files*, and the worst of all. Raises UsageError where their tensors do not have the same shapes."""
+    benchmark = models.load(cell.model)
+    found = {str(path): weight_files.read(path) for path in files}
+    pairs = []
+    for (a, ours), (b, theirs) in combinations(found.items(), 2):
+        if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+            raise UsageError(f"{a} and {b} hold different tensors", hint="Write both for the same samples and size.")
+        result = benchmark.parity(ours, theirs)
+        pairs.append({"a": a, "b": b, "largest_difference": result.largest_difference, "agreement": result.agreement})
+    return {
+        "pairs": pairs,
+        "largest_difference": max(pair["largest_difference"] for pair in pairs),
+        "agreement": min(pair["agreement"] for pair in pairs),
+    }
