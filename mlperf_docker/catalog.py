@@ -10,7 +10,17 @@ from pydantic import Field, ValidationError
 from mlperf_docker import yaml_lines
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
-from mlperf_docker.spec import AccuracyTarget, BaseImage, DatasetSpec, Frozen, ImageSpec, ModelFile, ModelSpec, Name
+from mlperf_docker.spec import (
+    AccuracyTarget,
+    BaseImage,
+    DatasetSpec,
+    Frozen,
+    ImageSpec,
+    ModelFile,
+    ModelSpec,
+    Name,
+    Url,
+)
 from mlperf_docker.yaml_lines import Document, Problem, dotted
 
 _Entry = TypeVar("_Entry", bound=Frozen)
@@ -53,13 +63,15 @@ class _DeviceEntry(Frozen):
 
 
 class _BackendEntry(Frozen):
-    """`backends.<backend>`."""
+    """`backends.<backend>`. base: where it is not the device's; find_links: a page with wheels of the backend's own."""
 
     requirements: dict[Device, tuple[Requirement, ...]]
+    base: dict[Device, Name] = Field(default_factory=dict)
+    find_links: dict[Device, Url] = Field(default_factory=dict)
 
 
 class _ModelEntry(Frozen):
-    """`models.<name>`, with its data set by name."""
+    """`models.<name>`, with its data set by name. backend_requirements: what it needs on one backend besides."""
 
     title: str
     loadgen_key: str
@@ -70,6 +82,7 @@ class _ModelEntry(Frozen):
     precisions: dict[Backend, tuple[Precision, ...]] = Field(default_factory=dict)
     implemented: dict[Backend, tuple[Device, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
+    backend_requirements: dict[Backend, tuple[Requirement, ...]] = Field(default_factory=dict)
     apt: tuple[AptPackage, ...] = ()
     files: tuple[ModelFile, ...] = ()
 
@@ -193,6 +206,7 @@ def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _dangling(data)
     yield from _repeated(data)
     yield from _absent(data)
+    yield from _unobtainable(data)
     for path, accuracy in _select(data, "models", "*", "accuracy"):
         values = (
             [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
@@ -204,7 +218,12 @@ def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
 def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """Yield references to entries that do not exist."""
-    for pattern, section in {("models", "*", "dataset"): "datasets", ("devices", "*", "base"): "bases"}.items():
+    references = {
+        ("models", "*", "dataset"): "datasets",
+        ("devices", "*", "base"): "bases",
+        ("backends", "*", "base", "*"): "bases",
+    }
+    for pattern, section in references.items():
         known = [str(path[-1]) for path, _ in _select(data, section, "*")]
         for path, name in _select(data, *pattern):
             if isinstance(name, str) and name not in known:
@@ -218,7 +237,7 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """
     lists = [
         *(("models", "*", key) for key in ("scenarios", "requirements", "apt", "files")),
-        *(("models", "*", key, "*") for key in ("implemented", "precisions")),
+        *(("models", "*", key, "*") for key in ("implemented", "precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),
         ("datasets", "*", "files"),
         ("backends", "*", "requirements", "*"),
@@ -242,6 +261,22 @@ def _absent(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         yield from ((path, f"missing key {backend}") for backend in Backend if _lacks(section, backend))
     for path, requirements in _select(data, "backends", "*", "requirements"):
         yield from ((path, f"missing key {device}") for device in Device if _lacks(requirements, device))
+
+
+def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield requirements with a local version (`2.13.0+cpu`) that nothing says where to find: no index takes them."""
+    for path, requirement in _select(data, "backends", "*", "requirements", "*", "*"):
+        _, backend, _, device, _ = map(str, path)
+        pages = list(_select(data, "backends", backend, "find_links", device))
+        if isinstance(requirement, str) and "+" in requirement and not pages:
+            yield path, f"no package index has {requirement}: name a page in backends.{backend}.find_links.{device}"
+    for path, requirement in (
+        *_select(data, "requirements", "*"),
+        *_select(data, "models", "*", "requirements", "*"),
+        *_select(data, "models", "*", "backend_requirements", "*", "*"),
+    ):
+        if isinstance(requirement, str) and "+" in requirement:
+            yield path, f"no package index has {requirement}, and only backends have find_links"
 
 
 def _lacks(section: object, key: str) -> bool:
@@ -279,21 +314,21 @@ def _model(name: str, entry: _ModelEntry, dataset: DatasetSpec) -> ModelSpec:
         scenarios=entry.scenarios,
         accuracy=entry.accuracy,
         files=entry.files,
-        requirements=entry.requirements,
-        apt=entry.apt,
     )
 
 
 def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device) -> ImageSpec:
-    entry = entries.models[model.name]
+    entry, on = entries.models[model.name], entries.backends[backend]
     return ImageSpec(
         model=model,
         backend=backend,
         device=device,
-        base=entries.bases[entries.devices[device].base],
+        base=entries.bases[on.base.get(device, entries.devices[device].base)],
         precisions=entry.precisions.get(backend, _DEFAULT_PRECISIONS),
         implemented=device in entry.implemented.get(backend, ()),
-        apt=model.apt,
+        apt=entry.apt,
         common_requirements=entries.outline.requirements,
-        backend_requirements=entries.backends[backend].requirements[device],
+        backend_requirements=on.requirements[device],
+        model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend, ())),
+        wheel_page=on.find_links.get(device),
     )

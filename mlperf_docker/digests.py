@@ -3,17 +3,20 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mlperf_docker.names import Backend, Device
 from mlperf_docker.spec import ImageSpec
 
 LABEL = "org.mlperf-docker"
+REQUIREMENTS_FOLDER = "requirements"
 _HASH_DIGITS = 12
 _FORMAT = b"mlperf-docker build inputs 1"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
 _DISTRIBUTIONS = {
     (Backend.ONNXRUNTIME, Device.CPU): "onnxruntime",
     (Backend.ONNXRUNTIME, Device.CUDA): "onnxruntime-gpu",
+    (Backend.TENSORFLOW, Device.CPU): "tensorflow-cpu",
 }
 
 
@@ -27,11 +30,32 @@ class ContextFile:
 
 
 @dataclass(frozen=True)
+class WheelPage:
+    """A page with wheels that no package index may hold, for the Python that they are wanted for.
+
+    layer: the one whose pip looks there; url: a page of links, as pip and uv take it for find-links.
+    """
+
+    layer: str
+    url: str
+    python: str
+
+
+@dataclass(frozen=True)
 class BuildInputs:
-    """The Dockerfile and the files it copies or mounts, without the host's own network settings."""
+    """The Dockerfile and the files it copies or mounts, without the host's own network settings.
+
+    pages tell where wheels may come from, not which ones they are: the requirements have their hashes.
+    """
 
     dockerfile: str
     files: tuple[ContextFile, ...]
+    pages: tuple[WheelPage, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers that have requirements, sorted."""
+        return tuple(sorted(_layer(file) for file in self.files if _is_requirements(file)))
 
 
 @dataclass(frozen=True)
@@ -69,15 +93,23 @@ def tags(spec: ImageSpec, content: str, registry: str) -> tuple[str, str]:
     return f"{moving}-{content}", moving
 
 
-def versions(inputs: BuildInputs) -> dict[str, str]:
-    """Return distribution → version for everything that the image's requirements pin."""
-    texts = (file.data.decode() for file in inputs.files if file.path.startswith("requirements/"))
-    return {pin["name"]: pin["version"] for text in texts for pin in _PIN.finditer(text)}
+def versions(inputs: BuildInputs, layer: str | None = None) -> dict[str, str]:
+    """Return distribution → version for everything that the image's requirements pin, or those of one layer."""
+    files = (file for file in inputs.files if _is_requirements(file) and layer in (None, _layer(file)))
+    return {pin["name"]: pin["version"] for file in files for pin in _PIN.finditer(file.data.decode())}
+
+
+def _is_requirements(file: ContextFile) -> bool:
+    return file.path.startswith(f"{REQUIREMENTS_FOLDER}/")
+
+
+def _layer(file: ContextFile) -> str:
+    return PurePosixPath(file.path).stem
 
 
 def lock_digest(inputs: BuildInputs) -> str:
     """Return `sha256:…` over the image's requirements, in path order."""
-    files = sorted((file for file in inputs.files if file.path.startswith("requirements/")), key=lambda each: each.path)
+    files = sorted(filter(_is_requirements, inputs.files), key=lambda each: each.path)
     return f"sha256:{hashlib.sha256(b''.join(file.data for file in files)).hexdigest()}"
 
 

@@ -91,7 +91,7 @@ def split(lock: str, spec: ImageSpec) -> Layers:
     pins = parse(lock)
     common = closure(pins, spec.common_requirements)
     backend = closure(pins, spec.backend_requirements) - common
-    model = closure(pins, spec.model.requirements) - common - backend
+    model = closure(pins, spec.model_requirements) - common - backend
     return Layers(*(_text(pins, names) for names in (common, backend, model)))
 
 

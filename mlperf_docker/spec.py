@@ -108,14 +108,13 @@ class ModelSpec(Frozen):
     scenarios: tuple[Scenario, ...]
     accuracy: AccuracyTarget
     files: tuple[ModelFile, ...]
-    requirements: tuple[str, ...]
-    apt: tuple[str, ...]
 
 
 class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
-    requirements are in layer order, slowest to change first; lock is the file name below locks/.
+    requirements are in layer order, slowest to change first; lock is the file name below locks/. wheel_page: where the
+    backend's wheels are that no package index holds, or None.
     """
 
     model: ModelSpec
@@ -127,6 +126,8 @@ class ImageSpec(Frozen):
     apt: tuple[str, ...]
     common_requirements: tuple[str, ...]
     backend_requirements: tuple[str, ...]
+    model_requirements: tuple[str, ...]
+    wheel_page: Url | None
 
     @property
     def variant(self) -> str:

@@ -23,7 +23,7 @@ RUN apt-get update \
 FROM python AS common
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/common.txt,target=/run/requirements.txt \
-    --mount=type=bind,source=host,target=/run/host \
+    --mount=type=bind,source=host/common,target=/run/host \
     --mount=type=cache,id=mlperf-docker-pip,target=/run/cache \
     python3 -m venv --without-pip /opt/venv \
  && touch /tmp/before \
@@ -38,7 +38,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
 FROM common AS backend
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/backend.txt,target=/run/requirements.txt \
-    --mount=type=bind,source=host,target=/run/host \
+    --mount=type=bind,source=host/backend,target=/run/host \
     --mount=type=cache,id=mlperf-docker-pip,target=/run/cache \
     touch /tmp/before \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
@@ -52,7 +52,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
 FROM backend AS model
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=bind,source=requirements/model.txt,target=/run/requirements.txt \
-    --mount=type=bind,source=host,target=/run/host \
+    --mount=type=bind,source=host/model,target=/run/host \
     --mount=type=cache,id=mlperf-docker-pip,target=/run/cache \
     touch /tmp/before \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \

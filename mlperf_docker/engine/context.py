@@ -1,12 +1,16 @@
-"""BuildInputs and the host's settings → the tar that the engine takes as build context. Equal inputs, equal bytes."""
+"""BuildInputs and the host's settings → the tar that the engine takes as build context. Equal inputs, equal bytes.
+
+Each layer with requirements has a folder of its own below host/, with pip's settings and the wheels that it needs: so a
+wheel that only one layer needs leaves the others as they are.
+"""
 
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from mlperf_docker.digests import BuildInputs, ContextFile
+from mlperf_docker.digests import BuildInputs, ContextFile, versions
 from mlperf_docker.engine.hostnet import HostSettings
 
 DOCKERFILE = "Dockerfile"
@@ -14,28 +18,36 @@ HOST_FOLDER = "host"
 
 
 def write_context(inputs: BuildInputs, host: HostSettings, to: IO[bytes]) -> None:
-    """Write the context to *to*: the Dockerfile, the inputs' files, and the host's settings below host/."""
-    files = [ContextFile(DOCKERFILE, inputs.dockerfile.encode()), *inputs.files, *_host_files(host)]
+    """Write the context to *to*: the Dockerfile, the inputs' files, and the host's settings below host/<layer>/."""
+    settings = [file for layer in inputs.layers for file in _host_files(inputs, host, layer)]
+    files = [ContextFile(DOCKERFILE, inputs.dockerfile.encode()), *inputs.files, *settings]
+    wheels = {_wheels(layer): host.wheels(versions(inputs, layer)) for layer in inputs.layers}
     with tarfile.open(fileobj=to, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder in _folders(file.path for file in files):
+        for folder in sorted({*_parents(file.path for file in files), *wheels}):
             tar.addfile(_entry(folder, mode=0o755, kind=tarfile.DIRTYPE))
         for file in sorted(files, key=lambda each: each.path):
             tar.addfile(_entry(file.path, mode=file.mode, size=len(file.data)), io.BytesIO(file.data))
-        for wheel in sorted(host.wheels(inputs), key=lambda each: each.name):
-            with wheel.open("rb") as data:
-                entry = _entry(f"{HOST_FOLDER}/wheels/{wheel.name}", mode=0o644, size=wheel.stat().st_size)
-                tar.addfile(entry, data)
+        for folder, found in sorted(wheels.items()):
+            for wheel in sorted(found, key=lambda each: each.name):
+                with wheel.open("rb") as data:
+                    tar.addfile(_entry(f"{folder}/{wheel.name}", mode=0o644, size=wheel.stat().st_size), data)
 
 
-def _host_files(host: HostSettings) -> Iterable[ContextFile]:
-    yield ContextFile(f"{HOST_FOLDER}/pip.conf", host.pip_conf().encode())
+def _host_files(inputs: BuildInputs, host: HostSettings, layer: str) -> Iterator[ContextFile]:
+    """Yield what pip is told in *layer*. A page of wheels is asked only for what no local folder has."""
+    pins = versions(inputs, layer)
+    pages = [page.url for page in inputs.pages if page.layer == layer and host.lacks_local_versions(pins, page.python)]
+    yield ContextFile(f"{HOST_FOLDER}/{layer}/pip.conf", host.pip_conf(pages).encode())
     if host.ca_bundle is not None:
-        yield ContextFile(f"{HOST_FOLDER}/ca.crt", host.ca_bundle)
+        yield ContextFile(f"{HOST_FOLDER}/{layer}/ca.crt", host.ca_bundle)
 
 
-def _folders(paths: Iterable[str]) -> list[str]:
-    found = {str(parent) for path in paths for parent in Path(path).parents} - {"."}
-    return sorted(found | {f"{HOST_FOLDER}/wheels"})
+def _wheels(layer: str) -> str:
+    return f"{HOST_FOLDER}/{layer}/wheels"
+
+
+def _parents(paths: Iterable[str]) -> set[str]:
+    return {str(parent) for path in paths for parent in Path(path).parents} - {"."}
 
 
 def _entry(path: str, *, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:

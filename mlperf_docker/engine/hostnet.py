@@ -9,12 +9,10 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-
-from mlperf_docker.digests import BuildInputs, versions
 
 _MOUNT = "/run/host"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
@@ -65,26 +63,49 @@ class HostSettings:
         addresses = " ".join((*proxies, *(value for _, value in self.pip_settings), *self.find_links)).split()
         return any(_is_loopback(address) for address in addresses)
 
-    def pip_conf(self) -> str:
-        """Return the pip.conf of a build. pip's config is INI with no interpolation; a list goes on over lines."""
+    def pip_conf(self, pages: Iterable[str] = ()) -> str:
+        """Return the pip.conf of a layer, with *pages* of wheels besides the host's own.
+
+        pip's config is INI with no interpolation; a list goes on over lines.
+        """
         config = configparser.ConfigParser(interpolation=None)
         config["global"] = {key: "\n".join(value.split()) for key, value in self.pip_settings}
-        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links))
+        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links, *pages))
         if self.ca_bundle is not None:
             config["global"]["cert"] = f"{_MOUNT}/ca.crt"
         text = io.StringIO()
         config.write(text)
         return text.getvalue()
 
-    def wheels(self, inputs: BuildInputs) -> list[Path]:
-        """Return the wheels of the wheelhouses that the image's requirements name, by project and version."""
-        wanted = {(_normal(name), version) for name, version in versions(inputs).items()}
+    def wheels(self, pins: Mapping[str, str]) -> list[Path]:
+        """Return the wheels of the wheelhouses that *pins*, project → version, name; of one file name, the first."""
+        wanted = {(_normal(name), version) for name, version in pins.items()}
         found: dict[str, Path] = {}
         for wheel in (each for folder in self.wheelhouses for each in sorted(folder.glob("*.whl"))):
-            name, _, rest = wheel.name.partition("-")
-            if (_normal(name), rest.partition("-")[0]) in wanted:
+            if _identity(wheel) in wanted:
                 found.setdefault(wheel.name, wheel)
         return list(found.values())
+
+    def lacks_local_versions(self, pins: Mapping[str, str], python: str) -> bool:
+        """Whether *pins* have a local version (`2.13.0+cpu`) that no wheelhouse has a wheel of for *python*.
+
+        Package indexes take no local versions, so such a wheel is in a folder or on a page of its maker's.
+        Source: packaging.python.org, "Version specifiers", local version identifiers.
+        """
+        local = {(_normal(name), version) for name, version in pins.items() if "+" in version}
+        return bool(local - {_identity(wheel) for wheel in self.wheels(pins) if _fits(wheel, python)})
+
+
+def _identity(wheel: Path) -> tuple[str, str]:
+    """Return project and version out of a wheel's file name."""
+    name, _, rest = wheel.name.partition("-")
+    return _normal(name), rest.partition("-")[0]
+
+
+def _fits(wheel: Path, python: str) -> bool:
+    """Tell from its name whether a wheel is for *python*, "3.11": for it alone, for any, or by the stable ABI."""
+    *_, interpreters, abi, _platform = ("", "", *wheel.stem.split("-"))
+    return bool({f"cp{python.replace('.', '')}", "py3"} & set(interpreters.split("."))) or abi == "abi3"
 
 
 def pip_files(environment: Mapping[str, str]) -> dict[str, str]:

@@ -60,6 +60,8 @@ def test_the_image_is_what_its_contract_says() -> None:
     assert 'ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]' in last
     assert "# syntax" not in text
     assert text.count("--require-hashes") == text.count("pip install") == 3
+    for layer in ("common", "backend", "model"):
+        assert text.count(f"source=requirements/{layer}.txt,") == text.count(f"source=host/{layer},") == 1
     assert text.count("apt-get update") == text.count("rm -rf /var/lib/apt/lists/*")
 
 
@@ -69,8 +71,7 @@ def test_onnxruntime_is_told_not_to_report(spec: ImageSpec) -> None:
 
 
 def test_a_model_without_libraries_of_its_own_installs_none() -> None:
-    model = SPEC.model.model_copy(update={"requirements": (), "apt": ("libsndfile1",)})
-    text = render.render(SPEC.model_copy(update={"model": model, "apt": ("libsndfile1",)}))
+    text = render.render(SPEC.model_copy(update={"model_requirements": (), "apt": ("libsndfile1",)}))
     assert "requirements/model.txt" not in text
     assert "install --yes --no-install-recommends libsndfile1" in text
 

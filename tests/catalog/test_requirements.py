@@ -54,7 +54,7 @@ def spec_with(common: str, backend: str, model: str) -> ImageSpec:
         update={
             "common_requirements": (common,),
             "backend_requirements": (backend,),
-            "model": spec.model.model_copy(update={"requirements": (model,)}),
+            "model_requirements": (model,),
         }
     )
 

@@ -1,20 +1,25 @@
-"""The build context: equal inputs give equal bytes, and the host's settings are always at the same place."""
+"""The build context: equal inputs give equal bytes, and each layer finds the host's settings at its own place."""
 
 import configparser
 import io
 import tarfile
 from pathlib import Path
 
-from mlperf_docker.digests import BuildInputs, ContextFile
+import pytest
+
+from mlperf_docker.digests import BuildInputs, ContextFile, WheelPage
 from mlperf_docker.engine.context import write_context
 from mlperf_docker.engine.hostnet import HostSettings
 
 FILES = (
-    ContextFile("requirements/common.txt", b"numpy==2.4.6 --hash=sha256:0\nMy_Project==1.0+cpu\n"),
+    ContextFile("requirements/common.txt", b"numpy==2.4.6 --hash=sha256:0\n"),
+    ContextFile("requirements/backend.txt", b"My_Project==1.0+cpu --hash=sha256:0\n"),
     ContextFile("harness/run.sh", b"echo\n", 0o755),
     ContextFile("harness/a.py", b"1\n"),
 )
 INPUTS = BuildInputs("FROM scratch\n", FILES)
+PAGE = "https://pages.test/wheels/"
+PAGED = BuildInputs("FROM scratch\n", FILES, (WheelPage("backend", PAGE, "3.11"),))
 
 
 def context(inputs: BuildInputs = INPUTS, host: HostSettings | None = None) -> bytes:
@@ -30,6 +35,13 @@ def members(data: bytes) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
             content = tar.extractfile(member)
             found[member.name] = (member, content.read() if content else b"")
         return found
+
+
+def pip_conf(found: dict[str, tuple[tarfile.TarInfo, bytes]], layer: str) -> dict[str, str]:
+    """What pip is told in *layer*."""
+    config = configparser.RawConfigParser()
+    config.read_string(found[f"host/{layer}/pip.conf"][1].decode())
+    return dict(config["global"])
 
 
 def wheelhouse(folder: Path, *names: str) -> Path:
@@ -57,44 +69,86 @@ def test_nothing_tells_who_made_it_or_when() -> None:
 
 def test_files_are_sorted_and_every_folder_comes_before_its_files() -> None:
     names = list(members(context()))
-    files = [name for name in names if name not in {"harness", "host", "host/wheels", "requirements"}]
+    files = [name for name, (entry, _) in members(context()).items() if entry.isfile()]
     assert files == sorted(files)
+    assert len(names) == len(set(names))
     for name in names:
         assert all(str(parent) in names[: names.index(name)] for parent in Path(name).parents if str(parent) != ".")
 
 
 def test_the_hosts_folder_is_there_even_without_any_settings() -> None:
     found = members(context())
-    assert found["host/wheels"][0].isdir()
-    config = configparser.RawConfigParser()
-    config.read_string(found["host/pip.conf"][1].decode())
-    assert dict(config["global"]) == {"find-links": "/run/host/wheels"}
-    assert "host/ca.crt" not in found
+    for layer in ("common", "backend"):
+        assert found[f"host/{layer}/wheels"][0].isdir()
+        assert pip_conf(found, layer) == {"find-links": "/run/host/wheels"}
+    assert not [name for name in found if name.endswith("ca.crt")]
 
 
 def test_a_ca_bundle_travels_as_it_is() -> None:
     found = members(context(host=HostSettings(ca_bundle=b"-----BEGIN\n")))
-    assert found["host/ca.crt"][1] == b"-----BEGIN\n"
+    assert found["host/common/ca.crt"][1] == found["host/backend/ca.crt"][1] == b"-----BEGIN\n"
 
 
-def test_only_the_wheels_that_the_requirements_name_travel(tmp_path: Path) -> None:
+def wheels(data: bytes) -> dict[str, bytes]:
+    """Path → content of what travels of the wheelhouses."""
+    return {name: content for name, (entry, content) in members(data).items() if "/wheels/" in name}
+
+
+def test_each_layer_gets_the_wheels_that_its_requirements_name(tmp_path: Path) -> None:
     house = wheelhouse(
         tmp_path / "house",
         "numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl",
         "numpy-2.4.5-cp311-cp311-manylinux_2_28_x86_64.whl",
         "my_project-1.0+cpu-py3-none-any.whl",
+        "my_project-1.0-py3-none-any.whl",
+        "my_project-1.0+cu130-py3-none-any.whl",
         "torch-2.0-py3-none-any.whl",
         "notawheel.whl",
         "numpy-2.4.6.tar.gz",
     )
-    found = members(context(host=HostSettings(wheelhouses=(house,))))
-    wheels = {name.removeprefix("host/wheels/") for name in found if name.startswith("host/wheels/")}
-    assert wheels == {"numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl", "my_project-1.0+cpu-py3-none-any.whl"}
-    assert found["host/wheels/my_project-1.0+cpu-py3-none-any.whl"][1] == b"my_project-1.0+cpu-py3-none-any.whl"
+    assert wheels(context(host=HostSettings(wheelhouses=(house,)))) == {
+        "host/common/wheels/numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl": (
+            b"numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl"
+        ),
+        "host/backend/wheels/my_project-1.0+cpu-py3-none-any.whl": b"my_project-1.0+cpu-py3-none-any.whl",
+    }
 
 
 def test_a_wheel_in_two_houses_travels_once_from_the_first(tmp_path: Path) -> None:
     name = "numpy-2.4.6-py3-none-any.whl"
     houses = tuple(wheelhouse(tmp_path / each, name) for each in ("one", "two"))
     (houses[0] / name).write_bytes(b"first")
-    assert members(context(host=HostSettings(wheelhouses=houses)))[f"host/wheels/{name}"][1] == b"first"
+    assert wheels(context(host=HostSettings(wheelhouses=houses))) == {f"host/common/wheels/{name}": b"first"}
+
+
+def test_a_wheel_of_one_layer_leaves_what_the_others_mount_as_it_is(tmp_path: Path) -> None:
+    house = wheelhouse(tmp_path / "house", "my_project-1.0+cpu-py3-none-any.whl")
+    with_it, without = members(context(host=HostSettings(wheelhouses=(house,)))), members(context())
+    changed = {name for name in with_it if name not in without or with_it[name][1] != without[name][1]}
+    assert changed == {"host/backend/wheels/my_project-1.0+cpu-py3-none-any.whl"}
+
+
+def test_a_page_of_wheels_is_for_its_layer_alone_and_besides_the_hosts_own() -> None:
+    found = members(context(PAGED, HostSettings(find_links=("https://own.test/",))))
+    assert pip_conf(found, "common")["find-links"].split() == ["/run/host/wheels", "https://own.test/"]
+    assert pip_conf(found, "backend")["find-links"].split() == ["/run/host/wheels", "https://own.test/", PAGE]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("my_project-1.0+cpu-py3-none-any.whl", False),
+        ("my_project-1.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl", False),
+        ("my_project-1.0+cpu-7-cp311-cp311-manylinux_2_28_x86_64.whl", False),
+        ("my_project-1.0+cpu-cp39-abi3-manylinux_2_28_x86_64.whl", False),
+        ("My.Project-1.0+cpu-py2.py3-none-any.whl", False),
+        ("my_project-1.0+cpu-cp312-cp312-manylinux_2_28_x86_64.whl", True),
+        ("my_project-1.0-py3-none-any.whl", True),
+        ("my_project-1.0+cu130-py3-none-any.whl", True),
+        ("my_project-1.0%2Bcpu-py3-none-any.whl", True),  # pip does not know such a file as a wheel either
+        ("my_project-1.0+cpu.whl", True),
+    ],
+)
+def test_the_page_is_not_asked_for_what_a_folder_has(name: str, asked: bool, tmp_path: Path) -> None:
+    host = HostSettings(wheelhouses=(wheelhouse(tmp_path / "house", name),))
+    assert (PAGE in pip_conf(members(context(PAGED, host)), "backend")["find-links"]) is asked

@@ -25,7 +25,7 @@ from tests.engine import tiny_image
 
 pytestmark = pytest.mark.engine
 LOOK = (
-    "RUN --mount=type=bind,source=host,target=/run/host "
+    "RUN --mount=type=bind,source=host/common,target=/run/host "
     "cat /run/host/pip.conf /run/host/ca.crt && ls /run/host/wheels && echo proxies $HTTPS_PROXY $https_proxy"
 )
 REQUIREMENTS = ContextFile("requirements/common.txt", b"numpy==2.0 \\\n    --hash=sha256:0\n")
