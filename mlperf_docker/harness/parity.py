@@ -50,20 +50,18 @@ def trace(
     for start in range(0, samples.count, BATCH):
         batches.append(predictor.predict(samples.load(list(range(start, min(start + BATCH, samples.count))))))
         report(min(start + BATCH, samples.count), samples.count, "samples")
-    arrays = {
-        name: np.concatenate(parts) for name, parts in zip(benchmark.traced, zip(*batches, strict=True), strict=True)
-    }
+    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
     with new_file(output) as partial:
-        weight_files.write(partial, arrays)
+        weight_files.write(partial, dict(zip(benchmark.traced, joined, strict=True)))
     identity = {"backend": cell.backend, "device": cell.device.value, "samples": samples.count}
     return {**identity, "output": str(output), "versions": dict(backend.versions()), "device_proof": dict(proof)}
 
 
 def compare(cell: Cell, files: Sequence[Path]) -> dict[str, Any]:
-    """Every pair of *files*, and the worst of all. Raises UsageError where their tensors do not have the same shapes."""
+    """Every pair of *files*, and the worst of all. Raises UsageError where their tensors have other shapes."""
     benchmark = models.load(cell.model)
     found = {str(path): weight_files.read(path) for path in files}
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     for (a, ours), (b, theirs) in combinations(found.items(), 2):
         if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
             raise UsageError(f"{a} and {b} hold different tensors", hint="Write both for the same samples and size.")

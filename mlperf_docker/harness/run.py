@@ -270,6 +270,5 @@ def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events:
     write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
     synthetic = prepared.synthetic
     known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target
-    return Accuracy(
-        benchmark.metric, value, known, exact=synthetic is not None, line=line, tolerance=benchmark.tolerance
-    )
+    exact = synthetic is not None
+    return Accuracy(benchmark.metric, value, known, exact=exact, line=line, tolerance=benchmark.tolerance)
