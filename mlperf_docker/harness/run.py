@@ -18,7 +18,7 @@ from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Accuracy, Benchmark, Model, Samples, SyntheticSet
+from mlperf_docker.harness.models.base import Accuracy, Benchmark, Dataset, Model, Samples, SyntheticSet
 from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
 from mlperf_docker.harness.options import RunOptions
@@ -35,7 +35,7 @@ CUDA_WAIT_S = 0.001
 class Prepared:
     """The data set of a run, preprocessed. synthetic: what is known about it, if it is synthetic."""
 
-    dataset: Any
+    dataset: Dataset
     samples: Samples
     synthetic: SyntheticSet | None
 
@@ -58,8 +58,9 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         check_precision(options)
         backend.check_device(options.cell.device)
         synthetic = synthesize(options, benchmark, backend, events)
+        dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
         file, model = choose_model(options, benchmark, backend, synthetic)
-        prepared = prepare(options, benchmark, model, synthetic, events)
+        prepared = prepare(options, benchmark, model, dataset, synthetic, events)
         loaded = load(options, backend, file, model, prepared, events)
         found = test(options, benchmark, backend, prepared, loaded, events)
         value = result.compose(options, backend, found)
@@ -130,12 +131,15 @@ def choose_model(
 
 
 def prepare(
-    options: RunOptions, benchmark: Benchmark, model: Model, synthetic: SyntheticSet | None, events: Events
+    options: RunOptions,
+    benchmark: Benchmark,
+    model: Model,
+    dataset: Dataset,
+    synthetic: SyntheticSet | None,
+    events: Events,
 ) -> Prepared:
-    """The data set, checked and preprocessed for *model*. Raises DatasetError."""
+    """The data set, preprocessed for *model*. Raises DatasetError."""
     events.phase(Phase.PREPROCESS)
-    root = synthetic.data if synthetic else options.folders.data
-    dataset = benchmark.open_dataset(root, limit=options.samples)
     cache, report = writable_cache(options.folders.cache), events.reporter(Phase.PREPROCESS)
     samples = benchmark.preprocess(dataset, model.form, cache, workers=options.workers or cores(), report=report)
     return Prepared(dataset, samples, synthetic)

@@ -15,6 +15,7 @@ from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50.synthetic import synthesize
 from mlperf_docker.harness.names import SyntheticSize
+from mlperf_docker.harness.opening import CpuAnswerer
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +59,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(cache: Path) -> SyntheticSet:
-    return synthesize(SyntheticSize.TINY, cache, OnnxRuntime(), threads=1, report=lambda done, total, unit: None)
+    return synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 1), lambda done, total, unit: None)
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ def harness(cache: Path, tiny: SyntheticSet, tmp_path: Path) -> Harness:
     results.mkdir()
 
     def run(*arguments: object, backend: str = "onnxruntime", verb: str = "run") -> Finished:
-        folders = ["--cache", cache] + (["--results", results] if verb == "run" else [])
+        wanted = {"run": ["--cache", cache, "--results", results], "synthesize": ["--cache", cache]}
+        wanted |= {"preprocess": ["--cache", cache], "outputs": ["--cache", cache]}
+        folders = wanted.get(verb, [])
         line = command(verb, "--model", "resnet50", "--backend", backend, *folders, *arguments)
         done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=environment(), cwd=tmp_path)
         return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)

@@ -10,6 +10,7 @@ from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.models.base import Accuracy
 from mlperf_docker.harness.models.resnet50.accuracy import Top1, score
 from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
+from mlperf_docker.harness.names import Format
 
 
 def entry(index: int, label: float) -> dict[str, object]:
@@ -23,7 +24,8 @@ def write(path: Path, entries: list[dict[str, object]]) -> Path:
 
 def test_payload_is_one_float32_label_without_the_background() -> None:
     out = np.zeros((3, 1), dtype=np.float32)
-    ResNet50().postprocess((np.array([1, 66, 1000], dtype=np.int64),), out)
+    model = ResNet50().native(Path("resnet50_v1.onnx"), Format.ONNX)
+    assert model.postprocess((np.array([1, 66, 1000], dtype=np.int64),), (0, 1, 2), out) is None
     assert out.tobytes() == np.array([0, 65, 999], dtype="<f4").tobytes()
 
 

@@ -14,10 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.images import has_end
 from mlperf_docker.harness.models.base import SyntheticSet
-from mlperf_docker.harness.models.resnet50.benchmark import images_job
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
-from mlperf_docker.harness.models.resnet50.preprocess import ImageSamples, crop_origin, has_end, target_size
+from mlperf_docker.harness.models.resnet50.network import Form
+from mlperf_docker.harness.models.resnet50.preprocess import ImageSamples, crop_origin, job, target_size
 from mlperf_docker.harness.preprocess import cached
 
 from .conftest import Finished, Harness, command, environment
@@ -80,7 +81,7 @@ def test_bytes_are_those_of_the_plain_rule(tmp_path: Path, monkeypatch: pytest.M
     root.mkdir()
     cache.mkdir()
     names = photographs(root)
-    samples = ImageSamples(cached(images_job(open_imagenet(root)), cache, workers=workers, report=silent))
+    samples = ImageSamples(cached(job(open_imagenet(root), Form()), cache, workers=workers, report=silent))
     (tensor,) = samples.load(range(len(names)))
     for name, found in zip(names, tensor, strict=True):
         np.testing.assert_array_equal(found, plain(root / name), err_msg=name)
@@ -118,10 +119,10 @@ def damaged(root: Path) -> None:
 def test_all_bad_images_are_named_and_none_is_cached(tmp_path: Path) -> None:
     damaged(tmp_path / "data")
     (tmp_path / "cache").mkdir()
-    job = images_job(open_imagenet(tmp_path / "data"))
+    planned = job(open_imagenet(tmp_path / "data"), Form())
     for _ in range(2):
         with pytest.raises(DatasetError, match="5 of 6 files") as raised:
-            cached(job, tmp_path / "cache", workers=2, report=silent)
+            cached(planned, tmp_path / "cache", workers=2, report=silent)
     assert [detail.split(".")[0] for detail in raised.value.details] == ["cut", "nearly", "text", "zeros", "filled"]
     assert "truncated" in raised.value.details[0]
     assert "not an image" in raised.value.details[2]
@@ -132,11 +133,11 @@ def test_what_was_good_is_not_read_again(tmp_path: Path) -> None:
     damaged(tmp_path / "data")
     (tmp_path / "cache").mkdir()
     done: list[int] = []
-    job = images_job(open_imagenet(tmp_path / "data"))
+    planned = job(open_imagenet(tmp_path / "data"), Form())
     with pytest.raises(DatasetError):
-        cached(job, tmp_path / "cache", workers=1, report=silent)
+        cached(planned, tmp_path / "cache", workers=1, report=silent)
     with pytest.raises(DatasetError):
-        cached(job, tmp_path / "cache", workers=1, report=lambda finished, total, unit: done.append(finished))
+        cached(planned, tmp_path / "cache", workers=1, report=lambda finished, total, unit: done.append(finished))
     assert done[0] == 1
 
 
@@ -178,7 +179,7 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     progress = [json.loads(text) for text in done.stdout.splitlines()]
     first_done = next(event["done"] for event in progress if event["event"] == "progress")
     assert killed_at <= first_done < 160
-    (array,) = ImageSamples(cached(images_job(open_imagenet(root)), cache, workers=1, report=silent)).load([0, 159])
+    (array,) = ImageSamples(cached(job(open_imagenet(root), Form()), cache, workers=1, report=silent)).load([0, 159])
     np.testing.assert_array_equal(array[0], plain(root / "0000.JPEG"))
     np.testing.assert_array_equal(array[1], plain(root / "0159.JPEG"))
     assert not list((cache / "preprocessed").glob("*.partial"))
@@ -227,16 +228,24 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 
 
 def test_a_cut_cache_entry_is_made_again(tmp_path: Path, tiny: SyntheticSet) -> None:
-    job = images_job(open_imagenet(tiny.data))
-    before = np.array(cached(job, tmp_path, workers=1, report=silent))
-    data = tmp_path / "preprocessed" / job.key / "data.npy"
+    planned = job(open_imagenet(tiny.data), Form())
+    before = np.array(cached(planned, tmp_path, workers=1, report=silent))
+    data = tmp_path / "preprocessed" / planned.key / "data.npy"
     os.truncate(data, data.stat().st_size // 2)
-    np.testing.assert_array_equal(cached(job, tmp_path, workers=1, report=silent), before)
+    np.testing.assert_array_equal(cached(planned, tmp_path, workers=1, report=silent), before)
 
 
-def test_bad_data_sets_end_with_6(tmp_path: Path, harness: Harness) -> None:
+def test_bad_data_sets_end_with_6(tmp_path: Path, harness: Harness, tiny: SyntheticSet) -> None:
     damaged(tmp_path / "data")
-    found: Finished = harness("--data", tmp_path / "data")
+    found: Finished = harness("--data", tmp_path / "data", "--model-file", tiny.weights)
     assert found.code == 6
     assert found.error["message"].startswith("5 of 6 files")
+
+
+def test_verify_reads_every_file(tmp_path: Path, harness: Harness, tiny: SyntheticSet) -> None:
+    good = harness("--data", tiny.data, verb="verify").result
+    assert (good["samples"], good["facts"]["bytes"] > 100_000) == (64, True)
+    damaged(tmp_path / "data")
+    found = harness("--data", tmp_path / "data", verb="verify")
+    assert (found.code, len(found.error["details"])) == (6, 5)
     assert harness("--data", tmp_path / "nowhere").code == 6

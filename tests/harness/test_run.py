@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.base import SyntheticSet
-from mlperf_docker.harness.models.resnet50.graph import cached_graph
+from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.names import Scenario
 
 from .conftest import Harness, command, environment
@@ -99,10 +100,17 @@ def test_labels_of_other_images_are_noticed(harness: Harness, tiny: SyntheticSet
     assert done.result["accuracy"]["value"] < 40
 
 
-def test_an_official_graph_runs_as_it_is(harness: Harness, tiny: SyntheticSet, cache: Path, tmp_path: Path) -> None:
+def graph(made: SyntheticSet) -> bytes:
+    """An .onnx file with the official interface."""
+    from mlperf_docker.harness.ops.onnx import serialize
+
+    return serialize(networks.checked(weights.read(made.weights), str(made.weights)))
+
+
+def test_an_official_graph_runs_as_it_is(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
-    data = cached_graph(tiny.weights, cache, backend="onnxruntime").read_bytes()
+    data = graph(tiny)
     (models / "resnet50_v1.onnx").write_bytes(data)
     done = harness("--data", tiny.data, "--models", models, "--cell", cell(tmp_path, data), "--mode", "accuracy")
     assert done.result["accuracy"]["value"] == 87.5
@@ -138,10 +146,10 @@ def test_a_missing_model_file_ends_with_7(harness: Harness, tiny: SyntheticSet, 
 
 @pytest.mark.parametrize(("keep", "size"), [(0, 0), (3000, 3000)])
 def test_a_cut_model_file_ends_with_7(
-    harness: Harness, tiny: SyntheticSet, cache: Path, tmp_path: Path, keep: int, size: int
+    harness: Harness, tiny: SyntheticSet, tmp_path: Path, keep: int, size: int
 ) -> None:
     path = tmp_path / "cut.onnx"
-    path.write_bytes(cached_graph(tiny.weights, cache, backend="onnxruntime").read_bytes()[:keep])
+    path.write_bytes(graph(tiny)[:keep])
     done = harness("--data", tiny.data, "--model-file", path)
     assert done.code == 7
     assert ("empty" if size == 0 else f"{size} bytes") in done.error["message"]
@@ -150,7 +158,7 @@ def test_a_cut_model_file_ends_with_7(
 def test_another_interface_ends_with_7_and_says_what_differs(
     harness: Harness, tiny: SyntheticSet, tmp_path: Path
 ) -> None:
-    from mlperf_docker.harness.backends.base import Tensor
+    from mlperf_docker.harness.interface import Tensor
     from mlperf_docker.harness.ops.onnx import OnnxOps
 
     ops = OnnxOps()
@@ -227,9 +235,15 @@ def test_help_and_version_are_quick() -> None:
         assert time.monotonic() - start < 2
 
 
-def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet) -> None:
+def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
     made = harness("--synthetic", "tiny", verb="synthesize")
     assert made.result["accuracy"] == {"good": 56, "total": 64, "percent": 87.5}
     assert made.result["distinct"] > 16
-    converted = harness("--model-file", tiny.weights, verb="convert")
-    assert Path(converted.result["model_file"]).stat().st_size == converted.result["size_bytes"]
+    folder = ["--model-file", tiny.weights, "--output"]
+    converted = harness(*folder, tmp_path / "resnet50.onnx", verb="convert")
+    assert (tmp_path / "resnet50.onnx").stat().st_size == converted.result["size_bytes"]
+    same = harness("--data", tiny.data, "--model-file", tmp_path / "resnet50.onnx", "--mode", "accuracy")
+    assert same.result["accuracy"]["value"] == 87.5
+    assert same.result["model_file"]["variant"] == "official ONNX graph"
+    wrong = harness(*folder, tmp_path / "resnet50.txt", verb="convert")
+    assert (wrong.code, list(tmp_path.glob("*.txt"))) == (2, [])

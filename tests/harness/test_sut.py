@@ -74,14 +74,18 @@ class Echo:
         if fault == "raise" and self.calls == 3: raise ValueError("no luck")
         return (inputs[0][::-1],) if fault == "reorder" else inputs
 
-def post(outputs, out):
-    out[:] = outputs[0]
+def post(outputs, samples, out):
+    if fault == "samples": out[:, 0] = samples
+    else: out[:, :1] = outputs[0]
+    return [1 + int(n) % 3 for n in samples] if slow else None
 
 scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
+slow = fault == "slow"
 s = lg.TestSettings()
 s.scenario, s.mode = SCENARIOS[scenario], lg.TestMode.AccuracyOnly
 s.server_target_qps, s.performance_sample_count_override = 2000, performance
-engine = Engine(tuple(Echo() for _ in range(instances)), post, Payload(np.float32, 1), batch, wait_s=0.001)
+payload = Payload(np.float32, 3 if slow else 1, slow)
+engine = Engine(tuple(Echo() for _ in range(instances)), post, payload, batch, wait_s=0.001)
 watch = loadgen.Watch(progress=lambda n: None, stuck=lambda e: sys.exit(3))
 try:
     loadgen.run(loadgen.Test(scenario, s, Path("."), Library(Numbers()), engine), watch)
@@ -89,7 +93,8 @@ except ValueError as error:
     print("failed:", error); sys.exit(0)
 entries = json.load(open("mlperf_log_accuracy.json"))
 answers = {e["qsl_idx"]: np.frombuffer(bytes.fromhex(e["data"]), np.float32) for e in entries}
-print(sorted(answers) == list(range(100)), sum(len(a) == 1 and a[0] == i for i, a in answers.items()))
+print(sorted(answers) == list(range(100)),
+    sum(len(a) == (1 + i % 3 if slow else 1) and a[0] == i for i, a in answers.items()))
 """
 
 
@@ -110,6 +115,16 @@ def test_every_sample_is_answered_with_its_own_answer(tmp_path: Path, scenario: 
 @pytest.mark.parametrize("scenario", [Scenario.OFFLINE, Scenario.SERVER])
 def test_also_with_instances_and_sets_that_batches_do_not_divide(tmp_path: Path, scenario: Scenario) -> None:
     assert echo(tmp_path, scenario, batch=7, instances=3, performance=33) == "True 100"
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_payloads_of_different_length_made_beside_the_next_batch(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, "slow", batch=8, instances=2 if scenario is Scenario.OFFLINE else 1) == "True 100"
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_a_payload_may_hold_its_samples_number(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, "samples", batch=8, performance=33) == "True 100"
 
 
 def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:

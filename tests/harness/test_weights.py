@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mlperf_docker.harness import weights
-from mlperf_docker.harness.architectures.resnet50 import FULL
+from mlperf_docker.harness.architectures.resnet50 import FULL, POOL_AS_TENSORFLOW, POOL_AS_TORCH
 from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.models.resnet50 import graph
+from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.synthetic import RECIPES, draw_weights
 from mlperf_docker.harness.names import SyntheticSize
 
@@ -14,7 +14,7 @@ TINY = RECIPES[SyntheticSize.TINY].config
 
 
 def test_the_full_network_has_torchvisions_weights() -> None:
-    shapes = graph.shapes(FULL)
+    shapes = networks.shapes(FULL)
     assert len(shapes) == 267
     assert shapes["conv1.weight"] == (64, 3, 7, 7)
     assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
@@ -32,7 +32,7 @@ def test_every_difference_is_reported_at_once() -> None:
     arrays["fc.bias"] = np.zeros(7, dtype=np.float32)
     arrays["extra"] = np.zeros(1, dtype=np.float32)
     with pytest.raises(ModelFileError, match="1 missing, 1 misshapen, 1 unused") as raised:
-        weights.check(graph.shapes(TINY), arrays, "w.safetensors")
+        weights.check(networks.shapes(TINY), arrays, "w.safetensors")
     assert raised.value.details == (
         "missing: bn1.bias [8]",
         "shape: fc.bias should be [1001], is [7]",
@@ -54,17 +54,11 @@ def test_a_damaged_file_is_named_with_its_size(tmp_path: Path) -> None:
         weights.read(path)
 
 
-def test_torchvisions_head_is_refused_with_a_reason(tmp_path: Path) -> None:
+def test_torchvisions_head_brings_its_pooling_and_another_is_refused() -> None:
     arrays = dict(draw_weights(TINY, 1))
+    assert networks.config_of(arrays, "w").pool == POOL_AS_TENSORFLOW
     arrays["fc.weight"] = arrays["fc.weight"][:1000]
-    weights.write(tmp_path / "w.safetensors", arrays)
-    with pytest.raises(ModelFileError, match="1000 classes"):
-        graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime")
-
-
-def test_a_graph_is_emitted_once(tmp_path: Path) -> None:
-    weights.write(tmp_path / "w.safetensors", draw_weights(TINY, 1))
-    first = graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime")
-    stamp = first.stat().st_mtime_ns
-    assert graph.cached_graph(tmp_path / "w.safetensors", tmp_path, backend="onnxruntime") == first
-    assert first.stat().st_mtime_ns == stamp
+    assert networks.config_of(arrays, "w").pool == POOL_AS_TORCH
+    arrays["fc.weight"] = arrays["fc.weight"][:10]
+    with pytest.raises(ModelFileError, match="10 classes"):
+        networks.config_of(arrays, "w")

@@ -1,0 +1,289 @@
+"""Every operation on every backend, through a network of its own, against numpy."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.backends import registry
+from mlperf_docker.harness.backends.base import Backend, LoadRequest
+from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.names import Device
+from mlperf_docker.harness.network import Network
+
+Array = NDArray[Any]
+RNG = np.random.default_rng(7)
+IMAGE = RNG.standard_normal((2, 4, 9, 7), dtype=np.float32)
+VECTORS = [np.abs(RNG.standard_normal(4, dtype=np.float32)) + 0.1 for _ in range(4)]
+MATRIX = RNG.standard_normal((2, 5), dtype=np.float32)
+ROWS = RNG.standard_normal((2, 6, 3), dtype=np.float32)
+WHOLE = np.array([[0, 7, 263], [264, 265, 31_702_967]], dtype=np.int64)
+
+BACKENDS = [name for name in registry.BACKENDS if name != "dummy"]
+
+
+@cache
+def backend(name: str) -> Backend:
+    return registry.load(name)
+
+
+@pytest.fixture(params=BACKENDS)
+def framework(request: pytest.FixtureRequest) -> Backend:
+    return backend(request.param)
+
+
+def evaluate(
+    framework: Backend, inputs: tuple[Array, ...], build: Callable[..., Any], *weights: Array, outputs: int = 1
+) -> list[Array]:
+    """What *build*, called with the operations, the inputs and the weights, gives for two samples."""
+    names = [f"w{number}" for number in range(len(weights))]
+
+    def whole(ops: Any, w: Any, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        constants = [w(name, *array.shape) for name, array in zip(names, weights, strict=True)]
+        found = build(ops, *values, *constants)
+        return found if isinstance(found, tuple) else (found,)
+
+    ins = tuple(Tensor(f"x{n}", str(x.dtype), (None, *x.shape[1:])) for n, x in enumerate(inputs))
+    outs = tuple(Tensor(f"y{number}", dtype, shape) for number, (dtype, shape) in enumerate(shapes(outputs)))
+    network = Network("test", Interface(ins, outs), dict(zip(names, weights, strict=True)), whole)
+    predictor = framework.load(LoadRequest(network, network.interface, Device.CPU, 1))
+    return [np.array(array) for array in predictor.predict(inputs)]
+
+
+TYPES: list[tuple[str, tuple[int | None, ...]]] = []
+
+
+def shapes(count: int) -> list[tuple[str, tuple[int | None, ...]]]:
+    assert len(TYPES) == count, "say what comes out with `gives` first"
+    return TYPES
+
+
+def gives(*tensors: tuple[str, int]) -> None:
+    """Declare type and rank of the outputs."""
+    TYPES[:] = [(dtype, (None,) * rank) for dtype, rank in tensors]
+
+
+def windows(x: Array, size: int, stride: int) -> Array:
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))
+    return np.asarray(view[:, :, ::stride, ::stride])
+
+
+def close(found: Array, expected: Array) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3)])
+def test_conv2d(framework: Backend, kernel: int, stride: int, padding: int, groups: int, bias: bool) -> None:
+    weight = RNG.standard_normal((8, 4 // groups, kernel, kernel), dtype=np.float32)
+    offset = RNG.standard_normal(8, dtype=np.float32)
+    padded = np.pad(IMAGE, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    parts = zip(np.split(windows(padded, kernel, stride), groups, 1), np.split(weight, groups), strict=True)
+    expected = np.concatenate([np.einsum("nchwij,ocij->nohw", x, w) for x, w in parts], 1)
+    gives(("float32", 4))
+    options = {"kernel": kernel, "stride": stride, "padding": padding, "groups": groups}
+    (found,) = evaluate(
+        framework,
+        (IMAGE,),
+        lambda ops, x, w, b: ops.channels_last(ops.conv2d(ops.image(x), w, b if bias else None, **options)),
+        weight,
+        offset,
+    )
+    close(found, (expected + (offset[:, None, None] if bias else 0)).transpose(0, 2, 3, 1))
+
+
+def test_batch_norm(framework: Backend) -> None:
+    scale, bias, mean, variance = (v[:, None, None] for v in VECTORS)
+    expected = (IMAGE - mean) / np.sqrt(variance + 1e-5) * scale + bias
+    gives(("float32", 4))
+    (found,) = evaluate(
+        framework, (IMAGE,), lambda ops, x, *w: ops.channels_last(ops.batch_norm(ops.image(x), *w)), *VECTORS
+    )
+    close(found, expected.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_batch_norm_after_a_convolution_and_before_relu(framework: Backend, groups: int) -> None:
+    weight = RNG.standard_normal((4, 4 // groups, 3, 3), dtype=np.float32)
+    scale, bias, mean, variance = (v[:, None, None] for v in VECTORS)
+    padded = np.pad(IMAGE, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    parts = zip(np.split(windows(padded, 3, 2), groups, 1), np.split(weight, groups), strict=True)
+    convolved = np.concatenate([np.einsum("nchwij,ocij->nohw", x, w) for x, w in parts], 1)
+    expected = np.maximum((convolved - mean) / np.sqrt(variance + 1e-5) * scale + bias, 0)
+    gives(("float32", 4))
+
+    def build(ops: Any, x: Any, kernel: Any, *norm: Any) -> Any:
+        y = ops.conv2d(ops.image(x), kernel, kernel=3, stride=2, padding=1, groups=groups)
+        return ops.channels_last(ops.relu(ops.batch_norm(y, *norm)))
+
+    (found,) = evaluate(framework, (IMAGE,), build, weight, *VECTORS)
+    close(found, expected.transpose(0, 2, 3, 1))
+
+
+def test_standardize(framework: Backend) -> None:
+    mean, deviation = VECTORS[:2]
+    gives(("float32", 4))
+    (found,) = evaluate(
+        framework, (IMAGE,), lambda ops, x, *w: ops.channels_last(ops.standardize(ops.image(x), *w)), mean, deviation
+    )
+    close(found, ((IMAGE - mean[:, None, None]) / deviation[:, None, None]).transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("padding", [(0, 0, 1, 1), (1, 1, 1, 1), (1, 0, 0, 0), (0, 0, 0, 0)])
+def test_max_pool2d_pads_each_side_by_itself_and_padding_never_wins(
+    framework: Backend, padding: tuple[int, int, int, int]
+) -> None:
+    top, left, bottom, right = padding
+    negative = -np.abs(IMAGE)
+    padded = np.pad(negative, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=-np.inf)
+    expected = windows(padded, 3, 2).max(axis=(4, 5))
+    gives(("float32", 4))
+    (found,) = evaluate(
+        framework,
+        (negative,),
+        lambda ops, x: ops.channels_last(ops.max_pool2d(ops.image(x), kernel=3, stride=2, padding=padding)),
+    )
+    np.testing.assert_array_equal(found, expected.transpose(0, 2, 3, 1))
+
+
+def test_global_avg_pool(framework: Backend) -> None:
+    gives(("float32", 2))
+    (found,) = evaluate(framework, (IMAGE,), lambda ops, x: ops.global_avg_pool(ops.image(x)))
+    close(found, IMAGE.mean(axis=(2, 3)))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_upsample_nearest(framework: Backend, factor: int) -> None:
+    gives(("float32", 4))
+    (found,) = evaluate(
+        framework, (IMAGE,), lambda ops, x: ops.channels_last(ops.upsample_nearest(ops.image(x), factor))
+    )
+    np.testing.assert_array_equal(found, IMAGE.repeat(factor, 2).repeat(factor, 3).transpose(0, 2, 3, 1))
+
+
+def test_images_are_added_like_images(framework: Backend) -> None:
+    gives(("float32", 4))
+    (found,) = evaluate(
+        framework, (IMAGE, IMAGE), lambda ops, x, y: ops.channels_last(ops.add(ops.image(x), ops.relu(ops.image(y))))
+    )
+    np.testing.assert_array_equal(found, (IMAGE + np.maximum(IMAGE, 0)).transpose(0, 2, 3, 1))
+
+
+def test_arithmetic_is_broadcast_as_in_numpy(framework: Backend) -> None:
+    row = RNG.standard_normal((1, 6, 3), dtype=np.float32)
+    gives(("float32", 3), ("float32", 3), ("float32", 3))
+    added, less, product = evaluate(
+        framework, (ROWS,), lambda ops, x, w: (ops.add(x, w), ops.sub(x, w), ops.mul(x, w)), row, outputs=3
+    )
+    np.testing.assert_array_equal(added, ROWS + row)
+    np.testing.assert_array_equal(less, ROWS - row)
+    np.testing.assert_array_equal(product, ROWS * row)
+
+
+def test_functions_of_each_value(framework: Backend) -> None:
+    large = ROWS * 40
+    gives(("float32", 3), ("float32", 3), ("float32", 3))
+    relu, sigmoid, exp = evaluate(
+        framework, (large,), lambda ops, x: (ops.relu(x), ops.sigmoid(x), ops.exp(ops.clip(x, -3, 3))), outputs=3
+    )
+    np.testing.assert_array_equal(relu, np.maximum(large, 0))
+    np.testing.assert_allclose(sigmoid, 1 / (1 + np.exp(-large.astype(np.float64))), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(exp, np.exp(np.clip(large, -3, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 0.25), (float("-inf"), 0.1), (0.0, float("inf"))])
+def test_clip(framework: Backend, low: float, high: float) -> None:
+    gives(("float32", 3))
+    (found,) = evaluate(framework, (ROWS,), lambda ops, x: ops.clip(x, low, high))
+    np.testing.assert_array_equal(found, np.clip(ROWS, np.float32(low), np.float32(high)))
+
+
+def test_linear(framework: Backend) -> None:
+    weight, bias = RNG.standard_normal((6, 5), dtype=np.float32), RNG.standard_normal(6, dtype=np.float32)
+    gives(("float32", 2))
+    (found,) = evaluate(framework, (MATRIX,), lambda ops, x, w, b: ops.linear(x, w, b), weight, bias)
+    close(found, MATRIX @ weight.T + bias)
+
+
+def test_softmax_and_argmax(framework: Backend) -> None:
+    matrix = np.concatenate([MATRIX, MATRIX.max(axis=1, keepdims=True)], axis=1)
+    powers = np.exp(matrix)
+    gives(("float32", 2), ("int64", 1))
+    softmax, argmax = evaluate(framework, (matrix,), lambda ops, x: (ops.softmax(x), ops.argmax(x)), outputs=2)
+    np.testing.assert_allclose(softmax, powers / powers.sum(1, keepdims=True), rtol=1e-5)
+    assert argmax.dtype == np.int64
+    np.testing.assert_array_equal(argmax, matrix.argmax(axis=1))
+
+
+def test_reduce_max(framework: Backend) -> None:
+    gives(("float32", 2))
+    (found,) = evaluate(framework, (ROWS,), lambda ops, x: ops.reduce_max(x))
+    np.testing.assert_array_equal(found, ROWS.max(axis=-1))
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_top_k(framework: Backend, k: int) -> None:
+    gives(("float32", 2), ("int64", 2))
+    values, indices = evaluate(framework, (MATRIX,), lambda ops, x: ops.top_k(x, k), outputs=2)
+    order = np.argsort(-MATRIX, axis=-1)[:, :k]
+    assert indices.dtype == np.int64
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_array_equal(values, np.take_along_axis(MATRIX, order, -1))
+
+
+def test_take_picks_rows_of_each_sample(framework: Backend) -> None:
+    indices = np.array([[5, 0, 0], [2, 4, 1]], dtype=np.int64)
+    gives(("float32", 3), ("float32", 2))
+    rows, values = evaluate(
+        framework,
+        (ROWS, MATRIX, indices),
+        lambda ops, x, y, i: (ops.take(x, i), ops.take(y, ops.remainder(i, 5))),
+        outputs=2,
+    )
+    np.testing.assert_array_equal(rows, np.take_along_axis(ROWS, indices[:, :, None], 1))
+    np.testing.assert_array_equal(values, np.take_along_axis(MATRIX, indices % 5, 1))
+
+
+def test_whole_numbers_are_divided(framework: Backend) -> None:
+    gives(("int64", 2), ("int64", 2))
+    quotient, rest = evaluate(
+        framework, (WHOLE,), lambda ops, x: (ops.floor_divide(x, 264), ops.remainder(x, 264)), outputs=2
+    )
+    assert (quotient.dtype, rest.dtype) == (np.int64, np.int64)
+    np.testing.assert_array_equal(quotient, WHOLE // 264)
+    np.testing.assert_array_equal(rest, WHOLE % 264)
+
+
+def test_shapes(framework: Backend) -> None:
+    gives(("float32", 2), ("float32", 4), ("float32", 3), ("float32", 3), ("float32", 3))
+
+    def build(ops: Any, x: Any) -> Any:
+        flat, boxes = ops.reshape(x, -1), ops.reshape(x, 3, 2, 3)
+        part = ops.slice(x, 1, 3)
+        return flat, boxes, part, ops.concat([x, part], 2), ops.concat([x, x], 1)
+
+    flat, boxes, part, wide, long = evaluate(framework, (ROWS,), build, outputs=5)
+    np.testing.assert_array_equal(flat, ROWS.reshape(2, -1))
+    np.testing.assert_array_equal(boxes, ROWS.reshape(2, 3, 2, 3))
+    np.testing.assert_array_equal(part, ROWS[:, :, 1:3])
+    np.testing.assert_array_equal(wide, np.concatenate([ROWS, ROWS[:, :, 1:3]], 2))
+    np.testing.assert_array_equal(long, np.concatenate([ROWS, ROWS], 1))
+
+
+def test_a_batch_of_another_size_follows(framework: Backend) -> None:
+    weight = RNG.standard_normal((4, 4, 3, 3), dtype=np.float32)
+
+    def build(ops: Any, w: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        y = ops.conv2d(ops.image(inputs[0]), w("w", *weight.shape), kernel=3, padding=1)
+        return (ops.reshape(ops.channels_last(y), 63, 4),)
+
+    interface = Interface((Tensor("x", "float32", (None, 4, 9, 7)),), (Tensor("y", "float32", (None, 63, 4)),))
+    network = Network("test", interface, {"w": weight}, build)
+    predictor = framework.load(LoadRequest(network, interface, Device.CPU, 1))
+    together = predictor.predict((np.concatenate([IMAGE, IMAGE[::-1], IMAGE[:1]]),))[0].copy()
+    alone = [predictor.predict((each[None],))[0][0].copy() for each in IMAGE]
+    close(together, np.stack([alone[0], alone[1], alone[1], alone[0], alone[0]]))
