@@ -31,7 +31,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+ && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
  && rm /tmp/before /tmp/new
 
 # onnxruntime>=1.23,<2, onnx>=1.18,<2
@@ -45,7 +45,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+ && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
  && rm /tmp/before /tmp/new
 
 # opencv-python-headless>=4.11,<5
@@ -59,7 +59,7 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+ && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
  && rm /tmp/before /tmp/new
 
 FROM model AS image
