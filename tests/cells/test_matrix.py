@@ -1,0 +1,78 @@
+"""Every cell with an image for the CPU, in a real container: build, every scenario, accuracy, and parity of backends."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.names import Device
+from mlperf_docker.paths import assets
+from mlperf_docker.spec import ImageSpec
+from tests.cells.conftest import Tool
+
+CELLS = [
+    spec for spec in Catalog.load(assets() / "images.yaml").specs if spec.implemented and spec.device is Device.CPU
+]
+RUNS = [(spec, scenario) for spec in CELLS for scenario in spec.model.scenarios]
+KEYS = {
+    "model", "backend", "device", "precision", "scenario", "mode", "synthetic", "valid", "metric", "latency_ns",
+    "samples", "accuracy", "image", "versions", "device_proof", "results_dir", "duration_s",
+}  # fmt: skip
+
+pytestmark = pytest.mark.engine
+
+
+def command(spec: ImageSpec, results: Path) -> tuple[str, ...]:
+    cell = ("run", spec.model.name, "--backend", spec.backend, "--device", spec.device)
+    return (*cell, "--bootstrap-base", "--synthetic", "tiny", "--results", str(results))
+
+
+@pytest.fixture(scope="session")
+def tags(tool: Tool) -> dict[str, str]:
+    """The exact tag of each cell, filled as images are built."""
+    return {}
+
+
+def built(tool: Tool, tags: dict[str, str], spec: ImageSpec) -> str:
+    if str(spec) not in tags:
+        arguments = ("build", spec.model.name, "--backend", spec.backend, "--bootstrap-base")
+        tags[str(spec)] = tool(*arguments).stdout.strip()
+    return tags[str(spec)]
+
+
+@pytest.mark.parametrize(("spec", "scenario"), RUNS, ids=[f"{spec}-{scenario}" for spec, scenario in RUNS])
+def test_every_scenario_is_valid(
+    tool: Tool, tags: dict[str, str], results: Path, spec: ImageSpec, scenario: str
+) -> None:
+    tag = built(tool, tags, spec)
+    result = tool.json(*command(spec, results), "--scenario", scenario, "--min-duration", "2")
+    assert result.keys() >= KEYS
+    assert result["valid"], result["reasons"]
+    cell = (result["model"], result["backend"], result["device"], result["scenario"])
+    assert cell == (spec.model.name, spec.backend, spec.device, scenario)
+    assert result["synthetic"] is True
+    assert result["metric"]["value"] > 0
+    assert 0 < result["latency_ns"]["p50"] <= result["latency_ns"]["p99"]
+    assert result["image"]["tag"] == tag
+    assert result["device_proof"]["operators"]
+    folder = Path(result["results_dir"])
+    assert folder.parent == results
+    summary = (folder / "mlperf_log_summary.txt").read_text()
+    assert "Result is : VALID" in summary
+    assert f"Scenario : {scenario}" in summary
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert {path.stat().st_uid for path in folder.iterdir()} == {os.getuid()}
+
+
+@pytest.mark.parametrize("spec", CELLS, ids=str)
+def test_accuracy_reaches_its_known_value(tool: Tool, tags: dict[str, str], results: Path, spec: ImageSpec) -> None:
+    built(tool, tags, spec)
+    result = tool.json(*command(spec, results), "--mode", "accuracy")
+    accuracy = result["accuracy"]
+    assert accuracy["passed"]
+    assert 0 < accuracy["value"] < 100, "a value at the edge would not show a wrong order"
+    entries = json.loads((Path(result["results_dir"]) / "mlperf_log_accuracy.json").read_text())
+    assert len({entry["qsl_idx"] for entry in entries}) == result["samples"]
+    assert all(len(entry["data"]) % 8 == 0 for entry in entries), "float32 values, as hexadecimal digits"
