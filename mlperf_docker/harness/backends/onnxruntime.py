@@ -28,6 +28,11 @@ Session = Any
 """ort.InferenceSession, which comes without types; so do its inputs and outputs."""
 
 PROVIDERS = {Device.CPU: "CPUExecutionProvider", Device.CUDA: "CUDAExecutionProvider"}
+SETTINGS: dict[Device, dict[str, str]] = {
+    Device.CPU: {},
+    # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
+    Device.CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"},
+}
 TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 SMALL_SHARE = 0.05
 """Share of a proof run on CUDA that operators on the CPU may take (shape arithmetic lives there)."""
@@ -54,7 +59,8 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     options.enable_profiling = True
     options.profile_file_prefix = str(profile / "proof")
     try:
-        return ort.InferenceSession(model, options, providers=[PROVIDERS[request.device]])
+        provider = (PROVIDERS[request.device], SETTINGS[request.device])
+        return ort.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if isinstance(request.source, Network):
             raise
