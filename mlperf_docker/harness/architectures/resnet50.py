@@ -1,4 +1,4 @@
-"""ResNet-50 v1.5, written once over `ops`, with torchvision's weight names."""
+"""ResNet-50 v1.5 and ResNeXt-50, written once over `ops`, with torchvision's weight names."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,17 +19,25 @@ class ResNetConfig:
     classes: 1001 for TensorFlow's weights (index 0 is the background), 1000 for torchvision's.
     pool: padding of the only max pool. TensorFlow's SAME pads below and right of a 112 x 112 map and nothing before it;
     torchvision pads all around, which shifts the windows by a pixel.
+    groups, inner: of the 3x3 convolutions, and how many times as wide these are as in ResNet; ResNeXt-32x4d: 32 and 2.
     """
 
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
     width: int = 64
     classes: int = 1001
     pool: tuple[int, int, int, int] = POOL_AS_TENSORFLOW
+    groups: int = 1
+    inner: int = 1
 
     @property
     def features(self) -> int:
         """Channels that reach the classifier."""
-        return self.width * 8 * 4
+        return self.stage_channels[-1]
+
+    @property
+    def stage_channels(self) -> tuple[int, int, int, int]:
+        """Channels that leave each stage."""
+        return (self.width * 4, self.width * 8, self.width * 16, self.width * 32)
 
 
 FULL = ResNetConfig()
@@ -41,12 +49,24 @@ def _norm(ops: Ops[T], w: Weights[T], x: T, name: str, channels: int) -> T:
     return ops.batch_norm(x, scale, bias, mean, variance)
 
 
-def _bottleneck(ops: Ops[T], w: Weights[T], x: T, name: str, *, channels: int, width: int, stride: int) -> T:
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Channels that enter, those of the 3x3 convolution, and those that leave."""
+
+    channels: int
+    width: int
+    out: int
+    groups: int
+    stride: int
+
+
+def _bottleneck(ops: Ops[T], w: Weights[T], x: T, name: str, block: _Block) -> T:
     """One block. The stride is in the 3x3 convolution: that is what v1.5 changed against v1 (there: the first 1x1)."""
-    out = width * 4
+    channels, width, out, stride = block.channels, block.width, block.out, block.stride
     y = ops.conv2d(x, w(f"{name}.conv1.weight", width, channels, 1, 1), kernel=1)
     y = ops.relu(_norm(ops, w, y, f"{name}.bn1", width))
-    y = ops.conv2d(y, w(f"{name}.conv2.weight", width, width, 3, 3), kernel=3, stride=stride, padding=1)
+    kernels = w(f"{name}.conv2.weight", width, width // block.groups, 3, 3)
+    y = ops.conv2d(y, kernels, kernel=3, stride=stride, padding=1, groups=block.groups)
     y = ops.relu(_norm(ops, w, y, f"{name}.bn2", width))
     y = ops.conv2d(y, w(f"{name}.conv3.weight", out, width, 1, 1), kernel=1)
     y = _norm(ops, w, y, f"{name}.bn3", out)
@@ -56,23 +76,28 @@ def _bottleneck(ops: Ops[T], w: Weights[T], x: T, name: str, *, channels: int, w
     return ops.relu(ops.add(x, y))
 
 
-def features(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T:
-    """Pooled features, (batch, config.features), of images (batch, 3, height, width).
+def stages(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig) -> list[T]:
+    """What leaves each of the four stages: images of 1/4, 1/8, 1/16 and 1/32 of the size of the image *x*.
 
     Source: torchvision's resnet.py for the names, and the official TensorFlow graph for the padding (v1.5).
     """
-    x = ops.conv2d(ops.image(x), w("conv1.weight", config.width, 3, 7, 7), kernel=7, stride=2, padding=3)
+    x = ops.conv2d(x, w("conv1.weight", config.width, 3, 7, 7), kernel=7, stride=2, padding=3)
     x = ops.relu(_norm(ops, w, x, "bn1", config.width))
     x = ops.max_pool2d(x, kernel=3, stride=2, padding=config.pool)
-    channels = config.width
-    for stage, count in enumerate(config.blocks):
-        width = config.width * 2**stage
-        for block in range(count):
-            stride = 2 if stage > 0 and block == 0 else 1
-            name = f"layer{stage + 1}.{block}"
-            x = _bottleneck(ops, w, x, name, channels=channels, width=width, stride=stride)
-            channels = width * 4
-    return ops.global_avg_pool(x)
+    channels, found = config.width, []
+    for stage, (count, out) in enumerate(zip(config.blocks, config.stage_channels, strict=True)):
+        for number in range(count):
+            stride = 2 if stage > 0 and number == 0 else 1
+            block = _Block(channels, out // 4 * config.inner, out, config.groups, stride)
+            x = _bottleneck(ops, w, x, f"layer{stage + 1}.{number}", block)
+            channels = out
+        found.append(x)
+    return found
+
+
+def features(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T:
+    """Pooled features, (batch, config.features), of images (batch, 3, height, width)."""
+    return ops.global_avg_pool(stages(ops, w, ops.image(x), config)[-1])
 
 
 def resnet50(ops: Ops[T], w: Weights[T], x: T, config: ResNetConfig = FULL) -> T:
