@@ -96,7 +96,11 @@ def _local_name(file: ModelFile, names: set[str]) -> str:
 def identify(models: Iterable[ModelSpec], found: dict[str, str]) -> list[Official]:
     """Return every official file that has one of the checksums *found* (algorithm → digits)."""
     files = (each for model in models for each in officials(model))
-    return [each for each in files if each.checksum is not None and found.get(each.checksum.algorithm) == each.checksum.value]
+    return [
+        each
+        for each in files
+        if each.checksum is not None and found.get(each.checksum.algorithm) == each.checksum.value
+    ]
 
 
 def locate(spec: ImageSpec, precision: Precision, explicit: Path | None) -> Path:

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from mlperf_docker.sizes import readable
+
 _PLAIN_INTERVAL_S = 10.0
 _STEP_WIDTH = 84
+_BYTES = "bytes"
 _PLUMBING = ("[internal]", "copy /context")
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ class PlainDisplay:
         if now - self._spoke < _PLAIN_INTERVAL_S:
             return
         self._spoke = now
-        self.say(f"[{now - self._start:6.1f} s] {self._phase}: {done}{f' of {total}' if total else ''} {unit}")
+        self.say(f"[{now - self._start:6.1f} s] {self._phase}: {_count(done, total, unit, ' of ')}")
 
 
 class LiveDisplay:
@@ -93,7 +96,7 @@ class LiveDisplay:
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """Move the bar."""
         if self._task is not None:
-            count = f"{done}/{total} {unit}" if total else f"{done} {unit}"
+            count = _count(done, total, unit, "/")
             self._bars.update(self._task.id, completed=done, total=total, count=count)
 
     def _finish(self, verdict: str) -> None:
@@ -103,6 +106,13 @@ class LiveDisplay:
         self._bars.remove_task(task.id)
         parts = (f"{task.elapsed or 0:7.1f} s", task.description, str(task.fields["count"]), verdict)
         self.say("  ".join(part for part in parts if part))
+
+
+def _count(done: int, total: int | None, unit: str, between: str) -> str:
+    """Return how far something is; bytes in larger units, which nobody reads otherwise."""
+    if unit == _BYTES:
+        return f"{readable(done)}{between}{readable(total)}" if total else readable(done)
+    return f"{done}{between}{total} {unit}" if total else f"{done} {unit}"
 
 
 @contextmanager
@@ -133,7 +143,7 @@ class BuildProgress:
             case "failed":
                 self._display.say(f"   FAILED  {_shortened(event.step)}")
             case "progress":
-                self._display.progress(event.current, event.total or None, "bytes")
+                self._display.progress(event.current, event.total or None, _BYTES)
 
 
 def _shortened(step: str) -> str:

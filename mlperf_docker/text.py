@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import RunResult
 from mlperf_docker.spec import ImageSpec
 
@@ -104,3 +105,43 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
             yield "Model file", f"{file.name} ({file.precision}, {file.format}) {file.urls[0]}"
     yield "Base", spec.base.pinned
     yield "Dockerfile", f"dockerfiles/{spec.dockerfile}"
+
+
+OFFICIAL_HEADER = ("model", "backend", "precision", "format", "state", "size", "checksum", "note", "path")
+
+
+def official_line(official: Official) -> tuple[str, ...]:
+    """One row of `models list`, in the order of OFFICIAL_HEADER. No size is published, so only a file here has one."""
+    file, checksum = official.file, official.checksum
+    return (
+        official.model.name,
+        file.backend,
+        file.precision,
+        file.format,
+        official.state,
+        size_text(official.path),
+        f"{checksum.algorithm} {checksum.value[:8]}…" if checksum else "-",
+        file.note.partition(";")[0] or "-",
+        str(official.path),
+    )
+
+
+def official_fields(official: Official) -> dict[str, Any]:
+    """The same for programs, with everything that the catalog knows of the file."""
+    file, path = official.file, official.path
+    return {
+        "model": official.model.name,
+        "backend": file.backend,
+        "precision": file.precision,
+        "format": file.format,
+        "name": file.name,
+        "urls": list(file.urls),
+        "md5": file.md5,
+        "sha256": file.sha256,
+        "reported": file.reported,
+        "note": file.note,
+        "first": official.first,
+        "path": str(path),
+        "state": official.state,
+        "size_bytes": path.stat().st_size if path.is_file() else None,
+    }

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="resnet50, retinanet, bert, 3d-unet, rnnt or dlrm.")]
+OptionalModel = Annotated[str, typer.Argument(metavar="[MODEL]", help="Only this model.")]
 OptionalModelName = Annotated[str, typer.Argument(metavar="[MODEL]", help="A model's name; none with --all.")]
 BackendName = Annotated[
     str, typer.Option("--backend", "-b", help="onnxruntime, tensorflow or pytorch. Default: the model's own.")

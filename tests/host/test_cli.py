@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.paths import assets
 
@@ -25,7 +26,7 @@ def tool(*arguments: str, expect: int = 0, **variables: str) -> subprocess.Compl
 
 def test_help_names_every_command_and_exit_code() -> None:
     text = tool("--help").stdout
-    for command in ("list", "show", "render", "build", "run", "results", "doctor", "lock"):
+    for command in ("list", "show", "render", "build", "run", "models", "results", "doctor", "lock"):
         assert f"  {command} " in text
     folded = " ".join(text.split())
     for code in (
@@ -45,10 +46,12 @@ def test_list_shows_all_cells_without_an_engine() -> None:
     cells = json.loads(tool("list", "--json").stdout)
     assert len(cells) == 6 * 3 * 2
     assert {cell["state"] for cell in cells} == {"planned", "buildable"}
-    (resnet50,) = (cell for cell in cells if cell["implemented"])
-    assert (resnet50["model"], resnet50["backend"], resnet50["device"]) == ("resnet50", "onnxruntime", "cpu")
-    assert resnet50["present"] is None
-    assert resnet50["image"].startswith("mlperf-docker/resnet50:onnxruntime-cpu-")
+    specs = Catalog.load(assets() / "images.yaml").specs
+    for cell, spec in zip(cells, specs, strict=True):
+        assert f"{cell['model']}:{cell['backend']}-{cell['device']}" == str(spec)
+        assert cell["implemented"] == spec.implemented
+        assert cell["present"] is None
+        assert (cell["image"] or "").startswith(f"mlperf-docker/{spec}-" if spec.implemented else "")
     assert sum(cell["default"] for cell in cells) == 6 * 2
 
 

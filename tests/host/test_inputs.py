@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker import datasets, model_files
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import DatasetError, ExitCode, MlperfDockerError, ModelFileError
 from mlperf_docker.names import Precision
 from mlperf_docker.spec import ImageSpec, ModelFile
@@ -92,7 +93,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_an_official_file_must_be_there(resnet50: ImageSpec, models: Path) -> None:
     with pytest.raises(ModelFileError, match=r"resnet50_v1\.onnx is not at") as caught:
         model_files.locate(resnet50, Precision.FP32, None)
-    assert "zenodo.org" in (caught.value.hint or "")
+    assert (caught.value.hint or "").endswith("mlperf-docker models fetch resnet50")
 
 
 def test_a_damaged_official_file_is_refused_with_both_checksums(resnet50: ImageSpec, models: Path) -> None:
@@ -107,13 +108,23 @@ def test_a_damaged_official_file_is_refused_with_both_checksums(resnet50: ImageS
     assert "--model-file" in (caught.value.hint or "")
 
 
-def test_the_right_checksum_is_accepted(tmp_path: Path) -> None:
+def test_the_right_checksum_is_accepted(resnet50: ImageSpec, models: Path, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"whole")
     fields = {"name": "m.onnx", "backend": "onnxruntime", "precision": "fp32", "format": "onnx"}
     urls = {"urls": ("https://example.org/m.onnx",)}
     for algorithm in ("md5", "sha256"):
         checksum = {algorithm: hashlib.new(algorithm, b"whole").hexdigest()}
-        model_files.verify(ModelFile.model_validate({**fields, **urls, **checksum}), tmp_path / "m.onnx")
+        file = ModelFile.model_validate({**fields, **urls, **checksum})
+        official = model_files.Official(resnet50.model, file, tmp_path / "m.onnx", first=True)
+        model_files.check(official)
+        assert official.state is model_files.State.VERIFIED
+
+
+def test_a_backend_without_an_official_file_is_told_how_to_make_one(catalog: Catalog, models: Path) -> None:
+    spec = next(each for each in catalog.specs if str(each) == "retinanet:tensorflow-cpu")
+    with pytest.raises(ModelFileError, match="no official fp32 file of retinanet for tensorflow") as caught:
+        model_files.locate(spec, Precision.FP32, None)
+    assert "models convert retinanet" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("content", [None, b""])

@@ -1,0 +1,111 @@
+"""`mlperf-docker models`: the official model files."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlperf_docker.cli.options import BackendName, JsonOutput, ModelName, OptionalModel
+
+if TYPE_CHECKING:
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.spec import ModelSpec
+
+
+def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> None:
+    """List the official model files, where each belongs, and what of them is here.
+
+    State: absent, partial (fetching goes on from there), present (not verified yet, or no checksum was published),
+    verified, or wrong.
+    """
+    from mlperf_docker.model_files import officials
+    from mlperf_docker.text import OFFICIAL_HEADER, official_fields, official_line, table
+
+    found = [each for one in _models(_catalog(), model) for each in officials(one)]
+    if as_json:
+        typer.echo(json.dumps([official_fields(each) for each in found], indent=2))
+    else:
+        typer.echo(table(OFFICIAL_HEADER, [official_line(each) for each in found]))
+
+
+def fetch(
+    model: ModelName,
+    *,
+    backend: BackendName = "",
+    precision: Annotated[str, typer.Option("--precision", "-p", help="fp32 or int8. Default: fp32.")] = "",
+    file: Annotated[
+        str, typer.Option("--file", metavar="NAME", help="Another file than the first: its name, or its checksum.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="Every file that the other options leave.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="An existing folder. Default: the cache.")
+    ] = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url", help="Your own mirror instead: the file's address, or a folder's with a slash at its end."
+        ),
+    ] = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Fetch the official model file that a run takes, and verify it. Prints where it lies.
+
+    An interrupted download goes on where it stopped. Proxies and certificates are those of the environment
+    (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 where the file cannot be had.
+    """
+    from mlperf_docker.fetching import FetchRequest, choose, fetch_all
+    from mlperf_docker.progress import display
+    from mlperf_docker.selector import find_model
+
+    request = FetchRequest(find_model(_catalog(), model), backend, precision, file, every, to, url)
+    with display() as show:
+        outcome = fetch_all(choose(request), request, show)
+    found = [each.fields() for each in outcome.fetched]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        for each in found:
+            typer.echo(each["path"])
+    outcome.raise_failure()
+
+
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL] [FILE]…", help="A model, and files of your own.")
+    ] = None,
+    *,
+    backend: BackendName = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Verify the checksums of the model files that are here, or say which official file a FILE is.
+
+    Exits 7 where one is not what it should be.
+    """
+    from mlperf_docker.progress import display
+    from mlperf_docker.verification import VERDICT_HEADER, read_request, verify_all
+
+    catalog = _catalog()
+    request = read_request(catalog, names or [], backend)
+    with display() as show:
+        verdicts = verify_all(request, show)
+    if as_json:
+        typer.echo(json.dumps([each.fields() for each in verdicts], indent=2))
+    elif verdicts:
+        from mlperf_docker.text import table
+
+        typer.echo(table(VERDICT_HEADER, [each.line() for each in verdicts]))
+    request.raise_failure(verdicts)
+
+
+def _catalog() -> "Catalog":
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+
+    return Catalog.load(assets() / "images.yaml")
+
+
+def _models(catalog: "Catalog", name: str) -> "tuple[ModelSpec, ...]":
+    from mlperf_docker.selector import find_model
+
+    return (find_model(catalog, name),) if name else catalog.models
