@@ -63,11 +63,11 @@ class _DeviceEntry(Frozen):
 
 
 class _BackendEntry(Frozen):
-    """`backends.<backend>`. base: where it is not the device's; find_links: a page with wheels of the backend's own."""
+    """`backends.<backend>`. base: where it is not the device's; index: the maker's own, besides the public one."""
 
     requirements: dict[Device, tuple[Requirement, ...]]
     base: dict[Device, Name] = Field(default_factory=dict)
-    find_links: dict[Device, Url] = Field(default_factory=dict)
+    index: dict[Device, Url] = Field(default_factory=dict)
 
 
 class _ModelEntry(Frozen):
@@ -264,19 +264,22 @@ def _absent(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
 
 def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
-    """Yield requirements with a local version (`2.13.0+cpu`) that nothing says where to find: no index takes them."""
+    """Yield requirements with a local version (`2.13.0+cpu`) that nothing says where to find.
+
+    Public indexes take none. Source: packaging.python.org, "Version specifiers", local version identifiers.
+    """
     for path, requirement in _select(data, "backends", "*", "requirements", "*", "*"):
         _, backend, _, device, _ = map(str, path)
-        pages = list(_select(data, "backends", backend, "find_links", device))
-        if isinstance(requirement, str) and "+" in requirement and not pages:
-            yield path, f"no package index has {requirement}: name a page in backends.{backend}.find_links.{device}"
+        known = list(_select(data, "backends", backend, "index", device))
+        if isinstance(requirement, str) and "+" in requirement and not known:
+            yield path, f"the public index cannot have {requirement}: name one in backends.{backend}.index.{device}"
     for path, requirement in (
         *_select(data, "requirements", "*"),
         *_select(data, "models", "*", "requirements", "*"),
         *_select(data, "models", "*", "backend_requirements", "*", "*"),
     ):
         if isinstance(requirement, str) and "+" in requirement:
-            yield path, f"no package index has {requirement}, and only backends have find_links"
+            yield path, f"the public index cannot have {requirement}, and only backends have one of their own"
 
 
 def _lacks(section: object, key: str) -> bool:
@@ -330,5 +333,5 @@ def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device)
         common_requirements=entries.outline.requirements,
         backend_requirements=on.requirements[device],
         model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend, ())),
-        wheel_page=on.find_links.get(device),
+        own_index=on.index.get(device),
     )

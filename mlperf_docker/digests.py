@@ -30,10 +30,10 @@ class ContextFile:
 
 
 @dataclass(frozen=True)
-class WheelPage:
-    """A page with wheels that no package index may hold, for the Python that they are wanted for.
+class OwnIndex:
+    """A package index of a backend's maker, besides the public one. layer: the one whose pip may have to look there.
 
-    layer: the one whose pip looks there; url: a page of links, as pip and uv take it for find-links.
+    python: the version that the wheels are wanted for, as "3.11".
     """
 
     layer: str
@@ -45,12 +45,12 @@ class WheelPage:
 class BuildInputs:
     """The Dockerfile and the files it copies or mounts, without the host's own network settings.
 
-    pages tell where wheels may come from, not which ones they are: the requirements have their hashes.
+    indexes tell where wheels may come from, not which ones they are: the requirements have their hashes.
     """
 
     dockerfile: str
     files: tuple[ContextFile, ...]
-    pages: tuple[WheelPage, ...] = ()
+    indexes: tuple[OwnIndex, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker import atomic, paths, requirements
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import BuildInputs, ContextFile, WheelPage
+from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec, ModelFile
 
@@ -99,8 +99,8 @@ def build_inputs(spec: ImageSpec) -> BuildInputs:
         *harness_files(),
         ContextFile("harness/cell.json", cell(spec)),
     )
-    pages = (WheelPage("backend", spec.wheel_page, spec.base.python),) if spec.wheel_page else ()
-    return BuildInputs(render(spec), files, pages)
+    indexes = (OwnIndex("backend", spec.own_index, spec.base.python),) if spec.own_index else ()
+    return BuildInputs(render(spec), files, indexes)
 
 
 @functools.cache

@@ -113,8 +113,8 @@ class ModelSpec(Frozen):
 class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
-    requirements are in layer order, slowest to change first; lock is the file name below locks/. wheel_page: where the
-    backend's wheels are that no package index holds, or None.
+    requirements are in layer order, slowest to change first; lock is the file name below locks/. own_index: where the
+    backend's wheels are that the public index does not hold, or None.
     """
 
     model: ModelSpec
@@ -127,7 +127,7 @@ class ImageSpec(Frozen):
     common_requirements: tuple[str, ...]
     backend_requirements: tuple[str, ...]
     model_requirements: tuple[str, ...]
-    wheel_page: Url | None
+    own_index: Url | None
 
     @property
     def variant(self) -> str:

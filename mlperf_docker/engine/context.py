@@ -34,10 +34,12 @@ def write_context(inputs: BuildInputs, host: HostSettings, to: IO[bytes]) -> Non
 
 
 def _host_files(inputs: BuildInputs, host: HostSettings, layer: str) -> Iterator[ContextFile]:
-    """Yield what pip is told in *layer*. A page of wheels is asked only for what no local folder has."""
+    """Yield what pip is told in *layer*. A maker's own index is asked only for what no local folder has."""
     pins = versions(inputs, layer)
-    pages = [page.url for page in inputs.pages if page.layer == layer and host.lacks_local_versions(pins, page.python)]
-    yield ContextFile(f"{HOST_FOLDER}/{layer}/pip.conf", host.pip_conf(pages).encode())
+    indexes = [
+        each.url for each in inputs.indexes if each.layer == layer and host.lacks_local_versions(pins, each.python)
+    ]
+    yield ContextFile(f"{HOST_FOLDER}/{layer}/pip.conf", host.pip_conf(indexes).encode())
     if host.ca_bundle is not None:
         yield ContextFile(f"{HOST_FOLDER}/{layer}/ca.crt", host.ca_bundle)
 

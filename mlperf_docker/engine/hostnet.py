@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -63,14 +63,17 @@ class HostSettings:
         addresses = " ".join((*proxies, *(value for _, value in self.pip_settings), *self.find_links)).split()
         return any(_is_loopback(address) for address in addresses)
 
-    def pip_conf(self, pages: Iterable[str] = ()) -> str:
-        """Return the pip.conf of a layer, with *pages* of wheels besides the host's own.
+    def pip_conf(self, indexes: Sequence[str] = ()) -> str:
+        """Return the pip.conf of a layer, with *indexes* besides the host's own.
 
         pip's config is INI with no interpolation; a list goes on over lines.
         """
         config = configparser.ConfigParser(interpolation=None)
         config["global"] = {key: "\n".join(value.split()) for key, value in self.pip_settings}
-        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links, *pages))
+        if indexes:
+            known = config["global"].get("extra-index-url", "").split()
+            config["global"]["extra-index-url"] = "\n".join((*known, *indexes))
+        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links))
         if self.ca_bundle is not None:
             config["global"]["cert"] = f"{_MOUNT}/ca.crt"
         text = io.StringIO()
@@ -89,7 +92,7 @@ class HostSettings:
     def lacks_local_versions(self, pins: Mapping[str, str], python: str) -> bool:
         """Whether *pins* have a local version (`2.13.0+cpu`) that no wheelhouse has a wheel of for *python*.
 
-        Package indexes take no local versions, so such a wheel is in a folder or on a page of its maker's.
+        The public index takes no local versions, so such a wheel is in a folder or in an index of its maker's.
         Source: packaging.python.org, "Version specifiers", local version identifiers.
         """
         local = {(_normal(name), version) for name, version in pins.items() if "+" in version}

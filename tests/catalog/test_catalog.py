@@ -61,6 +61,23 @@ def test_int8_is_offered_for_bert_on_onnxruntime_only() -> None:
     assert all(Precision.FP32 in spec.precisions for spec in CATALOG.specs)
 
 
+def test_a_backend_may_have_a_base_and_an_index_of_its_own_on_one_device() -> None:
+    bases = {(spec.backend, spec.device): spec.base.name for spec in CATALOG.specs}
+    assert {name for (_, device), name in bases.items() if device is Device.CPU} == {"debian"}
+    assert bases[Backend.TENSORFLOW, Device.CUDA] == "cuda12"
+    assert bases[Backend.PYTORCH, Device.CUDA] == bases[Backend.ONNXRUNTIME, Device.CUDA] == "cuda"
+    assert {spec.variant for spec in CATALOG.specs if spec.own_index} == {"pytorch-cpu"}
+
+
+def test_a_model_may_need_more_on_one_backend() -> None:
+    needs = {spec.backend: spec.model_requirements for spec in CATALOG.specs if spec.model.name == "resnet50"}
+    common = needs[Backend.ONNXRUNTIME]
+    assert common == needs[Backend.TENSORFLOW]
+    assert needs[Backend.PYTORCH][: len(common)] == common
+    (more,) = needs[Backend.PYTORCH][len(common) :]
+    assert more.startswith("pillow>=")
+
+
 def test_scenarios_are_those_of_the_benchmark() -> None:
     scenarios = {model.name: set(model.scenarios) for model in CATALOG.models}
     assert scenarios["resnet50"] == set(Scenario)
@@ -97,15 +114,46 @@ CASES = {
         "{base: debian}",
         "{base: debain}",
         0,
-        "devices.cpu.base: bases has no 'debain'; it has debian, cuda",
+        "devices.cpu.base: bases has no 'debain'; it has debian, cuda, cuda12",
+    ),
+    "dangling base of a backend": (
+        "base: {cuda: cuda12}",
+        "base: {cuda: cuda11}",
+        0,
+        "backends.tensorflow.base.cuda: bases has no 'cuda11'; it has debian, cuda, cuda12",
+    ),
+    "base of an unknown device": ("base: {cuda: cuda12}", "base: {gpu: cuda12}", 0, "input should be 'cpu' or 'cuda'"),
+    "a local version that is nowhere": (
+        'index: {cpu: "https://download',
+        'index: {cuda: "https://download',
+        2,
+        "the public index cannot have torch==2.13.0+cpu: name one in backends.pytorch.index.cpu",
+    ),
+    "a local version of a model's library": (
+        '["opencv-python-headless>=4.11,<5"]',
+        '["opencv-python-headless==4.11+own"]',
+        0,
+        "models.resnet50.requirements[0]: the public index cannot have opencv-python-headless==4.11+own, and only",
+    ),
+    "bad index": (
+        '{cpu: "https://download',
+        '{cpu: "file://download',
+        0,
+        "backends.pytorch.index.cpu: not an address",
+    ),
+    "unknown backend of a model's library": (
+        "backend_requirements: {pytorch",
+        "backend_requirements: {torch",
+        0,
+        "models.resnet50.backend_requirements.torch: input should be 'onnxruntime'",
     ),
     "unknown backend": (
-        "implemented: {onnxruntime: [cpu]}",
-        "implemented: {onxruntime: [cpu]}",
+        "implemented: {onnxruntime: [cpu",
+        "implemented: {onxruntime: [cpu",
         0,
         "models.resnet50.implemented.onxruntime: input should be 'onnxruntime'",
     ),
-    "unknown device": ("[cpu]}", "[gpu]}", 0, "input should be 'cpu' or 'cuda'"),
+    "unknown device": ("[cpu, cuda]}", "[cpu, gpu]}", 0, "input should be 'cpu' or 'cuda'"),
     "unknown scenario": (
         "scenarios: [Server, Offline]",
         "scenarios: [Server, Ofline]",

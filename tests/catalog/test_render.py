@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from mlperf_docker import render
+from mlperf_docker import paths, render
 from mlperf_docker.catalog import Catalog
+from mlperf_docker.digests import versions
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
+from mlperf_docker.names import Backend, Device
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
 
@@ -44,13 +45,14 @@ def test_every_cell_renders(spec: ImageSpec) -> None:
 
 
 def test_models_of_a_backend_share_everything_above_their_own_layer() -> None:
-    texts = [
-        render.render(spec).partition("FROM backend AS model")[0].partition("ARG BASE")[2].rpartition("\n#")[0]
-        for spec in CATALOG.specs
-        if spec.variant == SPEC.variant
-    ]
-    assert len(texts) == 6
-    assert len(set(texts)) == 1
+    for variant in {spec.variant for spec in CATALOG.specs}:
+        texts = [
+            render.render(spec).partition("FROM backend AS model")[0].partition("ARG BASE")[2].rpartition("\n#")[0]
+            for spec in CATALOG.specs
+            if spec.variant == variant
+        ]
+        assert len(texts) == 6
+        assert len(set(texts)) == 1
 
 
 def test_the_image_is_what_its_contract_says() -> None:
@@ -68,6 +70,24 @@ def test_the_image_is_what_its_contract_says() -> None:
 @pytest.mark.parametrize("spec", CATALOG.specs, ids=str)
 def test_onnxruntime_is_told_not_to_report(spec: ImageSpec) -> None:
     assert ('ENV ORT_DISABLE_TELEMETRY="1"' in render.render(spec)) is (spec.backend is Backend.ONNXRUNTIME)
+
+
+@pytest.mark.parametrize("spec", CATALOG.specs, ids=str)
+def test_a_cuda_image_asks_for_the_driver_whatever_its_base(spec: ImageSpec) -> None:
+    text = render.render(spec)
+    for line in ('NVIDIA_DRIVER_CAPABILITIES="compute,utility"', 'NVIDIA_VISIBLE_DEVICES="all"'):
+        assert (line in text) is (spec.device is Device.CUDA)
+
+
+@pytest.mark.parametrize("spec", IMPLEMENTED, ids=str)
+def test_a_makers_index_goes_with_the_layer_that_needs_it(spec: ImageSpec) -> None:
+    inputs = render.build_inputs(spec)
+    assert inputs.layers == ("backend", "common", "model")
+    indexes = [(each.layer, each.url, each.python) for each in inputs.indexes]
+    assert indexes == ([("backend", spec.own_index, spec.base.python)] if spec.own_index else [])
+    for layer in inputs.layers:
+        local = [version for version in versions(inputs, layer).values() if "+" in version]
+        assert not local or layer in [each.layer for each in inputs.indexes]
 
 
 def test_a_model_without_libraries_of_its_own_installs_none() -> None:
@@ -157,10 +177,10 @@ def test_the_build_context_is_complete_and_clean() -> None:
     assert {file.mode for file in files.values()} == {0o644}
 
 
-def test_a_cell_without_a_lock_says_how_to_make_it() -> None:
-    unmade = next(spec for spec in CATALOG.specs if not (ROOT / "locks" / spec.lock).exists())
+def test_a_cell_without_a_lock_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "assets", lambda: tmp_path)
     with pytest.raises(UsageError, match="There is no lock at") as caught:
-        render.build_inputs(unmade)
+        render.build_inputs(SPEC)
     assert caught.value.hint == "Make it with: mlperf-docker lock"
 
 
@@ -176,9 +196,9 @@ def hadolint() -> str:
 
 def test_hadolint_finds_nothing(tmp_path: Path) -> None:
     """All 36 Dockerfiles in one call, also those of cells that are only declared."""
-    paths = [tmp_path / str(spec).replace(":", "-") for spec in CATALOG.specs]
-    for path, spec in zip(paths, CATALOG.specs, strict=True):
+    rendered = [tmp_path / str(spec).replace(":", "-") for spec in CATALOG.specs]
+    for path, spec in zip(rendered, CATALOG.specs, strict=True):
         path.write_text(render.render(spec))
-    argv = [hadolint(), "--no-color", f"--config={ROOT / '.hadolint.yaml'}", *map(str, paths)]
+    argv = [hadolint(), "--no-color", f"--config={ROOT / '.hadolint.yaml'}", *map(str, rendered)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "")

@@ -7,6 +7,7 @@ import pytest
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.lock import by_variant, requirements_in
+from mlperf_docker.names import Device
 from mlperf_docker.paths import assets
 from mlperf_docker.requirements import canonical, closure, parse, split
 from mlperf_docker.spec import ImageSpec
@@ -129,6 +130,20 @@ def test_a_lock_has_what_the_catalog_asks_for_and_nothing_else(variant: str) -> 
     for requirement in asked:
         if "==" in requirement:
             assert pins[canonical(requirement)].version == requirement.split("==")[1]
+
+
+def test_the_common_layer_is_the_same_for_all_backends() -> None:
+    """Otherwise the images of two backends would share nothing above the interpreter."""
+    for device in Device:
+        texts = {split(text_of(spec), spec).common for spec in IMPLEMENTED if spec.device is device}
+        assert len(texts) == 1
+
+
+def test_a_local_version_is_read_and_kept() -> None:
+    pins = parse(SMALL.replace("Back.End==2.0 ;", "Back.End==2.0+cpu ;"))
+    assert pins["back-end"].version == "2.0+cpu"
+    assert str(pins["back-end"]).startswith("Back.End==2.0+cpu ;")
+    assert canonical("back-end==2.0+cpu") == "back-end"
 
 
 @pytest.mark.parametrize("variant", LOCKS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs, ContextFile, WheelPage
+from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex
 from mlperf_docker.engine.context import write_context
 from mlperf_docker.engine.hostnet import HostSettings
 
@@ -18,8 +18,8 @@ FILES = (
     ContextFile("harness/a.py", b"1\n"),
 )
 INPUTS = BuildInputs("FROM scratch\n", FILES)
-PAGE = "https://pages.test/wheels/"
-PAGED = BuildInputs("FROM scratch\n", FILES, (WheelPage("backend", PAGE, "3.11"),))
+OWN = "https://maker.test/whl/cpu"
+WITH_OWN = BuildInputs("FROM scratch\n", FILES, (OwnIndex("backend", OWN, "3.11"),))
 
 
 def context(inputs: BuildInputs = INPUTS, host: HostSettings | None = None) -> bytes:
@@ -128,10 +128,12 @@ def test_a_wheel_of_one_layer_leaves_what_the_others_mount_as_it_is(tmp_path: Pa
     assert changed == {"host/backend/wheels/my_project-1.0+cpu-py3-none-any.whl"}
 
 
-def test_a_page_of_wheels_is_for_its_layer_alone_and_besides_the_hosts_own() -> None:
-    found = members(context(PAGED, HostSettings(find_links=("https://own.test/",))))
-    assert pip_conf(found, "common")["find-links"].split() == ["/run/host/wheels", "https://own.test/"]
-    assert pip_conf(found, "backend")["find-links"].split() == ["/run/host/wheels", "https://own.test/", PAGE]
+def test_a_makers_index_is_for_its_layer_alone_and_besides_the_hosts_own() -> None:
+    found = members(context(WITH_OWN, HostSettings.from_environ({"PIP_EXTRA_INDEX_URL": "https://extra.test/simple"})))
+    assert pip_conf(found, "common")["extra-index-url"] == "https://extra.test/simple"
+    assert pip_conf(found, "backend")["extra-index-url"].split() == ["https://extra.test/simple", OWN]
+    assert pip_conf(members(context(WITH_OWN)), "backend")["extra-index-url"] == OWN
+    assert "extra-index-url" not in pip_conf(members(context(WITH_OWN)), "common")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,6 @@ def test_a_page_of_wheels_is_for_its_layer_alone_and_besides_the_hosts_own() -> 
         ("my_project-1.0+cpu.whl", True),
     ],
 )
-def test_the_page_is_not_asked_for_what_a_folder_has(name: str, asked: bool, tmp_path: Path) -> None:
+def test_a_makers_index_is_not_asked_for_what_a_folder_has(name: str, asked: bool, tmp_path: Path) -> None:
     host = HostSettings(wheelhouses=(wheelhouse(tmp_path / "house", name),))
-    assert (PAGE in pip_conf(members(context(PAGED, host)), "backend")["find-links"]) is asked
+    assert ("extra-index-url" in pip_conf(members(context(WITH_OWN, host)), "backend")) is asked
