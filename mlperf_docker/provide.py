@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mlperf_docker import __version__, digests, paths, render
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import BuildInputs, Origin
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import glance
@@ -20,6 +21,7 @@ from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display
 from mlperf_docker.results import ImageUsed
+from mlperf_docker.selector import parse_choice
 from mlperf_docker.spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ class Sources:
         """Whether the registry names a host. A bare name would be a stranger's namespace on Docker Hub."""
         host = self.registry.partition("/")[0]
         return "." in host or ":" in host or host == "localhost"
+
+
+def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, pull: str) -> Sources:
+    """Return what a command's options say. pull: a word of the command line. Raises UnknownNameError."""
+    policy = parse_choice("pull policy", pull, PullPolicy)
+    return Sources(registry or catalog.registry, base=base, bootstrap=bootstrap, pull=policy)
 
 
 @dataclass(frozen=True)

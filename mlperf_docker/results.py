@@ -16,6 +16,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
 
 RESULT_FILE = "result.json"
+LOG_FILE = "harness.log"
 _LOCK_FILE = ".lock"
 
 

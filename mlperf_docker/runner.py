@@ -1,18 +1,17 @@
-"""RunPlan → container → RunResult."""
+"""RunPlan → container → what the harness came to, or the error that says why not."""
 
 import contextlib
 import dataclasses
 import signal
-import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 import docker
 
-from mlperf_docker import events, results
+from mlperf_docker import events
 from mlperf_docker.engine.container import ContainerExit, run_container
 from mlperf_docker.errors import (
     ContainerError,
@@ -26,7 +25,6 @@ from mlperf_docker.errors import (
 from mlperf_docker.plan import RunPlan
 from mlperf_docker.progress import Display
 
-LOG_FILE = "harness.log"
 _TAIL_LINES = 12
 _SIGKILL_EXIT = 128 + signal.SIGKILL
 _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
@@ -34,28 +32,22 @@ _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
 }
 
 
-def execute(
-    client: docker.APIClient, plan: RunPlan, folder: Path, *, image: results.ImageUsed, display: Display
-) -> results.RunResult:
-    """Run *plan*, keep its whole output in *folder*, and return the result that the harness came to.
+def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Display) -> dict[str, Any]:
+    """Run *plan*, keep its whole output in *log_path*, and return the result that the harness came to.
 
     Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on
-    Ctrl-C. The result file in *folder* is completed with what only the host knows.
+    Ctrl-C.
     """
-    start = time.monotonic()
-    with (folder / LOG_FILE).open("w") as log:
+    with log_path.open("w") as log:
         harness = _Harness(log, display)
         try:
             with _termination_interrupts():
                 ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
-            raise Interrupted(f"Interrupted. What there is of logs and results is in {folder}.") from error
+            raise Interrupted("Interrupted.", log=log_path) from error
     if harness.result is None:
-        raise _failure(harness, ending, plan, folder)
-    host_side = {"image": image, "results_dir": str(folder), "duration_s": round(time.monotonic() - start, 3)}
-    result = results.RunResult.model_validate({**harness.result.fields, **host_side})
-    results.write(result, folder)
-    return result
+        raise _failure(harness, ending, plan, log_path)
+    return harness.result.fields
 
 
 @dataclasses.dataclass
@@ -95,9 +87,8 @@ class _Harness:
         self.log.flush()
 
 
-def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, folder: Path) -> MlperfDockerError:
+def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path) -> MlperfDockerError:
     """Say why there is no result, the most certain reason first."""
-    log = folder / LOG_FILE
     if ending.out_of_memory:
         return _out_of_memory(plan, log)
     if harness.failure is not None:
@@ -115,11 +106,12 @@ def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, folder: Pa
 
 def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
     limit = f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
-    return ContainerError(
-        f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM).",
-        hint="Give it more with --memory, or use less with --batch-size or --samples.",
-        log=log,
-    )
+    if plan.arguments[:1] == ("run",):
+        hint = "Give it more with --memory, or use less with --batch-size or --samples."
+    else:
+        hint = "End what else needs memory on this host, and try again."
+    message = f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM)."
+    return ContainerError(message, hint=hint, log=log)
 
 
 def _harness_error(failure: events.Failure, log: Path) -> MlperfDockerError:

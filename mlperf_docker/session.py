@@ -1,8 +1,11 @@
-"""One `run` from the user's request to its result: check, plan, provide the image, execute."""
+"""A harness command from the user's request to its result: check, plan, provide the image, execute."""
 
+import datetime as dt
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlperf_docker import datasets, model_files, paths, results
 from mlperf_docker.engine.build import BuildKitBuilder
@@ -41,16 +44,57 @@ class RunRequest:
         return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{self.options.mode}"
 
 
+@dataclass(frozen=True)
+class Job:
+    """A command of the harness in a container of *spec*: everything but the image, which is provided when it runs."""
+
+    spec: ImageSpec
+    sources: Sources
+    arguments: tuple[str, ...]
+    mounts: tuple[BindMount, ...]
+    limits: Limits = field(default_factory=Limits)
+
+    def plan(self, image: str) -> RunPlan:
+        """Return the container, as the caller's own user."""
+        return RunPlan(image, self.arguments, self.mounts, user=f"{os.getuid()}:{os.getgid()}", limits=self.limits)
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What a job came to: the harness's own fields, the image that it ran in, and the seconds in the container."""
+
+    fields: dict[str, Any]
+    image: results.ImageUsed
+    duration_s: float
+
+
+def perform(client: Engine, job: Job, display: Display, log: Path | None = None) -> Performed:
+    """Provide the job's image, run it, and return what it came to. Raises what goes wrong, each with its exit code.
+
+    log: where the container's whole output stays; without it, it stays only where the job failed.
+    """
+    for name in remove_orphans(client):
+        display.say(f"Removed container {name}: the tool that started it was killed.")
+    image = provide(client, BuildKitBuilder(client), job.spec, job.sources, display)
+    start = time.monotonic()
+    path = log or _log_path(job)
+    fields = execute(client, job.plan(image.tag), path, display)
+    if log is None:
+        path.unlink(missing_ok=True)
+    return Performed(fields, image, round(time.monotonic() - start, 3))
+
+
 def run(request: RunRequest, display: Display) -> results.RunResult:
     """Run *request* and return its result. Everything that can be wrong is looked at before anything is built."""
-    client = _device_checked(request)
+    _check_options(request)
+    client = connect_for(request.spec)
     inputs = _inputs(request)
     with results.claim(request.root, request.title) as folder:
-        for name in remove_orphans(client):
-            display.say(f"Removed container {name}: the tool that started it was killed.")
-        image = provide(client, BuildKitBuilder(client), request.spec, request.sources, display)
-        plan = _plan(request, image.tag, inputs, folder)
-        return execute(client, plan, folder, image=image, display=display)
+        done = perform(client, _job(request, inputs, folder), display, folder / results.LOG_FILE)
+        host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
+        result = results.RunResult.model_validate({**done.fields, **host_side})
+        results.write(result, folder)
+        return result
 
 
 def dry_run(request: RunRequest) -> str:
@@ -60,18 +104,17 @@ def dry_run(request: RunRequest) -> str:
     inputs = _inputs(request)
     results.check_writable(request.root)
     ((tag, _),) = likely_images([request.spec], request.sources)
-    return run_command(_plan(request, tag, inputs, request.root))
+    return run_command(_job(request, inputs, request.root).plan(tag))
 
 
-def _device_checked(request: RunRequest) -> Engine:
+def connect_for(spec: ImageSpec) -> Engine:
     """Connect, and refuse a device that is not there before saying anything about images."""
-    _check_options(request)
-    if request.spec.device is not Device.CUDA:
-        require_implemented(request.spec)
+    if spec.device is not Device.CUDA:
+        require_implemented(spec)
         return connect()
     client = connect()
     require_gpu_runtime(client)
-    require_implemented(request.spec)
+    require_implemented(spec)
     return client
 
 
@@ -100,7 +143,7 @@ class _Inputs:
 
 
 def _inputs(request: RunRequest) -> _Inputs:
-    cache = BindMount(paths.harness_cache_dir(), "/cache", read_only=False)
+    cache = cache_mount()
     if request.dataset is None:
         return _Inputs((cache,), ())
     data = datasets.check_folder(request.spec.model.dataset, request.dataset)
@@ -109,11 +152,21 @@ def _inputs(request: RunRequest) -> _Inputs:
     return _Inputs(mounts, (f"--model-file=/models/{model.name}",))
 
 
-def _plan(request: RunRequest, image: str, inputs: _Inputs, folder: Path) -> RunPlan:
-    return RunPlan(
-        image=image,
+def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:
+    return Job(
+        spec=request.spec,
+        sources=request.sources,
         arguments=(*request.options.arguments(), *inputs.arguments),
         mounts=(*inputs.mounts, BindMount(folder, "/results", read_only=False)),
-        user=f"{os.getuid()}:{os.getgid()}",
         limits=request.limits,
     )
+
+
+def cache_mount() -> BindMount:
+    """Return the mount of what is preprocessed and made up, which all containers share."""
+    return BindMount(paths.harness_cache_dir(), "/cache", read_only=False)
+
+
+def _log_path(job: Job) -> Path:
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    return paths.log_dir() / f"{job.arguments[0]}-{stamp}-{job.spec.model.name}-{job.spec.variant}.log"

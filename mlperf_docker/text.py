@@ -6,7 +6,7 @@ from typing import Any
 
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import RunResult
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.spec import DatasetSpec, ImageSpec
 
 _NS_PER_MS = 1e6
 
@@ -145,3 +145,34 @@ def official_fields(official: Official) -> dict[str, Any]:
         "state": official.state,
         "size_bytes": path.stat().st_size if path.is_file() else None,
     }
+
+
+def dataset_text(dataset: DatasetSpec, models: Sequence[str]) -> str:
+    """One data set of `data list`, a line per fact."""
+    facts = [
+        ("Data set", f"{dataset.name}: {dataset.title}"),
+        ("For", ", ".join(models)),
+        ("Samples", str(dataset.count)),
+        ("Source", dataset.source),
+        ("Licence", dataset.licence),
+        ("Marker", f"{dataset.marker}, which its folder must have"),
+        *((("Note", dataset.note),) if dataset.note else ()),
+        *(("File", f"{each.name} {each.urls[0]}{f' ({each.note})' if each.note else ''}") for each in dataset.files),
+    ]
+    return "\n".join(f"{name + ':':<10}{value}" for name, value in facts)
+
+
+def dataset_fields(dataset: DatasetSpec, models: Sequence[str]) -> dict[str, Any]:
+    """The same for programs."""
+    return {**dataset.model_dump(mode="json"), "models": list(models)}
+
+
+def verified_text(dataset: DatasetSpec, found: Mapping[str, Any]) -> str:
+    """What `data verify` found, one line for the verdict and one for each fact."""
+    if found["samples"] is None:
+        return f"{dataset.title} seems to be at {found['path']}: {dataset.marker} is there. Nothing else was read."
+    whole = "" if found["samples"] == dataset.count else f", of {dataset.count} in the whole set"
+    facts = [f"  {name}: {value}" for name, value in found["facts"].items()]
+    return "\n".join(
+        (f"{dataset.title} at {found['path']}: {found['samples']} samples{whole}; all can be read.", *facts)
+    )

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from mlperf_docker import __version__
-from mlperf_docker.cli import build, doctor, listing, lock, models, render, results, run, show
+from mlperf_docker.cli import build, data, doctor, listing, lock, models, render, results, run, show
 from mlperf_docker.errors import ExitCode, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -86,12 +86,19 @@ _register("doctor", doctor.doctor)
 _register("lock", lock.lock)
 
 _models = typer.Typer(
-    help="The official model files: list, fetch, verify.", no_args_is_help=True, rich_markup_mode=None
+    help="The official model files: list, fetch, verify, convert.", no_args_is_help=True, rich_markup_mode=None
 )
 _register("list", models.list_files, _models)
 _register("fetch", models.fetch, _models)
 _register("verify", models.verify, _models)
+_register("convert", models.convert, _models)
 app.add_typer(_models, name="models")
+
+_data = typer.Typer(help="The data sets: list, verify, preprocess.", no_args_is_help=True, rich_markup_mode=None)
+_register("list", data.list_datasets, _data)
+_register("verify", data.verify, _data)
+_register("preprocess", data.preprocess, _data)
+app.add_typer(_data, name="data")
 
 _results = typer.Typer(help="What earlier runs gave: list them, show one.", no_args_is_help=True, rich_markup_mode=None)
 _register("list", results.list_results, _results)

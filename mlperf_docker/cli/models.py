@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, JsonOutput, ModelName, OptionalModel
+from mlperf_docker.cli.options import (
+    BackendName,
+    BaseImageName,
+    BootstrapBase,
+    JsonOutput,
+    ModelName,
+    OptionalModel,
+    PullChoice,
+    Registry,
+)
 
 if TYPE_CHECKING:
     from mlperf_docker.catalog import Catalog
@@ -96,6 +105,39 @@ def verify(
 
         typer.echo(table(VERDICT_HEADER, [each.line() for each in verdicts]))
     request.raise_failure(verdicts)
+
+
+def convert(
+    model: ModelName,
+    *,
+    model_file: Annotated[Path, typer.Option(metavar="FILE", help="An official file, or weights in safetensors.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The new file: .safetensors or .onnx.")],
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="Whose container reads the file. Default: the file tells.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Make a model file into weights that every backend runs (.safetensors), or into a graph (.onnx).
+
+    Runs in a container of the backend that can read the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
+    Prints where the new file is.
+    """
+    from mlperf_docker.conversion import ConvertRequest
+    from mlperf_docker.conversion import convert as convert_file
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import sources_of
+
+    catalog = _catalog()
+    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    request = ConvertRequest(model, model_file, to, sources, backend, force)
+    with display() as show:
+        done = convert_file(catalog, request, show)
+    typer.echo(json.dumps(done, indent=2) if as_json else done["model_file"])
 
 
 def _catalog() -> "Catalog":

@@ -29,3 +29,4 @@ JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ResultsRoot = Annotated[
     Path | None, typer.Option("--results", metavar="DIR", help="An existing folder. Default: the user's data folder.")
 ]
+PullChoice = Annotated[str, typer.Option("--pull", help="Ask the registry: always, missing or never.")]

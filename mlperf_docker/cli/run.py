@@ -12,11 +12,12 @@ from mlperf_docker.cli.options import (
     DeviceName,
     JsonOutput,
     ModelName,
+    PullChoice,
     Registry,
     ResultsRoot,
 )
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.names import Mode, Precision, PullPolicy, Scenario, SyntheticSize
+from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 
 
 def run(
@@ -47,7 +48,7 @@ def run(
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g.")] = "",
     gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default with cuda: all.")] = "",
-    pull: Annotated[str, typer.Option(help="Ask the registry: always, missing or never.")] = "missing",
+    pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
@@ -59,7 +60,7 @@ def run(
     from mlperf_docker.paths import assets
     from mlperf_docker.plan import Limits, RunOptions
     from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources
+    from mlperf_docker.provide import sources_of
     from mlperf_docker.selector import find, parse_choice
     from mlperf_docker.session import RunRequest
     from mlperf_docker.session import dry_run as docker_command
@@ -80,12 +81,11 @@ def run(
         instances=instances,
         threads_per_instance=threads_per_instance,
     )
-    policy = parse_choice("pull policy", pull, PullPolicy)
     request = RunRequest(
         spec=spec,
         options=options,
         limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus or ("all" if spec.device == "cuda" else "")),
-        sources=Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, pull=policy),
+        sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
         dataset=dataset,
         model_file=model_file,
         results_root=results,

@@ -1,0 +1,84 @@
+"""`data verify` and `data preprocess`: the harness's own look at a data set, in a container."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker import datasets
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Device
+from mlperf_docker.plan import BindMount
+from mlperf_docker.progress import Display
+from mlperf_docker.provide import Sources
+from mlperf_docker.selector import UnknownNameError, choose
+from mlperf_docker.session import Job, cache_mount, connect_for, perform
+from mlperf_docker.spec import DatasetSpec, ImageSpec, ModelSpec
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What the user asked for; None leaves it to the harness, an empty backend to the model."""
+
+    model: str
+    folder: Path
+    backend: str = ""
+    samples: int | None = None
+    workers: int | None = None
+
+
+def find(catalog: Catalog, name: str) -> DatasetSpec:
+    """Return the data set called *name*, or that of the model called so. Raises UnknownNameError."""
+    named = {each.name: each for each in catalog_datasets(catalog)}
+    of_models = {model.name: model.dataset for model in catalog.models}
+    found = {**of_models, **named}.get(name.casefold())
+    if found is None:
+        raise UnknownNameError("data set", name, [*named, *of_models])
+    return found
+
+
+def catalog_datasets(catalog: Catalog) -> list[DatasetSpec]:
+    """Return every data set that a model uses, once, in the catalog's order."""
+    return list({model.dataset.name: model.dataset for model in catalog.models}.values())
+
+
+def models_of(catalog: Catalog, dataset: DatasetSpec) -> list[ModelSpec]:
+    """Return the models that *dataset* is for."""
+    return [model for model in catalog.models if model.dataset.name == dataset.name]
+
+
+def verify(catalog: Catalog, dataset: DatasetSpec, folder: Path, sources: Sources, display: Display) -> dict[str, Any]:
+    """Read every file of the data set in *folder* and return what the harness says of it. Raises DatasetError."""
+    path = datasets.check_folder(dataset, folder)
+    spec = _reader(catalog, dataset)
+    mounts = (BindMount(path, "/data", read_only=True), cache_mount())
+    job = Job(spec, sources, ("verify", "--data=/data"), mounts)
+    fields = perform(connect_for(spec), job, display).fields
+    return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
+
+
+def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:
+    """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
+    spec = choose(catalog, request.model, request.backend)
+    path = datasets.check_folder(spec.model.dataset, request.folder)
+    named = {"samples": request.samples, "workers": request.workers}
+    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
+    cache = cache_mount()
+    mounts = (BindMount(path, "/data", read_only=True), cache)
+    job = Job(spec, sources, ("preprocess", "--data=/data", *options), mounts)
+    fields = perform(connect_for(spec), job, display).fields
+    inside = Path(str(fields["cache"]))
+    there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host
+    return {"samples": fields["samples"], "cache": str(there)}
+
+
+def _reader(catalog: Catalog, dataset: DatasetSpec) -> ImageSpec:
+    """Return a cell whose harness knows the data set: the default backend's where it has an image. Any one would do."""
+    models = models_of(catalog, dataset)
+    cells = [spec for spec in catalog.specs if spec.model in models and spec.device is Device.CPU and spec.implemented]
+    if not cells:
+        names = ", ".join(model.name for model in models)
+        raise UsageError(
+            f"No image can read {dataset.title} yet: {names} has none.", hint="A quick look needs none: --quick"
+        )
+    return min(cells, key=lambda spec: spec.backend is not spec.model.default_backend)
