@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import signal
 from collections import deque
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path)
     if ending.out_of_memory:
         return _out_of_memory(plan, log)
     if harness.failure is not None:
-        return _harness_error(harness.failure, log)
+        return _harness_error(harness.failure, plan, log)
     if ending.signal is not None or ending.code == _SIGKILL_EXIT:
         number = ending.signal or int(signal.SIGKILL)
         return ContainerError(
@@ -114,12 +115,22 @@ def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
     return ContainerError(message, hint=hint, log=log)
 
 
-def _harness_error(failure: events.Failure, log: Path) -> MlperfDockerError:
+def _harness_error(failure: events.Failure, plan: RunPlan, log: Path) -> MlperfDockerError:
     kind = _HARNESS_ERRORS.get(failure.exit_code, ContainerError)
     if failure.exit_code == Interrupted.exit_code:
         kind = Interrupted
-    message = "\n  ".join((failure.message, *failure.details))
-    return kind(message, hint=failure.hint, log=log)
+    message, hint = (
+        "\n  ".join(on_host(text, plan) for text in texts if text)
+        for texts in ((failure.message, *failure.details), (failure.hint,))
+    )
+    return kind(message, hint=hint or None, log=log)
+
+
+def on_host(text: str, plan: RunPlan) -> str:
+    """Return *text* with the container's folders by the names that they have on the host, where the user knows them."""
+    hosts = {mount.container: str(mount.host) for mount in plan.mounts}
+    folders = "|".join(map(re.escape, hosts))
+    return re.sub(rf"(?<![\w./-])({folders})(?![\w-])", lambda found: hosts[found[1]], text) if hosts else text
 
 
 @contextlib.contextmanager

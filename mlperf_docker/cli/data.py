@@ -1,0 +1,92 @@
+"""`mlperf-docker data`: the data sets."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlperf_docker.cli.options import (
+    BackendName,
+    BaseImageName,
+    BootstrapBase,
+    JsonOutput,
+    ModelName,
+    PullChoice,
+    Registry,
+)
+
+
+def list_datasets(*, as_json: JsonOutput = False) -> None:
+    """List the data sets: what each is, how many samples, where it comes from, and under which licence."""
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.data import catalog_datasets, models_of
+    from mlperf_docker.paths import assets
+    from mlperf_docker.text import dataset_fields, dataset_text
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    found = [(each, [model.name for model in models_of(catalog, each)]) for each in catalog_datasets(catalog)]
+    if as_json:
+        typer.echo(json.dumps([dataset_fields(*each) for each in found], indent=2))
+    else:
+        typer.echo("\n\n".join(dataset_text(*each) for each in found))
+
+
+def verify(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where it is.")],
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Look from outside only; needs no image.")] = False,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Read every file of a data set in a container, and say what is missing or damaged. Exits 6 where something is."""
+    from mlperf_docker import data, datasets
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.text import verified_text
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    dataset = data.find(catalog, name)
+    if quick:
+        path = datasets.check_folder(dataset, folder)
+        found: dict[str, Any] = {"name": dataset.name, "path": str(path), "samples": None, "facts": {}}
+    else:
+        from mlperf_docker.provide import sources_of
+
+        sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
+        with display() as show:
+            found = data.verify(catalog, dataset, folder, sources, show)
+    typer.echo(json.dumps(found, indent=2) if as_json else verified_text(dataset, found))
+
+
+def preprocess(
+    model: ModelName,
+    *,
+    dataset: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
+    backend: BackendName = "",
+    samples: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one for each processor.")] = None,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Preprocess a data set into the cache, as the first run would; goes on where it was interrupted."""
+    from mlperf_docker import data
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import sources_of
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    request = data.Preprocess(model, dataset, backend, samples, workers)
+    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    with display() as show:
+        done = data.preprocess(catalog, request, sources, show)
+    typer.echo(json.dumps(done, indent=2) if as_json else f"{done['samples']} samples in {done['cache']}")
