@@ -1,0 +1,214 @@
+"""TensorFlow: runs a frozen graph as it is, or a network as a graph of its own, in a session.
+
+A session, not a tf.function: it has threads of its own, so that instances do not share them; its prepared calls cost
+less than half as much; and its trace tells which operator ran on which device.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Read when the library is loaded: errors only.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import DTypeLike, NDArray
+
+from mlperf_docker.harness import interface as interfaces
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.interface import Tensor
+from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.ops.tensorflow import TensorFlowOps
+
+v1 = tf.compat.v1
+
+DEVICES = {Device.CPU: "/device:CPU:0", Device.CUDA: "/device:GPU:0"}
+ALIGNMENT = 64
+"""Bytes; arrays that begin on such an address are fed without a copy."""
+HEAVY = frozenset(
+    {"Conv2D", "Conv3D", "MatMul", "BatchMatMulV2", "DepthwiseConv2dNative", "CudnnRNNV3"}
+    | {"_FusedConv2D", "_FusedMatMul", "_MklFusedConv2D", "_MklNativeConv2D", "_MklNativeFusedConv2D"}
+)
+"""Operators that must run on the device asked for; shape arithmetic may be elsewhere."""
+
+
+def _described(tensor: Any) -> Tensor:  # noqa: ANN401 (TensorFlow comes without types)
+    shape = () if tensor.shape.rank is None else tuple(tensor.shape)
+    return Tensor(tensor.name, tensor.dtype.name, shape)
+
+
+def _imported(path: Path) -> Any:  # noqa: ANN401
+    """The graph in a frozen .pb file. Raises ModelFileError."""
+    definition, graph = v1.GraphDef(), tf.Graph()
+    size = path.stat().st_size
+    try:
+        definition.ParseFromString(path.read_bytes())
+        with graph.as_default():
+            tf.import_graph_def(definition, name="")
+    except Exception as error:  # protobuf's DecodeError, ValueError for unknown operators, …
+        raise ModelFileError(
+            f"{path} ({size} bytes) is no frozen TensorFlow graph: {str(error).splitlines()[0]}",
+            hint="It is truncated or of another format. Compare its checksum with: mlperf-docker models verify",
+        ) from error
+    if not definition.node:
+        raise ModelFileError(f"{path} ({size} bytes) holds an empty TensorFlow graph")
+    return graph
+
+
+def _found(graph: Any, name: str) -> Any:  # noqa: ANN401
+    """The tensor *name*, or None if the graph has none."""
+    try:
+        return graph.get_tensor_by_name(name)
+    except (KeyError, ValueError):
+        return None
+
+
+def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]]:
+    """Graph, inputs and outputs of an official file, whose interface is checked."""
+    graph = _imported(path)
+    placeholders = [op.outputs[0] for op in graph.get_operations() if op.type == "Placeholder"]
+    outputs = [_found(graph, tensor.name) for tensor in request.interface.outputs]
+    there = [_described(tensor) for tensor in outputs if tensor is not None]
+    interfaces.check(str(path), request.interface, [_described(tensor) for tensor in placeholders], there)
+    return graph, [graph.get_tensor_by_name(tensor.name) for tensor in request.interface.inputs], outputs
+
+
+def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any]]:
+    """Graph, inputs and outputs of a network."""
+    graph = tf.Graph()
+    with graph.as_default():
+        inputs = [v1.placeholder(tensor.dtype, tensor.shape) for tensor in network.interface.inputs]
+        names = tuple(tensor.name for tensor in request.interface.outputs)
+        # An output may be a weight or a convolution still: identity makes a node of its own of each.
+        ops = TensorFlowOps()
+        outputs = [tf.identity(ops.channels_last(value)) for value in network.outputs(ops, tuple(inputs), names)]
+    return graph, inputs, outputs
+
+
+def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
+    config = v1.ConfigProto(
+        intra_op_parallelism_threads=request.threads,
+        inter_op_parallelism_threads=1,
+        use_per_session_threads=True,
+        allow_soft_placement=False,
+        device_count={"GPU": int(request.device is Device.CUDA)},
+    )
+    config.gpu_options.allow_growth = True
+    return config
+
+
+class TensorFlowPredictor:
+    """A session with a prepared call."""
+
+    def __init__(self, request: LoadRequest) -> None:
+        self._device = request.device
+        if isinstance(request.source, Network):
+            graph, self._inputs, self._outputs = _built(request, request.source)
+        else:
+            graph, self._inputs, self._outputs = _frozen(request, request.source)
+        self._session = v1.Session(graph=graph, config=_configuration(request))
+        self.call = self._session.make_callable(self._outputs, self._inputs)
+        self._ragged = request.interface.ragged
+        fixed = any(tensor.shape.rank and tensor.shape[0] == 1 for tensor in self._inputs)
+        self._single = fixed or self._ragged
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Outputs of a batch; aligned inputs are read where they are."""
+        if self._single:
+            return one_by_one(self._predict, inputs, ragged=self._ragged)
+        return self._predict(inputs)
+
+    def _predict(self, inputs: Arrays) -> Arrays:
+        try:
+            return tuple(self.call(*inputs))
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the {self._device}'s memory") from error
+
+    def prove(self, inputs: Arrays) -> Mapping[str, Any]:
+        """Run *inputs* once under TensorFlow's tracer and read which device ran which operators."""
+        single = tuple(array[:1] for array in inputs) if self._single else inputs
+        options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE, output_partition_graphs=True)
+        trace = v1.RunMetadata()
+        feeds = dict(zip(self._inputs, single, strict=True))
+        self._session.run(self._outputs, feeds, options=options, run_metadata=trace)
+        operators, elsewhere, times = _by_device(trace, DEVICES[self._device])
+        if elsewhere or not operators[DEVICES[self._device]]:
+            raise DeviceError(
+                f"TensorFlow ran operators of the network elsewhere than on {self._device}",
+                details=[f"{name}: {count} operators" for name, count in operators.items()] + elsewhere[:10],
+            )
+        share = times[DEVICES[self._device]] / max(1, times.total())
+        proof = {"provider": DEVICES[self._device], "operators": dict(operators), "time_share": round(share, 4)}
+        return {**proof, **self._gpu()} if self._device is Device.CUDA else proof
+
+    def _gpu(self) -> Mapping[str, Any]:
+        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        return {"gpu": details.get("device_name", "unknown"), "tf32": False}
+
+
+def _by_device(trace: Any, wanted: str) -> tuple[Counter[str], list[str], Counter[str]]:  # noqa: ANN401
+    """Operators by device, the heavy ones among them that are not on *wanted*, and microseconds by device."""
+    kinds = {node.name: node.op for graph in trace.partition_graphs for node in graph.node}
+    operators: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    elsewhere = []
+    for device in trace.step_stats.dev_stats:
+        name = device.device[device.device.find("/device:") :]
+        if name.count(":") > 2:
+            continue  # a stream of the GPU: the same work once more, as kernels
+        for node in device.node_stats:
+            kind = kinds.get(node.node_name, "")
+            if kind in ("", "Const", "_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv"):
+                continue
+            operators[name] += 1
+            times[name] += node.all_end_rel_micros
+            if kind in HEAVY and name != wanted:
+                elsewhere.append(f"{node.node_name} ({kind}) on {name}")
+    return operators, elsewhere, times
+
+
+class TensorFlow:
+    """The backend."""
+
+    name = "tensorflow"
+    formats = frozenset({Format.FROZEN_GRAPH})
+
+    def __init__(self) -> None:
+        # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
+        tf.config.experimental.enable_tensor_float_32_execution(enabled=False)
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of TensorFlow, and of what its build for CUDA was made with."""
+        build = tf.sysconfig.get_build_info()
+        cuda = {"cuda": "cuda_version", "cudnn": "cudnn_version"}
+        extra = {key: str(build[name]) for key, name in cuda.items() if tf.test.is_built_with_cuda() and name in build}
+        return {"tensorflow": str(tf.__version__), **extra}
+
+    def check_device(self, device: Device) -> None:
+        """Raise DeviceError unless this build has CUDA and sees a GPU, where one is asked for."""
+        if device is not Device.CUDA:
+            return
+        if not tf.test.is_built_with_cuda():
+            raise DeviceError(
+                "TensorFlow here is the build for the CPU",
+                hint="Use the image for this device: mlperf-docker run … --device cuda",
+            )
+        if not tf.config.list_physical_devices("GPU"):
+            raise DeviceError("TensorFlow sees no GPU in here", hint="Start the container with --gpus all.")
+
+    def load(self, request: LoadRequest) -> Predictor:
+        """Open a session for the file or the network."""
+        return TensorFlowPredictor(request)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
+        """Memory that begins where TensorFlow can read it in place."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        space = np.empty(size + ALIGNMENT, dtype=np.uint8)
+        start = -space.__array_interface__["data"][0] % ALIGNMENT
+        return space[start : start + size].view(dtype).reshape(shape)
