@@ -1,0 +1,115 @@
+"""The retinanet benchmark, put together for the harness."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.models.base import (
+    Answerer,
+    Form,
+    Model,
+    Named,
+    Parity,
+    Payload,
+    Report,
+    Samples,
+    SyntheticSet,
+)
+from mlperf_docker.harness.models.retinanet import accuracy, detections, preprocess, synthetic
+from mlperf_docker.harness.models.retinanet import network as networks
+from mlperf_docker.harness.models.retinanet.dataset import OpenImages, open_openimages
+from mlperf_docker.harness.models.retinanet.official import READERS
+from mlperf_docker.harness.models.retinanet.parity import compare
+from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.preprocess import cached, read_all
+
+VARIANTS = {Format.ONNX: "official ONNX graph", Format.TORCHSCRIPT: "official TorchScript archive"}
+
+
+class RetinaNet:
+    """Object detection: 800 x 800 pixels in, up to 300 boxes with scores and labels out."""
+
+    name = "retinanet"
+    loadgen_key = "retinanet"
+    metric = "mAP"
+    server_bound_s = 0.1
+    tolerance = 0.001
+    traced = ("boxes", "scores", "labels")
+    payload = Payload(np.float32, detections.WIDTH, slow=True)
+
+    def batches(self, device: Device) -> tuple[int, ...]:
+        """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
+        return (1, 2, 4) if device is Device.CPU else (1, 2, 4, 8, 16, 32)
+
+    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+        """The official file, or another with its interface: it takes one image and suppresses overlaps itself."""
+        if format not in VARIANTS:
+            raise ModelFileError(f"retinanet has no official {format} file: {path}")
+        return Model(
+            source=path,
+            format=format,
+            interface=networks.OFFICIAL,
+            variant=VARIANTS[format],
+            form=None,
+            postprocess=detections.of_detections,
+        )
+
+    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+        """Weights with the training checkpoint's names."""
+        if format not in READERS:
+            raise ModelFileError(f"weights of retinanet cannot be read from a {format} file: {path}")
+        return READERS[format](path)
+
+    def network(self, arrays: Named, source: str) -> Model:
+        """The network up to its candidates, for batches of any size."""
+        made = networks.checked(arrays, source)
+        return Model(
+            source=made,
+            format=None,
+            interface=made.interface,
+            variant="training checkpoint's weights",
+            form=None,
+            postprocess=detections.of_candidates,
+        )
+
+    def default_form(self, backend: str) -> Form:  # noqa: ARG002
+        """All models take the same images."""
+        return None
+
+    def open_dataset(self, root: Path, *, limit: int | None) -> OpenImages:
+        """OpenImages' validation images at *root*."""
+        return open_openimages(root, limit=limit)
+
+    def verify(self, dataset: OpenImages, *, workers: int, report: Report) -> Mapping[str, Any]:
+        """Decode and resize every image."""
+        read_all(preprocess.reading(dataset), workers=workers, report=report)
+        drawn = dataset.annotations
+        classes = len(np.unique(drawn.category))
+        return {"classes": classes, "annotations": len(drawn.number), "bytes": sum(dataset.sizes)}
+
+    def preprocess(self, dataset: OpenImages, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
+        """The images, looked at once; they are decoded when they are loaded."""
+        cached(preprocess.job(dataset), cache, workers=workers, report=report)
+        return preprocess.ImageSamples(dataset)
+
+    def score(self, log: Path, dataset: OpenImages) -> tuple[float, str]:
+        """MAP in percent."""
+        found = accuracy.score(log, dataset)
+        return found.percent, str(found)
+
+    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+        """Images, annotations and weights that need no download."""
+        return synthetic.synthesize(size, cache, answerer, report)
+
+    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+        """What the plain loop's detections reach on the first *count* images."""
+        percent: float = synthetic.facts["mAP"][count - 1]
+        return percent
+
+    def parity(self, ours: Named, theirs: Named) -> Parity:
+        """Detections, matched one to one, and the values of those that match."""
+        return compare(ours, theirs)

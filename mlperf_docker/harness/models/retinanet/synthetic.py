@@ -1,0 +1,359 @@
+"""A synthetic OpenImages in the official layout, and weights whose detections in it are known.
+
+The network is random, so what it detects means nothing; but its detections differ from image to image, and the
+annotations are made from them: some are drawn where a detection is, some beside it, some where none is, and some
+detections get none. So accuracy mode must reach a known mAP between 0 and 100, which a lost, repeated or mixed-up
+answer changes. Only classes are drawn whose detections rounding cannot change: see `stable`.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig
+from mlperf_docker.harness.architectures.retinanet import ANCHORS, FULL, SIDE, SIZES, RetinaNetConfig
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.files import locked, new_directory, write_json
+from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
+from mlperf_docker.harness.models.resnet50.synthetic import draw_image
+from mlperf_docker.harness.models.retinanet import accuracy, detections
+from mlperf_docker.harness.models.retinanet import network as networks
+from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS, open_openimages
+from mlperf_docker.harness.models.retinanet.network import CLASSES
+from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, ImageReader
+from mlperf_docker.harness.names import SyntheticSize
+
+VERSION = 1
+SEED = 20220601
+SIDES = (512, 1024)
+"""Range of the images' sides in pixels."""
+LIKELY = 60
+"""Candidates that an image has above the least score, before suppression, by the fit."""
+BEST_LOGIT = 2.5
+DELTA_SPREAD = 0.15
+DRAWN = 8
+"""Detections of an image that annotations are made from: its best ones."""
+BESIDE = 0.16
+"""Shift of a displaced box as a share of its width: an overlap of 0.724, between two of COCO's thresholds."""
+SAFE_LOGIT = 1e-3
+SAFE_OVERLAP = 3e-3
+"""Differences in logits and overlaps that decide nothing. Backends differ by less than a hundredth of these."""
+THRESHOLDS = np.arange(0.5, 1.0, 0.05)
+
+Box = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How big a synthetic set is. fitted_on: images that the heads are scaled on."""
+
+    count: int
+    fitted_on: int
+    config: RetinaNetConfig
+
+
+TINY = RetinaNetConfig(
+    body=ResNetConfig(blocks=(1, 1, 1, 1), width=8, pool=POOL_AS_TORCH, groups=4, inner=2), channels=8, depth=1
+)
+RECIPES = {SyntheticSize.TINY: Recipe(24, 6, TINY), SyntheticSize.FULL: Recipe(16, 4, FULL)}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """An image's candidates that could come near being detected, by falling score; kept: which are its detections."""
+
+    boxes: Box
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    kept: NDArray[np.bool_]
+
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """What the scores were made from."""
+        scores = self.scores.astype(np.float64)
+        return np.log(scores / (1 - scores))
+
+    def of(self, chosen: NDArray[Any]) -> "Candidates":
+        """The rows *chosen*."""
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.labels[chosen], self.kept[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An annotation. box: left, top, right, bottom on the 800 x 800 image."""
+
+    image: int
+    label: int
+    box: NDArray[np.float64]
+
+
+def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+    """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two."""
+    folder = cache / "synthetic" / f"retinanet-{size}-v{VERSION}-{SEED}"
+    if not (folder / "synthetic.json").exists():
+        with locked(folder.with_suffix(".lock")):
+            if not (folder / "synthetic.json").exists():
+                with new_directory(folder) as partial:
+                    _make(RECIPES[size], size, partial, answerer, report)
+    facts = json.loads((folder / "synthetic.json").read_text())
+    return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
+
+
+def draw_weights(config: RetinaNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Random weights under which activations keep about their size; the last layers of the heads are to be fitted."""
+    rng = np.random.default_rng(seed)
+    return {name: _draw(rng, name, shape) for name, shape in networks.shapes(config).items()}
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if len(shape) > 1:
+        deviation = np.sqrt(2.0 / np.prod(shape[1:]))
+        return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
+    if name.endswith(".running_var"):
+        return np.ones(shape, dtype=np.float32)
+    if name.endswith(".weight"):
+        return np.full(shape, 0.5 if "bn3" in name else 1.0, dtype=np.float32)
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
+
+
+def _write_images(count: int, folder: Path) -> tuple[list[str], list[tuple[int, int]]]:
+    """Names, and heights and widths, of the JPEGs written."""
+    import cv2
+
+    rng = np.random.default_rng(SEED)
+    names = [f"{number:016x}.jpg" for number in sorted(rng.integers(1, 1 << 62, count).tolist())]
+    extents = []
+    for name in names:
+        picture = draw_image(rng, SIDES)
+        if not cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 90]):
+            raise SampleError(f"cannot write {folder / name}")
+        extents.append((int(picture.shape[0]), int(picture.shape[1])))
+    return names, extents
+
+
+def _read_images(folder: Path, names: list[str]) -> Callable[[int], Arrays]:
+    """The images through the real preprocessing, one by one."""
+    reader = ImageReader(folder, names)
+    reader.prepare()
+
+    def read(index: int) -> Arrays:
+        tensor = np.empty((1, *SHAPE), dtype=np.float32)
+        reader.read(index, tensor[0])
+        return (tensor,)
+
+    return read
+
+
+def fit_heads(arrays: dict[str, NDArray[np.float32]], outputs: Sequence[Arrays]) -> None:
+    """Scale the last layers of the heads by what they give now, so that each image has some tens of detections.
+
+    outputs: of `level_network`, an image each. Every class of every anchor gets the same mean and spread, each level
+    counting the same, so that none wins everywhere; then the logits are stretched and shifted as a whole until the
+    LIKELY best of the middle image exceed the least score and its very best is BEST_LOGIT.
+    """
+    logits = [[_cells(output[2 * level], CLASSES) for level in range(len(SIZES))] for output in outputs]
+    deltas = [[_cells(output[2 * level + 1], 4) for level in range(len(SIZES))] for output in outputs]
+    mean, spread = _spread(logits)
+    heights = [_highest(levels, mean, spread) for levels in logits]
+    best, least = (float(np.median([height[at] for height in heights])) for at in (0, -1))
+    low = float(np.log(detections.LEAST_SCORE / (1 - detections.LEAST_SCORE)))
+    stretch = (BEST_LOGIT - low) / (best - least)
+    _rescale(arrays, "head.classification_head.cls_logits", mean, stretch / spread, low - stretch * least)
+    mean, spread = _spread(deltas)
+    _rescale(arrays, "head.regression_head.bbox_reg", mean, DELTA_SPREAD / spread, 0.0)
+
+
+def _cells(output: NDArray[np.float32], values: int) -> NDArray[np.float32]:
+    """(1, cells · anchors, values) as (cells, channels of the convolution)."""
+    return output.reshape(-1, ANCHORS * values)
+
+
+def _spread(images: list[list[NDArray[np.float32]]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each channel over everything, levels counting the same."""
+    means = np.mean([[level.mean(axis=0, dtype=np.float64) for level in levels] for levels in images], axis=(0, 1))
+    squares = [[np.square(level - means).mean(axis=0, dtype=np.float64) for level in levels] for levels in images]
+    return means, np.sqrt(np.mean(squares, axis=(0, 1)))
+
+
+def _highest(
+    levels: list[NDArray[np.float32]], mean: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The LIKELY largest values of an image after *mean* and *spread* are taken out, falling."""
+    parts = []
+    for level in levels:
+        values = ((level - mean.astype(np.float32)) / spread.astype(np.float32)).reshape(-1)
+        parts.append(np.partition(values, -LIKELY)[-LIKELY:])
+    return np.sort(np.concatenate(parts))[::-1][:LIKELY]
+
+
+def _rescale(
+    arrays: dict[str, NDArray[np.float32]], name: str, mean: NDArray[np.float64], scale: NDArray[np.float64], to: float
+) -> None:
+    """Make a convolution give (what it gave - mean) · scale + to, channel by channel."""
+    weight, bias = arrays[f"{name}.weight"], arrays[f"{name}.bias"]
+    arrays[f"{name}.weight"] = (weight * scale[:, None, None, None]).astype(np.float32)
+    arrays[f"{name}.bias"] = ((bias - mean) * scale + to).astype(np.float32)
+
+
+def plain_detections(boxes: Box, scores: NDArray[np.float32], labels: NDArray[np.int64]) -> Candidates:
+    """What a plain loop keeps of an image's candidates; it shares nothing with the one that answers LoadGen."""
+    order = [
+        int(number) for number in np.argsort(-scores, kind="stable") if scores[number] > 0.8 * detections.LEAST_SCORE
+    ]
+    kept: list[int] = []
+    for number in order:
+        if scores[number] > detections.LEAST_SCORE and not any(
+            labels[number] == labels[other] and _overlap(boxes[number], boxes[other]) > detections.OVERLAP
+            for other in kept
+        ):
+            kept.append(number)
+    if len(kept) >= detections.LIMIT:
+        raise SampleError(f"the synthetic network detects too much: {len(kept)} boxes in an image")
+    return Candidates(boxes[order], scores[order], labels[order], np.isin(order, kept))
+
+
+def _overlap(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Intersection over union of two boxes."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0) * max(height, 0)
+    both = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
+    return float(common / both) if both > 0 else 0.0
+
+
+def stable(found: Sequence[Candidates]) -> set[int]:
+    """Classes whose detections and ranks in all images are the same for any small change of scores and boxes.
+
+    Suppression and evaluation go class by class, so an unsafe decision spoils its class and no other.
+    """
+    unsafe = {label for image in found for label in np.unique(image.labels).tolist() if not _decided(image, label)}
+    labels = np.concatenate([image.labels[image.kept] for image in found])
+    logits = np.concatenate([image.logits[image.kept] for image in found])
+    for label in np.unique(labels).tolist():
+        if np.diff(np.sort(logits[labels == label])).min(initial=1.0) < SAFE_LOGIT:
+            unsafe.add(label)
+    return set(labels.tolist()) - unsafe
+
+
+def _decided(image: Candidates, label: int) -> bool:
+    """Whether threshold and suppression are clear for one class of an image.
+
+    A candidate that something kept clearly suppresses is out, however its other overlaps come out.
+    """
+    own = image.of(image.labels == label)
+    low = np.log(detections.LEAST_SCORE / (1 - detections.LEAST_SCORE))
+    if np.abs(own.logits - low).min() < SAFE_LOGIT:
+        return False
+    own = own.of(own.scores > detections.LEAST_SCORE)
+    for number in range(len(own.boxes)):
+        ahead = [other for other in range(number) if own.kept[other]]
+        overlaps = np.array([_overlap(own.boxes[number], own.boxes[other]) for other in ahead])
+        gaps = own.logits[ahead] - own.logits[number]
+        if (overlaps[gaps > SAFE_LOGIT] > detections.OVERLAP + SAFE_OVERLAP).any():
+            continue
+        if (overlaps > detections.OVERLAP - SAFE_OVERLAP).any():
+            return False
+    return True
+
+
+def draw(found: Sequence[Candidates]) -> list[Drawing]:
+    """Annotations made from the best detections of each image: on them, beside them, elsewhere, or none."""
+    classes = stable(found)
+    drawings = []
+    for image, candidates in enumerate(found):
+        own = candidates.of(candidates.kept & np.isin(candidates.labels, list(classes)))
+        for rank, (box, label) in enumerate(zip(own.boxes[:DRAWN], own.labels[:DRAWN], strict=True)):
+            drawings += [Drawing(image, int(label), each) for each in _drawn(box.astype(np.float64), rank + image)]
+    risky = {drawing.label for drawing in drawings if not _clear(drawing, found[drawing.image])}
+    return [drawing for drawing in drawings if drawing.label not in risky]
+
+
+def _drawn(box: NDArray[np.float64], turn: int) -> list[NDArray[np.float64]]:
+    """What is drawn for a detection, by turns: itself; itself and one in the opposite corner; one beside it; nothing."""
+    shift = BESIDE * (box[2] - box[0]) * np.array([1, 0, 1, 0])
+    beside = box + shift if box[2] + shift[0] <= SIDE else box - shift
+    opposite = SIDE - box[[2, 3, 0, 1]]
+    return [[box], [box, opposite], [beside], [], [box]][turn % 5]
+
+
+def _clear(drawing: Drawing, image: Candidates) -> bool:
+    """Whether the overlap of an annotation with every detection is away from COCO's thresholds."""
+    boxes = image.boxes[image.kept & (image.labels == drawing.label)]
+    overlaps = np.array([_overlap(drawing.box, box) for box in boxes])
+    return bool((np.abs(overlaps[:, None] - THRESHOLDS) > SAFE_OVERLAP).all())
+
+
+def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+    data = folder / "data"
+    images = data / FOLDERS[0]
+    images.mkdir(parents=True)
+    names, extents = _write_images(recipe.count, images)
+    read = _read_images(images, names)
+    arrays = draw_weights(recipe.config, SEED)
+    levels = networks.level_network(arrays, recipe.config)
+    run = answerer.predictor(levels, *(tensor.name for tensor in levels.interface.outputs)).predict
+    fit_heads(arrays, [run(read(index)) for index in range(recipe.fitted_on)])
+    weight_files.write(folder / "weights.safetensors", arrays)
+    run = answerer.predictor(networks.network(arrays, recipe.config), "boxes", "scores", "labels").predict
+    found = []
+    for index in range(recipe.count):
+        boxes, scores, labels = (output[0] for output in run(read(index)))
+        found.append(plain_detections(boxes, scores, labels))
+        report(index + 1, recipe.count, "samples")
+    drawings = draw(found)
+    (data / ANNOTATIONS).parent.mkdir()
+    write_json(data / ANNOTATIONS, annotations(names, extents, drawings))
+    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": recipe.count}
+    write_json(folder / "synthetic.json", {**facts, **_known(data, found, drawings)})
+
+
+def annotations(names: list[str], extents: list[tuple[int, int]], drawings: Sequence[Drawing]) -> dict[str, Any]:
+    """The annotation file, with all the fields that the official one has."""
+    images = [
+        {"id": number, "license": None, "coco_url": None, "file_name": name, "height": height, "width": width}
+        for number, (name, (height, width)) in enumerate(zip(names, extents, strict=True), start=1)
+    ]
+    entries = [_entry(number, drawing, extents[drawing.image]) for number, drawing in enumerate(drawings, start=1)]
+    categories = [{"id": number, "name": f"Class {number}", "supercategory": None} for number in range(CLASSES)]
+    info = {"description": "synthetic images in the layout of openimages-mlperf.json"}
+    return {"info": info, "licenses": [], "categories": categories, "images": images, "annotations": entries}
+
+
+def _entry(number: int, drawing: Drawing, extent: tuple[int, int]) -> dict[str, Any]:
+    height, width = extent
+    left, top, right, bottom = (drawing.box * np.array([width, height, width, height]) / SIDE).tolist()
+    box = [left, top, right - left, bottom - top]
+    kinds = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
+    place = {"id": number, "image_id": drawing.image + 1, "category_id": drawing.label, "bbox": box}
+    return {**place, "area": box[2] * box[3], "iscrowd": 0, **dict.fromkeys(kinds, 0)}
+
+
+def _known(data: Path, found: Sequence[Candidates], drawings: Sequence[Drawing]) -> dict[str, Any]:
+    """The mAP of the plain loop's detections on the first image, the first two, and so on.
+
+    Raises SampleError where an image shows nothing that its answer could be told by.
+    """
+    bare = set(range(len(found))) - {drawing.image for drawing in drawings}
+    if bare:
+        raise SampleError(f"{len(bare)} synthetic images have no detection that is safe to draw")
+    percents = []
+    for count in range(1, len(found) + 1):
+        dataset = open_openimages(data, limit=count)
+        kept = [image.of(image.kept) for image in found[:count]]
+        payloads = [np.zeros(detections.WIDTH, dtype=np.float32) for _ in kept]
+        lengths = [
+            detections.write(image.boxes, image.scores, image.labels, index, payload)
+            for index, (image, payload) in enumerate(zip(kept, payloads, strict=True))
+        ]
+        values = [payload[:length] for payload, length in zip(payloads, lengths, strict=True)]
+        percents.append(accuracy.evaluate(accuracy.found(np.arange(count), values, dataset), dataset).percent)
+    per_image = [int(image.kept.sum()) for image in found]
+    labels = {drawing.label for drawing in drawings}
+    drawn = {"annotations": len(drawings), "classes": len(labels), "detections": per_image}
+    return {"accuracy": {"mAP": percents[-1]}, "mAP": percents, **drawn}
