@@ -72,11 +72,13 @@ ENV HOME="/tmp" \
     PYTHONPATH="/opt/mlperf"
 WORKDIR /results
 
-# Everything that was installed fits together and can be imported: found out here, not in a run.
+# Everything that was installed fits together and can be imported: found out here, not in a run. Some of NVIDIA's wheels
+# name what they hold by its path, nvidia/cusparselt.
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
     --mount=type=tmpfs,target=/tmp \
     PYTHONPATH=/run/pip python -m pip --disable-pip-version-check check \
- && python -c "import importlib as i, importlib.metadata as m; [i.import_module(n) for n in m.packages_distributions()]"
+ && python -c "import importlib as i, importlib.metadata as m; \
+[i.import_module(name.replace('/', '.')) for name in m.packages_distributions()]"
 
 # The harness changes most often, so it comes last. Its byte code is compiled as that of the libraries.
 COPY harness/ /opt/mlperf/
