@@ -1,0 +1,225 @@
+"""PyTorch: runs TorchScript as it is, or a network traced and frozen, which needs no compiler in the image."""
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from mlperf_docker.harness.backends import nms
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.interface import Interface
+from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.ops.torch import TorchOps
+
+Module = Any
+"""A TorchScript module."""
+EXAMPLES = 2
+"""Samples that a network is traced with: with one, a batch of one might be taken for granted."""
+WARM_UP = 3
+"""Calls after which the profiling executor has settled on its kernels."""
+
+
+class _Built(torch.nn.Module):  # type: ignore[misc,unused-ignore]
+    """A network as a module, to be traced. A frozen trace holds the weights as constants."""
+
+    def __init__(self, network: Network, outputs: tuple[str, ...], device: torch.device) -> None:
+        super().__init__()
+        self._network, self._outputs, self._device = network, outputs, device
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self._network.outputs(TorchOps(self._device), inputs, self._outputs)
+
+
+def _traced(network: Network, interface: Interface, device: torch.device) -> Module:
+    """The network as TorchScript; normalisations go into the convolutions before them, on a CPU for oneDNN."""
+    shapes = [tuple(EXAMPLES if axis is None else axis for axis in tensor.shape) for tensor in network.interface.inputs]
+    types = [tensor.dtype for tensor in network.interface.inputs]
+    examples = tuple(
+        torch.zeros(shape, dtype=getattr(torch, kind), device=device) for shape, kind in zip(shapes, types, strict=True)
+    )
+    names = tuple(tensor.name for tensor in interface.outputs)
+    with warnings.catch_warnings(), torch.inference_mode(mode=False), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer warns of sizes that became constants: they are meant to be
+        traced = torch.jit.trace(_Built(network, names, device).eval(), examples, check_trace=False)
+        if device.type == "cpu":
+            return torch.jit.optimize_for_inference(traced)
+        return torch.jit.freeze(traced)
+
+
+def _archive(path: Path, device: torch.device) -> Module:
+    """The TorchScript archive in *path*. Raises ModelFileError."""
+    nms.register()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = torch.jit.load(str(path), map_location=device)
+    except (RuntimeError, OSError, ValueError) as error:
+        size = path.stat().st_size
+        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "unreadable")
+        raise ModelFileError(
+            f"PyTorch cannot load {path} ({size} bytes): {reason.strip()}",
+            hint="It is truncated or not TorchScript. Compare its checksum with: mlperf-docker models verify",
+        ) from error
+    return module.eval()
+
+
+def _takes_list(module: Module) -> bool:
+    """Whether a scripted detector wants its images as a list of (3, height, width), as torchvision's own do."""
+    arguments = module.forward.schema.arguments
+    return len(arguments) > 1 and str(arguments[1].type).startswith(("List", "Tensor[]"))
+
+
+def _by_sample(found: Any, interface: Interface) -> Sequence[Sequence[torch.Tensor]] | None:  # noqa: ANN401
+    """Outputs of each sample out of a detector's result: dictionaries, alone, in a list, or after the losses."""
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], list):
+        found = found[1]
+    if isinstance(found, dict):
+        found = [found]
+    if isinstance(found, (list, tuple)) and found and isinstance(found[0], dict):
+        return [[each[tensor.name] for tensor in interface.outputs] for each in found]
+    return None
+
+
+def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN401
+    """A result as tensors in the order of the interface."""
+    if isinstance(found, torch.Tensor):
+        return [found]
+    if isinstance(found, dict):
+        return [found[tensor.name] for tensor in interface.outputs]
+    return list(found)[: len(interface.outputs)]
+
+
+class PyTorchPredictor:
+    """A TorchScript module on a device."""
+
+    def __init__(self, request: LoadRequest) -> None:
+        self._device = request.device
+        self._where = torch.device(request.device.value)
+        self._interface = request.interface
+        torch.set_num_threads(request.threads)
+        if isinstance(request.source, Network):
+            self.module = _traced(request.source, request.interface, self._where)
+            self._listed = False
+            self._warm_up(request.source.interface)
+        else:
+            self.module = _archive(request.source, self._where)
+            self._listed = request.interface.ragged and _takes_list(self.module)
+
+    def _warm_up(self, interface: Interface) -> None:
+        """The first calls compile: before anything is timed, and on more than one batch size."""
+        for count in (1, EXAMPLES):
+            shapes = [tuple(count if axis is None else axis for axis in tensor.shape) for tensor in interface.inputs]
+            inputs = tuple(
+                np.zeros(shape, dtype=tensor.dtype) for shape, tensor in zip(shapes, interface.inputs, strict=True)
+            )
+            for _ in range(WARM_UP):
+                self.predict(inputs)
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Outputs of a batch. On the CPU inputs are read in place; pinned ones are copied to a GPU while others run."""
+        try:
+            with torch.inference_mode():
+                if self._interface.ragged:
+                    return one_by_one(self._detect, inputs, ragged=True)
+                found = self.module(*(self._placed(array) for array in inputs))
+                return tuple(tensor.cpu().numpy() for tensor in _flat(found, self._interface))
+        except torch.cuda.OutOfMemoryError as error:
+            raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the GPU's memory") from error
+
+    def _placed(self, array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._where, non_blocking=True)
+
+    def _detect(self, inputs: Arrays) -> Arrays:
+        """Outputs of one image, of which there may be any number."""
+        images = self._placed(inputs[0])
+        found = self.module(list(images) if self._listed else images)
+        samples = _by_sample(found, self._interface)
+        tensors = samples[0] if samples is not None else _flat(found, self._interface)
+        return tuple(tensor.cpu().numpy() for tensor in tensors)
+
+    def prove(self, inputs: Arrays) -> Mapping[str, Any]:
+        """Run *inputs* under PyTorch's profiler: where the weights are, where operators ran and for how long."""
+        self.predict(inputs)
+        kinds = [torch.profiler.ProfilerActivity.CPU]
+        if self._device is Device.CUDA:
+            kinds.append(torch.profiler.ProfilerActivity.CUDA)
+        with torch.profiler.profile(activities=kinds) as trace:
+            self.predict(inputs)
+        operators: Counter[str] = Counter()
+        for event in trace.events():
+            on_gpu = event.device_type == torch.autograd.DeviceType.CUDA
+            if on_gpu or event.name.startswith(("aten::", "mkldnn", "prepacked", "quantized::")):
+                operators["cuda" if on_gpu else "cpu"] += 1
+        elsewhere = {str(tensor.device) for tensor in self._held() if tensor.device.type != self._where.type}
+        if elsewhere or not operators[self._where.type]:
+            raise DeviceError(
+                f"PyTorch did not run the network on {self._device}",
+                details=[f"{name}: {count} operators" for name, count in operators.items()] + sorted(elsewhere),
+            )
+        proof: dict[str, Any] = {"provider": str(self._where), "operators": dict(operators)}
+        if self._device is Device.CPU:
+            return {**proof, "time_share": 1.0}
+        busy = sum(event.device_time_total for event in trace.key_averages())
+        memory = torch.cuda.max_memory_allocated()
+        return {
+            **proof,
+            "gpu": torch.cuda.get_device_name(),
+            "gpu_time_us": round(busy),
+            "gpu_memory_bytes": memory,
+            "tf32": False,
+        }
+
+    def _held(self) -> list[torch.Tensor]:
+        module = self.module
+        return [*module.parameters(), *module.buffers()] if isinstance(module, torch.nn.Module) else []
+
+
+class PyTorch:
+    """The backend."""
+
+    name = "pytorch"
+    formats = frozenset({Format.TORCHSCRIPT})
+
+    def __init__(self) -> None:
+        # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True
+
+    def versions(self) -> Mapping[str, str]:
+        """The version of PyTorch, and of what its build for CUDA was made with."""
+        found = {"torch": str(torch.__version__)}
+        if torch.version.cuda:
+            found |= {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
+        return found
+
+    def check_device(self, device: Device) -> None:
+        """Raise DeviceError unless this build has CUDA and sees a GPU, where one is asked for."""
+        if device is not Device.CUDA:
+            return
+        if not torch.version.cuda:
+            raise DeviceError(
+                f"PyTorch {torch.__version__} is the build for the CPU",
+                hint="Use the image for this device: mlperf-docker run … --device cuda",
+            )
+        if not torch.cuda.is_available():
+            raise DeviceError("PyTorch sees no GPU in here", hint="Start the container with --gpus all.")
+
+    def load(self, request: LoadRequest) -> Predictor:
+        """Load the archive, or trace the network."""
+        return PyTorchPredictor(request)
+
+    def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:
+        """Memory that a GPU copies from by itself, where there is one."""
+        if device is Device.CPU:
+            return np.empty(shape, dtype=dtype)
+        kind: torch.dtype = getattr(torch, np.dtype(dtype).name)
+        return np.asarray(torch.empty(shape, dtype=kind, pin_memory=True).numpy())

@@ -1,0 +1,143 @@
+"""The operations as PyTorch executes them, at once, on tensors of one device."""
+
+from typing import Any, TypeAlias
+
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+T: TypeAlias = torch.Tensor
+
+
+class TorchOps:
+    """Executes each operation. Images are in channels-last memory, which convolutions of both devices like best.
+
+    Their axes stay (batch, channels, height, width): PyTorch keeps the order in memory apart from that of the axes.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def constant(self, name: str, value: NDArray[Any]) -> T:  # noqa: ARG002
+        """The array on the device; on the CPU it shares the array's memory."""
+        return torch.from_numpy(value).to(self._device)
+
+    def image(self, x: T) -> T:
+        """The same values with the channels next to each other in memory."""
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def channels_last(self, x: T) -> T:
+        """A view with the axes in the order of memory."""
+        return x.permute(0, 2, 3, 1)
+
+    def conv2d(
+        self,
+        x: T,
+        weight: T,
+        bias: T | None = None,
+        *,
+        kernel: int,  # noqa: ARG002 (the weight's shape says it)
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ) -> T:
+        """`conv2d`."""
+        return functional.conv2d(x, weight, bias, stride=stride, padding=padding, groups=groups)
+
+    def batch_norm(self, x: T, scale: T, bias: T, mean: T, variance: T, *, epsilon: float = 1e-5) -> T:
+        """`batch_norm` in inference mode."""
+        return functional.batch_norm(x, mean, variance, scale, bias, training=False, eps=epsilon)
+
+    def standardize(self, x: T, mean: T, deviation: T) -> T:
+        """Subtraction and division by (channels, 1, 1)."""
+        return (x - mean[:, None, None]) / deviation[:, None, None]
+
+    def max_pool2d(self, x: T, *, kernel: int, stride: int, padding: tuple[int, int, int, int]) -> T:
+        """`max_pool2d`, which can pad by itself where all sides are alike."""
+        top, left, bottom, right = padding
+        if top == left == bottom == right:
+            return functional.max_pool2d(x, kernel, stride, padding=top)
+        return functional.max_pool2d(functional.pad(x, (left, right, top, bottom), value=float("-inf")), kernel, stride)
+
+    def global_avg_pool(self, x: T) -> T:
+        """Mean of the two axes."""
+        return x.mean(dim=(2, 3))
+
+    def upsample_nearest(self, x: T, factor: int) -> T:
+        """`interpolate`."""
+        return functional.interpolate(x, scale_factor=factor, mode="nearest")
+
+    def relu(self, x: T) -> T:
+        """`relu`."""
+        return functional.relu(x)
+
+    def sigmoid(self, x: T) -> T:
+        """`sigmoid`."""
+        return torch.sigmoid(x)
+
+    def exp(self, x: T) -> T:
+        """`exp`."""
+        return torch.exp(x)
+
+    def add(self, x: T, y: T) -> T:
+        """Sum."""
+        return x + y
+
+    def sub(self, x: T, y: T) -> T:
+        """Difference."""
+        return x - y
+
+    def mul(self, x: T, y: T) -> T:
+        """Product."""
+        return x * y
+
+    def clip(self, x: T, low: float, high: float) -> T:
+        """`clamp`."""
+        return torch.clamp(x, low, high)
+
+    def linear(self, x: T, weight: T, bias: T) -> T:
+        """`linear`."""
+        return functional.linear(x, weight, bias)
+
+    def softmax(self, x: T) -> T:
+        """`softmax`."""
+        return torch.softmax(x, -1)
+
+    def argmax(self, x: T) -> T:
+        """`argmax`; of equals it gives the first one on both devices."""
+        return torch.argmax(x, -1)
+
+    def reduce_max(self, x: T) -> T:
+        """`amax`."""
+        return torch.amax(x, -1)
+
+    def top_k(self, x: T, k: int) -> tuple[T, T]:
+        """`topk`, sorted."""
+        values, indices = torch.topk(x, k, dim=-1, sorted=True)
+        return values, indices
+
+    def take(self, x: T, indices: T) -> T:
+        """`gather`, with each index repeated for all values of its row."""
+        for axis in range(2, x.dim()):
+            indices = indices.unsqueeze(-1).expand(*indices.shape, x.shape[axis])
+        return torch.gather(x, 1, indices)
+
+    def floor_divide(self, x: T, divisor: int) -> T:
+        """`div`, rounded down."""
+        return torch.div(x, divisor, rounding_mode="floor")
+
+    def remainder(self, x: T, divisor: int) -> T:
+        """`remainder`."""
+        return torch.remainder(x, divisor)
+
+    def reshape(self, x: T, *shape: int) -> T:
+        """`reshape`; the batch is read from the tensor, so that a trace takes any."""
+        return x.reshape(x.shape[0], *shape)
+
+    def slice(self, x: T, start: int, stop: int) -> T:
+        """A view of the part."""
+        return x[..., start:stop]
+
+    def concat(self, parts: list[T], axis: int) -> T:
+        """`cat`."""
+        return torch.cat(parts, dim=axis)
