@@ -1,7 +1,6 @@
 """Checksums of large files, and a small index that remembers them, so that 100 MB are not read for every look."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlperf_docker import paths
+from mlperf_docker import exclusive, paths
 
 ALGORITHMS = ("sha256", "md5")  # the stronger one first: it decides where both were published
 _CHUNK_BYTES = 2**20
@@ -109,9 +108,7 @@ def _index() -> Path:
 def _locked_index() -> Iterator[dict[str, Any]]:
     """Yield the index's entries, alone on this host; what is changed in them replaces the file in one step."""
     index = _index()
-    folder = os.open(index.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with exclusive.folder(index.parent):
         entries: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
             entries = dict(json.loads(index.read_text()))
@@ -119,5 +116,3 @@ def _locked_index() -> Iterator[dict[str, Any]]:
         temporary = index.with_name(f".{_INDEX}.new")  # one name: the lock's holder overwrites what a killed one left
         temporary.write_text(json.dumps(entries, indent=2) + "\n")
         temporary.replace(index)
-    finally:
-        os.close(folder)

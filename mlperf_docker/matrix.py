@@ -4,20 +4,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker import evidence
 from mlperf_docker.catalog import Catalog
+from mlperf_docker.evidence import Entry, Record
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
 
-HEADER = ("model", "backend", "device", "precisions", "state", "image", "model file")
+HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "image", "model file")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell. present: None where no engine could be asked; image: its tag, or "" where the cell has none yet."""
+    """One cell. present: None where no engine could be asked; image: its tag, or "" where the cell has none yet.
+
+    shown: what is on record of it; source: the hash of its source as it is now, or None where nothing is on record.
+    """
 
     spec: ImageSpec
     image: str
     present: bool | None
+    shown: tuple[Entry, ...] = ()
+    source: str | None = None
 
     @property
     def state(self) -> str:
@@ -31,7 +38,8 @@ class Row:
         spec = self.spec
         files = ", ".join(dict.fromkeys(each.name for each in self._files()))
         identity = (spec.model.name, spec.backend, spec.device, ", ".join(spec.precisions))
-        return (*identity, self.state, self.image or "-", files or "-")
+        shown = evidence.shown(self.shown, self.source)
+        return (*identity, self.state, shown or "-", self.image or "-", files or "-")
 
     def fields(self) -> dict[str, Any]:
         """The row for programs. pullable: None, as no registry is asked."""
@@ -50,6 +58,7 @@ class Row:
             "dataset": spec.model.dataset.name,
             "scenarios": list(spec.model.scenarios),
             "model_files": [{"name": each.name, "precision": each.precision} for each in self._files()],
+            "evidence": evidence.fields(self.shown, self.source),
         }
 
     def _files(self) -> Iterator[Any]:
@@ -61,7 +70,16 @@ def matrix(registry: str = "") -> list[Row]:
     catalog = Catalog.load(assets() / "images.yaml")
     wanted = [spec for spec in catalog.specs if spec.implemented]
     found = _images(wanted, registry or catalog.registry)
-    return [Row(spec, *found.get(str(spec), ("", None))) for spec in catalog.specs]
+    record = evidence.known()
+    return [Row(spec, *found.get(str(spec), ("", None)), *_evidence(spec, record)) for spec in catalog.specs]
+
+
+def _evidence(spec: ImageSpec, record: Record) -> tuple[tuple[Entry, ...], str | None]:
+    """Return what is on record of *spec*, and the hash of its source as it is now, if it has an image."""
+    from mlperf_docker.render import build_inputs
+
+    entries = record.of(spec)
+    return entries, evidence.source_of(build_inputs(spec)) if entries and spec.implemented else None
 
 
 def _images(specs: list[ImageSpec], registry: str) -> dict[str, tuple[str, bool | None]]:

@@ -8,14 +8,22 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def assets() -> Path:
     """The folder with images.yaml, templates/ and locks/: the repository's root, or the copy in an installed wheel."""
-    checkout = _PACKAGE.parent
-    return checkout if (checkout / "images.yaml").is_file() else _PACKAGE / "assets"
+    return checkout() or _PACKAGE / "assets"
+
+
+def checkout() -> Path | None:
+    """The root of the repository that the tool runs from, or None for an installed wheel."""
+    return _PACKAGE.parent if (_PACKAGE.parent / "images.yaml").is_file() else None
+
+
+def _user_place(variable: str, fallback: str) -> Path:
+    root = os.environ.get(variable, "")
+    base = Path(root) if Path(root).is_absolute() else Path.home() / fallback
+    return base / "mlperf-docker"
 
 
 def _user_dir(variable: str, fallback: str) -> Path:
-    root = os.environ.get(variable, "")
-    base = Path(root) if Path(root).is_absolute() else Path.home() / fallback
-    path = base / "mlperf-docker"
+    path = _user_place(variable, fallback)
     path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -51,3 +59,8 @@ def results_dir() -> Path:
     path = _user_dir("XDG_DATA_HOME", ".local/share") / "results"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def own_evidence() -> Path:
+    """The record of what was run with an installed tool; its folder need not exist."""
+    return _user_place("XDG_DATA_HOME", ".local/share") / "evidence.json"

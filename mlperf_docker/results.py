@@ -94,12 +94,16 @@ def write(result: RunResult, folder: Path) -> Path:
 
 def read(folder: Path) -> RunResult:
     """Read the result in *folder*. Raises UsageError where there is none, or it is not one of ours."""
-    path = folder / RESULT_FILE
+    return read_file(folder / RESULT_FILE)
+
+
+def read_file(path: Path) -> RunResult:
+    """Read one result file. Raises UsageError where there is none, or it is not one of ours."""
     try:
         fields = json.loads(path.read_text())
-        return RunResult.model_validate({"results_dir": str(folder), **fields})
+        return RunResult.model_validate({"results_dir": str(path.parent), **fields})
     except FileNotFoundError as error:
-        raise UsageError(f"There is no result in {folder}.", hint="See: mlperf-docker results list") from error
+        raise UsageError(f"There is no result in {path.parent}.", hint="See: mlperf-docker results list") from error
     except (OSError, TypeError, ValueError, ValidationError) as error:
         raise UsageError(f"{path} is not a result of this tool: {error}") from error
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import RunResult
+from mlperf_docker.sizes import readable
 from mlperf_docker.spec import DatasetSpec, ImageSpec
+
+if TYPE_CHECKING:
+    from mlperf_docker.evidence import Entry
 
 _NS_PER_MS = 1e6
 
@@ -175,4 +179,23 @@ def verified_text(dataset: DatasetSpec, found: Mapping[str, Any]) -> str:
     facts = [f"  {name}: {value}" for name, value in found["facts"].items()]
     return "\n".join(
         (f"{dataset.title} at {found['path']}: {found['samples']} samples{whole}; all can be read.", *facts)
+    )
+
+
+EVIDENCE_HEADER = ("cell", "precision", "data", "image", "performance", "accuracy", "parity", "gpu")
+
+
+def evidence_line(entry: "Entry") -> tuple[str, ...]:
+    """One row of what `evidence` put on record, in the order of EVIDENCE_HEADER."""
+    built, speed, score, parity = entry.built, entry.performance, entry.accuracy, entry.parity
+    sizes = dict.fromkeys(each.data for each in (speed, score, parity) if each is not None)
+    return (
+        entry.cell,
+        entry.precision,
+        ", ".join(sizes) or "-",
+        readable(built.size_bytes) if built else "-",
+        f"{speed.value:.6g} {speed.unit}{'' if speed.passed else ' INVALID'}" if speed else "-",
+        f"{score.metric} {score.value:.4f}{'' if score.passed else f', not {score.target:.4f}'}" if score else "-",
+        f"{parity.largest_difference:.1e}{'' if parity.passed else ' too far'}" if parity else "-",
+        entry.gpu or "-",
     )

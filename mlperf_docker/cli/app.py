@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from mlperf_docker import __version__
-from mlperf_docker.cli import build, data, doctor, listing, lock, models, render, results, run, show
+from mlperf_docker.cli import build, data, doctor, evidence, listing, lock, models, render, results, run, show
 from mlperf_docker.errors import ExitCode, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -82,6 +82,7 @@ _register("show", show.show)
 _register("render", render.render)
 _register("build", build.build)
 _register("run", run.run)
+_register("evidence", evidence.evidence)
 _register("doctor", doctor.doctor)
 _register("lock", lock.lock)
 

@@ -11,16 +11,28 @@ from mlperf_docker.cli.options import JsonOutput, Registry
 def list_cells(
     *,
     as_json: JsonOutput = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the README's table of what was really run, as Markdown.")
+    ] = False,
     registry: Registry = "",
 ) -> None:
-    """List the matrix: every model on every backend and device, and whether its image is here."""
-    from mlperf_docker.matrix import HEADER, matrix
-    from mlperf_docker.text import markdown_table, table
+    """List the matrix: every model on every backend and device, whether its image is here, and what was shown of it.
 
+    Evidence: what `mlperf-docker evidence` found and put on record; (older) means an earlier source of the image.
+    """
+    from mlperf_docker.matrix import HEADER, matrix
+    from mlperf_docker.text import table
+
+    if markdown:
+        from mlperf_docker import evidence
+        from mlperf_docker.catalog import Catalog
+        from mlperf_docker.coverage import coverage
+        from mlperf_docker.paths import assets
+
+        typer.echo(coverage(Catalog.load(assets() / "images.yaml").specs, evidence.known()))
+        return
     rows = matrix(registry)
     if as_json:
         typer.echo(json.dumps([row.fields() for row in rows], indent=2))
-        return
-    layout = markdown_table if markdown else table
-    typer.echo(layout(HEADER, [row.cells() for row in rows]))
+    else:
+        typer.echo(table(HEADER, [row.cells() for row in rows]))

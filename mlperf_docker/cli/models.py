@@ -12,6 +12,7 @@ from mlperf_docker.cli.options import (
     BootstrapBase,
     JsonOutput,
     ModelName,
+    OnlyBackend,
     OptionalModel,
     PullChoice,
     Registry,
@@ -84,7 +85,7 @@ def verify(
         list[str] | None, typer.Argument(metavar="[MODEL] [FILE]…", help="A model, and files of your own.")
     ] = None,
     *,
-    backend: BackendName = "",
+    backend: OnlyBackend = "",
     as_json: JsonOutput = False,
 ) -> None:
     """Verify the checksums of the model files that are here, or say which official file a FILE is.

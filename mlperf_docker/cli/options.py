@@ -11,6 +11,9 @@ OptionalModelName = Annotated[str, typer.Argument(metavar="[MODEL]", help="A mod
 BackendName = Annotated[
     str, typer.Option("--backend", "-b", help="onnxruntime, tensorflow or pytorch. Default: the model's own.")
 ]
+OnlyBackend = Annotated[
+    str, typer.Option("--backend", "-b", help="Only this one: onnxruntime, tensorflow or pytorch. Default: all.")
+]
 DeviceName = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda.")]
 Registry = Annotated[
     str,

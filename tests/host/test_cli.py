@@ -26,7 +26,19 @@ def tool(*arguments: str, expect: int = 0, **variables: str) -> subprocess.Compl
 
 def test_help_names_every_command_and_exit_code() -> None:
     text = tool("--help").stdout
-    for command in ("list", "show", "render", "build", "run", "models", "results", "doctor", "lock"):
+    for command in (
+        "list",
+        "show",
+        "render",
+        "build",
+        "run",
+        "evidence",
+        "models",
+        "data",
+        "results",
+        "doctor",
+        "lock",
+    ):
         assert f"  {command} " in text
     folded = " ".join(text.split())
     for code in (
@@ -55,11 +67,8 @@ def test_list_shows_all_cells_without_an_engine() -> None:
     assert sum(cell["default"] for cell in cells) == 6 * 2
 
 
-def test_the_table_and_markdown_have_a_row_per_cell() -> None:
-    table, markdown = tool("list").stdout.splitlines(), tool("list", "--markdown").stdout.splitlines()
-    assert len(table) == 1 + 36
-    assert len(markdown) == 2 + 36
-    assert markdown[0].startswith("| model | backend |")
+def test_the_table_has_a_row_per_cell() -> None:
+    assert len(tool("list").stdout.splitlines()) == 1 + 36
 
 
 def test_show_tells_the_cell_and_its_dockerfile() -> None:

@@ -1,0 +1,94 @@
+"""`mlperf-docker evidence`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlperf_docker.cli.options import (
+    BaseImageName,
+    BootstrapBase,
+    DeviceName,
+    JsonOutput,
+    OnlyBackend,
+    OptionalModel,
+    PullChoice,
+    Registry,
+    ResultsRoot,
+)
+from mlperf_docker.errors import ExitCode
+
+
+def evidence(
+    model: OptionalModel = "",
+    *,
+    backend: OnlyBackend = "",
+    device: DeviceName = "cpu",
+    synthetic: Annotated[str, typer.Option(metavar="SIZE", help="Size of the made-up data: full or tiny.")] = "full",
+    min_duration: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="Of the performance run.")] = 10.0,
+    samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = None,
+    results: ResultsRoot = None,
+    from_results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Run nothing; take a result.json that this source gave on a machine without an engine. Repeatable.",
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where it is written. Default: the checkout's evidence.json, else the user's."
+        ),
+    ] = None,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Build and run cells on made-up data, and put on record what came of it: evidence.json.
+
+    Each cell: its image, an Offline run for speed, one for accuracy, and its raw outputs beside those of the model's
+    other backends. Entries of other cells stay. Without a GPU, cuda cells are only built. Exits 1 where a run was
+    INVALID or its accuracy missed, else with the code of the first failure.
+    """
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.evidence import place
+    from mlperf_docker.gather import GatherRequest, gather
+    from mlperf_docker.gather import from_results as take
+    from mlperf_docker.names import SyntheticSize
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import sources_of
+    from mlperf_docker.selector import choose_all, parse_choice
+    from mlperf_docker.text import EVIDENCE_HEADER, evidence_line, table
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    size = parse_choice("synthetic size", synthetic, SyntheticSize)
+    if from_results:
+        gathered = take(from_results, choose_all(catalog), record or place())
+    else:
+        request = GatherRequest(
+            specs=choose_all(catalog, model, backend, device),
+            peers=choose_all(catalog, model, None, device),
+            size=size,
+            min_duration_s=min_duration,
+            sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
+            record=(record or place()).expanduser().absolute(),
+            samples=samples,
+            results_root=results,
+        )
+        with display() as show:
+            gathered = gather(request, show)
+    entries = list(gathered.entries.values())
+    if as_json:
+        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+    else:
+        typer.echo(table(EVIDENCE_HEADER, [evidence_line(entry) for entry in entries]))
+        typer.echo(f"On record in {gathered.record}.", err=True)
+    gathered.raise_failure()
+    if not gathered.all_passed:
+        raise typer.Exit(ExitCode.INVALID)
