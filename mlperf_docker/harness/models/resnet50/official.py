@@ -6,7 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.names import Format
 
-READERS: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]] = {Format.SAFETENSORS: weight_files.read}
+READERS: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]] = {
+    Format.SAFETENSORS: weight_files.read,
+    Format.STATE_DICT: state_dict.read,
+}

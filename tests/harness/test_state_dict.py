@@ -1,0 +1,176 @@
+"""Checkpoints: every layout that the official files have, and what is wrong with a bad one."""
+
+import argparse
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.state_dict import read
+
+torch = pytest.importorskip("torch")
+
+RNG = np.random.default_rng(3)
+WEIGHT = RNG.standard_normal((4, 3), dtype=np.float32)
+
+
+def state() -> dict[str, Any]:
+    weight = torch.from_numpy(WEIGHT)
+    return {"fc.weight": weight, "fc.turned": weight.t(), "bn.num_batches_tracked": torch.tensor(7)}
+
+
+def failure(path: Path, key: str | None = None) -> ModelFileError:
+    with pytest.raises(ModelFileError) as caught:
+        read(path, key=key)
+    return caught.value
+
+
+@pytest.mark.parametrize("modern", [True, False], ids=["zip", "legacy"])
+def test_weights_come_out_of_both_formats(tmp_path: Path, modern: bool) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path, _use_new_zipfile_serialization=modern)
+    found = read(path)
+    assert sorted(found) == ["fc.turned", "fc.weight"]
+    np.testing.assert_array_equal(found["fc.weight"], WEIGHT)
+    np.testing.assert_array_equal(found["fc.turned"], WEIGHT.T)
+    assert found["fc.turned"].flags.c_contiguous
+
+
+def test_a_training_checkpoint_is_read_below_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    parallel = {f"module.{name}": tensor for name, tensor in state().items()}
+    options = argparse.Namespace(epochs=10, device=torch.device("cpu"))
+    rest = {"optimizer": {"state": {}}, "args": options, "epoch": 9, "best": np.float64(0.37)}
+    torch.save({"model": parallel, **rest}, path)
+    np.testing.assert_array_equal(read(path, key="model")["fc.weight"], WEIGHT)
+    wrong = failure(path, "state_dict")
+    assert "no 'state_dict'" in str(wrong)
+    assert wrong.details == ("model", "optimizer", "args", "epoch", "best")
+    unasked = failure(path)
+    assert "model, optimizer" in (unasked.hint or "")
+    assert "args: Namespace" in unasked.details
+
+
+def test_a_prefix_of_only_some_names_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, path)
+    assert sorted(read(path)) == ["b", "module.a"]
+
+
+def test_the_only_checkpoint_in_an_archive_is_read(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "retinanet_model_10.pth", tmp_path / "retinanet_model_10.zip"
+    torch.save({"model": state()}, inner)
+    with zipfile.ZipFile(outer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(inner, "folder/retinanet_model_10.pth")
+        archive.writestr("__MACOSX/folder/._retinanet_model_10.pth", b"junk")
+        archive.writestr("README.txt", b"words")
+    np.testing.assert_array_equal(read(outer, key="model")["fc.weight"], WEIGHT)
+    with zipfile.ZipFile(outer, "a") as archive:
+        archive.write(inner, "another.pth")
+    two = failure(outer, "model")
+    assert "just one checkpoint" in str(two)
+    assert "another.pth" in two.details
+
+
+def test_other_floating_types_become_float32(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    kinds = {"half": torch.float16, "brain": torch.bfloat16, "double": torch.float64}
+    whole = {"integer": torch.arange(3), "flag": torch.tensor([True])}
+    torch.save({**{name: torch.tensor([1.5, -2.0]).to(kind) for name, kind in kinds.items()}, **whole}, path)
+    found = read(path)
+    for name in kinds:
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], [1.5, -2.0])
+    assert [str(found[name].dtype) for name in whole] == ["int64", "bool"]
+
+
+def test_a_zip_is_mapped_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path)
+    before = path.read_bytes()
+    found = read(path)["fc.weight"]
+    found[:] = 0
+    assert path.read_bytes() == before
+    assert "model.pth" in Path("/proc/self/maps").read_text()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("ran",)
+
+
+def test_code_in_a_file_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.pth"
+    for modern in (True, False):
+        torch.save({"a": torch.ones(1), "b": Evil()}, path, _use_new_zipfile_serialization=modern)
+        refused = failure(path)
+        assert "wants to make an object of the class posix.mkdir" in str(refused)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_whole_module_is_refused_by_its_class(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(torch.nn.Linear(2, 2), path)
+    refused = failure(path)
+    assert "torch.nn.modules.linear.Linear" in str(refused)
+    assert "state_dict" in (refused.hint or "")
+
+
+@pytest.mark.parametrize("modern", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.95])
+def test_a_truncated_file_says_how_long_it_is(tmp_path: Path, modern: bool, kept: float) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path, _use_new_zipfile_serialization=modern)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    broken = failure(path)
+    assert f"({path.stat().st_size} bytes)" in str(broken)
+    assert "truncated" in (broken.hint or "")
+    assert "\n" not in str(broken)
+
+
+@pytest.mark.parametrize("content", [b"hello world" * 20, b"<!DOCTYPE html><html>", pickle.dumps([1, 2]), b"\x80\x02."])
+def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    assert "cannot read" in str(failure(path))
+
+
+def test_a_damaged_archive_is_found_out(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "model.pth", tmp_path / "model.zip"
+    torch.save({"a": torch.arange(10000)}, inner)
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.write(inner, "model.pth")
+    data = bytearray(outer.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    outer.write_bytes(data)
+    assert "cannot read" in str(failure(outer))
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"model": {}}], ids=["empty", "list", "nested"])
+def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(content, path)
+    assert "weights" in str(failure(path))
+
+
+def test_quantised_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, path)
+    assert failure(path).details == ("a: torch.qint8",)
+
+
+def test_without_pytorch_the_image_to_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    absent = failure(path)
+    assert "not installed" in str(absent)
+    assert "pytorch" in (absent.hint or "")
