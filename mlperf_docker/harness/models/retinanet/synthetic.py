@@ -22,7 +22,6 @@ from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.files import locked, new_directory, write_json
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
-from mlperf_docker.harness.models.resnet50.synthetic import draw_image
 from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS, open_openimages
@@ -32,12 +31,15 @@ from mlperf_docker.harness.names import SyntheticSize
 
 VERSION = 1
 SEED = 20220601
-SIDES = (512, 1024)
+SIDES = (640, 1024)
 """Range of the images' sides in pixels."""
+THINGS = 200
 LIKELY = 60
 """Candidates that an image has above the least score, before suppression, by the fit."""
 BEST_LOGIT = 2.5
 DELTA_SPREAD = 0.15
+FEWEST, MOST = 8, 250
+"""Detections of an image that may stay in the set."""
 DRAWN = 8
 """Detections of an image that annotations are made from: its best ones."""
 BESIDE = 0.16
@@ -52,9 +54,13 @@ Box = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How big a synthetic set is. fitted_on: images that the heads are scaled on."""
+    """How big a synthetic set is. fitted_on: images that the heads are scaled on.
+
+    spare: images made in excess, for those in which the network finds nearly nothing or more than an image may have.
+    """
 
     count: int
+    spare: int
     fitted_on: int
     config: RetinaNetConfig
 
@@ -62,7 +68,7 @@ class Recipe:
 TINY = RetinaNetConfig(
     body=ResNetConfig(blocks=(1, 1, 1, 1), width=8, pool=POOL_AS_TORCH, groups=4, inner=2), channels=8, depth=1
 )
-RECIPES = {SyntheticSize.TINY: Recipe(24, 6, TINY), SyntheticSize.FULL: Recipe(16, 4, FULL)}
+RECIPES = {SyntheticSize.TINY: Recipe(24, 12, 8, TINY), SyntheticSize.FULL: Recipe(16, 4, 4, FULL)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +82,10 @@ class Candidates:
 
     @property
     def logits(self) -> NDArray[np.float64]:
-        """What the scores were made from."""
-        scores = self.scores.astype(np.float64)
-        return np.log(scores / (1 - scores))
+        """What the scores were made from; those of scores that rounding made 1 are equal."""
+        scores = self.scores.astype(np.float64).clip(max=1 - 1e-7)
+        logits: NDArray[np.float64] = np.log(scores / (1 - scores))
+        return logits
 
     def of(self, chosen: NDArray[Any]) -> "Candidates":
         """The rows *chosen*."""
@@ -123,6 +130,27 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArra
     return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
 
 
+def draw_scene(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture of many things before a soft background, with grain.
+
+    All have the same mean and contrast in every colour: what a random network finds depends on that more than on the
+    things, and every picture must have something.
+    """
+    import cv2
+
+    height, width = (int(side) for side in rng.integers(SIDES[0], SIDES[1], 2, endpoint=True))
+    background = rng.integers(60, 196, (4, 5, 3), dtype=np.uint8)
+    picture = cv2.resize(background, (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(THINGS):
+        center = (int(rng.integers(width)), int(rng.integers(height)))
+        axes = (int(rng.integers(width // 80, width // 12)), int(rng.integers(height // 80, height // 12)))
+        color = tuple(int(value) for value in rng.integers(0, 256, 3))
+        cv2.ellipse(picture, center, axes, float(rng.uniform(0, 180)), 0, 360, color, thickness=-1)
+    pixels = picture + rng.normal(0, 5, picture.shape)
+    pixels = (pixels - pixels.mean(axis=(0, 1))) / pixels.std(axis=(0, 1)) * 50 + 128
+    return np.asarray(pixels.clip(0, 255), dtype=np.uint8)
+
+
 def _write_images(count: int, folder: Path) -> tuple[list[str], list[tuple[int, int]]]:
     """Names, and heights and widths, of the JPEGs written."""
     import cv2
@@ -131,7 +159,7 @@ def _write_images(count: int, folder: Path) -> tuple[list[str], list[tuple[int, 
     names = [f"{number:016x}.jpg" for number in sorted(rng.integers(1, 1 << 62, count).tolist())]
     extents = []
     for name in names:
-        picture = draw_image(rng, SIDES)
+        picture = draw_scene(rng)
         if not cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 90]):
             raise SampleError(f"cannot write {folder / name}")
         extents.append((int(picture.shape[0]), int(picture.shape[1])))
@@ -186,11 +214,12 @@ def _highest(
     levels: list[NDArray[np.float32]], mean: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """The LIKELY largest values of an image after *mean* and *spread* are taken out, falling."""
-    parts = []
+    parts: list[NDArray[np.float32]] = []
     for level in levels:
-        values = ((level - mean.astype(np.float32)) / spread.astype(np.float32)).reshape(-1)
+        values: NDArray[np.float32] = ((level - mean) / spread).astype(np.float32).reshape(-1)
         parts.append(np.partition(values, -LIKELY)[-LIKELY:])
-    return np.sort(np.concatenate(parts))[::-1][:LIKELY]
+    highest: NDArray[np.float32] = -np.sort(-np.concatenate(parts))[:LIKELY]
+    return highest
 
 
 def _rescale(
@@ -214,8 +243,6 @@ def plain_detections(boxes: Box, scores: NDArray[np.float32], labels: NDArray[np
             for other in kept
         ):
             kept.append(number)
-    if len(kept) >= detections.LIMIT:
-        raise SampleError(f"the synthetic network detects too much: {len(kept)} boxes in an image")
     return Candidates(boxes[order], scores[order], labels[order], np.isin(order, kept))
 
 
@@ -275,7 +302,7 @@ def draw(found: Sequence[Candidates]) -> list[Drawing]:
 
 
 def _drawn(box: NDArray[np.float64], turn: int) -> list[NDArray[np.float64]]:
-    """What is drawn for a detection, by turns: itself; itself and one in the opposite corner; one beside it; nothing."""
+    """What is drawn for a detection, by turns: itself; itself and one opposite; one beside it; nothing; itself."""
     shift = BESIDE * (box[2] - box[0]) * np.array([1, 0, 1, 0])
     beside = box + shift if box[2] + shift[0] <= SIDE else box - shift
     opposite = SIDE - box[[2, 3, 0, 1]]
@@ -289,11 +316,28 @@ def _clear(drawing: Drawing, image: Candidates) -> bool:
     return bool((np.abs(overlaps[:, None] - THRESHOLDS) > SAFE_OVERLAP).all())
 
 
+def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Drawing]]:
+    """Numbers of the first *count* images that can be used, and their annotations, whose images are counted anew.
+
+    Raises SampleError if there are too few images with something in them that is safe to draw.
+    """
+    usable = [number for number, image in enumerate(found) if FEWEST <= image.kept.sum() <= MOST]
+    while len(usable) >= count:
+        chosen = usable[:count]
+        drawings = draw([found[number] for number in chosen])
+        bare = set(range(count)) - {drawing.image for drawing in drawings}
+        if not bare:
+            return chosen, drawings
+        usable = [number for at, number in enumerate(usable) if at not in bare]
+    raise SampleError(f"only {len(usable)} of {len(found)} synthetic images show something that is safe to draw")
+
+
 def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     images = data / FOLDERS[0]
     images.mkdir(parents=True)
-    names, extents = _write_images(recipe.count, images)
+    total = recipe.count + recipe.spare
+    names, extents = _write_images(total, images)
     read = _read_images(images, names)
     arrays = draw_weights(recipe.config, SEED)
     levels = networks.level_network(arrays, recipe.config)
@@ -302,15 +346,19 @@ def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer,
     weight_files.write(folder / "weights.safetensors", arrays)
     run = answerer.predictor(networks.network(arrays, recipe.config), "boxes", "scores", "labels").predict
     found = []
-    for index in range(recipe.count):
+    for index in range(total):
         boxes, scores, labels = (output[0] for output in run(read(index)))
         found.append(plain_detections(boxes, scores, labels))
-        report(index + 1, recipe.count, "samples")
-    drawings = draw(found)
+        report(index + 1, total, "samples")
+    chosen, drawings = choose(found, recipe.count)
+    for index in set(range(total)) - set(chosen):
+        (images / names[index]).unlink()
     (data / ANNOTATIONS).parent.mkdir()
-    write_json(data / ANNOTATIONS, annotations(names, extents, drawings))
+    written = annotations([names[index] for index in chosen], [extents[index] for index in chosen], drawings)
+    write_json(data / ANNOTATIONS, written)
     facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": recipe.count}
-    write_json(folder / "synthetic.json", {**facts, **_known(data, found, drawings)})
+    known = _known(data, [found[index] for index in chosen], drawings)
+    write_json(folder / "synthetic.json", {**facts, **known})
 
 
 def annotations(names: list[str], extents: list[tuple[int, int]], drawings: Sequence[Drawing]) -> dict[str, Any]:
@@ -335,13 +383,7 @@ def _entry(number: int, drawing: Drawing, extent: tuple[int, int]) -> dict[str, 
 
 
 def _known(data: Path, found: Sequence[Candidates], drawings: Sequence[Drawing]) -> dict[str, Any]:
-    """The mAP of the plain loop's detections on the first image, the first two, and so on.
-
-    Raises SampleError where an image shows nothing that its answer could be told by.
-    """
-    bare = set(range(len(found))) - {drawing.image for drawing in drawings}
-    if bare:
-        raise SampleError(f"{len(bare)} synthetic images have no detection that is safe to draw")
+    """The mAP of the plain loop's detections on the first image, the first two, and so on."""
     percents = []
     for count in range(1, len(found) + 1):
         dataset = open_openimages(data, limit=count)
