@@ -50,11 +50,11 @@ _CAUSES = {
     ),
     "connection": (
         "A package server could not be reached from inside the build.",
-        "Set HTTPS_PROXY or PIP_INDEX_URL as pip needs them on this host; the build takes them over.",
+        "Set HTTPS_PROXY or PIP_INDEX_URL as pip needs them on this host, or PIP_FIND_LINKS to a folder of wheels.",
     ),
     "no matching distribution": (
-        "The package index does not offer a locked version.",
-        "Check PIP_INDEX_URL, or make new locks: mlperf-docker lock",
+        "The package index does not offer a locked version, or not for the Python of the base.",
+        "Check PIP_INDEX_URL, and a base of your own against the first line of the lock; or run mlperf-docker lock",
     ),
 }
 _UNKNOWN_CAUSE = ("", "The full log says more.")
