@@ -1,11 +1,13 @@
 """A web server on loopback that misbehaves as told, over real sockets."""
 
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 _PIECE = 8192
@@ -122,12 +124,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(content: bytes) -> Iterator[Server]:
-    """Run a server that has *content*, on a free port of loopback."""
+def serving(content: bytes, certificate: Path | None = None) -> Iterator[Server]:
+    """Run a server that has *content*, on a free port of loopback; with a *certificate* (and its key), over TLS."""
     handler = type("Handler", (_Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         http.daemon_threads = True
-        site = Server(f"http://127.0.0.1:{http.server_address[1]}", content)
+        scheme = "http"
+        if certificate is not None:
+            scheme, context = "https", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            http.socket = context.wrap_socket(http.socket, server_side=True)
+        site = Server(f"{scheme}://127.0.0.1:{http.server_address[1]}", content)
         handler.site = site  # type: ignore[attr-defined]
         thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -220,8 +221,11 @@ def test_patience_ends(server: Server, folder: Path) -> None:
     assert not list(folder.iterdir())
 
 
-def test_a_connection_that_always_breaks_without_headway_ends(server: Server, folder: Path) -> None:
+def test_a_connection_that_always_breaks_without_headway_ends(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that ignores ranges and breaks at the same place never gets further, however often it is asked."""
+    monkeypatch.setattr(download, "_HEADWAY_BYTES", 20_000)
     url = server.address("model", Behaviour(stop_after=70_000, ignore_range=True))
     with pytest.raises(FetchError, match="broke"):
         fetch(wanted(folder, url), Quiet())
@@ -346,6 +350,33 @@ def test_the_users_own_address_is_told_without_its_secrets(server: Server, folde
     assert "hunter2" not in str(caught.value)
     assert "token" not in str(caught.value)
     assert "/model: 403" in str(caught.value)
+
+
+def test_a_proxy_of_the_environment_is_used(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.behaviours["http://mirror.invalid/model"] = [Behaviour()]
+    monkeypatch.setenv("http_proxy", server.url)
+    got(folder, "http://mirror.invalid/model")
+    assert [each.path for each in server.seen] == ["http://mirror.invalid/model"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_certificates_are_verified_and_the_users_own_bundle_counts(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, name = tmp_path / "own.pem", ("-subj", "/CN=own", "-addext", "subjectAltName=IP:127.0.0.1")
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name)
+    subprocess.run([*make, "-keyout", str(both), "-out", str(tmp_path / "ca.pem")], check=True, capture_output=True)
+    with both.open("a") as file:
+        file.write((tmp_path / "ca.pem").read_text())
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
+        monkeypatch.delenv(variable, raising=False)
+    with serving(CONTENT, both) as secure:
+        url = secure.address("model")
+        with pytest.raises(FetchError, match="its certificate is not trusted"):
+            fetch(wanted(folder, url), Quiet())
+        assert not secure.seen
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        got(folder, url)
 
 
 def test_interrupted_at_any_moment_and_taken_up_again(
