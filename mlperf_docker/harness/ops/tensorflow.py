@@ -1,5 +1,6 @@
 """The operations as TensorFlow graph nodes. Images have their channels last: on a CPU there is no other convolution."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,14 @@ Value = Any
 """A tensor, a weight that nobody has used yet (an array), or a convolution that may still take in what follows it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Convolution:
-    """A convolution not yet in the graph.
+    """A convolution that may not be in the graph yet.
 
     A normalisation after it goes into its weights, so that TensorFlow can fuse it with its bias and the ReLU; with
     groups that is five times as fast as the bare convolution.
 
-    weight: (out, in / groups, kernel, kernel), bias: (out,).
+    weight: (out, in / groups, kernel, kernel), bias: (out,). made: its node, once somebody has asked for it.
     """
 
     x: Value
@@ -27,6 +28,7 @@ class Convolution:
     bias: Array | None
     stride: int
     padding: int
+    made: Value = None
 
     def normalised(self, factor: Array, offset: Array) -> "Convolution":
         """The convolution whose result is multiplied by *factor* and shifted by *offset*, both (out,) float64."""
@@ -35,7 +37,12 @@ class Convolution:
         return Convolution(self.x, weight.astype(np.float32), bias.astype(np.float32), self.stride, self.padding)
 
     def node(self) -> Value:
-        """The convolution in the graph."""
+        """The convolution in the graph, made once, however many take it."""
+        if self.made is None:
+            self.made = self._make()
+        return self.made
+
+    def _make(self) -> Value:
         pads = [[0, 0], [self.padding] * 2, [self.padding] * 2, [0, 0]]
         kernel = tf.constant(np.ascontiguousarray(self.weight.transpose(2, 3, 1, 0)))
         y = tf.nn.conv2d(self.x, kernel, strides=self.stride, padding=pads if self.padding else "VALID")
@@ -47,6 +54,20 @@ def _tensor(x: Value) -> Value:
     if isinstance(x, Convolution):
         return x.node()
     return tf.constant(x) if isinstance(x, np.ndarray) else x
+
+
+def _alike(x: Value, y: Value) -> bool:
+    """Whether two tensors have the same shape, whatever the batch is."""
+    if x.shape.rank is None or y.shape.rank is None:
+        return False
+    shape = x.shape.as_list()
+    return bool(shape == y.shape.as_list()) and None not in shape[1:]
+
+
+def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """What TensorFlow's padding SAME puts before and after an axis of *size*."""
+    total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+    return total // 2, total - total // 2
 
 
 class TensorFlowOps:
@@ -93,10 +114,13 @@ class TensorFlowOps:
         return (_tensor(x) - tf.constant(mean)) / tf.constant(deviation)
 
     def max_pool2d(self, x: Value, *, kernel: int, stride: int, padding: tuple[int, int, int, int]) -> Value:
-        """`tf.nn.max_pool2d` with explicit padding, which never wins."""
+        """`tf.nn.max_pool2d`, where padding never wins. If SAME is what it comes to: that has a quicker kernel."""
+        x = _tensor(x)
         top, left, bottom, right = padding
+        if [_same(size, kernel, stride) for size in x.shape[1:3]] == [(top, bottom), (left, right)]:
+            return tf.nn.max_pool2d(x, kernel, stride, "SAME")
         pads = [[0, 0], [top, bottom], [left, right], [0, 0]]
-        return tf.nn.max_pool2d(_tensor(x), kernel, stride, pads if any(padding) else "VALID")
+        return tf.nn.max_pool2d(x, kernel, stride, pads if any(padding) else "VALID")
 
     def global_avg_pool(self, x: Value) -> Value:
         """`tf.reduce_mean`."""
@@ -121,8 +145,9 @@ class TensorFlowOps:
         return tf.exp(_tensor(x))
 
     def add(self, x: Value, y: Value) -> Value:
-        """`tf.add`."""
-        return tf.add(_tensor(x), _tensor(y))
+        """`tf.add_n` where nothing is broadcast: only that is fused with a convolution before it. Else `tf.add`."""
+        x, y = _tensor(x), _tensor(y)
+        return tf.add_n([x, y]) if _alike(x, y) else tf.add(x, y)
 
     def sub(self, x: Value, y: Value) -> Value:
         """`tf.subtract`."""
