@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.models.resnet50 import from_onnx, from_tensorflow
 from mlperf_docker.harness.names import Format
 
 READERS: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]] = {
     Format.SAFETENSORS: weight_files.read,
     Format.STATE_DICT: state_dict.read,
+    Format.FROZEN_GRAPH: from_tensorflow.read,
+    Format.ONNX: from_onnx.read,
 }
