@@ -210,7 +210,7 @@ def _plain_image(bench: Bench, tag: str, base: str) -> int:
 FROM ${BASE}
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv \\
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-RUN --mount=type=bind,source=host,target=/run/host --mount=type=bind,source=requirements/all.txt,target=/run/all.txt \
+RUN --mount=type=bind,source=host/all,target=/run/host --mount=type=bind,source=requirements/all.txt,target=/run/all.txt \
     python3 -m venv /opt/venv && PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/pip install --no-cache-dir \
     --require-hashes --requirement /run/all.txt
 """

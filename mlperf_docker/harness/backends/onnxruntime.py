@@ -59,6 +59,8 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     options.enable_profiling = True
     options.profile_file_prefix = str(profile / "proof")
     try:
+        if request.device is Device.CUDA:
+            ort.preload_dlls()  # CUDA's libraries are wheels beside onnxruntime, where the loader does not look
         provider = (PROVIDERS[request.device], SETTINGS[request.device])
         return ort.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
