@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.state_dict import read
-
-torch = pytest.importorskip("torch")
 
 RNG = np.random.default_rng(3)
 WEIGHT = RNG.standard_normal((4, 3), dtype=np.float32)

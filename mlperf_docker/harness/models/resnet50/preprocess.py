@@ -1,4 +1,7 @@
-"""ImageNet images to what the network takes, byte for byte as upstream's `pre_process_vgg`."""
+"""ImageNet images to what a network takes, byte for byte as upstream: for TensorFlow's weights and for torchvision's.
+
+The two differ in all but the sizes: in the resampling, in the rounding of the crop, and in how pixels become floats.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +18,16 @@ from mlperf_docker.harness.models.resnet50.network import Form
 from mlperf_docker.harness.preprocess import Job
 
 VERSION = "resnet50-vgg-1"
+TORCHVISION_VERSION = "resnet50-torchvision-1"
 """Part of the cache's key. Count it up when the bytes change."""
 
 SIZE = 224
 SHORT_SIDE = 256  # int(100 * 224 / 87.5): the central crop keeps 87.5 %
 SHAPE = (SIZE, SIZE, 3)
 MEANS = (123.68, 116.78, 103.94)
-"""Of the training images, red, green, blue."""
+TORCHVISION_MEANS = (0.485, 0.456, 0.406)
+TORCHVISION_DEVIATIONS = (0.229, 0.224, 0.225)
+"""Of the training images, red, green, blue; torchvision's with pixels from 0 to 1."""
 
 
 def target_size(height: int, width: int) -> tuple[int, int]:
@@ -39,8 +45,19 @@ def crop_origin(height: int, width: int) -> tuple[int, int]:
     return int((height - SIZE) / 2), int((width - SIZE) / 2)
 
 
+def torchvision_crop_origin(height: int, width: int) -> tuple[int, int]:
+    """Top and left of the same square, where halves go to the even neighbour.
+
+    Source: torchvision, transforms/functional.py, center_crop.
+    """
+    return round((height - SIZE) / 2), round((width - SIZE) / 2)
+
+
 class ImageReader(Decoder):
-    """Reads one image into (224, 224, 3) uint8, red first."""
+    """Reads one image into (224, 224, 3) uint8, red first, for TensorFlow's weights.
+
+    Source: mlcommons/inference, vision/classification_and_detection/python/dataset.py, pre_process_vgg.
+    """
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         super().__init__(root)
@@ -53,6 +70,34 @@ class ImageReader(Decoder):
         image = self._cv2.resize(image, size, interpolation=self._cv2.INTER_AREA)
         top, left = crop_origin(*image.shape[:2])
         out[:] = image[top : top + SIZE, left : left + SIZE]
+
+
+class TorchvisionReader(Decoder):
+    """Reads one image into (224, 224, 3) uint8, red first, for torchvision's weights.
+
+    The short side becomes 256 by the same rule as above. Pillow's bilinear filter widens with the reduction, which
+    OpenCV's INTER_LINEAR does not. Decoding is OpenCV's all the same.
+    Source: mlcommons/inference, vision/classification_and_detection/python/dataset.py, pre_process_imagenet_pytorch.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        super().__init__(root)
+        self._names = names
+
+    def prepare(self) -> None:
+        """Import OpenCV and Pillow."""
+        super().prepare()
+        import PIL.Image
+
+        self._pillow: Any = PIL.Image
+
+    def read(self, index: int, out: NDArray[Any]) -> None:
+        """Write sample *index* into *out*. Raises BadSample, with the reason, if the file is no complete image."""
+        image = self.decode(self._names[index])
+        size = target_size(*image.shape[:2])
+        resized = self._pillow.fromarray(image).resize(size, self._pillow.Resampling.BILINEAR)
+        top, left = torchvision_crop_origin(resized.height, resized.width)
+        out[:] = resized.crop((left, top, left + SIZE, top + SIZE))
 
 
 class ImageSamples:
@@ -83,19 +128,50 @@ class ImageSamples:
         return (tensor,)
 
 
-def job(dataset: ImageNet, form: Form) -> Job:  # noqa: ARG001
+class TorchvisionSamples:
+    """The cached images as float32, normalised: (batch, 3, 224, 224), or with the channels last.
+
+    The 256 values of a pixel are normalised once for each channel, with torchvision's own steps, and then looked up.
+    """
+
+    def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
+        self._images = images
+        self._channels_last = channels_last
+        means, deviations = (np.array(x, dtype=np.float32) for x in (TORCHVISION_MEANS, TORCHVISION_DEVIATIONS))
+        pixels = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
+        self._normalised = np.ascontiguousarray(((pixels - means) / deviations).T)
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self._images)
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        """The images *indices*, in this order."""
+        shape = (SIZE, SIZE, 3) if self._channels_last else (3, SIZE, SIZE)
+        tensor = np.empty((len(indices), *shape), dtype=np.float32)
+        planes = tensor.transpose(0, 3, 1, 2) if self._channels_last else tensor
+        for row, index in enumerate(indices):
+            for channel, values in enumerate(self._normalised):
+                planes[row, channel] = values[self._images[index, :, :, channel]]
+        return (tensor,)
+
+
+def job(dataset: ImageNet, form: Form) -> Job:
     """What the cache must hold for *dataset*."""
+    reader = TorchvisionReader if form.torchvision else ImageReader
     return Job(
         identity=dataset.identity,
-        version=VERSION,
+        version=TORCHVISION_VERSION if form.torchvision else VERSION,
         names=dataset.names,
         sizes=dataset.sizes,
         shape=SHAPE,
         dtype="uint8",
-        reader=ImageReader(dataset.root, dataset.names),
+        reader=reader(dataset.root, dataset.names),
     )
 
 
 def samples(images: NDArray[np.uint8], form: Form) -> Samples:
     """The cached images in the form that a model takes."""
-    return ImageSamples(images, channels_last=form.channels_last)
+    kind = TorchvisionSamples if form.torchvision else ImageSamples
+    return kind(images, channels_last=form.channels_last)
