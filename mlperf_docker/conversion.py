@@ -71,7 +71,7 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):
             job = _job(Job(spec, request.sources, (), ()), source, here)
-            display.say(f"{source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
+            display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
             fields = perform(client, job, display).fields
             source = here
         source.replace(output)

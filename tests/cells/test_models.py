@@ -82,3 +82,26 @@ def test_interrupted(tool: Tool, weights: Path, out: Path, client: Engine) -> No
         return
     assert "Traceback" not in err
     assert not list(out.iterdir())
+
+
+def test_a_checkpoint_becomes_a_graph_over_two_containers_and_weights_again(
+    tool: Tool, weights: Path, out: Path, tmp_path: Path
+) -> None:
+    import numpy as np
+    import safetensors.numpy
+    import torch
+
+    expected = safetensors.numpy.load_file(weights)
+    checkpoint, graph, back = tmp_path / "tiny.pth", out / "tiny.onnx", out / "back.safetensors"
+    torch.save({name: torch.from_numpy(array) for name, array in expected.items()}, checkpoint)
+    done = tool("models", "convert", "resnet50", "--model-file", str(checkpoint), "--to", str(graph))
+    assert [line for line in done.stderr.splitlines() if "→" in line] == [
+        "tiny.pth → safetensors, on pytorch",
+        "tiny.pth → onnx, on onnxruntime",
+    ]
+    assert list(out.iterdir()) == [graph]
+    again = tool("models", "convert", "resnet50", "--model-file", str(checkpoint), "--to", str(back)).stdout
+    assert again == f"{back}\n"
+    found = safetensors.numpy.load_file(back)
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
