@@ -1,6 +1,6 @@
-"""The bare loops, run inside the image on the arrays and the graph that the harness made: no LoadGen, no SUT, no QSL.
+"""The bare loops, run inside the image on the arrays and the weights that the harness made.
 
-Called as `python inside.py MEASURE [BATCH]`; prints one JSON object. /cache is the harness's cache.
+Called as `python inside.py MEASURE [MODEL BACKEND [BATCH]]`; prints one JSON object. /cache is the harness's cache.
 """
 
 import json
@@ -17,6 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.models import registry
+from mlperf_docker.harness.models.base import Model
+from mlperf_docker.harness.names import Device
+from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.opening import open_model
+
 CACHE = Path("/cache")
 BATCHES = (1, 2, 4, 8, 16, 32)
 TRIAL_S = 1.5
@@ -27,62 +35,86 @@ COPIES = 16
 Pixels = NDArray[np.uint8]
 
 
-def full_size_graph() -> Path:
-    """The largest graph in the cache is the real-size network's."""
-    return max(CACHE.glob("graphs/*/model.onnx"), key=lambda path: path.stat().st_size)
+def silent(done: int, total: int, unit: str) -> None:
+    """Report no progress."""
 
 
-def full_size_inputs() -> NDArray[np.float32]:
-    """The same float32 arrays that the harness feeds, (count, 3, 224, 224)."""
-    from mlperf_docker.harness.models import registry
-
-    benchmark = registry.load("resnet50")
-    dataset = benchmark.open_dataset(full_size_data(), limit=None)
-    samples = benchmark.preprocess(dataset, CACHE, workers=WORKERS, report=lambda *_: None)
-    (inputs,) = samples.load(list(range(samples.count)))
-    return np.asarray(inputs)
-
-
-def full_size_data() -> Path:
-    """The real-size synthetic data set, in ImageNet's layout."""
-    (root,) = CACHE.glob("synthetic/resnet50-full-*/data")
-    return root
+def opened(model: str, backend: str) -> tuple[Model, tuple[Pixels, ...]]:
+    """The real-size network with the weights in the cache, and the arrays that the harness would feed."""
+    benchmark = registry.load(model)
+    (folder,) = CACHE.glob(f"synthetic/{model}-full-*/")
+    found = open_model(benchmark, backends.load(backend), folder / "weights.safetensors")
+    dataset = benchmark.open_dataset(folder / "data", limit=None)
+    samples = benchmark.preprocess(dataset, found.form, CACHE, workers=WORKERS, report=silent)
+    return found, samples.load([index % samples.count for index in range(max(samples.count, 2 * max(BATCHES)))])
 
 
-def session() -> Any:  # noqa: ANN401  # the library has no types
-    """A session as anybody would open it, with as many threads as there are processors."""
+def bare(model: Model, backend: str) -> Callable[[tuple[Any, ...]], object]:
+    """The framework's own call on the framework's own object: no predictor, no LoadGen, no SUT, no QSL."""
+    threads = len(os.sched_getaffinity(0))
+    if backend == "onnxruntime":
+        return _session_run(model, threads)
+    request = LoadRequest(model.source, model.interface, Device.CPU, threads)
+    predictor: Any = backends.load(backend).load(request)
+    if backend == "tensorflow":
+        return lambda arrays: predictor.call(*arrays)
+    import torch
+
+    def run(arrays: tuple[Any, ...]) -> object:
+        with torch.inference_mode():
+            found = predictor.module(*map(torch.from_numpy, arrays))
+            return [tensor.numpy() for tensor in found]
+
+    return run
+
+
+def _session_run(model: Model, threads: int) -> Callable[[tuple[Any, ...]], object]:
     import onnxruntime
 
+    from mlperf_docker.harness.ops.onnx import serialize
+
+    assert isinstance(model.source, Network)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    return onnxruntime.InferenceSession(str(full_size_graph()), options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(serialize(model.source), options, providers=["CPUExecutionProvider"])
+    names = [tensor.name for tensor in model.interface.inputs]
+    outputs = [tensor.name for tensor in model.interface.outputs]
+    return lambda arrays: session.run(outputs, dict(zip(names, arrays, strict=True)))
 
 
-def rate(run: Any, inputs: NDArray[np.float32], batch: int, seconds: float) -> float:  # noqa: ANN401
+def rate(run: Callable[[tuple[Any, ...]], object], inputs: tuple[Any, ...], batch: int, seconds: float) -> float:
     """Samples per second of a loop over *inputs* in batches."""
-    name, done, at = run.get_inputs()[0].name, 0, 0
-    run.run(["ArgMax:0"], {name: inputs[:batch]})
+    done, at = 0, 0
+    run(tuple(array[:batch] for array in inputs))
     start = time.perf_counter()
     while time.perf_counter() - start < seconds:
-        run.run(["ArgMax:0"], {name: inputs[at : at + batch]})
-        done, at = done + batch, (at + batch) % (len(inputs) - batch)
+        run(tuple(array[at : at + batch] for array in inputs))
+        done, at = done + batch, (at + batch) % (len(inputs[0]) - batch)
     return done / (time.perf_counter() - start)
 
 
-def best_batch() -> dict[str, float]:
-    """The batch size at which the bare loop is fastest, every size tried several times in turn."""
-    run, inputs = session(), full_size_inputs()
-    trials: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+def best_batch(model: str, backend: str) -> dict[str, float]:
+    """The batch size at which the bare loop is fastest, every size that the harness would try several times in turn."""
+    found, inputs = opened(model, backend)
+    run, sizes = bare(found, backend), registry.load(model).batches(Device.CPU)
+    trials: dict[int, list[float]] = {batch: [] for batch in sizes}
     for _ in range(TRIALS):
-        for batch in BATCHES:
+        for batch in sizes:
             trials[batch].append(rate(run, inputs, batch, TRIAL_S))
     return {"batch": max(trials, key=lambda batch: statistics.median(trials[batch]))}
 
 
-def loop(batch: int) -> dict[str, float]:
+def loop(model: str, backend: str, batch: str) -> dict[str, float]:
     """Samples per second of the bare loop, and the mean seconds that a call of it takes."""
-    found = rate(session(), full_size_inputs(), batch, MEASURE_S)
-    return {"samples_per_second": found, "mean_s": batch / found}
+    found, inputs = opened(model, backend)
+    measured = rate(bare(found, backend), inputs, int(batch), MEASURE_S)
+    return {"samples_per_second": measured, "mean_s": int(batch) / measured}
+
+
+def full_size_data() -> Path:
+    """The real-size synthetic ImageNet."""
+    (root,) = CACHE.glob("synthetic/resnet50-full-*/data")
+    return root
 
 
 def overhead() -> dict[str, float]:
@@ -100,8 +132,6 @@ def preprocess() -> dict[str, float]:
     """Seconds an image: a plain loop of OpenCV on one thread, and the harness with two processes, on the same JPEGs."""
     import cv2
 
-    from mlperf_docker.harness.models import registry
-
     benchmark = registry.load("resnet50")
     fresh = Path(tempfile.mkdtemp(dir=CACHE))
     try:
@@ -112,7 +142,7 @@ def preprocess() -> dict[str, float]:
         plain = np.stack([plain_crop(path) for path in files])
         plain_s = time.perf_counter() - start
         start = time.perf_counter()
-        benchmark.preprocess(dataset, fresh, workers=WORKERS, report=lambda *_: None)
+        benchmark.preprocess(dataset, benchmark.default_form("onnxruntime"), fresh, workers=WORKERS, report=silent)
         ours_s = time.perf_counter() - start
         ours = np.load(next(fresh.glob("preprocessed/*/data.npy")), mmap_mode="r")
         same = bool(np.array_equal(ours, plain))
@@ -154,4 +184,4 @@ if __name__ == "__main__":
         "preprocess": preprocess,
     }
     # Libraries may print; the result is the last line.
-    sys.stdout.write(json.dumps(measures[sys.argv[1]](*map(int, sys.argv[2:]))) + "\n")
+    sys.stdout.write(json.dumps(measures[sys.argv[1]](*sys.argv[2:])) + "\n")
