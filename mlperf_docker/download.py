@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from mlperf_docker import __version__, checksums
 from mlperf_docker.checksums import Checksum
@@ -39,6 +39,7 @@ TRIES_TO_CONNECT = 3  # where nobody answers at all, another address is worth mo
 _LOCK_POLL_S = 0.2
 _CHUNK_BYTES = 64 * 2**10
 _HEADWAY_BYTES = 2**20  # a try that brought this much counts as a new beginning
+_NAME_WIDTH = 32
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PASSING_STATUS = {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -259,7 +260,7 @@ class _Address:
 
     def get(self, wanted: Wanted) -> None:
         """Bring the partial file to its end, verified. Raises _Settled where this address does not give it."""
-        self._display.phase(f"fetch {wanted.name} from {urlsplit(self._url).hostname}")
+        self._display.phase(f"fetch {_shortened(wanted.name)} from {urlsplit(self._url).hostname}")
         failures, furthest = 0, self._partial.size
         while True:
             try:
@@ -384,17 +385,20 @@ class _Address:
             try:
                 chunk = next(chunks, None)
             except (HTTPError, OSError) as error:
-                raise _Passing(
-                    f"the connection broke after {readable(self._partial.size)} ({_cause(error)})"
-                ) from error
+                why = "" if isinstance(error, ProtocolError) else f" ({_cause(error)})"
+                raise self._broken(total, why) from error
             if chunk is None:
                 break
             self._partial.append(chunk)
             self._display.progress(self._partial.size, total, "bytes")
         if total is not None and self._partial.size < total:
-            raise _Passing(f"the connection broke after {readable(self._partial.size)} of {readable(total)}")
+            raise self._broken(total, "")
         if total is not None and self._partial.size > total:
             raise _NotAsAsked(f"sends more than the {total} bytes that it says the file has")
+
+    def _broken(self, total: int | None, why: str) -> _Passing:
+        of_how_many = "" if total is None else f" of {readable(total)}"
+        return _Passing(f"the connection broke after {readable(self._partial.size)}{of_how_many}{why}")
 
 
 def _session() -> requests.Session:
@@ -445,6 +449,11 @@ def _cause(error: BaseException) -> str:
         said = str(seen).strip() or said
         seen = inner[0] if inner else seen.__cause__ or seen.__context__
     return said or type(error).__name__
+
+
+def _shortened(name: str) -> str:
+    """Return *name* with room left beside it for the bar: some official names take a whole line."""
+    return name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH // 2]}…{name[-_NAME_WIDTH // 3 :]}"
 
 
 def _number(text: str | None) -> int | None:
