@@ -21,6 +21,8 @@ from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.network import Network
 
 CLASSES = 264
+SYNTHETIC_CLASSES = 32
+"""Of the small synthetic network: the first ones. Most of its time would go into the table of 264."""
 
 IMAGES = Tensor("images", "float32", (None, 3, SIDE, SIDE))
 OFFICIAL = Interface(
@@ -50,7 +52,7 @@ def config_of(arrays: Mapping[str, NDArray[Any]], source: str) -> RetinaNetConfi
     if missing:
         raise ModelFileError(f"{source} does not hold a RetinaNet", details=missing)
     stem, grouped, pyramid, head = (arrays[name].shape for name in _PARTS)
-    if head[0] != ANCHORS * CLASSES:
+    if head[0] not in (ANCHORS * CLASSES, ANCHORS * SYNTHETIC_CLASSES):
         raise ModelFileError(
             f"{source} gives {head[0]} values for each cell, not {ANCHORS} anchors times {CLASSES} classes",
             hint="It is a RetinaNet that was trained on other data.",
@@ -64,7 +66,7 @@ def config_of(arrays: Mapping[str, NDArray[Any]], source: str) -> RetinaNetConfi
         inner=max(1, grouped[0] // stem[0]),
     )
     depth = _count(arrays, "head.classification_head.conv.")
-    return RetinaNetConfig(body=body, channels=pyramid[0], depth=depth)
+    return RetinaNetConfig(body=body, channels=pyramid[0], depth=depth, classes=head[0] // ANCHORS)
 
 
 def network(arrays: Mapping[str, NDArray[Any]], config: RetinaNetConfig) -> Network:

@@ -25,7 +25,7 @@ from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS, open_openimages
-from mlperf_docker.harness.models.retinanet.network import CLASSES
+from mlperf_docker.harness.models.retinanet.network import CLASSES, SYNTHETIC_CLASSES
 from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, ImageReader
 from mlperf_docker.harness.names import SyntheticSize
 
@@ -66,7 +66,10 @@ class Recipe:
 
 
 TINY = RetinaNetConfig(
-    body=ResNetConfig(blocks=(1, 1, 1, 1), width=8, pool=POOL_AS_TORCH, groups=4, inner=2), channels=8, depth=1
+    body=ResNetConfig(blocks=(1, 1, 1, 1), width=4, pool=POOL_AS_TORCH, groups=2, inner=2),
+    channels=8,
+    depth=1,
+    classes=SYNTHETIC_CLASSES,
 )
 RECIPES = {SyntheticSize.TINY: Recipe(24, 12, 8, TINY), SyntheticSize.FULL: Recipe(16, 4, 4, FULL)}
 
@@ -186,8 +189,8 @@ def fit_heads(arrays: dict[str, NDArray[np.float32]], outputs: Sequence[Arrays])
     counting the same, so that none wins everywhere; then the logits are stretched and shifted as a whole until the
     LIKELY best of the middle image exceed the least score and its very best is BEST_LOGIT.
     """
-    logits = [[_cells(output[2 * level], CLASSES) for level in range(len(SIZES))] for output in outputs]
-    deltas = [[_cells(output[2 * level + 1], 4) for level in range(len(SIZES))] for output in outputs]
+    logits = [[_cells(output[2 * level]) for level in range(len(SIZES))] for output in outputs]
+    deltas = [[_cells(output[2 * level + 1]) for level in range(len(SIZES))] for output in outputs]
     mean, spread = _spread(logits)
     heights = [_highest(levels, mean, spread) for levels in logits]
     best, least = (float(np.median([height[at] for height in heights])) for at in (0, -1))
@@ -198,9 +201,9 @@ def fit_heads(arrays: dict[str, NDArray[np.float32]], outputs: Sequence[Arrays])
     _rescale(arrays, "head.regression_head.bbox_reg", mean, DELTA_SPREAD / spread, 0.0)
 
 
-def _cells(output: NDArray[np.float32], values: int) -> NDArray[np.float32]:
+def _cells(output: NDArray[np.float32]) -> NDArray[np.float32]:
     """(1, cells · anchors, values) as (cells, channels of the convolution)."""
-    return output.reshape(-1, ANCHORS * values)
+    return output.reshape(-1, ANCHORS * output.shape[-1])
 
 
 def _spread(images: list[list[NDArray[np.float32]]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
