@@ -31,14 +31,14 @@ in float64 changes by 7e-9 of itself, which rounding to float32 takes back."""
 
 def read(path: Path) -> Arrays:
     """Weights with torchvision's names. Raises ModelFileError, naming every tensor that is missing or left over."""
-    graph = _Graph(_load(path), str(path))
+    graph = _Graph(load_graph(path), str(path))
     arrays = _official(graph) if "conv1.weight" not in graph.tables else graph.unused()
     shapes = networks.shapes(networks.config_of(arrays, str(path)))
     weight_files.check(shapes, arrays | graph.unused(), str(path))
     return arrays
 
 
-def _load(path: Path) -> Any:  # noqa: ANN401
+def load_graph(path: Path) -> Any:  # noqa: ANN401
     """The graph in *path*. Raises ModelFileError."""
     try:
         import onnx
