@@ -18,8 +18,8 @@ from mlperf_docker.names import Backend, Device, Precision, Scenario
 from mlperf_docker.spec import ImageSpec
 
 FILE = "evidence.json"
-LARGEST_DIFFERENCE = 1e-3
-LEAST_AGREEMENT = 0.99
+LARGEST_DIFFERENCE = 1e-4
+LEAST_AGREEMENT = 0.999
 """What counts as parity of two backends in fp32: outputs this near relative to the largest, decisions this alike."""
 
 Source = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -45,8 +46,10 @@ def run_container(
     The container is gone afterwards, on every path. On Ctrl-C it is asked to stop, has 10 s for that, and its last
     lines are still handed over before KeyboardInterrupt goes on. Raises ContainerError where it cannot be started.
     """
-    container = _create(client, plan)
+    # Named beforehand, so that it can be removed even if Ctrl-C comes before the engine has answered with its id.
+    container = f"mlperf-docker-{uuid.uuid4().hex[:12]}"
     try:
+        _create(client, plan, container)
         # Both streams are opened before the start, so that neither a line nor the end can be missed.
         events = client.events(filters={"container": container}, decode=True)
         output = _reading(client.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True))
@@ -74,7 +77,7 @@ def remove_orphans(client: docker.APIClient) -> list[str]:
     return [orphan["Names"][0].lstrip("/") for orphan in orphans]
 
 
-def _create(client: docker.APIClient, plan: RunPlan) -> str:
+def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
     limits = plan.limits
     host = client.create_host_config(
         auto_remove=True,
@@ -92,8 +95,9 @@ def _create(client: docker.APIClient, plan: RunPlan) -> str:
     )
     key, _, value = CONTAINER_LABEL.partition("=")
     try:
-        created = client.create_container(
+        client.create_container(
             plan.image,
+            name=name,
             command=list(plan.arguments),
             user=plan.user,
             host_config=host,
@@ -101,7 +105,6 @@ def _create(client: docker.APIClient, plan: RunPlan) -> str:
         )
     except APIError as error:
         raise _refused(plan, error) from error
-    return str(created["Id"])
 
 
 def _device_requests(limits: Limits) -> list[DeviceRequest] | None:

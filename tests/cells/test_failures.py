@@ -29,7 +29,7 @@ LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
         ((*TINY, "--gpus", "some"), "--gpus"),
         (("run", "resnet50"), "--dataset DIR or --synthetic SIZE"),
         (("run", "bert", "--synthetic", "tiny"), "declared but has no image yet"),
-        (("build", "retinanet"), "declared but has no image yet"),
+        (("build", "rnnt"), "declared but has no image yet"),
     ],
 )
 def test_usage(tool: Tool, arguments: tuple[str, ...], said: str) -> None:
