@@ -1,6 +1,6 @@
-"""RetinaNet a second time, as a PyTorch module in the manner of the official one: what the harness's own must agree with.
+"""RetinaNet a second time, as a PyTorch module in the manner of the official one.
 
-It is slow and plain: every score is computed, sorted and suppressed one after the other.
+The harness's own must agree with it. It is slow and plain: every score is computed, sorted and suppressed.
 """
 
 # mypy: disable-error-code="misc, no-any-return, unused-ignore"
@@ -148,7 +148,7 @@ class Reference(nn.Module):
         levels = self.backbone((images - mean) / deviation)
         found: list[dict[str, Tensor]] = []
         for image in range(images.shape[0]):
-            found.append(self.detect([level[image : image + 1] for level in levels]))
+            found.append(self.detect([level[image : image + 1] for level in levels]))  # noqa: PERF401 (scripted)
         return found
 
     def detect(self, levels: list[Tensor]) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class RetinaNet:
     metric = "mAP"
     server_bound_s = 0.1
     tolerance = 0.001
-    traced = ("boxes", "scores", "labels")
+    traced: tuple[str, ...] = ("boxes", "scores", "labels")
     payload = Payload(np.float32, detections.WIDTH, slow=True)
 
     def batches(self, device: Device) -> tuple[int, ...]:

@@ -159,13 +159,14 @@ def _check(raw: Mapping[str, list[Any]], path: Path) -> None:
         f"category {at}: {why}" for at, entry in enumerate(raw["categories"]) if (why := _category_problem(entry))
     ]
     if not found:
+        found += [*_repeated("image", raw["images"]), *_repeated("category", raw["categories"])]
+    if not found:
         images = {image["id"]: position for position, image in enumerate(raw["images"])}
         categories = frozenset(category["id"] for category in raw["categories"])
         problems = (_annotation_problem(entry, images, categories) for entry in raw["annotations"])
         found += [f"annotation {position}: {why}" for position, why in enumerate(problems) if why]
     if not found:
-        kinds = (("image", "images"), ("category", "categories"), ("annotation", "annotations"))
-        found += [line for kind, key in kinds for line in _repeated(kind, raw[key])]
+        found += _repeated("annotation", raw["annotations"])
     if found:
         count = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
         raise DatasetError(f"{path} has {count} that cannot be right", hint=_HINT, details=first_ten(found))
