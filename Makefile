@@ -65,6 +65,18 @@ lint: $(VENV)/.dev ## ruff, mypy, hadolint, and committed Dockerfiles against th
 test: $(VENV)/.dev engine ## the whole test suite, with a real engine
 	$(BIN)/python -m pytest
 
+.PHONY: evidence
+evidence: engine ## run every cell for the CPU, put on record what came of it, and bring the README's table up to date
+	$(BIN)/mlperf-docker evidence --bootstrap-base
+	$(MAKE) coverage
+
+.PHONY: coverage
+coverage: $(VENV)/.host ## write the README's table out of evidence.json
+	$(BIN)/mlperf-docker list --markdown > .coverage.md
+	sed --in-place --expression '/<!-- coverage -->/r .coverage.md' \
+	  --expression '/<!-- coverage -->/,/<!-- \/coverage -->/{/<!--/!d}' README.md
+	rm .coverage.md
+
 .PHONY: bench
 bench: $(VENV)/.dev engine ## measure ratios against bare loops; prints a table and writes bench.json
 	$(BIN)/python -m benchmarks

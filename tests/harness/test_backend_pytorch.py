@@ -93,6 +93,17 @@ def test_detectors_of_both_kinds_call_the_operator_and_give_what_they_find(
     np.testing.assert_array_equal(scores, [[5, 0, 0], [4, 1, 0]])
 
 
+def test_a_detector_with_other_outputs_is_no_model_of_this_cell(tmp_path: Path) -> None:
+    nms.register()
+    path = tmp_path / "detector.pth"
+    torch.jit.script(AsDictionaries()).save(str(path))
+    other = Interface(DETECTIONS.inputs, (*DETECTIONS.outputs, Tensor("labels", "int64", (None,))), ragged=True)
+    predictor = PyTorch().load(LoadRequest(path, other, Device.CPU, 1, Format.TORCHSCRIPT))
+    with pytest.raises(ModelFileError, match="other outputs") as raised:
+        predictor.prove((np.ones((1, 3, 8, 8), dtype=np.float32),))
+    assert raised.value.details[0] == "output labels int64 [N] is missing"
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive at all"])
 def test_what_is_no_archive_is_named_with_its_size(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pt"

@@ -1,10 +1,14 @@
 """PyTorch: runs TorchScript as it is, or a network traced and frozen, which needs no compiler in the image."""
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+# Read when the library is loaded: the profiler of the proof says nothing but errors.
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")
 
 import numpy as np
 import torch
@@ -84,8 +88,17 @@ def _by_sample(found: Any, interface: Interface) -> Sequence[Sequence[torch.Tens
     if isinstance(found, dict):
         found = [found]
     if isinstance(found, (list, tuple)) and found and isinstance(found[0], dict):
-        return [[each[tensor.name] for tensor in interface.outputs] for each in found]
+        return [_named(each, interface) for each in found]
     return None
+
+
+def _named(found: dict[str, torch.Tensor], interface: Interface) -> list[torch.Tensor]:
+    """The outputs out of a dictionary, in the order of the interface. Raises ModelFileError if one is not there."""
+    missing = [f"output {tensor} is missing" for tensor in interface.outputs if tensor.name not in found]
+    if missing:
+        there = f"outputs of the file: {', '.join(found)}"
+        raise ModelFileError("the TorchScript archive is not this model: other outputs", details=[*missing, there])
+    return [found[tensor.name] for tensor in interface.outputs]
 
 
 def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN401
@@ -93,8 +106,12 @@ def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN4
     if isinstance(found, torch.Tensor):
         return [found]
     if isinstance(found, dict):
-        return [found[tensor.name] for tensor in interface.outputs]
-    return list(found)[: len(interface.outputs)]
+        return _named(found, interface)
+    tensors = list(found)
+    if len(tensors) < len(interface.outputs):
+        message = f"the TorchScript archive gives {len(tensors)} outputs, not {len(interface.outputs)}"
+        raise ModelFileError(message, details=[f"wanted: {tensor}" for tensor in interface.outputs])
+    return tensors[: len(interface.outputs)]
 
 
 class PyTorchPredictor:
@@ -166,7 +183,7 @@ class PyTorchPredictor:
             )
         proof: dict[str, Any] = {"provider": str(self._where), "operators": dict(operators)}
         if self._device is Device.CPU:
-            return {**proof, "time_share": 1.0}
+            return proof
         busy = sum(event.device_time_total for event in trace.key_averages())
         memory = torch.cuda.max_memory_allocated()
         return {
