@@ -11,7 +11,7 @@ import pytest
 from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.names import Device, Mode, Scenario
 
 from .conftest import Harness, command, environment
 
@@ -247,3 +247,18 @@ def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet, tmp_path: 
     assert same.result["model_file"]["variant"] == "official ONNX graph"
     wrong = harness(*folder, tmp_path / "resnet50.txt", verb="convert")
     assert (wrong.code, list(tmp_path.glob("*.txt"))) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "instances", "threads"),
+    [(Scenario.OFFLINE, 1, 8), (Scenario.OFFLINE, 3, 2), (Scenario.SERVER, 1, 7), (Scenario.SERVER, 4, 1)],
+)
+def test_server_leaves_a_processor_to_loadgen(scenario: Scenario, instances: int, threads: int) -> None:
+    from mlperf_docker.harness.cell import Cell
+    from mlperf_docker.harness.options import Folders, RunOptions
+    from mlperf_docker.harness.run import operator_threads
+
+    cell = Cell("resnet50", "onnxruntime", Device.CPU)
+    options = RunOptions(cell, scenario, Mode.PERFORMANCE, Folders(), instances=instances)
+    assert operator_threads(options, 8) == threads
+    assert operator_threads(options, 1) == 1

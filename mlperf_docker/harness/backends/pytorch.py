@@ -1,6 +1,7 @@
 """PyTorch: runs TorchScript as it is, or a network traced and frozen, which needs no compiler in the image."""
 
 import os
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -121,7 +122,8 @@ class PyTorchPredictor:
         self._device = request.device
         self._where = torch.device(request.device.value)
         self._interface = request.interface
-        torch.set_num_threads(request.threads)
+        self._threads = request.threads
+        self._known = threading.local()
         if isinstance(request.source, Network):
             self.module = _traced(request.source, request.interface, self._where)
             self._listed = False
@@ -142,6 +144,10 @@ class PyTorchPredictor:
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs of a batch. On the CPU inputs are read in place; pinned ones are copied to a GPU while others run."""
+        if not hasattr(self._known, "threads"):
+            # Each thread that calls has operator threads of its own, by default as many as there are processors.
+            torch.set_num_threads(self._threads)
+            self._known.threads = self._threads
         try:
             with torch.inference_mode():
                 if self._interface.ragged:
