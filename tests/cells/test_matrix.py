@@ -16,9 +16,9 @@ CELLS = [
     spec for spec in Catalog.load(assets() / "images.yaml").specs if spec.implemented and spec.device is Device.CPU
 ]
 RUNS = [(spec, scenario) for spec in CELLS for scenario in spec.model.scenarios]
-# Not every tiny network answers within Server's bound on two shared cores: RetinaNet still looks at 800 x 800 pixels, and
-# PyTorch needs a third of ResNet-50's 15 ms, so that 99 of 100 queries are not always in time. There, Server is tested by
-# the answers that it gives.
+# Not every tiny network answers within Server's bound on two shared cores: RetinaNet still looks at 800 x 800 pixels,
+# and PyTorch needs a third of ResNet-50's 15 ms, so that 99 of 100 queries are not always in time. There, Server is
+# tested by the answers that it gives.
 SLOW = [spec for spec in CELLS if spec.model.name == "retinanet" or spec.backend == "pytorch"]
 TIMED = [(spec, scenario) for spec, scenario in RUNS if not (spec in SLOW and scenario == "Server")]
 KEYS = {
