@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 def weights(tool: Tool, image: str) -> Path:
     """Tiny weights of ResNet50, as the harness makes them up."""
     tool("run", "resnet50", "--synthetic", "tiny", "--mode", "accuracy")
-    (found,) = (tool.home / "cache/mlperf-docker/harness").rglob("weights.safetensors")
+    (found,) = (tool.home / "cache/mlperf-docker/harness").rglob("resnet50-tiny-*/weights.safetensors")
     return found
 
 
