@@ -19,7 +19,7 @@ from mlperf_docker.selector import choose, find_model, parse_choice
 from mlperf_docker.session import Job, cache_mount, connect_for, perform
 
 if TYPE_CHECKING:
-    from mlperf_docker.spec import ModelSpec
+    from mlperf_docker.spec import ImageSpec, ModelSpec
 
 SAFETENSORS = ".safetensors"
 ONNX = ".onnx"
@@ -70,7 +70,7 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     fields: dict[str, Any] = {}
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):
-            job = _job(Job(spec, request.sources, (), ()), source, here)
+            job = _job(spec, request.sources, source, here)
             display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
             fields = perform(client, job, display).fields
             source = here
@@ -150,11 +150,11 @@ def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
             file.unlink(missing_ok=True)
 
 
-def _job(job: Job, source: Path, output: Path) -> Job:
+def _job(spec: "ImageSpec", sources: Sources, source: Path, output: Path) -> Job:
     arguments = ("convert", f"--model-file=/models/{source.name}", f"--output=/results/{output.name}")
     mounts = (
         BindMount(source.parent, "/models", read_only=True),
         BindMount(output.parent, "/results", read_only=False),
         cache_mount(),
     )
-    return Job(job.spec, job.sources, arguments, mounts, job.limits)
+    return Job(spec, sources, arguments, mounts)

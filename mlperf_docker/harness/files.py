@@ -13,12 +13,8 @@ from typing import Any
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write *data* to a file of its own and rename it to *path*, so that a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with new_file(path) as partial:
         partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -59,10 +59,11 @@ def check_complete(path: str) -> None:
 
 
 class Decoder:
-    """Decodes images below a folder. Works in a process of its own, on one thread."""
+    """Decodes images below a folder. Works in a process of its own, on one thread. names: of the samples, in order."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, names: Sequence[str] = ()) -> None:
         self._root = str(root)
+        self._names = names
 
     def prepare(self) -> None:
         """Import OpenCV, single-threaded: the processes already use all cores."""

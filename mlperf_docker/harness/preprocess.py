@@ -132,10 +132,9 @@ def _make(job: Job, folder: Path, *, workers: int, report: Report) -> None:
 
 def read_all(job: Job, *, workers: int, report: Report) -> None:
     """Make every sample and keep none: a check of the whole data set. Raises DatasetError as `cached` does."""
-    chunks = [list(range(start, min(start + CHUNK, len(job.names)))) for start in range(0, len(job.names), CHUNK)]
     bad: dict[int, str] = {}
     finished = 0
-    for indices, problems in _work_off(job, None, chunks, workers):
+    for indices, problems in _results(job, None, range(len(job.names)), workers):
         bad |= problems
         finished += len(indices)
         report(finished, len(job.names), "samples")
@@ -182,14 +181,10 @@ def _sync(data: Path) -> None:
 Result = tuple[list[int], dict[int, str]]
 
 
-def _results(job: Job, data: Path, todo: Sequence[int], workers: int) -> Iterator[Result]:
+def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
     """Make the samples *todo* in chunks: in this process where it is little, else in *workers* processes."""
     chunks = [list(todo[start : start + CHUNK]) for start in range(0, len(todo), CHUNK)]
-    yield from _work_off(job, data, chunks, workers)
-
-
-def _work_off(job: Job, data: Path | None, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
-    little = sum(job.sizes[index] for chunk in chunks for index in chunk) < SMALL_SET_BYTES
+    little = sum(job.sizes[index] for index in todo) < SMALL_SET_BYTES
     if workers < 2 or little or len(chunks) < 2:
         worker = _Worker(job, data)
         yield from map(worker.run, chunks)

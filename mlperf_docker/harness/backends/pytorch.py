@@ -43,13 +43,15 @@ class _Built(torch.nn.Module):  # type: ignore[misc,unused-ignore]
         return self._network.outputs(TorchOps(self._device), inputs, self._outputs)
 
 
+def _zeros(interface: Interface, count: int) -> Arrays:
+    """Inputs of *count* samples, all zero."""
+    shapes = [tuple(count if axis is None else axis for axis in tensor.shape) for tensor in interface.inputs]
+    return tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, interface.inputs, strict=True))
+
+
 def _traced(network: Network, interface: Interface, device: torch.device) -> Module:
     """The network as TorchScript; normalisations go into the convolutions before them, on a CPU for oneDNN."""
-    shapes = [tuple(EXAMPLES if axis is None else axis for axis in tensor.shape) for tensor in network.interface.inputs]
-    types = [tensor.dtype for tensor in network.interface.inputs]
-    examples = tuple(
-        torch.zeros(shape, dtype=getattr(torch, kind), device=device) for shape, kind in zip(shapes, types, strict=True)
-    )
+    examples = tuple(torch.from_numpy(array).to(device) for array in _zeros(network.interface, EXAMPLES))
     names = tuple(tensor.name for tensor in interface.outputs)
     with warnings.catch_warnings(), torch.inference_mode(mode=False), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of sizes that became constants: they are meant to be
@@ -135,10 +137,7 @@ class PyTorchPredictor:
     def _warm_up(self, interface: Interface) -> None:
         """The first calls compile: before anything is timed, and on more than one batch size."""
         for count in (1, EXAMPLES):
-            shapes = [tuple(count if axis is None else axis for axis in tensor.shape) for tensor in interface.inputs]
-            inputs = tuple(
-                np.zeros(shape, dtype=tensor.dtype) for shape, tensor in zip(shapes, interface.inputs, strict=True)
-            )
+            inputs = _zeros(interface, count)
             for _ in range(WARM_UP):
                 self.predict(inputs)
 

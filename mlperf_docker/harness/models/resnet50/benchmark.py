@@ -1,6 +1,7 @@
 """The resnet50 benchmark, put together for the harness."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,6 @@ class ResNet50:
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official graph, or another with its interface."""
-        from dataclasses import replace
-
         return replace(NATIVE[format], source=path)
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002

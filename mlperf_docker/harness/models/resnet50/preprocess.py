@@ -4,7 +4,6 @@ The two differ in all but the sizes: in the resampling, in the rounding of the c
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,10 +58,6 @@ class ImageReader(Decoder):
     Source: mlcommons/inference, vision/classification_and_detection/python/dataset.py, pre_process_vgg.
     """
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        super().__init__(root)
-        self._names = names
-
     def read(self, index: int, out: NDArray[Any]) -> None:
         """Write sample *index* into *out*. Raises BadSample, with the reason, if the file is no complete image."""
         image = self.decode(self._names[index])
@@ -79,10 +74,6 @@ class TorchvisionReader(Decoder):
     OpenCV's INTER_LINEAR does not. Decoding is OpenCV's all the same.
     Source: mlcommons/inference, vision/classification_and_detection/python/dataset.py, pre_process_imagenet_pytorch.
     """
-
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        super().__init__(root)
-        self._names = names
 
     def prepare(self) -> None:
         """Import OpenCV and Pillow."""
@@ -119,9 +110,8 @@ class ImageSamples:
     def load(self, indices: Sequence[int]) -> Arrays:
         """The images *indices*, in this order."""
         means = np.array(MEANS, dtype=np.float32)
-        tensor = np.empty((len(indices), SIZE, SIZE, 3), dtype=np.float32)
-        if not self._channels_last:
-            tensor = np.empty((len(indices), 3, SIZE, SIZE), dtype=np.float32)
+        shape = (SIZE, SIZE, 3) if self._channels_last else (3, SIZE, SIZE)
+        tensor = np.empty((len(indices), *shape), dtype=np.float32)
         pixels = tensor if self._channels_last else tensor.transpose(0, 2, 3, 1)
         for row, index in enumerate(indices):
             np.subtract(self._images[index], means, out=pixels[row])

@@ -5,7 +5,6 @@ cannot bridge, and one in eight is written down wrong. So accuracy mode must rea
 eight samples), and a lost, repeated or reordered answer shows.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,13 @@ from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.files import locked, new_directory, write_json
+from mlperf_docker.harness.files import write_json
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import MAP
 from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader, ImageSamples
 from mlperf_docker.harness.names import SyntheticSize
+from mlperf_docker.harness.synthetic import cached_set, draw_weight
 
 VERSION = 2
 SEED = 20120630
@@ -58,14 +58,8 @@ RECIPES = {
 
 def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first. Takes about a second (tiny) or half a minute."""
-    folder = cache / "synthetic" / f"resnet50-{size}-v{VERSION}-{SEED}"
-    if not (folder / "synthetic.json").exists():
-        with locked(folder.with_suffix(".lock")):
-            if not (folder / "synthetic.json").exists():
-                with new_directory(folder) as partial:
-                    _make(RECIPES[size], size, partial, answerer, report)
-    facts = json.loads((folder / "synthetic.json").read_text())
-    return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
+    name = f"resnet50-{size}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(RECIPES[size], size, folder, answerer, report))
 
 
 def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -75,22 +69,9 @@ def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float3
     the variance that it gets, so that sixteen of them multiply it by less than 40.
     """
     rng = np.random.default_rng(seed)
-    arrays = {name: _draw(rng, name, shape) for name, shape in networks.shapes(config).items()}
+    arrays = {name: draw_weight(rng, name, shape) for name, shape in networks.shapes(config).items()}
     arrays["bn1.running_var"] *= 5000.0
     return arrays
-
-
-def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if len(shape) > 1:
-        deviation = np.sqrt(2.0 / np.prod(shape[1:]))
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-    if name.endswith(".running_var"):
-        return np.ones(shape, dtype=np.float32)
-    if name.endswith("bn3.weight"):
-        return np.full(shape, 0.5, dtype=np.float32)
-    if name.endswith(".weight"):
-        return np.ones(shape, dtype=np.float32)
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
 
 
 def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ Images are made when LoadGen loads them, on all cores; what is remembered is onl
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,6 @@ SHAPE = (3, SIDE, SIDE)
 
 class ImageReader(Decoder):
     """Makes one image of (3, 800, 800) float32, red first, values 0..1."""
-
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
-        super().__init__(root)
-        self._names = names
 
     def read(self, index: int, out: NDArray[Any]) -> None:
         """Write sample *index* into *out*. Raises BadSample, with the reason, if the file is no complete image.

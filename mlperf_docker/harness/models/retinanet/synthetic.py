@@ -6,7 +6,6 @@ detections get none. So accuracy mode must reach a known mAP between 0 and 100, 
 answer changes. Only classes are drawn whose detections rounding cannot change: see `stable`.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetCo
 from mlperf_docker.harness.architectures.retinanet import ANCHORS, FULL, SIDE, SIZES, RetinaNetConfig
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.files import locked, new_directory, write_json
+from mlperf_docker.harness.files import write_json
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
@@ -28,6 +27,7 @@ from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS,
 from mlperf_docker.harness.models.retinanet.network import CLASSES, SYNTHETIC_CLASSES
 from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, ImageReader
 from mlperf_docker.harness.names import SyntheticSize
+from mlperf_docker.harness.synthetic import cached_set, draw_weight
 
 VERSION = 1
 SEED = 20220601
@@ -106,31 +106,14 @@ class Drawing:
 
 def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two."""
-    folder = cache / "synthetic" / f"retinanet-{size}-v{VERSION}-{SEED}"
-    if not (folder / "synthetic.json").exists():
-        with locked(folder.with_suffix(".lock")):
-            if not (folder / "synthetic.json").exists():
-                with new_directory(folder) as partial:
-                    _make(RECIPES[size], size, partial, answerer, report)
-    facts = json.loads((folder / "synthetic.json").read_text())
-    return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
+    name = f"retinanet-{size}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(RECIPES[size], size, folder, answerer, report))
 
 
 def draw_weights(config: RetinaNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
     """Random weights under which activations keep about their size; the last layers of the heads are to be fitted."""
     rng = np.random.default_rng(seed)
-    return {name: _draw(rng, name, shape) for name, shape in networks.shapes(config).items()}
-
-
-def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    if len(shape) > 1:
-        deviation = np.sqrt(2.0 / np.prod(shape[1:]))
-        return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-    if name.endswith(".running_var"):
-        return np.ones(shape, dtype=np.float32)
-    if name.endswith(".weight"):
-        return np.full(shape, 0.5 if "bn3" in name else 1.0, dtype=np.float32)
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.1)
+    return {name: draw_weight(rng, name, shape) for name, shape in networks.shapes(config).items()}
 
 
 def draw_scene(rng: np.random.Generator) -> NDArray[np.uint8]:
