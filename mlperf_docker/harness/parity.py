@@ -5,11 +5,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.events import Events
@@ -18,6 +17,7 @@ from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
+from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.run import writable_cache
 
@@ -48,11 +48,14 @@ def trace(
     proof = predictor.prove(samples.load([0]))
     batches = []
     for start in range(0, samples.count, BATCH):
-        batches.append(predictor.predict(samples.load(list(range(start, min(start + BATCH, samples.count))))))
-        report(min(start + BATCH, samples.count), samples.count, "samples")
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        indices = list(range(start, min(start + BATCH, samples.count)))
+        library = Library(samples)
+        library.load(indices)
+        batches.append(predictor.predict(library.gather(library.find(indices), library.buffers(len(indices)))))
+        report(indices[-1] + 1, samples.count, "samples")
+    whole = [joined(parts) for parts in zip(*batches, strict=True)]
     with new_file(output) as partial:
-        weight_files.write(partial, dict(zip(benchmark.traced, joined, strict=True)))
+        weight_files.write(partial, dict(zip(benchmark.traced, whole, strict=True)))
     identity = {"backend": cell.backend, "device": cell.device.value, "samples": samples.count}
     return {**identity, "output": str(output), "versions": dict(backend.versions()), "device_proof": dict(proof)}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlperf_loadgen as lg
+import numpy as np
 
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
@@ -184,7 +185,7 @@ def measure(
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
     sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
-    inputs = first_samples(prepared.samples, max(sizes))
+    inputs = typical_samples(prepared.samples, max(sizes))
     speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
@@ -197,9 +198,15 @@ def measure(
     )
 
 
-def first_samples(samples: Samples, count: int) -> Arrays:
-    """The first samples, repeated if the data set has fewer."""
-    return samples.load([index % samples.count for index in range(count)])
+def typical_samples(samples: Samples, count: int) -> Arrays:
+    """Samples to measure with, repeated if the data set has fewer: the first, or those of about the mean length."""
+    if samples.lengths is None:
+        return samples.load([index % samples.count for index in range(count)])
+    nearest = np.argsort(np.abs(samples.lengths - samples.lengths.mean()), kind="stable")
+    library = Library(samples)
+    library.load([int(index) for index in nearest[:count]])
+    rows = np.arange(count) % len(library.rows)
+    return library.gather(rows, library.buffers(count))
 
 
 def test(
