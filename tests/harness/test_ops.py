@@ -1,5 +1,6 @@
 """Every operation on every backend, through a network of its own, against numpy."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -287,3 +288,90 @@ def test_a_batch_of_another_size_follows(framework: Backend) -> None:
     together = predictor.predict((np.concatenate([IMAGE, IMAGE[::-1], IMAGE[:1]]),))[0].copy()
     alone = [predictor.predict((each[None],))[0][0].copy() for each in IMAGE]
     close(together, np.stack([alone[0], alone[1], alone[1], alone[0], alone[0]]))
+
+
+TOKENS = RNG.integers(0, 6, (2, 5))
+TABLE = RNG.standard_normal((6, 3), dtype=np.float32)
+
+
+def test_embedding_first_rows_and_sequences(framework: Backend) -> None:
+    gives(("float32", 3), ("float32", 2), ("float32", 2), ("float32", 3))
+
+    def build(ops: Any, ids: Any, table: Any) -> Any:
+        found = ops.embedding(table, ids)
+        rows = ops.rows(found)
+        return found, ops.first_rows(table, ids), rows, ops.sequences(rows, ids)
+
+    found, first, rows, again = evaluate(framework, (TOKENS,), build, TABLE, outputs=4)
+    np.testing.assert_array_equal(found, TABLE[TOKENS])
+    np.testing.assert_array_equal(first, TABLE[:5])
+    np.testing.assert_array_equal(rows, TABLE[TOKENS].reshape(10, 3))
+    np.testing.assert_array_equal(again, TABLE[TOKENS])
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 0.1])
+def test_layer_norm(framework: Backend, epsilon: float) -> None:
+    x = (ROWS * 30 + 7).astype(np.float32)
+    scale, bias = VECTORS[0][:3], VECTORS[1][:3]
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + epsilon) * scale + bias
+    gives(("float32", 3))
+    (found,) = evaluate(framework, (x,), lambda ops, x, *w: ops.layer_norm(x, *w, epsilon=epsilon), scale, bias)
+    close(found, expected)
+
+
+def test_gelu_is_exact_or_approximated(framework: Backend) -> None:
+    x = np.linspace(-6, 6, 1001, dtype=np.float32)[None]
+    wide = x.astype(np.float64)
+    exact = wide / 2 * (1 + np.vectorize(math.erf)(wide / math.sqrt(2)))
+    near = wide / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))
+    assert np.abs(exact - near).max() > 4e-4
+    gives(("float32", 2), ("float32", 2))
+    erf, tanh = evaluate(framework, (x,), lambda ops, x: (ops.gelu(x), ops.gelu_tanh(x)), outputs=2)
+    np.testing.assert_allclose(erf, exact, atol=2e-6)
+    np.testing.assert_allclose(tanh, near, atol=2e-6)
+
+
+@pytest.mark.parametrize(("heads", "size"), [(1, 5), (3, 4)])
+def test_attention_of_several_heads_leaves_padding_out(framework: Backend, heads: int, size: int) -> None:
+    """Three samples of length 7: one whole, one padded, one that is padding throughout."""
+    query, key, value = RNG.standard_normal((3, 3, 7, heads * size), dtype=np.float32) * 3
+    mask = np.ones((3, 7), dtype=np.int64)
+    mask[1, 4:], mask[2] = 0, 0
+    expected = np.zeros_like(query)
+    for sample, head in np.ndindex(2, heads):
+        part, kept = slice(head * size, head * size + size), mask[sample].astype(bool)
+        powers = np.exp(query[sample, :, part] @ key[sample, kept, part].T / math.sqrt(size))
+        expected[sample, :, part] = powers / powers.sum(1, keepdims=True) @ value[sample, kept, part]
+    gives(("float32", 2))
+
+    def build(ops: Any, *inputs: Any) -> Any:
+        q, k, v = (ops.rows(x) for x in inputs[:3])
+        return ops.attention(q, k, v, ops.key_bias(inputs[3]), heads=heads, size=size)
+
+    (found,) = evaluate(framework, (query, key, value, mask), build)
+    assert found.shape == (21, heads * size)
+    close(found.reshape(query.shape)[:2], expected[:2])
+    assert np.isfinite(found).all()
+
+
+def test_sequences_of_another_length_follow(framework: Backend) -> None:
+    def build(ops: Any, w: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        ids, mask = inputs
+        table = w("table", *TABLE.shape)
+        x = ops.rows(ops.add(ops.embedding(table, ids), ops.first_rows(table, ids)))
+        y = ops.attention(x, x, x, ops.key_bias(mask), heads=1, size=3)
+        return (ops.sequences(ops.gelu(ops.add(x, y)), ids),)
+
+    ids, mask = (Tensor(name, "int64", (None, None)) for name in ("ids", "mask"))
+    interface = Interface((ids, mask), (Tensor("y", "float32", (None, None, 3)),))
+    network = Network("test", interface, {"table": TABLE}, build)
+    predict = framework.load(LoadRequest(network, interface, Device.CPU, 1)).predict
+    together = predict((TOKENS, np.ones_like(TOKENS)))[0].copy()
+    for length in (5, 1, 3):
+        kept = np.ones_like(TOKENS)
+        kept[:, length:] = 0
+        part = predict((np.ascontiguousarray(TOKENS[:1, :length]), kept[:1, :length].copy()))[0]
+        assert part.shape == (1, length, 3)
+        close(part, predict((TOKENS, kept))[0][:1, :length])
+    assert together.shape == (2, 5, 3)

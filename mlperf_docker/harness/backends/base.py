@@ -7,12 +7,16 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
+from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
 
 Arrays = tuple[NDArray[Any], ...]
 """Input or output tensors of a batch, in the order of the interface; the first axis of each counts samples."""
+FP32 = "fp32"
+INT8 = "int8"
+"""Precisions, as images.yaml names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class LoadRequest:
     """A model to load: an official file that the backend runs as it is, or a network.
 
     interface: the inputs to feed and the outputs to fetch. threads: for the operators of one predictor.
-    format: how to read a file; None for a network.
+    format: how to read a file; None for a network. precision: what a network is computed in; a file has its own.
     """
 
     source: Path | Network
@@ -28,6 +32,14 @@ class LoadRequest:
     device: Device
     threads: int
     format: Format | None = None
+    precision: str = FP32
+
+
+def check_precision(request: LoadRequest, *known: str) -> None:
+    """Raise UsageError if a network is asked for in a precision other than fp32 and those *known*."""
+    if request.precision not in (FP32, *known):
+        there = ", ".join((FP32, *known))
+        raise UsageError(f"this backend does not run networks in {request.precision}; it has {there}")
 
 
 class Predictor(Protocol):

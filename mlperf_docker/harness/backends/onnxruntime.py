@@ -17,7 +17,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.interface import Interface, Tensor
@@ -49,6 +49,10 @@ def _session(request: LoadRequest, profile: Path) -> Session:
         from mlperf_docker.harness.ops.onnx import serialize
 
         model: bytes | str = serialize(request.source)
+        if request.precision == INT8:
+            from mlperf_docker.harness.backends.quantise import quantise
+
+            model = quantise(model)
     else:
         model = str(request.source)
     options = ort.SessionOptions()
@@ -178,7 +182,8 @@ class OnnxRuntime:
             raise DeviceError("no NVIDIA GPU is visible in here", hint="Start the container with --gpus all.")
 
     def load(self, request: LoadRequest) -> Predictor:
-        """Open a session for the file."""
+        """Open a session for the file, or for the network, in int8 if asked for."""
+        check_precision(request, INT8)
         return OnnxRuntimePredictor(request)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends import nms
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.interface import Interface
@@ -237,6 +237,7 @@ class PyTorch:
 
     def load(self, request: LoadRequest) -> Predictor:
         """Load the archive, or trace the network."""
+        check_precision(request)
         return PyTorchPredictor(request)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:

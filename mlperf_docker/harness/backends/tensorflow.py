@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness import frameworks
 from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError, first_ten
 from mlperf_docker.harness.interface import Tensor
@@ -235,6 +235,7 @@ class TensorFlow:
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""
+        check_precision(request)
         return TensorFlowPredictor(request)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002

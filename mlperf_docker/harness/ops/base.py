@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
+MASKED = -10000.0
+"""Added to the score of a key that is padding: beside any other key its probability becomes exactly 0."""
+
 
 class Ops(Protocol[T]):
     """Operations on tensors of a backend's type T.
@@ -14,6 +17,9 @@ class Ops(Protocol[T]):
     width) in these descriptions, in memory as the backend likes it. All others are plain tensors, axes as written.
     Weights have PyTorch's layouts. A padding of four numbers is (top, left, bottom, right). Sizes other than the batch
     are known when a network is built. docs/operations.md says how each backend does it.
+
+    *Sequences* are plain tensors (batch, length, …) whose length may have any size too. As *rows* they are what matrix
+    products like best: (batch · length, features), one sample's tokens after the other's.
     """
 
     def constant(self, name: str, value: NDArray[Any]) -> T:
@@ -132,4 +138,47 @@ class Ops(Protocol[T]):
 
     def concat(self, parts: list[T], axis: int) -> T:
         """Plain tensors one after the other along *axis*."""
+        ...
+
+    def embedding(self, table: T, ids: T) -> T:
+        """Rows of a table (rows, features) by int64 ids of any shape: (*shape, features)."""
+        ...
+
+    def first_rows(self, table: T, x: T) -> T:
+        """The first rows of a table, as many as the sequences *x* are long: (length, features)."""
+        ...
+
+    def rows(self, x: T) -> T:
+        """Sequences (batch, length, features) as rows (batch · length, features)."""
+        ...
+
+    def sequences(self, x: T, like: T) -> T:
+        """Rows (batch · length, features) as sequences again: as many and as long as *like* (batch, length)."""
+        ...
+
+    def layer_norm(self, x: T, scale: T, bias: T, *, epsilon: float) -> T:
+        """(x - mean) / √(variance + epsilon) · scale + bias over the last axis; both are of its length."""
+        ...
+
+    def gelu(self, x: T) -> T:
+        """X / 2 · (1 + erf(x / √2))."""
+        ...
+
+    def gelu_tanh(self, x: T) -> T:
+        """X / 2 · (1 + tanh(√(2 / π) · (x + 0.044715 · x³))), which differs from `gelu` by up to 0.0005."""
+        ...
+
+    def key_bias(self, mask: T) -> T:
+        """What attention adds to the scores of keys: 0 where *mask*, (batch, length) int64, is 1; MASKED where it is 0.
+
+        Float32 (batch, 1, 1, length).
+        """
+        ...
+
+    def attention(self, query: T, key: T, value: T, bias: T, *, heads: int, size: int) -> T:
+        """Softmax(query · keyᵀ / √size + bias) · value in each of the heads, for each sample by itself.
+
+        query, key, value and result: rows (batch · length, heads · size). bias: from `key_bias`; a sample that is
+        padding throughout gives finite numbers too.
+        """
         ...

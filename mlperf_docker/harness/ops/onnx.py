@@ -1,5 +1,6 @@
 """The operations as an emitter of an ONNX graph: each call adds a node, and tensors are names."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.ops.base import MASKED
 
-OPSET = 13
+OPSET = 17
 IR_VERSION = 8
 """Old enough for every onnxruntime that the locks name; nothing newer is used."""
 
@@ -170,6 +172,63 @@ class OnnxOps:
         """Concat."""
         return self._emit("Concat", parts, axis=axis)
 
+    def embedding(self, table: str, ids: str) -> str:
+        """Gather."""
+        return self._emit("Gather", (table, ids), axis=0)
+
+    def first_rows(self, table: str, x: str) -> str:
+        """Slice of the first axis, up to the length that Shape tells."""
+        length = self._emit("Shape", (x,), start=1, end=2)
+        return self._emit("Slice", (table, self._table(0), length, self._table(0)))
+
+    def rows(self, x: str) -> str:
+        """Reshape that keeps the last axis."""
+        shape = self._emit("Concat", (self._table(-1), self._emit("Shape", (x,), start=-1)), axis=0)
+        return self._emit("Reshape", (x, shape))
+
+    def sequences(self, x: str, like: str) -> str:
+        """Reshape to the shape of *like* and one axis more."""
+        shape = self._emit("Concat", (self._emit("Shape", (like,)), self._table(-1)), axis=0)
+        return self._emit("Reshape", (x, shape))
+
+    def layer_norm(self, x: str, scale: str, bias: str, *, epsilon: float) -> str:
+        """LayerNormalization, which onnxruntime fuses with a sum before it."""
+        return self._emit("LayerNormalization", (x, scale, bias), axis=-1, epsilon=epsilon)
+
+    def gelu(self, x: str) -> str:
+        """Div, Erf, Add, Mul, Mul, in the order in which onnxruntime makes one operator of them."""
+        erf = self._emit("Erf", (self._emit("Div", (x, self._scalar(math.sqrt(2), "float32"))),))
+        doubled = self._emit("Mul", (x, self._emit("Add", (erf, self._scalar(1.0, "float32")))))
+        return self._emit("Mul", (doubled, self._scalar(0.5, "float32")))
+
+    def gelu_tanh(self, x: str) -> str:
+        """Pow, Tanh, and Mul and Add between them, in the order in which onnxruntime makes one operator of them."""
+        cube = self._emit(
+            "Mul", (self._emit("Pow", (x, self._scalar(3.0, "float32"))), self._scalar(0.044715, "float32"))
+        )
+        inner = self._emit("Mul", (self._emit("Add", (x, cube)), self._scalar(math.sqrt(2 / math.pi), "float32")))
+        doubled = self._emit("Add", (self._emit("Tanh", (inner,)), self._scalar(1.0, "float32")))
+        return self._emit("Mul", (self._emit("Mul", (x, self._scalar(0.5, "float32"))), doubled))
+
+    def key_bias(self, mask: str) -> str:
+        """(1 - mask) · MASKED."""
+        padding = self._emit("Sub", (self._scalar(1.0, "float32"), self._emit("Cast", (mask,), to=TensorProto.FLOAT)))
+        bias = self._emit("Mul", (padding, self._scalar(MASKED, "float32")))
+        return self._emit("Unsqueeze", (bias, self._table(1, 2)))
+
+    def attention(self, query: str, key: str, value: str, bias: str, *, heads: int, size: int) -> str:
+        """MatMul, Softmax, MatMul. onnxruntime's own operators for all of it are no faster on a CPU."""
+        batch, length = self._emit("Shape", (bias,), end=1), self._emit("Shape", (bias,), start=3)
+        split = self._emit("Concat", (batch, length, self._table(heads, size)), axis=0)
+        q, k, v = (
+            self._emit("Transpose", (self._emit("Reshape", (x, split)),), perm=perm)
+            for x, perm in ((query, [0, 2, 1, 3]), (key, [0, 2, 3, 1]), (value, [0, 2, 1, 3]))
+        )
+        scores = self._emit("Div", (self._emit("MatMul", (q, k)), self._scalar(math.sqrt(size), "float32")))
+        shares = self._emit("Softmax", (self._emit("Add", (scores, bias)),), axis=-1)
+        y = self._emit("Transpose", (self._emit("MatMul", (shares, v)),), perm=[0, 2, 1, 3])
+        return self._emit("Reshape", (y, self._table(-1, heads * size)))
+
     def model(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[tuple[str, Tensor]]) -> bytes:
         """The graph as the bytes of an .onnx file.
 
@@ -200,5 +259,6 @@ def serialize(network: Network) -> bytes:
 
 
 def _value(tensor: Tensor) -> onnx.ValueInfoProto:
-    shape = ["N" if axis is None else axis for axis in tensor.shape]
+    # An axis of any length has a name: those with the same name are equally long.
+    shape = [f"N{place or ''}" if axis is None else axis for place, axis in enumerate(tensor.shape)]
     return helper.make_tensor_value_info(tensor.name, DTYPES[tensor.dtype], shape)

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.ops.base import MASKED
+
 Array = NDArray[Any]
 Value = Any
 """A tensor, a weight that nobody has used yet (an array), or a convolution that may still take in what follows it."""
@@ -206,3 +208,47 @@ class TensorFlowOps:
     def concat(self, parts: list[Value], axis: int) -> Value:
         """`tf.concat`."""
         return tf.concat([_tensor(part) for part in parts], axis)
+
+    def embedding(self, table: Array, ids: Value) -> Value:
+        """`tf.gather`."""
+        return tf.gather(tf.constant(table), _tensor(ids))
+
+    def first_rows(self, table: Array, x: Value) -> Value:
+        """A slice; the length is asked for when the graph runs."""
+        return tf.constant(table)[: tf.shape(_tensor(x))[1]]
+
+    def rows(self, x: Value) -> Value:
+        """`tf.reshape`."""
+        x = _tensor(x)
+        return tf.reshape(x, (-1, x.shape[-1]))
+
+    def sequences(self, x: Value, like: Value) -> Value:
+        """`tf.reshape`."""
+        x, shape = _tensor(x), tf.shape(_tensor(like))
+        return tf.reshape(x, (shape[0], shape[1], x.shape[-1]))
+
+    def layer_norm(self, x: Value, scale: Array, bias: Array, *, epsilon: float) -> Value:
+        """Statistics by `tf.nn.moments`."""
+        x = _tensor(x)
+        mean, variance = tf.nn.moments(x, axes=(-1,), keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, tf.constant(bias), tf.constant(scale), epsilon)
+
+    def gelu(self, x: Value) -> Value:
+        """`tf.nn.gelu`, which TensorFlow fuses with a matrix product and its bias before it."""
+        return tf.nn.gelu(_tensor(x))
+
+    def gelu_tanh(self, x: Value) -> Value:
+        """`tf.nn.gelu`, approximated."""
+        return tf.nn.gelu(_tensor(x), approximate=True)
+
+    def key_bias(self, mask: Value) -> Value:
+        """(1 - mask) · MASKED."""
+        return ((1.0 - tf.cast(_tensor(mask), tf.float32)) * MASKED)[:, None, None, :]
+
+    def attention(self, query: Value, key: Value, value: Value, bias: Value, *, heads: int, size: int) -> Value:
+        """Products and softmax: TensorFlow has nothing for the whole."""
+        shape = tf.shape(bias)
+        split = (shape[0], shape[3], heads, size)
+        q, k, v = (tf.transpose(tf.reshape(_tensor(x), split), (0, 2, 1, 3)) for x in (query, key, value))
+        shares = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) * (1 / math.sqrt(size)) + bias)
+        return tf.reshape(tf.transpose(tf.matmul(shares, v), (0, 2, 1, 3)), (-1, heads * size))

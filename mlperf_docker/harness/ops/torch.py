@@ -6,6 +6,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from mlperf_docker.harness.ops.base import MASKED
+
 T: TypeAlias = torch.Tensor
 
 
@@ -141,3 +143,42 @@ class TorchOps:
     def concat(self, parts: list[T], axis: int) -> T:
         """`cat`."""
         return torch.cat(parts, dim=axis)
+
+    def embedding(self, table: T, ids: T) -> T:
+        """`embedding`."""
+        return functional.embedding(ids, table)
+
+    def first_rows(self, table: T, x: T) -> T:
+        """A view; the length is read from the tensor, so that a trace takes any."""
+        return table[: x.shape[1]]
+
+    def rows(self, x: T) -> T:
+        """`reshape`."""
+        return x.reshape(-1, x.shape[-1])
+
+    def sequences(self, x: T, like: T) -> T:
+        """`reshape`."""
+        return x.reshape(like.shape[0], like.shape[1], -1)
+
+    def layer_norm(self, x: T, scale: T, bias: T, *, epsilon: float) -> T:
+        """`layer_norm`."""
+        return functional.layer_norm(x, x.shape[-1:], scale, bias, epsilon)
+
+    def gelu(self, x: T) -> T:
+        """`gelu`."""
+        return functional.gelu(x)
+
+    def gelu_tanh(self, x: T) -> T:
+        """`gelu`, approximated."""
+        return functional.gelu(x, approximate="tanh")
+
+    def key_bias(self, mask: T) -> T:
+        """(1 - mask) · MASKED."""
+        return ((1 - mask) * MASKED)[:, None, None, :]
+
+    def attention(self, query: T, key: T, value: T, bias: T, *, heads: int, size: int) -> T:
+        """`scaled_dot_product_attention`, which has kernels of its own on both devices."""
+        batch, length = bias.shape[0], bias.shape[3]
+        q, k, v = (x.reshape(batch, length, heads, size).transpose(1, 2) for x in (query, key, value))
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return y.transpose(1, 2).reshape(-1, heads * size)

@@ -1,0 +1,1 @@
+"""BERT-Large: question answering on SQuAD v1.1."""

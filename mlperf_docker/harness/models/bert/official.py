@@ -1,0 +1,40 @@
+"""Weights of BERT by the PyTorch checkpoint's names, out of the files that hold them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import state_dict
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.errors import ModelFileError, first_ten
+from mlperf_docker.harness.models.bert import from_onnx, from_tensorflow
+from mlperf_docker.harness.names import Format
+
+Arrays = dict[str, NDArray[Any]]
+
+LEFT_OUT = ("bert.pooler.", "bert.embeddings.position_ids")
+"""What checkpoints have beside the weights: the pooler, which answers have no use for, and a table of 0, 1, 2, …"""
+RANGE = "_quantizer._amax"
+
+
+def read_checkpoint(path: Path) -> Arrays:
+    """A state_dict of transformers' BertForQuestionAnswering. Raises ModelFileError for that of the int8 network."""
+    arrays = state_dict.read(path)
+    ranges = [name for name in arrays if name.endswith(RANGE)]
+    if ranges:
+        raise ModelFileError(
+            f"{path} holds the ranges of {len(ranges)} quantisers: it is the int8 checkpoint, which nothing here runs",
+            hint="Use model.pytorch, or int8 on onnxruntime: --backend onnxruntime --precision int8",
+            details=first_ten(ranges),
+        )
+    return {name: array for name, array in arrays.items() if not name.startswith(LEFT_OUT)}
+
+
+READERS: Mapping[Format, Callable[[Path], Arrays]] = {
+    Format.SAFETENSORS: weight_files.read,
+    Format.STATE_DICT: read_checkpoint,
+    Format.ONNX: from_onnx.read,
+    Format.FROZEN_GRAPH: from_tensorflow.read,
+}
