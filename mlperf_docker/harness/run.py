@@ -152,7 +152,9 @@ def load(
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads or operator_threads(options, cores())
-    request = LoadRequest(model.source, model.interface, options.cell.device, threads, model.format)
+    request = LoadRequest(
+        model.source, model.interface, options.cell.device, threads, model.format, precision=options.precision
+    )
     predictors = tuple(backend.load(request) for _ in range(options.instances))
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])

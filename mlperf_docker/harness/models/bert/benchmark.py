@@ -1,0 +1,125 @@
+"""The bert benchmark, put together for the harness."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.models.base import (
+    Answerer,
+    Form,
+    Model,
+    Named,
+    Parity,
+    Payload,
+    Report,
+    Samples,
+    SyntheticSet,
+)
+from mlperf_docker.harness.models.bert import accuracy, graphs, payload, preprocess, synthetic
+from mlperf_docker.harness.models.bert import network as networks
+from mlperf_docker.harness.models.bert import weights as drawing
+from mlperf_docker.harness.models.bert.dataset import Squad, open_squad, verify
+from mlperf_docker.harness.models.bert.official import READERS
+from mlperf_docker.harness.models.bert.parity import compare
+from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How a model takes its samples. dtype: of the ids; whole: always 384 tokens, as the official graphs have it."""
+
+    dtype: str = "int64"
+    whole: bool = False
+
+
+class Bert:
+    """Question answering: up to 384 tokens in, the logits of the answer's start and end at each of them out."""
+
+    name = "bert"
+    loadgen_key = "bert"
+    metric = "F1"
+    server_bound_s = 0.13
+    tolerance = 0.0
+    traced: tuple[str, ...] = ("logits",)
+    payload = Payload(np.float32, payload.WIDTH)
+
+    def batches(self, device: Device) -> tuple[int, ...]:
+        """Up to 8 on a CPU, which a single sample of mean length nearly fills."""
+        return (1, 2, 4, 8) if device is Device.CPU else (1, 2, 4, 8, 16, 32, 64, 128)
+
+    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+        """An official graph, or one that `convert` wrote. Raises ModelFileError for another BERT, saying which."""
+        graph = graphs.look(path, format)
+        (first, *_) = graph.interface.inputs
+        return Model(
+            source=path,
+            format=format,
+            interface=graph.interface,
+            variant=graph.variant,
+            form=Tokens(first.dtype, whole=first.shape[1] is not None),
+            postprocess=payload.of_logits if len(graph.interface.outputs) == 1 else payload.of_start_and_end,
+        )
+
+    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+        """Weights with the PyTorch checkpoint's names."""
+        if format not in READERS:
+            raise ModelFileError(f"weights of bert cannot be read from a {format} file: {path}")
+        return READERS[format](path)
+
+    def network(self, arrays: Named, source: str) -> Model:
+        """The network, which takes samples of any length."""
+        made = networks.checked(arrays, source)
+        return Model(
+            source=made,
+            format=None,
+            interface=made.interface,
+            variant="PyTorch checkpoint's weights",
+            form=Tokens(),
+            postprocess=payload.of_logits,
+        )
+
+    def default_form(self, backend: str) -> Form:
+        """That of the official file; what is kept in the cache is the same for all."""
+        return {"tensorflow": Tokens("int32", whole=True), "onnxruntime": Tokens(whole=True)}.get(backend, Tokens())
+
+    def open_dataset(self, root: Path, *, limit: int | None) -> Squad:
+        """SQuAD's development set and the vocabulary at *root*."""
+        return open_squad(root, limit=limit)
+
+    def verify(self, dataset: Squad, *, workers: int, report: Report) -> Mapping[str, Any]:  # noqa: ARG002
+        """Cut every question into features."""
+        return verify(dataset, report)
+
+    def preprocess(self, dataset: Squad, form: Tokens, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
+        """The features as tensors."""
+        return preprocess.prepare(dataset, cache, report, form.dtype, whole=form.whole)
+
+    def score(self, log: Path, dataset: Squad) -> tuple[float, str]:
+        """F1 in percent."""
+        found = accuracy.score(log, dataset)
+        return found.f1, str(found)
+
+    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+        """Questions, vocabulary and weights that need no download."""
+        return synthetic.synthesize(size, cache, answerer, report, draw_network)
+
+    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+        """What the plain loop's answers reach on the first *count* samples."""
+        percent: float = synthetic.facts["F1"][count - 1]
+        return percent
+
+    def parity(self, ours: Named, theirs: Named) -> Parity:
+        """Logits, and where each sample's largest ones are."""
+        return compare(ours["logits"], theirs["logits"])
+
+
+def draw_network(size: SyntheticSize, vocabulary: int, seed: int) -> Network:
+    """A network with random weights for a synthetic set."""
+    config = networks.synthetic_config(size, vocabulary)
+    return networks.network(drawing.draw(config, seed), config)
