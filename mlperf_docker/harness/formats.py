@@ -9,6 +9,7 @@ from mlperf_docker.harness.names import Format
 SUFFIXES = {
     ".onnx": Format.ONNX,
     ".pb": Format.FROZEN_GRAPH,
+    ".index": Format.CHECKPOINT,
     ".safetensors": Format.SAFETENSORS,
     ".pt": Format.STATE_DICT,
     ".pth": Format.STATE_DICT,

@@ -55,4 +55,5 @@ class Format(StrEnum):
     FROZEN_GRAPH = "frozen-graph"
     TORCHSCRIPT = "torchscript"
     STATE_DICT = "state-dict"
+    CHECKPOINT = "checkpoint"
     SAFETENSORS = "safetensors"

@@ -48,11 +48,12 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     if isinstance(request.source, Network):
         from mlperf_docker.harness.ops.onnx import serialize
 
-        model: bytes | str = serialize(request.source)
+        model: bytes | str
+        model = written = serialize(request.source)
         if request.precision == INT8:
             from mlperf_docker.harness.backends.quantise import quantise
 
-            model = quantise(model)
+            model = quantise(written)
     else:
         model = str(request.source)
     options = ort.SessionOptions()

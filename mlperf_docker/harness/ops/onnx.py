@@ -245,8 +245,8 @@ class OnnxOps:
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mlperf-docker")
-        onnx.checker.check_model(model)
         serialized: bytes = model.SerializeToString()
+        onnx.checker.check_model(serialized)  # given the model, it would make these bytes once more
         return serialized
 
 

@@ -1,10 +1,11 @@
-"""Weights of the official frozen graph, model.pb.
+"""Weights of the official frozen graph, model.pb, and of the checkpoint that it was made from, model.ckpt-5474.
 
-Its constants have the names of the training's variables: `bert/encoder/layer_0/attention/self/query/kernel` and so on.
-Kernels are transposed, the head is not.
+The graph's constants have the names of the checkpoint's variables: `bert/encoder/layer_0/attention/self/query/kernel`
+and so on. Kernels are transposed, the head is not.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +35,47 @@ def canonical(name: str) -> str | None:
 
 
 def read(path: Path) -> Arrays:
-    """Weights with PyTorch's names, and which GELU the graph has. Raises ModelFileError."""
+    """Weights of a frozen graph with PyTorch's names, and which GELU it has. Raises ModelFileError."""
+    tf = _tensorflow(path)
+    from mlperf_docker.harness.backends.tensorflow import read_graph
+
+    nodes = read_graph(path).get_operations()
+    constants = {node.name: node for node in nodes if node.type == "Const" and canonical(node.name)}
+    arrays = _renamed({name: tf.make_ndarray(node.get_attr("value")) for name, node in constants.items()})
+    return networks.marked(arrays, tanh=not any(node.type == "Erf" for node in nodes))
+
+
+def read_checkpoint(path: Path) -> Arrays:
+    """Weights of a checkpoint, of which *path* is the .index file, with PyTorch's names. Raises ModelFileError.
+
+    It has the training's own variables too, which are left out; GELU is the approximation that training used.
+    """
+    tf = _tensorflow(path)
+    try:
+        reader = tf.train.load_checkpoint(str(path.with_suffix("")))
+        found = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if canonical(name)}
+    except Exception as error:  # TensorFlow's own, ValueError, RuntimeError, …
+        raise ModelFileError(
+            f"{path} is no TensorFlow checkpoint: {str(error).splitlines()[0]}",
+            hint="Its .data-00000-of-00001 has to lie beside it. Compare checksums with: mlperf-docker models verify",
+        ) from error
+    return networks.marked(_renamed(found), tanh=True)
+
+
+def _tensorflow(path: Path) -> Any:  # noqa: ANN401
     try:
         import tensorflow as tf
-
-        from mlperf_docker.harness.backends.tensorflow import read_graph
     except ImportError as error:
         raise ModelFileError(
             f"{path} can be read only where TensorFlow is installed, and here it is not",
             hint="Use the image of the backend that reads such files: --backend tensorflow",
         ) from error
-    nodes = read_graph(path).get_operations()
-    arrays = {}
-    for node in nodes:
-        name = canonical(node.name) if node.type == "Const" else None
-        if name is not None:
-            array = np.asarray(tf.make_ndarray(node.get_attr("value")))
-            arrays[name] = np.ascontiguousarray(array.T) if node.name.endswith("/kernel") else array
-    return networks.marked(arrays, tanh=not any(node.type == "Erf" for node in nodes))
+    return tf
+
+
+def _renamed(found: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Variables of the network by canonical name and layout."""
+    return {
+        canonical(name) or name: np.ascontiguousarray(array.T) if name.endswith("/kernel") else np.asarray(array)
+        for name, array in found.items()
+    }

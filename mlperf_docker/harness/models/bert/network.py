@@ -112,7 +112,8 @@ def network(arrays: Mapping[str, NDArray[Any]], config: BertConfig) -> Network:
     """The network with its logits (N, length, 2): [..., 0] of the start, [..., 1] of the end."""
 
     def build(ops: Any, w: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ANN401 (any backend's tensors)
-        return (bert(ops, w, *inputs, config=config),)
+        ids, mask, segments = inputs
+        return (bert(ops, w, ids, mask, segments, config),)
 
     return Network("bert", OWN, arrays, build)
 

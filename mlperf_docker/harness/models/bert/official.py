@@ -37,4 +37,5 @@ READERS: Mapping[Format, Callable[[Path], Arrays]] = {
     Format.STATE_DICT: read_checkpoint,
     Format.ONNX: from_onnx.read,
     Format.FROZEN_GRAPH: from_tensorflow.read,
+    Format.CHECKPOINT: from_tensorflow.read_checkpoint,
 }

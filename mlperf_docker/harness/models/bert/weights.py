@@ -6,12 +6,13 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.architectures.bert import BertConfig
 from mlperf_docker.harness.models.bert import network as networks
 
-SHARPNESS = 1.5
+SHARPNESS = 3.0
 """Deviation of the scores of attention before softmax. Much less, and all tokens would see the same mean."""
-BRANCH = 0.7
-"""Deviation of what a half of a layer adds, beside the 1 of what it is added to, so that tokens keep their identity."""
-LOGITS = 3.0
-"""Deviation of the logits."""
+BRANCH = 0.2
+"""Deviation of what a half of a layer adds, beside the 1 of what it is added to. Much more, and after 24 layers all
+tokens would be the same."""
+LOGITS = 5.0
+"""Deviation of the logits of tokens that have nothing in common."""
 SHARES = {"value": 1.6, "attention.output.dense": BRANCH, "intermediate.dense": 1.0, "output.dense": 1.7 * BRANCH}
 """Deviation of what comes out of a layer for inputs of deviation 1, by the end of its name. Attention takes a mean,
 which is smaller than what goes in; of GELU comes about 0.6."""
@@ -35,7 +36,12 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> NDArra
         return np.ones(shape, dtype=np.float32)
     if name.endswith(".bias"):
         return rng.standard_normal(shape, dtype=np.float32) * np.float32(0.05)
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(_deviation(name.removesuffix(".weight"), shape[1]))
+    layer = name.removesuffix(".weight")
+    weight = rng.standard_normal(shape, dtype=np.float32) * np.float32(_deviation(layer, shape[1]))
+    if layer.endswith("output.dense"):
+        # GELU's outputs have a mean, of which every token would get the same.
+        weight -= weight.mean(axis=1, keepdims=True)
+    return weight
 
 
 def _deviation(layer: str, inputs: int) -> float:
