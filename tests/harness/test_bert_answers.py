@@ -238,7 +238,7 @@ def test_with_a_limit_the_questions_up_to_the_last_feature_count(tmp_path: Path)
     whole = predict(np.arange(squad.count), logits, squad)
     for limit in (1, 7, 8, 9, 10, 22, 23):
         part = open_squad(RECORDED, limit=limit)
-        log = log_of(tmp_path / "log.json", rows[:limit], logits[:limit])
+        log = log_of(tmp_path / "log.json", rows[:limit], list(logits[:limit]))
         found = predict(*accuracy.read_log(log, part), part)
         assert len(found) == part.scored
         assert found[:-1] == whole[: part.scored - 1]

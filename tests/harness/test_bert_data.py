@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.files import checksum
 from mlperf_docker.harness.models.bert import dataset as datasets
-from mlperf_docker.harness.models.bert import preprocess
 from mlperf_docker.harness.models.bert.dataset import open_squad, verify
 from mlperf_docker.harness.models.bert.features import build, split_words, windows
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples, prepare
@@ -318,7 +318,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(preprocess.np, "savez", full)
+    monkeypatch.setattr(np, "savez", full)
     with pytest.raises(DatasetError, match="No space left"):
         prepare(open_squad(RECORDED), tmp_path, silent)
     assert [path.suffix for path in (tmp_path / "preprocessed").iterdir()] == [".lock"]
@@ -338,7 +338,7 @@ def test_verify_tells_what_is_there_and_knows_the_official_counts() -> None:
 
 def test_official_are_both_files_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = write(tmp_path, described())
-    sums = {name: datasets.checksum(root / name, "md5") for name in ("dev-v1.1.json", "vocab.txt")}
+    sums = {name: checksum(root / name, "md5") for name in ("dev-v1.1.json", "vocab.txt")}
     monkeypatch.setattr(datasets, "OFFICIAL", sums)
     assert open_squad(root).official
     (root / "vocab.txt").write_text((root / "vocab.txt").read_text() + "more\n")

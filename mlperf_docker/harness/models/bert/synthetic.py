@@ -6,6 +6,7 @@ mode must reach a known F1 below 100, which a lost, repeated or mixed-up answer 
 answers rounding cannot change: see `is_stable`.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from mlperf_docker.harness.files import write_json
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.bert import synthetic_squad as squads
 from mlperf_docker.harness.models.bert.accuracy import evaluate, f1, normalised
-from mlperf_docker.harness.models.bert.answers import BEST, LONGEST_ANSWER, NONE, predict
+from mlperf_docker.harness.models.bert.answers import BEST, LONGEST_ANSWER, NONE, best_of_questions, best_spans, predict
 from mlperf_docker.harness.models.bert.dataset import Squad, open_squad
 from mlperf_docker.harness.models.bert.features import LENGTH, Features
 from mlperf_docker.harness.models.bert.payload import NOWHERE
@@ -33,6 +34,8 @@ from mlperf_docker.harness.synthetic import cached_set
 VERSION = 1
 SEED = 20160610
 PARTIAL_EVERY = 4
+RECENT = 16
+"""Questions in a row whose answers all have other positions."""
 SAFE = 2e-3
 """Difference of logits that decides something, as a share of their spread. Backends differ by less than a tenth."""
 PARTIAL_F1 = (0.3, 0.95)
@@ -127,11 +130,17 @@ def choose(squad: Squad, logits: NDArray[np.float32], count: int) -> list[Asked]
     """Questions with *count* windows together that are safe to ask. Raises SampleError if there are too few.
 
     Left out are those whose answer rounding could change, is none, has no word, is the same as that of another question
-    about the paragraph, or is written otherwise in the paragraph.
+    about the paragraph, or is written otherwise in the paragraph; and those whose answer has the same positions as that
+    of one of the last questions: exchanging the two samples' logits would not show.
     """
     features = squad.features
     safe = SAFE * float(logits[features.words >= 0].std())
-    answers = predict(np.arange(features.count), logits, squad)
+    every = np.arange(features.count)
+    answers = predict(every, logits, squad)
+    places = {
+        question: at[1:] for question, at in best_of_questions(best_spans(every, logits, features), features).items()
+    }
+    recent: deque[tuple[int, ...]] = deque(maxlen=RECENT)
     seen: set[tuple[int, str]] = set()
     chosen: list[Asked] = []
     left = count
@@ -141,8 +150,11 @@ def choose(squad: Squad, logits: NDArray[np.float32], count: int) -> list[Asked]
         mark = (question.context, normalised(text))
         if not 0 < len(rows) <= left or text == NONE or not mark[1] or mark in seen or text not in context:
             continue
+        if places[number] in recent:
+            continue
         if is_stable(rows, logits[rows], features, safe) and (not _is_partial(len(chosen)) or _near(context, text)):
             seen.add(mark)
+            recent.append(places[number])
             chosen.append(Asked(number, rows, text))
             left -= len(rows)
     if left:
