@@ -17,9 +17,10 @@ from mlperf_docker.harness.models.bert import payload, synthetic
 from mlperf_docker.harness.models.bert.accuracy import evaluate
 from mlperf_docker.harness.models.bert.answers import best_of_questions, best_spans, predict
 from mlperf_docker.harness.models.bert.dataset import Squad, open_squad
-from mlperf_docker.harness.models.bert.features import windows
+from mlperf_docker.harness.models.bert.features import build, windows
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples
 from mlperf_docker.harness.models.bert.synthetic_squad import Lengths, Writer, draw_language
+from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
 from mlperf_docker.harness.names import SyntheticSize
 from mlperf_docker.harness.network import Network
 
@@ -114,6 +115,41 @@ def test_no_small_change_of_logits_changes_an_answer(made: SyntheticSet) -> None
     for _ in range(10):
         noise = rng.choice([-small, small], logits.shape).astype(np.float32)
         assert predict(rows, logits + noise, squad) == right
+
+
+SQUEEZED = Vocabulary([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])
+
+
+def stable(words: int, *spots: tuple[int, int, int, float]) -> bool:
+    """Whether a question about a paragraph of so many words is safe with these logits, others being -9 and less.
+
+    A spot is (window, token of the paragraph, side, value). A logit counts as close within 0.1.
+    """
+    features = build(["a " * words], ["b"], [0], SQUEEZED)
+    logits = np.empty((features.count, 384, 2), dtype=np.float32)
+    logits[:] = -9 - np.arange(384)[:, None]
+    for row, token, side, value in spots:
+        logits[row, features.first[row] + token, side] = value
+    return synthetic.is_stable(np.arange(features.count), logits, features, 0.1)
+
+
+def test_what_is_safe_to_ask() -> None:
+    best = ((0, 3, 0, 5.0), (0, 5, 1, 5.0))
+    assert stable(40, *best)
+    assert not stable(40, *best, (0, 4, 1, 4.95))
+    assert stable(40, *best, (0, 4, 1, 4.85))
+    # Twenty ends that may not be one (the first token is in the question) leave out what would be best, but narrowly.
+    early = [(0, -3 + n, 1, 6.0) for n in range(3)] + [(0, 340 + n, 1, 6.0 + n) for n in range(17)]
+    assert not stable(40, (0, 3, 0, 5.0), (0, 5, 1, 5.98), *early)
+    assert not stable(40, (0, 3, 0, 5.0), (0, 5, 1, 6.02), *early[1:], (0, 360, 1, 6.0))
+    far = (*early[1:], (0, 3, 0, 5.0), (0, 5, 1, 7.0), (0, 10, 0, 8.0))
+    assert not stable(40, *far, (0, 12, 1, 5.98))
+    assert stable(40, *far, (0, 12, 1, 5.88))
+    # The second window has the better answer by far, but a run may end before it.
+    better = ((1, 300, 0, 9.0), (1, 301, 1, 9.0))
+    assert stable(500, *best, *better)
+    assert not stable(500, *best, (0, 4, 1, 4.95), *better)
+    assert not stable(500, *best, (1, 300, 0, 5.0), (1, 301, 1, 4.95))
 
 
 def test_lost_and_mixed_up_answers_show(made: SyntheticSet) -> None:

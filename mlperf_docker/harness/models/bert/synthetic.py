@@ -137,9 +137,8 @@ def choose(squad: Squad, logits: NDArray[np.float32], count: int) -> list[Asked]
     safe = SAFE * float(logits[features.words >= 0].std())
     every = np.arange(features.count)
     answers = predict(every, logits, squad)
-    places = {
-        question: at[1:] for question, at in best_of_questions(best_spans(every, logits, features), features).items()
-    }
+    best = best_of_questions(best_spans(every, logits, features), features)
+    places = {question: at[1:] for question, at in best.items()}
     recent: deque[tuple[int, ...]] = deque(maxlen=RECENT)
     seen: set[tuple[int, str]] = set()
     chosen: list[Asked] = []
