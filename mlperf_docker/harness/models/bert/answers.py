@@ -64,7 +64,7 @@ def _best(rows: NDArray[np.int64], logits: NDArray[np.float32], features: Featur
     fine &= (tokens > 0) & (tokens <= LONGEST_ANSWER)
     high = np.take_along_axis(logits[..., 0], starts, axis=1).astype(np.float64)[:, :, None]
     low = np.take_along_axis(logits[..., 1], ends, axis=1).astype(np.float64)[:, None, :]
-    scores = np.where(fine, high + low, -np.inf).reshape(len(rows), -1)
+    scores = np.where(fine, high + low, -np.inf).reshape(len(rows), BEST * BEST)
     chosen = scores.argmax(axis=1)
     return Spans(rows, starts[each, chosen // BEST], ends[each, chosen % BEST], scores[each, chosen])
 

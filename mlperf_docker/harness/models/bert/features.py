@@ -124,19 +124,16 @@ def _central(question: NDArray[np.int64], length: NDArray[np.int64], first: NDAr
     """Where each window has a token more in its middle than the question's other windows have; of equals the first.
 
     How much in the middle is the smaller of the tokens on both sides and 0.01 times the window's length, in double
-    precision, whose rounding decides some ties. As windows start 128 tokens apart and hold at most 381, only the two
-    before and the two behind can have the same token.
+    precision, whose rounding decides some ties. Neighbours are compared, which is enough: where a token is in two
+    windows with one between them, that one has 128 tokens more than the one or the other on the side that counts.
     """
     place = np.arange(LENGTH) - first[:, None]
     own = _context(place, length)
     central: NDArray[np.bool_] = own > -np.inf
-    for distance in (1, 2):
-        follows = np.zeros(len(question), dtype=np.bool_)
-        follows[distance:] = question[distance:] == question[:-distance]
-        rows = np.flatnonzero(follows)
-        before = rows - distance
-        central[rows] &= own[rows] > _context(place[rows] + distance * STRIDE, length[before])
-        central[before] &= own[before] >= _context(place[before] - distance * STRIDE, length[rows])
+    rows = np.flatnonzero(question[1:] == question[:-1]) + 1
+    before = rows - 1
+    central[rows] &= own[rows] > _context(place[rows] + STRIDE, length[before])
+    central[before] &= own[before] >= _context(place[before] - STRIDE, length[rows])
     return central
 
 

@@ -77,6 +77,6 @@ def _open(path: Path) -> Features | None:
 def _write(path: Path, features: Features) -> None:
     try:
         with new_file(path) as partial, partial.open("wb") as stream:
-            np.savez(stream, **features.arrays())
+            np.savez(stream, allow_pickle=False, **features.arrays())
     except OSError as error:
         raise DatasetError(f"cannot write {path}: {error.strerror}") from error
