@@ -1,5 +1,6 @@
 """A short measurement before the test: the batch size, and the hints that LoadGen sizes its queries by."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -19,6 +20,10 @@ TOO_SLOW = 0.8
 """Share of the best rate below which a size is not looked at again."""
 AS_GOOD = 0.98
 """Share of the best rate that counts as equal; of equal sizes the largest costs least outside the backend."""
+
+
+Batches = Callable[[int, int], Arrays]
+"""Gives a batch of so many samples to measure with; the second number counts the batches of that size before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,29 @@ def candidates(scenario: Scenario, fixed: int | None, batches: tuple[int, ...]) 
 def calibrate(
     predictor: Predictor, inputs: Arrays, sizes: tuple[int, ...], *, budget_s: float = BUDGET_S
 ) -> list[Speed]:
+    """Measure the sizes on the first of *inputs*: at least as many as the largest size; smaller sets cut the list."""
+    fitting = sorted({min(size, len(inputs[0])) for size in sizes})
+    return calibrate_on(lambda size, _: tuple(array[:size] for array in inputs), predictor, fitting, budget_s=budget_s)
+
+
+def calibrate_on(
+    batches: Batches, predictor: Predictor, sizes: Sequence[int], *, budget_s: float = BUDGET_S
+) -> list[Speed]:
     """Measure the sizes in turn, several rounds, so that a slow moment of the machine meets them all.
 
-    inputs: at least as many samples as the largest size; smaller sets cut the list. What the budget leaves no time for
-    is left out, but for the smallest size in the first round.
+    sizes: ascending. What the budget leaves no time for is left out, but for the smallest size in the first round.
     """
     end = perf_counter() + budget_s
     times: dict[int, list[float]] = {}
-    fitting = sorted({min(size, len(inputs[0])) for size in sizes})
-    _timed(predictor, inputs, fitting[0])
+    fitting = list(sizes)
+    _timed(predictor, batches(fitting[0], 0))
     for _ in range(ROUNDS):
         for size in _worth_it(fitting, times):
             if times and perf_counter() + _expected_s(times, size) > end:
                 break
             try:
-                times.setdefault(size, []).extend(_round(predictor, inputs, size, end))
+                found = times.setdefault(size, [])
+                found += _round(predictor, batches, size, len(found), end)
             except DeviceMemoryError:
                 if size == fitting[0]:
                     raise
@@ -80,19 +93,18 @@ def calibrate(
     return [Speed(size, tuple(times[size])) for size in sorted(times)]
 
 
-def _round(predictor: Predictor, inputs: Arrays, size: int, end: float) -> list[float]:
+def _round(predictor: Predictor, batches: Batches, size: int, turn: int, end: float) -> list[float]:
     """Seconds of the calls that one size gets in a round: at least one, none begun after *end*."""
     found: list[float] = []
     calls = -(-LEAST_SAMPLES // size)
     while len(found) < calls and sum(found) < LONG_ENOUGH_S and not (found and perf_counter() > end):
-        found.append(_timed(predictor, inputs, size))
+        found.append(_timed(predictor, batches(size, turn + len(found))))
     return found
 
 
-def _timed(predictor: Predictor, inputs: Arrays, size: int) -> float:
-    part = tuple(array[:size] for array in inputs)
+def _timed(predictor: Predictor, inputs: Arrays) -> float:
     start = perf_counter()
-    predictor.predict(part)
+    predictor.predict(inputs)
     return perf_counter() - start
 
 
@@ -115,7 +127,11 @@ def fastest(speeds: list[Speed]) -> Speed:
     return [speed for speed in speeds if speed.rate >= AS_GOOD * best][-1]
 
 
-def largest_within(speeds: list[Speed], limit_s: float) -> Speed:
-    """The largest batch that takes no longer than *limit_s*, else the smallest."""
-    fitting = [speed for speed in speeds if speed.mean_s <= limit_s]
-    return fitting[-1] if fitting else speeds[0]
+def fastest_within(speeds: list[Speed], limit_s: float) -> Speed:
+    """The fastest of the batches that take no longer than *limit_s*, else the smallest.
+
+    By means: samples that differ in length take different times, and all of them count. Of equal rates the largest.
+    """
+    fitting = [speed for speed in speeds if speed.mean_s <= limit_s] or speeds[:1]
+    best = max(speed.batch / speed.mean_s for speed in fitting)
+    return [speed for speed in fitting if speed.batch / speed.mean_s >= AS_GOOD * best][-1]

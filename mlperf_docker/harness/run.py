@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import mlperf_loadgen as lg
-import numpy as np
 
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import Arrays, Backend, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
 from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
@@ -27,6 +26,7 @@ from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.signals import exit_now
 from mlperf_docker.harness.sut import Engine
+from mlperf_docker.harness.typical import typical
 
 CUDA_WAIT_S = 0.001
 """On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
@@ -187,28 +187,17 @@ def measure(
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
     sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
-    inputs = typical_samples(prepared.samples, max(sizes))
-    speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
+    batches = typical(prepared.samples, max(sizes), by_length=options.scenario is Scenario.OFFLINE)
+    speeds = calibrate.calibrate_on(batches, loaded.predictors[0], sizes)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
-        chosen, first = calibrate.largest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
+        chosen, first = calibrate.fastest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
         return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
     best = calibrate.fastest(speeds)
     return options.batch_size or best.batch, settings.hints(
         rate=max(speed.best_rate for speed in speeds) * options.instances, latency_s=best.mean_s
     )
-
-
-def typical_samples(samples: Samples, count: int) -> Arrays:
-    """Samples to measure with, repeated if the data set has fewer: the first, or those of about the mean length."""
-    if samples.lengths is None:
-        return samples.load([index % samples.count for index in range(count)])
-    nearest = np.argsort(np.abs(samples.lengths - samples.lengths.mean()), kind="stable")
-    library = Library(samples)
-    library.load([int(index) for index in nearest[:count]])
-    rows = np.arange(count) % len(library.rows)
-    return library.gather(rows, library.buffers(count))
 
 
 def test(
@@ -220,7 +209,9 @@ def test(
     configured = configure(options, benchmark, prepared, hints)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
-    engine = Engine(loaded.predictors, loaded.model.postprocess, benchmark.payload, largest, wait_s)
+    model = loaded.model
+    postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
+    engine = Engine(loaded.predictors, postprocess, benchmark.payload, largest, wait_s)
     library = Library(prepared.samples, lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device))
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)

@@ -1,15 +1,17 @@
 """The measurement before a test, with a predictor whose times are known."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from mlperf_docker.harness import calibrate
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.calibrate import Speed, fastest, largest_within
+from mlperf_docker.harness.calibrate import Speed, fastest, fastest_within
 from mlperf_docker.harness.errors import DeviceMemoryError
 from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.typical import typical
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 INPUTS: Arrays = (np.zeros((32, 1), np.float32),)
@@ -87,10 +89,47 @@ def test_sizes_that_do_not_fit_into_memory_are_left_out(monkeypatch: pytest.Monk
         calibrate.calibrate(clock, INPUTS, (8, 16))
 
 
-def test_server_takes_what_fits_its_bound() -> None:
-    speeds = [Speed(1, (0.002,)), Speed(2, (0.004,)), Speed(4, (0.009,))]
-    assert largest_within(speeds, 0.005).batch == 2
-    assert largest_within(speeds, 0.001).batch == 1
+def test_server_takes_the_fastest_that_fits_its_bound() -> None:
+    speeds = [Speed(1, (0.002,)), Speed(2, (0.004,)), Speed(4, (0.007,))]
+    assert fastest_within(speeds, 0.008).batch == 4
+    assert fastest_within(speeds, 0.005).batch == 2
+    assert fastest_within(speeds, 0.001).batch == 1
+    assert fastest_within([Speed(1, (0.001, 0.003)), Speed(8, (0.03, 0.03))], 0.1).batch == 1
+
+
+class Words:
+    """Sample n has n + 1 tokens of the value n."""
+
+    count = 64
+    lengths = np.arange(1, 65)
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        return (np.array([[index] * (index + 1) + [0] * (63 - index) for index in indices]),)
+
+
+def test_samples_of_about_the_mean_length_stand_for_sorted_batches() -> None:
+    (batch,) = typical(Words(), 4, by_length=True)(3, 7)
+    assert sorted(batch[:, 0]) == [30, 31, 32], "of 31 and 32, as near to the mean, the first counts"
+    assert batch.shape == (3, 33)
+
+
+def test_samples_of_all_lengths_stand_for_queries() -> None:
+    batches = typical(Words(), 4, by_length=False)
+    singles = [batches(1, turn)[0] for turn in range(32)]
+    found = [int(single[0, 0]) for single in singles]
+    assert [single.shape[1] for single in singles] == [number + 1 for number in found]
+    assert len(set(found)) == 32
+    assert min(found) == 0
+    assert max(found) == 63
+    assert found[:8] != sorted(found[:8])
+    assert abs(np.mean(found[:8]) - 31.5) < 12
+    pair = batches(2, 1)[0]
+    assert [int(row[0]) for row in pair] == found[2:4]
+
+
+def test_a_small_set_is_repeated() -> None:
+    assert len(typical(Words(), 100, by_length=True)(100, 0)[0]) == 100
+    assert len(typical(Words(), 100, by_length=False)(100, 0)[0]) == 100
 
 
 def test_real_time_passes() -> None:

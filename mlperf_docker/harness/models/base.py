@@ -48,7 +48,8 @@ class Model:
     """A model as its file makes it: what runs, what it takes, and what its outputs mean.
 
     source: an official graph (with its format), or a network made of weights. variant: which of the benchmark's models
-    this is, for people. form: how its samples must be prepared.
+    this is, for people. form: how its samples must be prepared. for_samples: makes the postprocessing that has to know
+    the samples of a run; None where `postprocess` serves all.
     """
 
     source: Path | Network
@@ -57,6 +58,7 @@ class Model:
     variant: str
     form: Form
     postprocess: Postprocess
+    for_samples: "Callable[[Samples], Postprocess] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

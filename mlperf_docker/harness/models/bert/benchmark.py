@@ -1,14 +1,17 @@
 """The bert benchmark, put together for the harness."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.architectures.bert import FULL, BertConfig
+from mlperf_docker.harness.errors import DatasetError, ModelFileError
+from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -16,6 +19,7 @@ from mlperf_docker.harness.models.base import (
     Named,
     Parity,
     Payload,
+    Postprocess,
     Report,
     Samples,
     SyntheticSet,
@@ -32,10 +36,21 @@ from mlperf_docker.harness.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How a model takes its samples. dtype: of the ids; whole: always 384 tokens, as the official graphs have it."""
+    """How a model takes its samples.
+
+    dtype: of the ids; whole: always 384 tokens, as the official graphs have it; vocabulary: pieces that the model
+    knows, None where no model was opened; described: which BERT it is.
+    """
 
     dtype: str = "int64"
     whole: bool = False
+    vocabulary: int | None = None
+    described: str = ""
+
+    @classmethod
+    def of(cls, config: BertConfig, ids: Tensor) -> "Tokens":
+        """What a model of this size with such an input takes."""
+        return cls(ids.dtype, ids.shape[1] is not None, config.vocabulary, networks.describe(config))
 
 
 class Bert:
@@ -56,14 +71,16 @@ class Bert:
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """An official graph, or one that `convert` wrote. Raises ModelFileError for another BERT, saying which."""
         graph = graphs.look(path, format)
-        (first, *_) = graph.interface.inputs
+        form = Tokens.of(graph.config, graph.interface.inputs[0])
+        postprocess = payload.of_logits if len(graph.interface.outputs) == 1 else payload.of_start_and_end
         return Model(
             source=path,
             format=format,
             interface=graph.interface,
             variant=graph.variant,
-            form=Tokens(first.dtype, whole=first.shape[1] is not None),
-            postprocess=payload.of_logits if len(graph.interface.outputs) == 1 else payload.of_start_and_end,
+            form=form,
+            postprocess=postprocess,
+            for_samples=None if form.whole else within,
         )
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
@@ -80,8 +97,9 @@ class Bert:
             format=None,
             interface=made.interface,
             variant="PyTorch checkpoint's weights",
-            form=Tokens(),
+            form=Tokens.of(networks.config_of(arrays, source), made.interface.inputs[0]),
             postprocess=payload.of_logits,
+            for_samples=within,
         )
 
     def default_form(self, backend: str) -> Form:
@@ -97,7 +115,12 @@ class Bert:
         return verify(dataset, report)
 
     def preprocess(self, dataset: Squad, form: Tokens, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
-        """The features as tensors."""
+        """The features as tensors. Raises DatasetError where the vocabulary is not the model's."""
+        if form.vocabulary not in (None, dataset.vocabulary.size):
+            raise DatasetError(
+                f"the vocabulary has {dataset.vocabulary.size} pieces; the model is {form.described}",
+                hint="They belong to different models. See where MLPerf's is with: mlperf-docker data list",
+            )
         return preprocess.prepare(dataset, cache, report, form.dtype, whole=form.whole)
 
     def score(self, log: Path, dataset: Squad) -> tuple[float, str]:
@@ -119,7 +142,16 @@ class Bert:
         return compare(ours["logits"], theirs["logits"])
 
 
+def within(samples: Samples) -> Postprocess:
+    """Payloads that leave out what a model says of a sample's padding, so that they do not depend on its batch.
+
+    Only for models whose samples come without padding in the first place: with 384 tokens upstream's scorer sees what
+    the model says of padding too, and so it shall of ours.
+    """
+    return partial(payload.of_logits, lengths=samples.lengths)
+
+
 def draw_network(size: SyntheticSize, vocabulary: int, seed: int) -> Network:
     """A network with random weights for a synthetic set."""
-    config = networks.synthetic_config(size, vocabulary)
+    config = replace(networks.TINY if size is SyntheticSize.TINY else FULL, vocabulary=vocabulary)
     return networks.network(drawing.draw(config, seed), config)

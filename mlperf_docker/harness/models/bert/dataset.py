@@ -21,7 +21,7 @@ OFFICIAL = {FILE: "3e85deb501d4e538b6bc56f786231552", VOCABULARY: "64800d5d8528c
 """MD5 of the files that the reference value was measured with."""
 OFFICIAL_QUESTIONS, OFFICIAL_FEATURES = 10570, 10833
 
-_HINT = "Fetch both files with: mlperf-docker data fetch squad-v1.1"
+_HINT = "See where both files are with: mlperf-docker data list"
 
 
 @dataclass(frozen=True, slots=True)

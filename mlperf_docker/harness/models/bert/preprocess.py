@@ -18,11 +18,15 @@ from mlperf_docker.harness.models.bert.features import LENGTH, VERSION, Features
 
 
 class TokenSamples:
-    """Token ids, mask and segments of each feature. dtype: int64, or int32 for TensorFlow's frozen graph."""
+    """Token ids, mask and segments of each feature. dtype: int64, or int32 for TensorFlow's frozen graph.
 
-    def __init__(self, features: Features, dtype: DTypeLike = np.int64) -> None:
+    whole: for a model that takes nothing shorter than 384 tokens.
+    """
+
+    def __init__(self, features: Features, dtype: DTypeLike = np.int64, *, whole: bool = False) -> None:
         self._features = features
         self._dtype = np.dtype(dtype)
+        self._whole = whole
 
     @property
     def count(self) -> int:
@@ -30,9 +34,9 @@ class TokenSamples:
         return self._features.count
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each sample, without padding."""
-        return self._features.lengths
+    def lengths(self) -> NDArray[np.int64] | None:
+        """Tokens of each sample without padding; None where all are fed with it."""
+        return None if self._whole else self._features.lengths
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """input_ids, input_mask and segment_ids of these samples, (n, 384) each, zeros behind a sample's end."""
@@ -43,7 +47,9 @@ class TokenSamples:
         return tuple(array.astype(self._dtype) for array in (self._features.ids[rows], mask, segments))
 
 
-def prepare(squad: Squad, cache: Path, report: Report, dtype: DTypeLike = np.int64) -> TokenSamples:
+def prepare(
+    squad: Squad, cache: Path, report: Report, dtype: DTypeLike = np.int64, *, whole: bool = False
+) -> TokenSamples:
     """The samples of *squad*, whose features are made where *cache* lacks them. Raises DatasetError.
 
     The file holds the features of all questions, so every limit is served by the same one. Reading it takes a tenth of
@@ -62,7 +68,7 @@ def prepare(squad: Squad, cache: Path, report: Report, dtype: DTypeLike = np.int
     report(squad.count, squad.count, "samples")
     if not squad.count:
         raise DatasetError("no paragraph of the data set has any text")
-    return TokenSamples(squad.features, dtype)
+    return TokenSamples(squad.features, dtype, whole=whole)
 
 
 def _open(path: Path) -> Features | None:

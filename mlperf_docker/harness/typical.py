@@ -1,0 +1,44 @@
+"""Batches to measure with before a test, like those that the test will have."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.calibrate import Batches
+from mlperf_docker.harness.models.base import Samples
+from mlperf_docker.harness.qsl import Library
+
+PANEL = 32
+"""Samples that stand for all where they differ in length."""
+
+
+def typical(samples: Samples, most: int, *, by_length: bool) -> Batches:
+    """Batches of up to *most* samples; a data set that has fewer is repeated.
+
+    Samples of one shape: the first ones. Of different length: with by_length, as Offline has them, neighbours around
+    the mean length; else as queries come, others each time and of all lengths.
+    """
+    if samples.lengths is None:
+        inputs = samples.load([index % samples.count for index in range(most)])
+        return lambda size, _: tuple(array[:size] for array in inputs)
+    chosen = _around_mean(samples.lengths, most) if by_length else _of_all_lengths(samples.lengths, max(most, PANEL))
+    library = Library(samples)
+    library.load([int(index) for index in chosen])
+
+    def batch(size: int, turn: int) -> Arrays:
+        start = 0 if by_length else turn * size
+        rows = library.find([int(chosen[place % len(chosen)]) for place in range(start, start + size)])
+        return library.gather(rows, library.buffers(size))
+
+    return batch
+
+
+def _around_mean(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.argsort(np.abs(lengths - lengths.mean()), kind="stable")[:count]
+
+
+def _of_all_lengths(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Samples at even distances in the order of length, shuffled."""
+    order = np.argsort(lengths, kind="stable")
+    panel = order[np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(np.int64)]
+    return np.random.default_rng(0).permutation(panel)
