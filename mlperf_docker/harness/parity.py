@@ -15,6 +15,7 @@ from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import new_file
 from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.base import Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
@@ -43,14 +44,20 @@ def trace(
     samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
     events.phase(Phase.COMPARE)
     report = events.reporter(Phase.COMPARE)
-    interface = model.source.interface.fetching(*benchmark.traced)
+    interface = model.interface if model.around else model.interface.fetching(*benchmark.traced)
     predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
+    batch = BATCH
+    if model.around is not None:
+        # What it makes of samples may differ in length from sample to sample.
+        surroundings = Surroundings(cell.device, cores(), np.empty)
+        (predictor,), batch = model.around((predictor,), samples, surroundings).predictors, 1
     proof = predictor.prove(samples.load([0]))
     batches = []
-    for start in range(0, samples.count, BATCH):
-        batches.append(predictor.predict(samples.load(list(range(start, min(start + BATCH, samples.count))))))
-        report(min(start + BATCH, samples.count), samples.count, "samples")
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    for start in range(0, samples.count, batch):
+        found = predictor.predict(samples.load(list(range(start, min(start + batch, samples.count)))))
+        batches.append([part.reshape(-1) for part in found] if model.around else found)
+        report(min(start + batch, samples.count), samples.count, "samples")
+    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)][: len(benchmark.traced)]
     with new_file(output) as partial:
         weight_files.write(partial, dict(zip(benchmark.traced, joined, strict=True)))
     identity = {"backend": cell.backend, "device": cell.device.value, "samples": samples.count}

@@ -87,6 +87,33 @@ class OnnxOps:
         self._nodes[-1].attribute.extend(helper.make_attribute(key, value) for key, value in settings.items())
         return output
 
+    def volume(self, x: str) -> str:
+        """The input itself."""
+        return x
+
+    def channels_first(self, x: str) -> str:
+        """The volume itself."""
+        return x
+
+    def conv3d(
+        self, x: str, weight: str, bias: str | None = None, *, kernel: int, stride: int = 1, padding: int = 0
+    ) -> str:
+        """Conv."""
+        shape: dict[str, Attribute] = {"kernel_shape": [kernel] * 3, "strides": [stride] * 3, "pads": [padding] * 6}
+        return self._emit("Conv", (x, weight) if bias is None else (x, weight, bias), **shape)
+
+    def conv_transpose3d(self, x: str, weight: str, bias: str, *, kernel: int) -> str:
+        """ConvTranspose."""
+        return self._emit("ConvTranspose", (x, weight, bias), kernel_shape=[kernel] * 3, strides=[kernel] * 3)
+
+    def instance_norm(self, x: str, scale: str, bias: str, *, epsilon: float = 1e-5) -> str:
+        """InstanceNormalization."""
+        return self._emit("InstanceNormalization", (x, scale, bias), epsilon=epsilon)
+
+    def join(self, parts: list[str]) -> str:
+        """Concat on the channels."""
+        return self._emit("Concat", parts, axis=1)
+
     def relu(self, x: str) -> str:
         """Relu."""
         return self._emit("Relu", (x,))

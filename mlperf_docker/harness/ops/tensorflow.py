@@ -132,6 +132,46 @@ class TensorFlowOps:
         size = [side * factor for side in x.shape[1:3]]
         return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size, align_corners=False, half_pixel_centers=False)
 
+    def volume(self, x: Value) -> Value:
+        """Transpose."""
+        return tf.transpose(_tensor(x), (0, 2, 3, 4, 1))
+
+    def channels_first(self, x: Value) -> Value:
+        """Transpose back."""
+        return tf.transpose(_tensor(x), (0, 4, 1, 2, 3))
+
+    def conv3d(
+        self, x: Value, weight: Array, bias: Array | None = None, *, kernel: int, stride: int = 1, padding: int = 0
+    ) -> Value:
+        """`tf.nn.conv3d`, whose padding is SAME or VALID: what SAME does not come to is padded beforehand."""
+        x = _tensor(x)
+        pad = "VALID"
+        if padding and all(_same(size, kernel, stride) == (padding, padding) for size in x.shape[1:4]):
+            pad = "SAME"
+        elif padding:
+            x = tf.pad(x, [[0, 0], *[[padding] * 2] * 3, [0, 0]])
+        filters = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0)))
+        y = tf.nn.conv3d(x, filters, strides=[1, *[stride] * 3, 1], padding=pad)
+        return y if bias is None else tf.nn.bias_add(y, tf.constant(bias))
+
+    def conv_transpose3d(self, x: Value, weight: Array, bias: Array, *, kernel: int) -> Value:
+        """`tf.nn.conv3d_transpose`."""
+        x = _tensor(x)
+        filters = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0)))
+        shape = (tf.shape(x)[0], *(size * kernel for size in x.shape[1:4]), weight.shape[1])
+        y = tf.nn.conv3d_transpose(x, filters, shape, strides=kernel, padding="VALID")
+        return tf.nn.bias_add(y, tf.constant(bias))
+
+    def instance_norm(self, x: Value, scale: Array, bias: Array, *, epsilon: float = 1e-5) -> Value:
+        """`tf.nn.moments` and `tf.nn.batch_normalization`."""
+        x = _tensor(x)
+        mean, variance = tf.nn.moments(x, axes=(1, 2, 3), keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, tf.constant(bias), tf.constant(scale), epsilon)
+
+    def join(self, parts: list[Value]) -> Value:
+        """`tf.concat` on the channels, the last axis."""
+        return tf.concat([_tensor(part) for part in parts], -1)
+
     def relu(self, x: Value) -> Value:
         """`tf.nn.relu`."""
         return tf.nn.relu(_tensor(x))
