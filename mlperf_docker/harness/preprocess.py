@@ -54,7 +54,8 @@ class Reader(Protocol):
 class Job:
     """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
 
-    shapes: of each sample, where they differ (then *shape* says nothing). chunk: samples that a process takes at once.
+    shapes: of each sample, where they differ (then *shape* says nothing). chunk: samples that a process takes at
+    once, by default CHUNK.
     """
 
     identity: str
@@ -65,7 +66,7 @@ class Job:
     dtype: str
     reader: Reader
     shapes: Sequence[tuple[int, ...]] = ()
-    chunk: int = CHUNK
+    chunk: int | None = None
 
     @property
     def key(self) -> str:
@@ -205,7 +206,8 @@ Result = tuple[list[int], dict[int, str]]
 
 def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
     """Make the samples *todo* in chunks: in this process where it is little, else in *workers* processes."""
-    chunks = [list(todo[start : start + job.chunk]) for start in range(0, len(todo), job.chunk)]
+    size = job.chunk or CHUNK
+    chunks = [list(todo[start : start + size]) for start in range(0, len(todo), size)]
     little = sum(job.sizes[index] for index in todo) < SMALL_SET_BYTES
     if workers < 2 or little or len(chunks) < 2:
         worker = _Worker(job, data)

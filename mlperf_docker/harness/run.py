@@ -202,7 +202,7 @@ def check_memory(options: RunOptions, model: Model, prepared: Prepared, events: 
     events.notice(f"Memory beside the network's own: {purpose}; {free / 1e9:.1f} GB are free.")
     if needed > free:
         raise UsageError(
-            f"beside the network's own at least {needed / 1e9:.1f} GB of memory are needed; {free / 1e9:.1f} GB are free",
+            f"{needed / 1e9:.1f} GB of memory are needed beside the network's own; {free / 1e9:.1f} GB are free",
             hint="Give the container more with --memory, or use fewer --instances.",
         )
 

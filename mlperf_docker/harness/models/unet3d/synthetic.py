@@ -93,6 +93,7 @@ def draw_volume(rng: np.random.Generator, shape: geometry.Shape) -> NDArray[np.i
 def write_volume(path: Path, volume: NDArray[Any], spacing: Sequence[float]) -> None:
     """Write a NIfTI file whose axes are those of the array, in millimetres, with a direction like KiTS19's."""
     import nibabel
+
     affine = np.zeros((4, 4))
     affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -spacing[2], -spacing[1], -spacing[0], 1
     image = nibabel.Nifti1Image(volume, affine)
