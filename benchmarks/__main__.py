@@ -7,11 +7,14 @@ import platform
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measures import MEASURES, Bench, Figure
+from benchmarks.measures import MEASURES, ROOT, Bench, Figure
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.client import facts
 from mlperf_docker.engine.image import find
+from mlperf_docker.selector import choose_all
 from mlperf_docker.text import table
 
+IMAGES = ROOT / "images.yaml"
 HEADER = ("figure", "median", "least", "most", "bound", "")
 
 
@@ -43,11 +46,18 @@ def main() -> None:
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
+    parser.add_argument(
+        "--cell", action="append", metavar="MODEL:BACKEND", help="whose throughput is measured; default: every cell's"
+    )
     options = parser.parse_args()
     unknown = set(options.measures) - set(names)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
-    bench = Bench.prepare(options.rounds)
+    cells = {f"{spec.model.name}:{spec.backend}": spec for spec in choose_all(Catalog.load(IMAGES), None, None, "cpu")}
+    wanted = options.cell or list(cells)
+    if not set(wanted) <= set(cells):
+        parser.error(f"cells are {', '.join(cells)}")
+    bench = Bench.prepare(options.rounds, tuple(cells[name] for name in wanted))
     figures: list[Figure] = []
     for measure in MEASURES:
         if not options.measures or measure.__name__ in options.measures:

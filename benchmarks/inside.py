@@ -42,7 +42,7 @@ def silent(done: int, total: int, unit: str) -> None:
 def opened(model: str, backend: str) -> tuple[Model, tuple[Pixels, ...]]:
     """The real-size network with the weights in the cache, and the arrays that the harness would feed."""
     benchmark = registry.load(model)
-    (folder,) = CACHE.glob(f"synthetic/{model}-full-*/")
+    folder = full_size(model)
     found = open_model(benchmark, backends.load(backend), folder / "weights.safetensors")
     dataset = benchmark.open_dataset(folder / "data", limit=None)
     samples = benchmark.preprocess(dataset, found.form, CACHE, workers=WORKERS, report=silent)
@@ -111,10 +111,9 @@ def loop(model: str, backend: str, batch: str) -> dict[str, float]:
     return {"samples_per_second": measured, "mean_s": int(batch) / measured}
 
 
-def full_size_data() -> Path:
-    """The real-size synthetic ImageNet."""
-    (root,) = CACHE.glob("synthetic/resnet50-full-*/data")
-    return root
+def full_size(model: str) -> Path:
+    """The real-size synthetic set of a model; the cache may still hold one of an older version."""
+    return max(CACHE.glob(f"synthetic/{model}-full-*/"), key=lambda folder: folder.stat().st_mtime)
 
 
 def overhead() -> dict[str, float]:
@@ -153,7 +152,7 @@ def preprocess() -> dict[str, float]:
 
 def many_jpegs(folder: Path) -> Path:
     """The real-size synthetic set several times over, so that starting processes does not count."""
-    source = full_size_data()
+    source = full_size("resnet50") / "data"
     lines = []
     for turn in range(COPIES):
         (folder / str(turn)).mkdir(parents=True)

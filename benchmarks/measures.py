@@ -17,8 +17,8 @@ from typing import Any
 
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.engine.image import find
-from mlperf_docker.names import Backend
 from mlperf_docker.paths import harness_cache_dir
+from mlperf_docker.spec import ImageSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
@@ -59,7 +59,6 @@ def tool(*arguments: str, cwd: Path = ROOT, command: Path = COMMAND) -> str:
 
 SHORT = ("--synthetic", "full", "--scenario", "SingleStream", "--min-duration", "1")
 """A run that makes the image and the real-size synthetic data, where they are not there."""
-CELLS = tuple((model, backend) for model in ("resnet50", "retinanet") for backend in Backend)
 
 
 def run(*options: str, model: str = "resnet50", backend: str = "onnxruntime") -> dict[str, Any]:
@@ -71,19 +70,20 @@ def run(*options: str, model: str = "resnet50", backend: str = "onnxruntime") ->
 
 @dataclass(frozen=True)
 class Bench:
-    """The engine and the image that everything is measured with."""
+    """The engine, the image that everything else is measured with, and the cells whose throughput is."""
 
     client: Engine
     image: str
     rounds: int
+    cells: tuple[ImageSpec, ...]
 
     @classmethod
-    def prepare(cls, rounds: int) -> "Bench":
+    def prepare(cls, rounds: int, cells: tuple[ImageSpec, ...]) -> "Bench":
         """Build the image, and make the full-size synthetic data once."""
         image = tool("build", "resnet50", "--bootstrap-base").strip()
         run(*SHORT)
         run("--synthetic", "tiny", "--min-duration", "1")
-        return cls(connect(), image, rounds)
+        return cls(connect(), image, rounds, cells)
 
     def inside(self, measure: str, *arguments: str, image: str = "") -> dict[str, float]:
         """Run a bare loop in a container of the same image, confined as a run is."""
@@ -114,8 +114,8 @@ class Bench:
 
 def offline(bench: Bench) -> Iterator[Figure]:
     """Throughput of each real-size network, under LoadGen in the container and in a bare loop."""
-    for model, backend in CELLS:
-        yield _offline(bench, model, backend)
+    for spec in bench.cells:
+        yield _offline(bench, spec.model.name, spec.backend)
 
 
 def _offline(bench: Bench, model: str, backend: str) -> Figure:

@@ -28,6 +28,7 @@ class NoSamples:
     """Samples of one number each."""
 
     count = 1024
+    lengths = None
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Give zeros."""

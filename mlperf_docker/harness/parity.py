@@ -5,11 +5,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.events import Events
@@ -19,6 +18,7 @@ from mlperf_docker.harness.models.base import Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
+from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.run import writable_cache
 
@@ -48,18 +48,20 @@ def trace(
     predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
     batch = BATCH
     if model.around is not None:
-        # What it makes of samples may differ in length from sample to sample.
+        # Whole samples are large.
         surroundings = Surroundings(cell.device, cores(), np.empty)
         (predictor,), batch = model.around((predictor,), samples, surroundings).predictors, 1
     proof = predictor.prove(samples.load([0]))
     batches = []
     for start in range(0, samples.count, batch):
-        found = predictor.predict(samples.load(list(range(start, min(start + batch, samples.count)))))
-        batches.append([part.reshape(-1) for part in found] if model.around else found)
-        report(min(start + batch, samples.count), samples.count, "samples")
-    joined = [np.concatenate(parts) for parts in zip(*batches, strict=True)][: len(benchmark.traced)]
+        indices = list(range(start, min(start + batch, samples.count)))
+        library = Library(samples)
+        library.load(indices)
+        batches.append(predictor.predict(library.gather(library.find(indices), library.buffers(len(indices)))))
+        report(indices[-1] + 1, samples.count, "samples")
+    whole = [joined(parts) for parts in zip(*batches, strict=True)]
     with new_file(output) as partial:
-        weight_files.write(partial, dict(zip(benchmark.traced, joined, strict=True)))
+        weight_files.write(partial, dict(zip(benchmark.traced, whole, strict=True)))
     identity = {"backend": cell.backend, "device": cell.device.value, "samples": samples.count}
     return {**identity, "output": str(output), "versions": dict(backend.versions()), "device_proof": dict(proof)}
 

@@ -1,6 +1,8 @@
 """The query sample library: samples resident in memory, ready for the backend."""
 
 from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +12,19 @@ from mlperf_docker.harness.models.base import Allocate, Samples
 
 
 class Library:
-    """The samples that LoadGen has loaded, one row each, in the order in which it named them.
+    """The samples that LoadGen has loaded, one row each.
 
-    LoadGen's Offline query walks the loaded list in that order, so its batches are runs of neighbouring rows, which a
-    backend reads in place.
+    Samples of one shape lie in the order in which LoadGen named them: its Offline query walks the loaded list in that
+    order, so its batches are runs of neighbouring rows, which a backend reads in place. Samples of different length lie
+    by falling length, and a batch of them is no longer than its longest: neighbours are nearly alike, so little of a
+    batch is padding; and a batch that does not fit into memory is among the first.
     """
 
     def __init__(self, samples: Samples, allocate: Allocate = np.empty) -> None:
         self._samples = samples
         self._allocate = allocate
         self._row_of: NDArray[np.int64] = np.full(samples.count, -1, dtype=np.int64)
+        self._lengths: NDArray[np.int64] | None = None
         self.arrays: Arrays = ()
         self.rows: dict[int, int] = {}
         self.singles: dict[int, Arrays] = {}
@@ -32,10 +37,14 @@ class Library:
     def load(self, indices: Sequence[int]) -> None:
         """Make the samples resident. A repeated index (LoadGen pads MultiStream's list) takes no second row."""
         unique = list(dict.fromkeys(indices))
+        lengths = self._samples.lengths
+        if lengths is not None:
+            unique.sort(key=lambda index: -int(lengths[index]))
+            self._lengths = lengths[unique]
         self.arrays = self._samples.load(unique)
         self.rows = {index: row for row, index in enumerate(unique)}
         self._row_of[unique] = np.arange(len(unique))
-        self.singles = {i: tuple(array[row : row + 1] for array in self.arrays) for i, row in self.rows.items()}
+        self.singles = {index: self.run_of(row, row + 1) for index, row in self.rows.items()}
 
     def unload(self, indices: Sequence[int]) -> None:
         """Let go of the samples."""
@@ -49,18 +58,36 @@ class Library:
             raise KeyError("LoadGen asked for a sample that is not loaded")
         return rows
 
+    def order(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The order in which a query of these rows is best answered: by falling length. None: as it comes."""
+        return None if self._lengths is None else np.argsort(rows, kind="stable")
+
     def gather(self, rows: NDArray[np.int64], into: Arrays) -> Arrays:
-        """Copy *rows* into the first rows of the buffers *into*, and give these."""
-        views = tuple(buffer[: len(rows)] for buffer in into)
+        """Copy *rows* into the first part of the buffers *into*, and give that: as long as the longest of them."""
+        if self._lengths is None:
+            views = tuple(buffer[: len(rows)] for buffer in into)
+            for array, view in zip(self.arrays, views, strict=True):
+                # mode="clip": with the default numpy fills a temporary copy of `out` first. The rows are known good.
+                np.take(array, rows, axis=0, out=view, mode="clip")
+            return views
+        longest = int(self._lengths[rows].max())
+        views = tuple(_shaped(buffer, (len(rows), longest, *buffer.shape[2:])) for buffer in into)
         for array, view in zip(self.arrays, views, strict=True):
-            # mode="clip": with the default numpy fills a temporary copy of `out` first. The rows are known to be good.
-            np.take(array, rows, axis=0, out=view, mode="clip")
+            np.copyto(view, array[rows, :longest])
         return views
 
     def run_of(self, start: int, stop: int) -> Arrays:
-        """The rows from *start* to before *stop*, in place."""
-        return tuple(array[start:stop] for array in self.arrays)
+        """The rows from *start* to before *stop*: in place, but for several rows that are shorter than the longest."""
+        if self._lengths is None:
+            return tuple(array[start:stop] for array in self.arrays)
+        longest = int(self._lengths[start])
+        return tuple(np.ascontiguousarray(array[start:stop, :longest]) for array in self.arrays)
 
     def buffers(self, batch: int) -> Arrays:
         """Uninitialised space for *batch* samples."""
         return tuple(self._allocate((batch, *array.shape[1:]), array.dtype) for array in self.arrays)
+
+
+def _shaped(buffer: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The first part of a contiguous buffer in another shape."""
+    return buffer.reshape(-1)[: prod(shape)].reshape(shape)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mlperf_loadgen as lg
+import numpy as np
 
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
@@ -235,7 +236,7 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
         known = settings.hints(rate=options.instances / tuned.sample_s, latency_s=tuned.sample_s)
         return Measured(1, known, {"batch_size": 1, "parts_per_batch": tuned.batch})
     sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
-    inputs = first_samples(prepared.samples, max(sizes))
+    inputs = typical_samples(prepared.samples, max(sizes))
     speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
@@ -249,9 +250,15 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
     return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
 
 
-def first_samples(samples: Samples, count: int) -> Arrays:
-    """The first samples, repeated if the data set has fewer."""
-    return samples.load([index % samples.count for index in range(count)])
+def typical_samples(samples: Samples, count: int) -> Arrays:
+    """Samples to measure with, repeated if the data set has fewer: the first, or those of about the mean length."""
+    if samples.lengths is None:
+        return samples.load([index % samples.count for index in range(count)])
+    nearest = np.argsort(np.abs(samples.lengths - samples.lengths.mean()), kind="stable")
+    library = Library(samples)
+    library.load([int(index) for index in nearest[:count]])
+    rows = np.arange(count) % len(library.rows)
+    return library.gather(rows, library.buffers(count))
 
 
 def test(

@@ -247,6 +247,9 @@ class OfflineSut:
         """Answer the whole query; never raises."""
         try:
             rows = self._library.find(indices)
+            order = self._library.order(rows)
+            if order is not None:
+                ids, indices, rows = [ids[i] for i in order], [indices[i] for i in order], rows[order]
             batches = cut(rows, self._size)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)

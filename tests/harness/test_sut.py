@@ -20,6 +20,7 @@ class Numbers:
     """Sample n is the number n."""
 
     count = 100
+    lengths = None
 
     def load(self, indices: Sequence[int]) -> Arrays:
         return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
@@ -42,6 +43,47 @@ def test_rows_follow_the_order_of_loading() -> None:
     assert gathered[0].ravel().tolist() == [20, 30]
 
 
+class Words:
+    """Sample n is the number n, 1 + n % 5 times, then zeros."""
+
+    count = 100
+    lengths = 1 + np.arange(100) % 5
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        rows = np.zeros((len(indices), 5), dtype=np.int64)
+        for row, index in zip(rows, indices, strict=True):
+            row[: self.lengths[index]] = index
+        return rows, rows.astype(np.int32)
+
+
+def test_samples_of_different_length_lie_by_falling_length_and_batches_end_with_their_longest() -> None:
+    library = Library(Words())
+    library.load([10, 3, 21, 8, 5, 3])
+    assert library.find([3, 8, 21, 10, 5]).tolist() == [0, 1, 2, 3, 4]
+    assert library.singles[21][0].tolist() == [[21, 21]]
+    longs, ints = library.run_of(1, 4)
+    assert longs.tolist() == ints.tolist() == [[8, 8, 8, 8], [21, 21, 0, 0], [10, 0, 0, 0]]
+    assert longs.flags.c_contiguous
+    assert (longs.dtype, ints.dtype) == (np.int64, np.int32)
+    space = library.buffers(3)
+    gathered = library.gather(np.array([4, 2]), space)
+    assert gathered[0].tolist() == [[5, 0], [21, 21]]
+    assert gathered[0].flags.c_contiguous
+    assert np.shares_memory(gathered[0], space[0])
+
+
+def test_a_query_of_different_lengths_is_answered_longest_first() -> None:
+    library = Library(Words())
+    library.load([0, 4, 2, 9])
+    rows = library.find([0, 9, 2, 0, 4])
+    order = library.order(rows)
+    assert order is not None
+    assert [Words.lengths[[0, 9, 2, 0, 4][i]] for i in order] == [5, 5, 3, 1, 1]
+    same = Library(Numbers())
+    same.load([1, 2])
+    assert same.order(same.find([2, 1])) is None
+
+
 def test_unloaded_samples_are_not_found() -> None:
     library = Library(Numbers())
     library.load([1, 2])
@@ -62,10 +104,16 @@ from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.settings import SCENARIOS
 from mlperf_docker.harness.sut import Engine
 
+scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
+
 class Numbers:
     count = 100
+    lengths = 1 + np.arange(100) * 7 % 12 if fault == "lengths" else None
     def load(self, indices):
-        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
+        if fault != "lengths": return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
+        rows = np.zeros((len(indices), 12), np.float32)
+        for row, n in zip(rows, indices): row[: self.lengths[n]] = n
+        return (rows,)
 
 class Echo:
     def __init__(self): self.calls = 0
@@ -76,10 +124,9 @@ class Echo:
 
 def post(outputs, samples, out):
     if fault == "samples": out[:, 0] = samples
-    else: out[:, :1] = outputs[0]
+    else: out[:, :1] = outputs[0][:, :1]
     return [1 + int(n) % 3 for n in samples] if slow else None
 
-scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
 slow = fault == "slow"
 s = lg.TestSettings()
 s.scenario, s.mode = SCENARIOS[scenario], lg.TestMode.AccuracyOnly
@@ -125,6 +172,11 @@ def test_payloads_of_different_length_made_beside_the_next_batch(tmp_path: Path,
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_a_payload_may_hold_its_samples_number(tmp_path: Path, scenario: Scenario) -> None:
     assert echo(tmp_path, scenario, "samples", batch=8, performance=33) == "True 100"
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_samples_of_different_length_get_their_own_answers(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, "lengths", batch=8, performance=33) == "True 100"
 
 
 def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Batches for models that take one sample at a time."""
+"""Batches of samples that differ in length, and for models that take one sample at a time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +16,13 @@ def stack(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     for row, part in zip(stacked, parts, strict=True):
         row[: len(part)] = part
     return stacked
+
+
+def joined(batches: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Batches one after the other. Where their second axes differ, each is filled up with zeros to the longest."""
+    if len({batch.shape[1:] for batch in batches}) == 1:
+        return np.concatenate(batches)
+    return stack([row for batch in batches for row in batch])
 
 
 def one_by_one(predict: Callable[[Arrays], Arrays], inputs: Arrays, *, ragged: bool) -> Arrays:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
@@ -153,8 +154,16 @@ class Samples(Protocol):
         """How many there are."""
         ...
 
+    @property
+    def lengths(self) -> NDArray[np.int64] | None:
+        """Where samples differ in length: that of each, along the second axis of all tensors. Else None."""
+        ...
+
     def load(self, indices: Sequence[int]) -> Arrays:
-        """Input tensors of these samples, in this order, contiguous and ready for the backend."""
+        """Input tensors of these samples, in this order, contiguous and ready for the backend.
+
+        Samples of different length are filled up behind to that of the longest of all.
+        """
         ...
 
 

@@ -98,6 +98,8 @@ class ImageSamples:
     cache of a quarter of the size.
     """
 
+    lengths = None
+
     def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
         self._images = images
         self._channels_last = channels_last
@@ -123,6 +125,8 @@ class TorchvisionSamples:
 
     The 256 values of a pixel are normalised once for each channel, with torchvision's own steps, and then looked up.
     """
+
+    lengths = None
 
     def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
         self._images = images

@@ -25,7 +25,7 @@ from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader,
 from mlperf_docker.harness.names import SyntheticSize
 from mlperf_docker.harness.synthetic import cached_set, draw_weight
 
-VERSION = 2
+VERSION = 3
 SEED = 20120630
 WRONG_EVERY = 8
 LOGIT_SCALE = 4.0
@@ -52,7 +52,7 @@ class Recipe:
 
 RECIPES = {
     SyntheticSize.TINY: Recipe(64, 8, (240, 360), ResNetConfig(blocks=(1, 1, 1, 1), width=8), 32, 85),
-    SyntheticSize.FULL: Recipe(384, 16, (333, 500), FULL, 64, 95),
+    SyntheticSize.FULL: Recipe(504, 16, (333, 500), FULL, 64, 95),
 }
 
 

@@ -54,6 +54,8 @@ class ImageChecker(ImageReader):
 class ImageSamples:
     """The images, decoded and resized whenever they are loaded. Raises DatasetError for one that cannot be."""
 
+    lengths = None
+
     def __init__(self, dataset: OpenImages) -> None:
         self._names = dataset.names
         self._reader = ImageReader(dataset.folder, dataset.names)

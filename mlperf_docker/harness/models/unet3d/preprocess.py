@@ -118,7 +118,12 @@ class CaseChecker(_CaseReader):
 
 
 class Volumes:
-    """The preprocessed cases: what LoadGen's samples stand for, and what they are scored against."""
+    """The preprocessed cases: what LoadGen's samples stand for, and what they are scored against.
+
+    lengths: None, since numbers of cases are all alike.
+    """
+
+    lengths: NDArray[np.int64] | None = None
 
     def __init__(self, dataset: KiTS19, volumes: Sequence[NDArray[np.float32]], marks: Sequence[Any]) -> None:
         self.names = dataset.names
