@@ -14,7 +14,7 @@ from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import new_file
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Surroundings
+from mlperf_docker.harness.models.base import Allocate, Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
@@ -48,9 +48,9 @@ def trace(
     predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
     batch = BATCH
     if model.around is not None:
-        # Whole samples are large.
-        surroundings = Surroundings(cell.device, cores(), np.empty)
-        (predictor,), batch = model.around((predictor,), samples, surroundings).predictors, 1
+        allocate: Allocate = lambda shape, dtype: backend.allocate(shape, dtype, cell.device)  # noqa: E731
+        (predictor,) = model.around((predictor,), samples, Surroundings(cell.device, cores(), allocate)).predictors
+        batch = 1  # whole samples are large
     proof = predictor.prove(samples.load([0]))
     batches = []
     for start in range(0, samples.count, batch):
