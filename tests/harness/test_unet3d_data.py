@@ -21,7 +21,7 @@ from mlperf_docker.harness.preprocess import BadSample
 from .conftest import Harness
 
 RNG = np.random.default_rng(8)
-SMALL = (5, 6, 7)
+SMALL = (30, 40, 50)
 NAMES = ("case_00000", "case_00003", "case_00185", "case_00400")
 
 
@@ -123,13 +123,16 @@ def spaced(path: Path, spacing: float) -> None:
         (lambda f: (f / "segmentation.nii.gz").unlink(), "segmentation.nii.gz: missing"),
         (lambda f: (f / "imaging.nii.gz").unlink(), "imaging.nii.gz: missing"),
         (lambda f: (f / "imaging.nii.gz").write_bytes(b""), "imaging.nii.gz: empty"),
-        (lambda f: (f / "imaging.nii.gz").write_bytes(b"no nifti"), "imaging.nii.gz: truncated or damaged (8 bytes)"),
+        (lambda f: (f / "imaging.nii.gz").write_bytes(b"no nifti"), "imaging.nii.gz: no NIfTI file (8 bytes)"),
         (lambda f: units(f / "imaging.nii.gz", "meter"), "its spacing is in meter, not in mm"),
         (lambda f: units(f / "imaging.nii.gz", "micron"), "its spacing is in micron, not in mm"),
-        (lambda f: reshaped(f / "imaging.nii.gz", (*SMALL, 2)), "4 axes [5, 6, 7, 2] and not three"),
-        (lambda f: reshaped(f / "imaging.nii.gz", (5, 6)), "2 axes [5, 6] and not three"),
-        (lambda f: reshaped(f / "imaging.nii.gz", (5, 0, 7)), "no voxels: its shape is [5, 0, 7]"),
-        (lambda f: reshaped(f / "imaging.nii.gz", (5, 6, 8)), "imaging.nii.gz is [5, 6, 8], segmentation.nii.gz is"),
+        (lambda f: reshaped(f / "imaging.nii.gz", (*SMALL, 2)), "4 axes [30, 40, 50, 2] and not three"),
+        (lambda f: reshaped(f / "imaging.nii.gz", (30, 40)), "2 axes [30, 40] and not three"),
+        (lambda f: reshaped(f / "imaging.nii.gz", (30, 0, 50)), "no voxels: its shape is [30, 0, 50]"),
+        (
+            lambda f: reshaped(f / "imaging.nii.gz", (30, 40, 51)),
+            "imaging.nii.gz is [30, 40, 51], segmentation.nii.gz is",
+        ),
         (lambda f: spaced(f / "imaging.nii.gz", 0.003), "a spacing of 0.003 x 2 x 2 cannot be in mm"),
     ],
 )
@@ -276,7 +279,7 @@ def test_samples_are_numbers_of_volumes(root: Path, tmp_path: Path) -> None:
 
 def test_one_process_at_least_and_not_more_than_memory_holds(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = open_kits19(root)
-    voxels = 5 * 6 * 7 + 9 * 10 * 12
+    voxels = 30 * 40 * 50 + 56 * 67 * 83
     for free, workers in ((0, 1), (12 * voxels * 3, 3), (1 << 50, 8)):
         monkeypatch.setattr(preprocess, "free_memory", lambda free=free: free)
         assert preprocess.affordable(dataset, 8) == workers
@@ -305,10 +308,13 @@ def test_several_processes_make_the_same_and_a_killed_run_goes_on(
         with pytest.raises(KeyboardInterrupt):
             preprocess.prepare(dataset, tmp_path / "third", workers=1, report=silent)
     reads: list[int] = []
-    real = preprocess.VolumeReader.read
-    monkeypatch.setattr(
-        preprocess.VolumeReader, "read", lambda self, index, out: (reads.append(index), real(self, index, out))
-    )
+
+    class Counting(preprocess.VolumeReader):
+        def read(self, index: int, out: NDArray[Any]) -> None:
+            reads.append(index)
+            super().read(index, out)
+
+    monkeypatch.setattr(preprocess, "VolumeReader", Counting)
     monkeypatch.setattr("mlperf_docker.harness.preprocess.SMALL_SET_BYTES", 1 << 30)
     resumed = preprocess.prepare(dataset, tmp_path / "third", workers=1, report=silent)
     assert reads == [2, 3]
@@ -323,9 +329,12 @@ def log(path: Path, answers: list[tuple[int, NDArray[np.uint8]]]) -> Path:
 
 
 def marked(*marks: Any) -> preprocess.Volumes:
-    made: Any = preprocess.Volumes.__new__(preprocess.Volumes)
+    made = preprocess.Volumes.__new__(preprocess.Volumes)
     made.marks = [np.array(each, dtype=np.uint8).reshape(1, 2, 3) for each in marks]
-    made.volumes, made.names = made.marks, tuple(f"case_{n:05}" for n in range(len(marks)))
+    made.volumes, made.names = (
+        [np.zeros((1, 2, 3), np.float32) for _ in marks],
+        tuple(f"case_{n:05}" for n in range(len(marks))),
+    )
     return made
 
 

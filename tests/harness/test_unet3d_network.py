@@ -24,11 +24,12 @@ from mlperf_docker.harness.models.unet3d.official import READERS
 from mlperf_docker.harness.models.unet3d.synthetic import draw_weights
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.opening import open_model
-from mlperf_docker.harness.ops.onnx import serialize
+from mlperf_docker.harness.ops.onnx import OnnxOps
 
 from .unet3d_reference import Reference, save_tensorflow
 
-CONFIG = UNetConfig((2, 3))
+FILTERS = (2, 3)
+CONFIG = UNetConfig(FILTERS)
 WINDOW = np.random.default_rng(4).standard_normal((1, 1, 128, 128, 128), dtype=np.float32)
 
 
@@ -43,12 +44,13 @@ def arrays() -> dict[str, NDArray[Any]]:
 
 
 def reference(*, nested: bool = True) -> Reference:
-    module = Reference(*CONFIG.filters, nested=nested)
+    module = Reference(*FILTERS, nested=nested)
     state = {name: torch.from_numpy(array) for name, array in arrays().items()}
     if not nested:
         state = {name.replace("output.conv.0.", "output.conv."): tensor for name, tensor in state.items()}
     module.load_state_dict(state, strict=True)
-    return module.eval()
+    module.eval()
+    return module
 
 
 @once
@@ -64,9 +66,9 @@ def logits(backend: str, model: Model, windows: NDArray[np.float32] = WINDOW) ->
     return np.asarray(found)
 
 
-def same(found: NDArray[np.float32]) -> None:
+def same(found: NDArray[np.float32], tolerance: float = 2e-5) -> None:
     scale = np.abs(expected()).max()
-    np.testing.assert_allclose(found / scale, expected() / scale, atol=2e-5)
+    np.testing.assert_allclose(found / scale, expected() / scale, atol=tolerance)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "tensorflow", "pytorch"])
@@ -108,9 +110,20 @@ def test_a_torchscript_archive_runs_as_it_is_and_its_weights_elsewhere(tmp_path:
     assert all(np.array_equal(found[name], array) for name, array in arrays().items())
 
 
+class OfficialOps(OnnxOps):
+    """As the official graph normalises."""
+
+    def instance_norm(self, x: str, scale: str, bias: str, *, epsilon: float = 1e-5) -> str:
+        return self._emit("InstanceNormalization", (x, scale, bias), epsilon=epsilon)
+
+
 def official_onnx(path: Path, *, batch: int | str) -> Path:
     """A graph like the official one: opset 12, outputs that nobody needs, and the batch either open or 1."""
-    model = onnx.load_from_string(serialize(networks.network(arrays(), CONFIG)))
+    network = networks.network(arrays(), CONFIG)
+    ops = OfficialOps()
+    outputs = network.outputs(ops, ("input",))
+    tensors = network.interface.inputs, tuple(zip(outputs, network.interface.outputs, strict=True))
+    model = onnx.load_from_string(ops.model("official", *tensors))
     model.opset_import[0].version = 12
     for value in (*model.graph.input, *model.graph.output):
         axis = value.type.tensor_type.shape.dim[0]
@@ -131,7 +144,8 @@ def test_an_onnx_graph_runs_as_it_is_and_its_weights_elsewhere(tmp_path: Path, b
     model = open_model(UNet3D(), registry.load("onnxruntime"), path)
     assert model.variant == "official ONNX graph"
     found = logits("onnxruntime", model, np.concatenate([WINDOW, -WINDOW]))
-    same(found[:1])
+    # onnxruntime's InstanceNormalization is not exact.
+    same(found[:1], 5e-3)
     assert not np.array_equal(found[0], found[1])
     read = READERS[Format.ONNX](path)
     assert read.keys() == arrays().keys()

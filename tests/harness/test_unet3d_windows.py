@@ -23,7 +23,7 @@ SHAPES = ((128, 128, 128), (192, 128, 256), (320, 192, 128))
 
 
 def volumes(*shapes: tuple[int, int, int]) -> Volumes:
-    made: Any = Volumes.__new__(Volumes)
+    made = Volumes.__new__(Volumes)
     made.volumes = [RNG.standard_normal(shape, dtype=np.float32) for shape in shapes]
     made.names, made.marks = tuple(f"case_{n:05}" for n in range(len(shapes))), []
     return made
@@ -60,7 +60,7 @@ def plain(volume: NDArray[np.float32], network: Network) -> NDArray[np.uint8]:
                 (logits,) = network.predict((volume[window][None, None].copy(),))
                 result[(slice(None), *window)] += logits[0] * patch
                 norm[window] += patch
-    return (result / norm).argmax(axis=0).astype(np.uint8)
+    return np.asarray((result / norm).argmax(axis=0), dtype=np.uint8)
 
 
 def around(network: Any, made: Volumes, threads: int = 2) -> WindowPredictor:
@@ -138,7 +138,9 @@ def test_the_proof_is_of_one_window() -> None:
 def test_tuning_runs_windows_and_answers_for_whole_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     made, networks = volumes((128, 128, 128), (192, 192, 192)), (Network(), Network())
     whole = Windows(networks, made, Surroundings(Device.CPU, 1, np.empty))
-    monkeypatch.setattr(windows.calibrate, "calibrate", lambda network, inputs, sizes: [_speed(sizes[-1], 0.5)])
+    monkeypatch.setattr(
+        "mlperf_docker.harness.calibrate.calibrate", lambda network, inputs, sizes: [_speed(sizes[-1], 0.5)]
+    )
     assert whole.tune(None).batch == 1
     tuned = whole.tune(4)
     # 1 and 8 windows; four take half a second.

@@ -107,8 +107,20 @@ class OnnxOps:
         return self._emit("ConvTranspose", (x, weight, bias), kernel_shape=[kernel] * 3, strides=[kernel] * 3)
 
     def instance_norm(self, x: str, scale: str, bias: str, *, epsilon: float = 1e-5) -> str:
-        """InstanceNormalization."""
-        return self._emit("InstanceNormalization", (x, scale, bias), epsilon=epsilon)
+        """Means of means, axis by axis: InstanceNormalization adds millions of values up one by one in float32.
+
+        Its logits are off by up to 3e-3 of their spread, these by 2e-5, and they take no longer.
+        """
+        scale, bias = (self._emit("Unsqueeze", (each, self._table(1, 2, 3))) for each in (scale, bias))
+        centred = self._emit("Sub", (x, self._spatial_mean(x)))
+        variance = self._spatial_mean(self._emit("Mul", (centred, centred)))
+        deviation = self._emit("Sqrt", (self._emit("Add", (variance, self._scalar(epsilon, "float32"))),))
+        return self._emit("Add", (self._emit("Mul", (centred, self._emit("Div", (scale, deviation)))), bias))
+
+    def _spatial_mean(self, x: str) -> str:
+        for axis in (4, 3, 2):
+            x = self._emit("ReduceMean", (x,), axes=[axis])
+        return x
 
     def join(self, parts: list[str]) -> str:
         """Concat on the channels."""

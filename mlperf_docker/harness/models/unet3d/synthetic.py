@@ -114,7 +114,8 @@ def plain_logits(volume: Volume, run: Run, starts: Sequence[geometry.Corner]) ->
         (logits,) = run((np.ascontiguousarray(volume[window])[None, None],))
         total[(slice(None), *window)] += logits[0] * patch
         norm[window] += patch
-    return total / np.where(norm > 0, norm, 1)
+    total /= np.where(norm > 0, norm, np.float32(1))
+    return total
 
 
 def fit_last(arrays: dict[str, NDArray[np.float32]], logits: Sequence[Volume]) -> None:
@@ -145,7 +146,8 @@ def at_raw(labels: Labels, case: Case) -> Labels:
         places = np.rint(np.arange(raw) * (length - 1) / (raw - 1)).astype(np.int64)
         places += axis.edge[0] - axis.start + axis.pad[0]
         picked.append(places.clip(0, axis.length - 1))
-    return labels[np.ix_(*picked)]
+    found: Labels = labels[np.ix_(*picked)]
+    return found
 
 
 def plain_dice(found: Labels, truth: Labels) -> tuple[float, float]:
