@@ -394,10 +394,10 @@ def test_an_accuracy_run_meets_the_known_value(harness: Harness, volumes: Synthe
 
 
 def test_a_short_look_at_the_first_case(harness: Harness, volumes: SyntheticSet) -> None:
-    options = ("--samples", 1, "--batch-size", 3, "--instances", 2)
+    options = ("--samples", 1, "--batch-size", 2, "--instances", 2)
     done = harness("--model", "3d-unet", "--synthetic", "tiny", "--mode", "accuracy", *options)
     assert (done.code, done.result["samples"]) == (0, 1)
-    assert done.result["settings"]["parts_per_batch"] == 3
+    assert done.result["settings"]["parts_per_batch"] == 2
 
 
 def test_marks_of_other_cases_are_noticed(harness: Harness, volumes: SyntheticSet, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """3D-UNet a second time, as a PyTorch module in the manner of the official one, and as a TensorFlow module like its
 conversion: channels first outside, channels last around each convolution."""
 
-# mypy: disable-error-code="misc, no-any-return, unused-ignore"
+# mypy: disable-error-code="misc, name-defined, no-any-return, untyped-decorator, unused-ignore"
 
 from pathlib import Path
 from typing import Any

@@ -5,7 +5,6 @@ Source: mlcommons/inference, vision/medical_imaging/3d-unet-kits19/preprocess.py
 
 import math
 from dataclasses import dataclass
-from itertools import product
 
 from mlperf_docker.harness.architectures.unet3d import ROI
 
@@ -69,7 +68,8 @@ def fitted(shape: Shape, spacing: tuple[float, ...]) -> Shape:
 
 def corners(shape: Shape) -> list[Corner]:
     """First voxel of each window over a preprocessed volume, the last axis running fastest."""
-    return list(product(*(range(0, length - ROI + 1, STEP) for length in shape)))
+    planes, rows, columns = (range(0, length - ROI + 1, STEP) for length in shape)
+    return [(z, y, x) for z in planes for y in rows for x in columns]
 
 
 def voxels(shape: Shape) -> int:

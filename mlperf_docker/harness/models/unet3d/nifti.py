@@ -29,14 +29,14 @@ class Header:
 
 def _open(path: Path) -> Any:  # noqa: ANN401 (nibabel comes without types)
     import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
 
     try:
         return nibabel.load(path)
     except FileNotFoundError:
         raise BadSample("missing") from None
-    except (OSError, EOFError, ValueError, zlib.error, nibabel.spatialimages.HeaderDataError) as error:
-        raise BadSample(_reason(error, path)) from error
-    except nibabel.filebasedimages.ImageFileError as error:
+    except (OSError, EOFError, ValueError, zlib.error, HeaderDataError, ImageFileError) as error:
         raise BadSample(_reason(error, path)) from error
 
 
