@@ -18,13 +18,17 @@ SUFFIXES = {
     ".ptc": Format.TORCHSCRIPT,
     ".zip": Format.STATE_DICT,
 }
+SAVED_MODEL = "saved_model.pb"
 
 
 def detect(path: Path) -> Format:
     """The format of the model file *path*. Raises ModelFileError where it cannot be told.
 
-    PyTorch writes both checkpoints and TorchScript as zip archives with a data.pkl; only TorchScript holds code.
+    PyTorch writes both checkpoints and TorchScript as zip archives with a data.pkl; only TorchScript holds code. A zip
+    may hold a SavedModel too; one that lies open is named by the saved_model.pb in its folder.
     """
+    if path.name == SAVED_MODEL:
+        return Format.SAVED_MODEL
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(sorted(SUFFIXES))
@@ -32,5 +36,7 @@ def detect(path: Path) -> Format:
     if SUFFIXES[suffix] in (Format.STATE_DICT, Format.TORCHSCRIPT) and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+        if any(name.split("/")[-1] == SAVED_MODEL for name in names):
+            return Format.SAVED_MODEL
         return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
     return SUFFIXES[suffix]

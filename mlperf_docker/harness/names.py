@@ -53,6 +53,7 @@ class Format(StrEnum):
 
     ONNX = "onnx"
     FROZEN_GRAPH = "frozen-graph"
+    SAVED_MODEL = "saved-model"
     TORCHSCRIPT = "torchscript"
     STATE_DICT = "state-dict"
     CHECKPOINT = "checkpoint"

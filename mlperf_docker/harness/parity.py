@@ -14,6 +14,7 @@ from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import new_file
 from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.base import Allocate, Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
@@ -43,12 +44,17 @@ def trace(
     samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
     events.phase(Phase.COMPARE)
     report = events.reporter(Phase.COMPARE)
-    interface = model.source.interface.fetching(*benchmark.traced)
+    interface = model.interface if model.around else model.interface.fetching(*benchmark.traced)
     predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
+    batch = BATCH
+    if model.around is not None:
+        allocate: Allocate = lambda shape, dtype: backend.allocate(shape, dtype, cell.device)  # noqa: E731
+        (predictor,) = model.around((predictor,), samples, Surroundings(cell.device, cores(), allocate)).predictors
+        batch = 1  # whole samples are large
     proof = predictor.prove(samples.load([0]))
     batches = []
-    for start in range(0, samples.count, BATCH):
-        indices = list(range(start, min(start + BATCH, samples.count)))
+    for start in range(0, samples.count, batch):
+        indices = list(range(start, min(start + batch, samples.count)))
         library = Library(samples)
         library.load(indices)
         batches.append(predictor.predict(library.gather(library.find(indices), library.buffers(len(indices)))))

@@ -1,11 +1,14 @@
 """One memory-mapped array of preprocessed samples per (data set, preprocessing version): parallel, resumable, atomic.
 
+Samples of one shape are its rows; samples whose shapes differ lie in it one after the other.
+
 A cache entry is a folder `<key>` with data.npy and index.json. It is made in `<key>.partial`, which also holds one byte
 per finished sample; after a kill the next run goes on from there. A lock keeps two runs from making it at once.
 """
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -49,7 +52,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample."""
+    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
+
+    shapes: of each sample, where they differ (then *shape* says nothing). chunk: samples that a process takes at
+    once, by default CHUNK.
+    """
 
     identity: str
     version: str
@@ -58,6 +65,8 @@ class Job:
     shape: tuple[int, ...]
     dtype: str
     reader: Reader
+    shapes: Sequence[tuple[int, ...]] = ()
+    chunk: int | None = None
 
     @property
     def key(self) -> str:
@@ -67,17 +76,32 @@ class Job:
     @property
     def index(self) -> dict[str, Any]:
         """What index.json says."""
-        fields = {"count": len(self.names), "shape": list(self.shape), "dtype": self.dtype}
+        fields: dict[str, Any] = {"count": len(self.names), "shape": list(self.shape), "dtype": self.dtype}
+        if self.shapes:
+            fields["shape"] = [list(shape) for shape in self.shapes]
         return {"version": self.version, "identity": self.identity, **fields, "bytes": self.bytes}
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """Shape of the array with all samples."""
+        return (sum(map(math.prod, self.shapes)),) if self.shapes else (len(self.names), *self.shape)
 
     @property
     def bytes(self) -> int:
         """Size of the samples alone."""
-        return len(self.names) * int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.whole) * np.dtype(self.dtype).itemsize
+
+    def part(self, data: NDArray[Any], index: int) -> NDArray[Any]:
+        """Sample *index* in the array with all samples, in place."""
+        if not self.shapes:
+            sample: NDArray[Any] = data[index]
+            return sample
+        start, shape = sum(map(math.prod, self.shapes[:index])), self.shapes[index]
+        return data[start : start + math.prod(shape)].reshape(shape)
 
 
 def cached(job: Job, cache: Path, *, workers: int, report: Report) -> NDArray[Any]:
-    """The samples of *job*, (count, *shape), memory-mapped; made where the cache lacks them.
+    """The samples of *job*, (count, *shape) or flat, memory-mapped; made where the cache lacks them.
 
     Raises DatasetError that counts the bad files and names ten; what was good stays for the next try.
     """
@@ -153,9 +177,8 @@ def _bad_files(job: Job, bad: dict[int, str]) -> DatasetError:
 def _resume(job: Job, partial: Path) -> tuple[Path, NDArray[np.uint8]]:
     """The data file and the map of finished samples, taken up from a run that was killed, or new."""
     data, done = partial / "data.npy", partial / "done"
-    shape = (len(job.names), *job.shape)
     if not (done.exists() and done.stat().st_size == len(job.names)):
-        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(job.dtype), shape=shape).flush()
+        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(job.dtype), shape=job.whole).flush()
         _reserve(data)
         done.write_bytes(bytes(len(job.names)))
     return data, np.memmap(done, dtype=np.uint8, mode="r+")
@@ -183,7 +206,8 @@ Result = tuple[list[int], dict[int, str]]
 
 def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
     """Make the samples *todo* in chunks: in this process where it is little, else in *workers* processes."""
-    chunks = [list(todo[start : start + CHUNK]) for start in range(0, len(todo), CHUNK)]
+    size = job.chunk or CHUNK
+    chunks = [list(todo[start : start + size]) for start in range(0, len(todo), size)]
     little = sum(job.sizes[index] for index in todo) < SMALL_SET_BYTES
     if workers < 2 or little or len(chunks) < 2:
         worker = _Worker(job, data)
@@ -218,19 +242,27 @@ class _Worker:
 
     def __init__(self, job: Job, data: Path | None) -> None:
         job.reader.prepare()
-        self._reader = job.reader
+        self._job = job
         self._data: NDArray[Any] | None = np.load(data, mmap_mode="r+") if data else None
-        self._space = np.empty(job.shape, dtype=job.dtype)
+        self._space: NDArray[Any] | None = None
 
     def run(self, indices: list[int]) -> Result:
         """Make these samples; give back their numbers and what was bad."""
         bad = {}
         for index in indices:
             try:
-                self._reader.read(index, self._space if self._data is None else self._data[index])
+                self._job.reader.read(index, self._place(index))
             except BadSample as problem:
                 bad[index] = str(problem)
         return indices, bad
+
+    def _place(self, index: int) -> NDArray[Any]:
+        if self._data is not None:
+            return self._job.part(self._data, index)
+        shape = self._job.shapes[index] if self._job.shapes else self._job.shape
+        if self._space is None or self._space.shape != shape:
+            self._space = np.empty(shape, dtype=self._job.dtype)
+        return self._space
 
 
 _worker: _Worker | None = None

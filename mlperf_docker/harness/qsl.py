@@ -1,17 +1,14 @@
 """The query sample library: samples resident in memory, ready for the backend."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.models.base import Samples
-
-Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
-"""Gives uninitialised memory."""
+from mlperf_docker.harness.models.base import Allocate, Samples
 
 
 class Library:

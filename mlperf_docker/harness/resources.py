@@ -29,3 +29,37 @@ def cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     allowed = len(os.sched_getaffinity(0))
     quota = _quota_v2(root) or _quota_v1(root)
     return max(1, min(allowed, int(quota))) if quota else allowed
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file of the kernel's, None where there is none or it says "max"."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def free_memory(root: Path = Path("/sys/fs/cgroup"), host: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that this process may still take: what the host has, cut to the cgroup's limit (`docker run --memory`).
+
+    Cached file pages count as free, as they do for the kernel.
+    """
+    lines = dict(line.split(":") for line in host.read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    for limit, used, cached in (
+        (root / "memory.max", root / "memory.current", root / "memory.stat"),
+        (root / "memory/memory.limit_in_bytes", root / "memory/memory.usage_in_bytes", root / "memory/memory.stat"),
+    ):
+        most, now = _number(limit), _number(used)
+        if most is not None and now is not None:
+            free = min(free, most - now + _file_pages(cached))
+    return max(0, free)
+
+
+def _file_pages(stat: Path) -> int:
+    """Bytes of cached files that a cgroup could give back."""
+    try:
+        found = dict(line.split() for line in stat.read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(found.get("total_inactive_file", found.get("inactive_file", 0)))

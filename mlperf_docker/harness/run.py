@@ -18,12 +18,22 @@ from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Accuracy, Benchmark, Dataset, Model, Samples, SyntheticSet
+from mlperf_docker.harness.models.base import (
+    Accuracy,
+    Allocate,
+    Benchmark,
+    Dataset,
+    Model,
+    Samples,
+    Surroundings,
+    SyntheticSet,
+    Whole,
+)
 from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.resources import cores, free_memory
 from mlperf_docker.harness.signals import exit_now
 from mlperf_docker.harness.sut import Engine
 from mlperf_docker.harness.typical import typical
@@ -47,13 +57,26 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The model of a run: its file, one predictor for each instance, and the proof of the device."""
+    """The model of a run: its file, one predictor for each instance, and the proof of the device.
+
+    whole: what made the predictors, where the model's own take parts of samples.
+    """
 
     file: ModelFile | None
     model: Model
     predictors: tuple[Predictor, ...]
     threads: int
     proof: Mapping[str, Any]
+    whole: Whole | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the calibration found. batch: samples in a batch; settings: what was chosen, for the result."""
+
+    batch: int
+    hints: settings.Hints
+    settings: Mapping[str, Any]
 
 
 def run(options: RunOptions, events: Events) -> ExitCode:
@@ -156,14 +179,39 @@ def load(
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads or operator_threads(options, cores())
+    check_memory(options, model, prepared, events)
     request = LoadRequest(
         model.source, model.interface, options.cell.device, threads, model.format, precision=options.precision
     )
     predictors = tuple(backend.load(request) for _ in range(options.instances))
+    whole = None
+    if model.around is not None:
+        surroundings = Surroundings(options.cell.device, threads, allocator(options, backend))
+        whole = model.around(predictors, prepared.samples, surroundings)
+        predictors = whole.predictors
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])
     proofs = [predictor.prove(sample) for predictor in predictors]
-    return Loaded(file, model, predictors, threads, proofs[0])
+    return Loaded(file, model, predictors, threads, proofs[0], whole)
+
+
+def allocator(options: RunOptions, backend: Backend) -> Allocate:
+    """Memory for samples on their way to the device of the run."""
+    return lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device)
+
+
+def check_memory(options: RunOptions, model: Model, prepared: Prepared, events: Events) -> None:
+    """Say what memory the samples take, for a model that takes much of it. Raises UsageError if it is not there."""
+    if model.memory is None:
+        return
+    needed, purpose = model.memory(prepared.samples, options.instances)
+    free = free_memory()
+    events.notice(f"Memory beside the network's own: {purpose}; {free / 1e9:.1f} GB are free.")
+    if needed > free:
+        raise UsageError(
+            f"{needed / 1e9:.1f} GB of memory are needed beside the network's own; {free / 1e9:.1f} GB are free",
+            hint="Give the container more with --memory, or use fewer --instances.",
+        )
 
 
 def operator_threads(options: RunOptions, processors: int) -> int:
@@ -185,11 +233,14 @@ def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> ModelFile
     return model_files.find(options.folders.models, options.model_file, official)
 
 
-def measure(
-    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events
-) -> tuple[int, settings.Hints]:
+def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events) -> Measured:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
+    tuned = loaded.whole.tune(options.batch_size) if loaded.whole else None
+    if tuned is not None:
+        # The batch is of parts of a sample: samples come one by one.
+        known = settings.hints(rate=options.instances / tuned.sample_s, latency_s=tuned.sample_s)
+        return Measured(1, known, {"batch_size": 1, "parts_per_batch": tuned.batch})
     sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
     batches = typical(prepared.samples, max(sizes), by_length=options.scenario is Scenario.OFFLINE)
     speeds = calibrate.calibrate_on(batches, loaded.predictors[0], sizes)
@@ -197,26 +248,28 @@ def measure(
         # A third of the bound: a sample may have to wait for one batch before its own starts.
         chosen, first = calibrate.fastest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
-        return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
+        known = settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
+        return Measured(batch, known, {"batch_size": batch})
     best = calibrate.fastest(speeds)
-    return options.batch_size or best.batch, settings.hints(
-        rate=max(speed.best_rate for speed in speeds) * options.instances, latency_s=best.mean_s
-    )
+    batch = options.batch_size or best.batch
+    rate = max(speed.best_rate for speed in speeds) * options.instances
+    return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
 
 
 def test(
     options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: Loaded, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
-    batch, hints = measure(options, benchmark, prepared, loaded, events)
+    measured = measure(options, benchmark, prepared, loaded, events)
     folder = options.folders.results
-    configured = configure(options, benchmark, prepared, hints)
+    configured = configure(options, benchmark, prepared, measured.hints)
+    batch = measured.batch
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
-    model = loaded.model
+    model, payload = loaded.model, benchmark.payload(prepared.dataset)
     postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
-    engine = Engine(loaded.predictors, postprocess, benchmark.payload, largest, wait_s)
-    library = Library(prepared.samples, lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device))
+    engine = Engine(loaded.predictors, postprocess, payload, largest, wait_s)
+    library = Library(prepared.samples, allocator(options, backend))
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)
     try:
@@ -225,7 +278,7 @@ def test(
         raise
     except Exception as error:
         raise SampleError(f"the backend failed on a sample: {error}") from error
-    found = {"batch_size": batch, "instances": options.instances, "threads": loaded.threads}
+    found = {**measured.settings, "instances": options.instances, "threads": loaded.threads}
     return result.Findings(
         log=logs.read(folder),
         samples=count,
@@ -246,7 +299,11 @@ def multi(options: RunOptions) -> bool:
 def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
     """TestSettings, after writing the user.conf that they come from."""
     keys = settings.wanted(
-        options.scenario, hints, min_duration_s=options.min_duration_s, target_qps=options.target_qps
+        options.scenario,
+        hints,
+        min_duration_s=options.min_duration_s,
+        target_qps=options.target_qps,
+        equal_issue=benchmark.loadgen_key in settings.EQUAL_ISSUE,
     )
     given = read_user_conf(options.user_conf) if options.user_conf else ""
     return settings.test_settings(
@@ -285,7 +342,7 @@ def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events:
         return None
     events.phase(Phase.SCORE)
     folder = options.folders.results
-    value, line = benchmark.score(folder / "mlperf_log_accuracy.json", prepared.dataset)
+    value, line = benchmark.score(folder / "mlperf_log_accuracy.json", prepared.dataset, prepared.samples)
     write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
     synthetic = prepared.synthetic
     known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target

@@ -42,6 +42,31 @@ def read(path: Path, *, key: str | None = None) -> dict[str, NDArray[Any]]:
     return _arrays(kept, path, state)
 
 
+def read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    """All weights of a TorchScript archive by name, as float32. Raises ModelFileError."""
+    try:
+        import torch
+    except ImportError as error:
+        raise _without_torch(path, "TorchScript archive") from error
+    from mlperf_docker.harness.backends import nms
+
+    nms.register()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ModelFileError(f"PyTorch cannot load {path} ({path.stat().st_size} bytes)") from error
+    return {str(name): _array(tensor.detach()) for name, tensor in state.items()}
+
+
+def _without_torch(path: Path, kind: str) -> ModelFileError:
+    return ModelFileError(
+        f"{path} is a {kind}, and PyTorch is not installed here",
+        hint="Convert it in a PyTorch image: mlperf-docker models convert … --backend pytorch",
+    )
+
+
 def _below(content: object, key: str, path: Path) -> object:
     keys = [str(name) for name in content] if isinstance(content, Mapping) else []
     if not isinstance(content, Mapping) or key not in content:
@@ -75,10 +100,7 @@ def _load(path: Path) -> object:
     try:
         import torch
     except ImportError as error:
-        raise ModelFileError(
-            f"{path} is a PyTorch checkpoint, and PyTorch is not installed here",
-            hint="Convert it in a PyTorch image: mlperf-docker models convert … --backend pytorch",
-        ) from error
+        raise _without_torch(path, "PyTorch checkpoint") from error
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # of old storage types and pickles: what matters is raised

@@ -168,7 +168,8 @@ def test_samples_are_ids_mask_and_segments(dtype: Any) -> None:
         assert array.flags.c_contiguous
         assert array[:, :7].tolist() == rows
         assert not array[:, 7:].any()
-    assert TokenSamples(features).lengths.tolist() == [7, 7]
+    np.testing.assert_array_equal(TokenSamples(features).lengths, [7, 7])
+    assert TokenSamples(features, whole=True).lengths is None
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -71,7 +71,7 @@ def logits_of(squad: Squad, made: SyntheticSet) -> NDArray[np.float32]:
     samples = TokenSamples(squad.features)
     out = np.empty((samples.count, payload.WIDTH), dtype=np.float32)
     write = partial(payload.of_logits, lengths=samples.lengths)
-    for index, length in enumerate(samples.lengths.tolist()):
+    for index, length in enumerate(squad.features.lengths.tolist()):
         inputs = tuple(array[:, :length] for array in samples.load([index]))
         write(Reader(network).predict(inputs), [index], out[index : index + 1])
     return out.reshape(-1, 384, 2)

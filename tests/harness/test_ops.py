@@ -18,6 +18,7 @@ from mlperf_docker.harness.network import Network
 Array = NDArray[Any]
 RNG = np.random.default_rng(7)
 IMAGE = RNG.standard_normal((2, 4, 9, 7), dtype=np.float32)
+VOLUME = RNG.standard_normal((2, 3, 6, 5, 7), dtype=np.float32)
 VECTORS = [np.abs(RNG.standard_normal(4, dtype=np.float32)) + 0.1 for _ in range(4)]
 MATRIX = RNG.standard_normal((2, 5), dtype=np.float32)
 ROWS = RNG.standard_normal((2, 6, 3), dtype=np.float32)
@@ -172,6 +173,72 @@ def test_images_are_added_like_images(framework: Backend) -> None:
         framework, (IMAGE, IMAGE), lambda ops, x, y: ops.channels_last(ops.add(ops.image(x), ops.relu(ops.image(y))))
     )
     np.testing.assert_array_equal(found, (IMAGE + np.maximum(IMAGE, 0)).transpose(0, 2, 3, 1))
+
+
+def blocks(x: Array, size: int, stride: int) -> Array:
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size, size), axis=(2, 3, 4))
+    return np.asarray(view[:, :, ::stride, ::stride, ::stride])
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(1, 1, 0), (3, 1, 1), (3, 2, 1), (3, 1, 0), (2, 2, 0)])
+def test_conv3d(framework: Backend, kernel: int, stride: int, padding: int, bias: bool) -> None:
+    weight = RNG.standard_normal((5, 3, kernel, kernel, kernel), dtype=np.float32)
+    offset = RNG.standard_normal(5, dtype=np.float32)
+    padded = np.pad(VOLUME, ((0, 0), (0, 0), *[(padding, padding)] * 3))
+    expected = np.einsum("ncdhwijk,ocijk->nodhw", blocks(padded, kernel, stride), weight)
+    gives(("float32", 5))
+    options = {"kernel": kernel, "stride": stride, "padding": padding}
+    (found,) = evaluate(
+        framework,
+        (VOLUME,),
+        lambda ops, x, w, b: ops.channels_first(ops.conv3d(ops.volume(x), w, b if bias else None, **options)),
+        weight,
+        offset,
+    )
+    close(found, expected + (offset[:, None, None, None] if bias else 0))
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_conv_transpose3d(framework: Backend, kernel: int) -> None:
+    weight = RNG.standard_normal((3, 5, kernel, kernel, kernel), dtype=np.float32)
+    offset = RNG.standard_normal(5, dtype=np.float32)
+    parts = np.einsum("ncdhw,coijk->nodihjwk", VOLUME, weight)
+    expected = parts.reshape(2, 5, *(length * kernel for length in VOLUME.shape[2:])) + offset[:, None, None, None]
+    gives(("float32", 5))
+    (found,) = evaluate(
+        framework,
+        (VOLUME,),
+        lambda ops, x, w, b: ops.channels_first(ops.conv_transpose3d(ops.volume(x), w, b, kernel=kernel)),
+        weight,
+        offset,
+    )
+    close(found, expected)
+
+
+def test_instance_norm_goes_by_each_volume_itself(framework: Backend) -> None:
+    scale, bias = VECTORS[0][:3], VECTORS[1][:3]
+    uneven = VOLUME * np.array([1, 100], dtype=np.float32)[:, None, None, None, None] + 7
+    mean, variance = (f(uneven, axis=(2, 3, 4), keepdims=True) for f in (np.mean, np.var))
+    normal = (uneven - mean) / np.sqrt(variance + 1e-5)
+    expected = np.maximum(normal * scale[:, None, None, None] + bias[:, None, None, None], 0)
+    gives(("float32", 5))
+
+    def build(ops: Any, x: Any, *w: Any) -> Any:
+        return ops.channels_first(ops.relu(ops.instance_norm(ops.volume(x), *w)))
+
+    (found,) = evaluate(framework, (uneven,), build, scale, bias)
+    close(found, expected)
+
+
+def test_volumes_are_joined_by_their_channels(framework: Backend) -> None:
+    gives(("float32", 5))
+
+    def build(ops: Any, x: Any, y: Any) -> Any:
+        return ops.channels_first(ops.join([ops.volume(x), ops.relu(ops.volume(y))]))
+
+    (found,) = evaluate(framework, (VOLUME, VOLUME[:, :2].copy()), build)
+    np.testing.assert_array_equal(found, np.concatenate([VOLUME, np.maximum(VOLUME[:, :2], 0)], axis=1))
 
 
 def test_arithmetic_is_broadcast_as_in_numpy(framework: Backend) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.harness.names import Scenario
-from mlperf_docker.harness.settings import Hints, user_conf, wanted
+from mlperf_docker.harness.settings import EQUAL_ISSUE, Hints, user_conf, wanted
 
 from .conftest import environment
 
@@ -27,6 +27,29 @@ def test_a_short_run_needs_fewer_samples() -> None:
     assert keys(Scenario.OFFLINE, 20) == {"target_qps": "110", "min_duration": 20_000, "min_query_count": 2200}
     assert keys(Scenario.SERVER, 5, qps=50) == {"target_qps": "50", "min_duration": 5000, "min_query_count": 1001}
     assert keys(Scenario.MULTI_STREAM, 5) == {"target_latency": "16", "min_duration": 5000}
+
+
+def test_a_model_that_issues_all_samples_equally_often_gets_a_hint_that_ends_its_run() -> None:
+    found = wanted(Scenario.SINGLE_STREAM, HINTS, min_duration_s=None, target_qps=None, equal_issue=True)
+    # 2 · 600 s / 32 ms: 37500 queries of 20 ms take 750 s.
+    assert found == {"target_latency": "32"}
+    found = wanted(Scenario.SINGLE_STREAM, HINTS, min_duration_s=5, target_qps=None, equal_issue=True)
+    assert found == {"target_latency": "32", "min_duration": 5000, "min_query_count": 64}
+    offline = wanted(Scenario.OFFLINE, HINTS, min_duration_s=None, target_qps=None, equal_issue=True)
+    assert offline == keys(Scenario.OFFLINE)
+
+
+@pytest.mark.parametrize("model", ["3d-unet", "resnet50", "retinanet", "bert", "rnnt", "dlrm"])
+def test_which_models_do_so_is_what_loadgen_says(tmp_path: Path, model: str) -> None:
+    program = f"""
+import mlperf_loadgen as lg
+s = lg.TestSettings()
+s.FromConfig("", {model!r}, "SingleStream", 0)
+print(s.sample_concatenate_permutation)
+"""
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
+    assert done.stdout.strip() == str(model in EQUAL_ISSUE)
 
 
 def test_the_users_own_keys_win_also_as_wildcards() -> None:

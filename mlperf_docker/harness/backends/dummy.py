@@ -31,7 +31,8 @@ class NullPredictor:
 
 def _ones(tensor: Tensor, *, ragged: bool) -> NDArray[Any]:
     shape = tuple(1 if axis is None else axis for axis in (tensor.shape if ragged else tensor.shape[1:]))
-    return np.ones((LARGEST_BATCH, *shape), dtype=tensor.dtype)
+    # One answer, seen as many: of large ones there would be no room for all.
+    return np.broadcast_to(np.ones(shape, dtype=tensor.dtype), (LARGEST_BATCH, *shape))
 
 
 class Dummy:

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 # Read when the library is loaded: the profiler of the proof says nothing but errors.
@@ -30,6 +31,8 @@ EXAMPLES = 2
 """Samples that a network is traced with: with one, a batch of one might be taken for granted."""
 WARM_UP = 3
 """Calls after which the profiling executor has settled on its kernels."""
+WARM_UP_S = 3.0
+"""After so long no further one is begun: where a call takes seconds, the kernels' choice is not what counts."""
 
 
 class _Built(torch.nn.Module):  # type: ignore[misc,unused-ignore]
@@ -136,10 +139,12 @@ class PyTorchPredictor:
 
     def _warm_up(self, interface: Interface) -> None:
         """The first calls compile: before anything is timed, and on more than one batch size."""
+        end = perf_counter() + WARM_UP_S
         for count in (1, EXAMPLES):
             inputs = _zeros(interface, count)
             for _ in range(WARM_UP):
-                self.predict(inputs)
+                if perf_counter() < end:
+                    self.predict(inputs)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs of a batch. On the CPU inputs are read in place; pinned ones are copied to a GPU while others run."""

@@ -1,13 +1,16 @@
-"""TensorFlow: runs a frozen graph as it is, or a network as a graph of its own, in a session.
+"""TensorFlow: runs a frozen graph or a SavedModel as it is, or a network as a graph of its own, in a session.
 
 A session, not a tf.function: it can have threads of its own, so that instances do not share them; its prepared calls
 cost less than half as much, and read aligned inputs in place; and its trace tells which operator ran on which device.
 """
 
 import os
+import tempfile
+import zipfile
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError, first_ten
+from mlperf_docker.harness.formats import SAVED_MODEL
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
@@ -40,7 +44,7 @@ VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 ALIGNMENT = 64
 """Bytes; arrays that begin on such an address are fed without a copy."""
 HEAVY = frozenset(
-    {"Conv2D", "Conv3D", "MatMul", "BatchMatMulV2", "DepthwiseConv2dNative", "CudnnRNNV3"}
+    {"Conv2D", "Conv3D", "Conv3DBackpropInputV2", "MatMul", "BatchMatMulV2", "DepthwiseConv2dNative", "CudnnRNNV3"}
     | {"_FusedConv2D", "_FusedMatMul", "_MklFusedConv2D", "_MklNativeConv2D", "_MklNativeFusedConv2D"}
 )
 """Operators that must run on the device asked for; shape arithmetic may be elsewhere."""
@@ -134,16 +138,79 @@ def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
     return config
 
 
+class _SavedModel:
+    """A SavedModel, in a zip or a folder, opened in a session of its own, which holds its variables."""
+
+    def __init__(self, request: LoadRequest, path: Path) -> None:
+        self.session = v1.Session(graph=tf.Graph(), config=_configuration(request))
+        try:
+            with _folder_of(path) as folder, self.session.graph.as_default():
+                loaded = v1.saved_model.load(self.session, [tf.saved_model.SERVING], str(folder))
+            signature = loaded.signature_def[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
+        except ModelFileError:
+            raise
+        except KeyError as error:
+            raise ModelFileError(f"{path} has no signature {error}", hint="It was saved without one.") from error
+        except Exception as error:  # OSError, protobuf's DecodeError, TensorFlow's own
+            raise ModelFileError(
+                f"TensorFlow cannot load {path} ({path.stat().st_size} bytes): {str(error).splitlines()[0]}",
+                hint="It is truncated or no SavedModel. Compare its checksum with: mlperf-docker models verify",
+            ) from error
+        graph = self.session.graph
+        self.inputs = [graph.get_tensor_by_name(info.name) for _, info in sorted(signature.inputs.items())]
+        outputs = [graph.get_tensor_by_name(info.name) for _, info in sorted(signature.outputs.items())]
+        self.outputs = outputs[: len(request.interface.outputs)]
+        # A signature's names are the exporter's, and its tensors' are numbered; types and shapes are the model's.
+        interfaces.check(
+            str(path),
+            request.interface,
+            _named(self.inputs, request.interface.inputs),
+            _named(self.outputs, request.interface.outputs),
+        )
+
+
+def _named(tensors: Sequence[Any], wanted: Sequence[Tensor]) -> list[Tensor]:
+    """Descriptions of *tensors* under the names of those *wanted*, one for one, as far as there are any."""
+    names = [tensor.name for tensor in wanted]
+    found = [_described(tensor) for tensor in tensors]
+    return [
+        Tensor(names[n] if n < len(names) else tensor.name, tensor.dtype, tensor.shape)
+        for n, tensor in enumerate(found)
+    ]
+
+
+@contextmanager
+def _folder_of(path: Path) -> Iterator[Path]:
+    """The folder with saved_model.pb: unpacked from a zip, which may wrap it in folders, or the file's own.
+
+    Raises ModelFileError for a zip with none, or several, or whose names lead out of it.
+    """
+    if not zipfile.is_zipfile(path):
+        yield path.parent
+        return
+    with tempfile.TemporaryDirectory(prefix="mlperf-model-") as folder, zipfile.ZipFile(path) as archive:
+        models = [name for name in archive.namelist() if PurePosixPath(name).name == SAVED_MODEL]
+        models = [name for name in models if PurePosixPath(name).parts[0] != "__MACOSX"]
+        if len(models) != 1:
+            raise ModelFileError(f"{path} does not hold just one SavedModel", details=first_ten(models))
+        archive.extractall(folder)
+        yield Path(folder) / PurePosixPath(models[0]).parent
+
+
 class TensorFlowPredictor:
     """A session with a prepared call."""
 
     def __init__(self, request: LoadRequest) -> None:
         self._device = request.device
-        if isinstance(request.source, Network):
-            graph, self._inputs, self._outputs = _built(request, request.source)
+        if request.format is Format.SAVED_MODEL and isinstance(request.source, Path):
+            saved = _SavedModel(request, request.source)
+            self._session, self._inputs, self._outputs = saved.session, saved.inputs, saved.outputs
         else:
-            graph, self._inputs, self._outputs = _frozen(request, request.source)
-        self._session = v1.Session(graph=graph, config=_configuration(request))
+            if isinstance(request.source, Network):
+                graph, self._inputs, self._outputs = _built(request, request.source)
+            else:
+                graph, self._inputs, self._outputs = _frozen(request, request.source)
+            self._session = v1.Session(graph=graph, config=_configuration(request))
         self.call = self._session.make_callable(self._outputs, self._inputs)
         self._ragged = request.interface.ragged
         fixed = any(tensor.shape.rank and tensor.shape[0] == 1 for tensor in self._inputs)
@@ -208,7 +275,7 @@ class TensorFlow:
     """The backend."""
 
     name = "tensorflow"
-    formats = frozenset({Format.FROZEN_GRAPH})
+    formats = frozenset({Format.FROZEN_GRAPH, Format.SAVED_MODEL})
 
     def __init__(self) -> None:
         # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.

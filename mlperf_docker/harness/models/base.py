@@ -43,13 +43,52 @@ class Payload:
     slow: bool = False
 
 
+Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
+"""Gives uninitialised memory that a backend reads samples from without a copy, or with a quick one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a short measurement chose. batch: parts of samples in one call of the model; sample_s: seconds a sample."""
+
+    batch: int
+    sample_s: float
+
+
+class Whole(Protocol):
+    """Predictors of whole samples around those that run a model on parts of them: windows of a volume, steps in time.
+
+    predictors: one around each instance. Their inputs are what `Samples.load` gives, their outputs what the model's
+    postprocess takes.
+    """
+
+    predictors: tuple[Predictor, ...]
+
+    def tune(self, batch: int | None) -> Tuned | None:
+        """Choose how many parts go into one call (*batch* of them, if given), after the device was proved.
+
+        None: batches of samples are to be measured, as for a model without parts.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where whole samples are predicted. threads: that a predictor's own work may take, beside the model's."""
+
+    device: Device
+    threads: int
+    allocate: Allocate
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A model as its file makes it: what runs, what it takes, and what its outputs mean.
 
     source: an official graph (with its format), or a network made of weights. variant: which of the benchmark's models
     this is, for people. form: how its samples must be prepared. for_samples: makes the postprocessing that has to know
-    the samples of a run; None where `postprocess` serves all.
+    the samples of a run; None where `postprocess` serves all. around: makes predictors of samples, where those of the
+    model take parts of them. memory: bytes that so many instances need beside the network's own, and what for.
     """
 
     source: Path | Network
@@ -59,6 +98,8 @@ class Model:
     form: Form
     postprocess: Postprocess
     for_samples: "Callable[[Samples], Postprocess] | None" = None
+    around: "Callable[[Sequence[Predictor], Any, Surroundings], Whole] | None" = None
+    memory: "Callable[[Any, int], tuple[int, str]] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +187,13 @@ class Benchmark(Protocol):
     name: str
     loadgen_key: str
     metric: str
-    payload: Payload
     server_bound_s: float
     tolerance: float
     traced: tuple[str, ...]
+
+    def payload(self, dataset: Dataset) -> Payload:
+        """The payload of the data set's samples."""
+        ...
 
     def batches(self, device: Device) -> tuple[int, ...]:
         """Batch sizes worth trying on *device*, ascending."""
@@ -183,8 +227,11 @@ class Benchmark(Protocol):
         """Preprocessed samples, made where the cache lacks them. Raises DatasetError."""
         ...
 
-    def score(self, log: Path, dataset: Dataset) -> tuple[float, str]:
-        """The accuracy that an mlperf_log_accuracy.json shows, and upstream's line for accuracy.txt."""
+    def score(self, log: Path, dataset: Dataset, samples: Samples) -> tuple[float, str]:
+        """The accuracy that an mlperf_log_accuracy.json shows, and upstream's line for accuracy.txt.
+
+        samples: what `preprocess` gave, which may hold the truth as the answers must have it.
+        """
         ...
 
     def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:

@@ -8,6 +8,7 @@ from mlperf_docker.harness.models.base import Benchmark
 
 MODELS = {
     "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),
+    "3d-unet": ("mlperf_docker.harness.models.unet3d.benchmark", "UNet3D"),
     "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
     "bert": ("mlperf_docker.harness.models.bert.benchmark", "Bert"),
 }

@@ -14,7 +14,8 @@ class Ops(Protocol[T]):
     """Operations on tensors of a backend's type T.
 
     An *image* is a tensor that `image` gave, or what an operation on images made of it: (batch, channels, height,
-    width) in these descriptions, in memory as the backend likes it. All others are plain tensors, axes as written.
+    width) in these descriptions, in memory as the backend likes it. A *volume*, which `volume` gives, is the same with
+    one axis more: (batch, channels, depth, height, width). All others are plain tensors, axes as written.
     Weights have PyTorch's layouts. A padding of four numbers is (top, left, bottom, right). Sizes other than the batch
     are known when a network is built. docs/operations.md says how each backend does it.
 
@@ -66,6 +67,33 @@ class Ops(Protocol[T]):
 
     def upsample_nearest(self, x: T, factor: int) -> T:
         """An image with each pixel repeated *factor* times in height and width."""
+        ...
+
+    def volume(self, x: T) -> T:
+        """A volume out of an input (batch, channels, depth, height, width)."""
+        ...
+
+    def channels_first(self, x: T) -> T:
+        """The plain tensor (batch, channels, depth, height, width) of a volume."""
+        ...
+
+    def conv3d(self, x: T, weight: T, bias: T | None = None, *, kernel: int, stride: int = 1, padding: int = 0) -> T:
+        """Convolution of a volume. weight: (out, in, kernel, kernel, kernel); bias: (out,); padding on all sides."""
+        ...
+
+    def conv_transpose3d(self, x: T, weight: T, bias: T, *, kernel: int) -> T:
+        """Each voxel of a volume as a block of kernel³; the stride is the kernel, so that blocks do not overlap.
+
+        weight: (in, out, kernel, kernel, kernel); bias: (out,).
+        """
+        ...
+
+    def instance_norm(self, x: T, scale: T, bias: T, *, epsilon: float = 1e-5) -> T:
+        """Normalise each channel of each volume with its own mean and variance; scale, bias: (channels,)."""
+        ...
+
+    def join(self, parts: list[T]) -> T:
+        """Volumes of the same size, the channels of one after those of another."""
         ...
 
     def relu(self, x: T) -> T:

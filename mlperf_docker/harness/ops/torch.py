@@ -69,6 +69,39 @@ class TorchOps:
         """`interpolate`."""
         return functional.interpolate(x, scale_factor=factor, mode="nearest")
 
+    def volume(self, x: T) -> T:
+        """On a CPU the same values with the channels next to each other in memory: three quarters of the time."""
+        return x if x.is_cuda else x.contiguous(memory_format=torch.channels_last_3d)
+
+    def channels_first(self, x: T) -> T:
+        """The same values with each channel by itself."""
+        return x.contiguous()
+
+    def conv3d(
+        self,
+        x: T,
+        weight: T,
+        bias: T | None = None,
+        *,
+        kernel: int,  # noqa: ARG002 (the weight's shape says it)
+        stride: int = 1,
+        padding: int = 0,
+    ) -> T:
+        """`conv3d`."""
+        return functional.conv3d(x, weight, bias, stride=stride, padding=padding)
+
+    def conv_transpose3d(self, x: T, weight: T, bias: T, *, kernel: int) -> T:
+        """`conv_transpose3d`."""
+        return functional.conv_transpose3d(x, weight, bias, stride=kernel)
+
+    def instance_norm(self, x: T, scale: T, bias: T, *, epsilon: float = 1e-5) -> T:
+        """`group_norm` with groups of one channel: `instance_norm` is slower and undoes the order in memory."""
+        return functional.group_norm(x, x.shape[1], scale, bias, epsilon)
+
+    def join(self, parts: list[T]) -> T:
+        """`cat` on the channels."""
+        return torch.cat(parts, dim=1)
+
     def relu(self, x: T) -> T:
         """`relu`."""
         return functional.relu(x)

@@ -24,8 +24,9 @@ from mlperf_docker.harness.models.base import (
     Samples,
     SyntheticSet,
 )
-from mlperf_docker.harness.models.bert import accuracy, graphs, payload, preprocess, synthetic
+from mlperf_docker.harness.models.bert import accuracy, graphs, preprocess, synthetic
 from mlperf_docker.harness.models.bert import network as networks
+from mlperf_docker.harness.models.bert import payload as payloads
 from mlperf_docker.harness.models.bert import weights as drawing
 from mlperf_docker.harness.models.bert.dataset import Squad, open_squad, verify
 from mlperf_docker.harness.models.bert.official import READERS
@@ -62,7 +63,10 @@ class Bert:
     server_bound_s = 0.13
     tolerance = 0.0
     traced: tuple[str, ...] = ("logits",)
-    payload = Payload(np.float32, payload.WIDTH)
+
+    def payload(self, dataset: Squad) -> Payload:  # noqa: ARG002
+        """Start and end of each of 384 positions."""
+        return Payload(np.float32, payloads.WIDTH)
 
     def batches(self, device: Device) -> tuple[int, ...]:
         """Up to 8 on a CPU, which a single sample of mean length nearly fills."""
@@ -72,7 +76,7 @@ class Bert:
         """An official graph, or one that `convert` wrote. Raises ModelFileError for another BERT, saying which."""
         graph = graphs.look(path, format)
         form = Tokens.of(graph.config, graph.interface.inputs[0])
-        postprocess = payload.of_logits if len(graph.interface.outputs) == 1 else payload.of_start_and_end
+        postprocess = payloads.of_logits if len(graph.interface.outputs) == 1 else payloads.of_start_and_end
         return Model(
             source=path,
             format=format,
@@ -98,7 +102,7 @@ class Bert:
             interface=made.interface,
             variant="PyTorch checkpoint's weights",
             form=Tokens.of(networks.config_of(arrays, source), made.interface.inputs[0]),
-            postprocess=payload.of_logits,
+            postprocess=payloads.of_logits,
             for_samples=within,
         )
 
@@ -123,7 +127,7 @@ class Bert:
             )
         return preprocess.prepare(dataset, cache, report, form.dtype, whole=form.whole)
 
-    def score(self, log: Path, dataset: Squad) -> tuple[float, str]:
+    def score(self, log: Path, dataset: Squad, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
         """F1 in percent."""
         found = accuracy.score(log, dataset)
         return found.f1, str(found)
@@ -148,7 +152,7 @@ def within(samples: Samples) -> Postprocess:
     Only for models whose samples come without padding in the first place: with 384 tokens upstream's scorer sees what
     the model says of padding too, and so it shall of ours.
     """
-    return partial(payload.of_logits, lengths=samples.lengths)
+    return partial(payloads.of_logits, lengths=samples.lengths)
 
 
 def draw_network(size: SyntheticSize, vocabulary: int, seed: int) -> Network:

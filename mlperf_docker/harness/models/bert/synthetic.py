@@ -87,7 +87,7 @@ def _make(size: SyntheticSize, folder: Path, answerer: Answerer, report: Report,
     network = make_network(size, recipe.vocabulary, SEED)
     weight_files.write(folder / "weights.safetensors", network.arrays)
     squad = _open(data, draft)
-    logits = plain_logits(TokenSamples(squad.features), answerer, network, report)
+    logits = plain_logits(squad.features, answerer, network, report)
     asked = choose(squad, logits, recipe.count)
     kept = np.concatenate([each.rows for each in asked])
     _finish(data, draft, squad, asked)
@@ -115,11 +115,11 @@ def _draft(data: Path, writer: squads.Writer, recipe: Recipe) -> list[Paragraph]
     return paragraphs
 
 
-def plain_logits(samples: TokenSamples, answerer: Answerer, network: Network, report: Report) -> NDArray[np.float32]:
+def plain_logits(features: Features, answerer: Answerer, network: Network, report: Report) -> NDArray[np.float32]:
     """Logits (n, 384, 2) by a plain loop, each sample by itself and without padding."""
-    run = answerer.predictor(network, "logits").predict
+    samples, run = TokenSamples(features), answerer.predictor(network, "logits").predict
     logits = np.full((samples.count, LENGTH, 2), NOWHERE, dtype=np.float32)
-    for index, length in enumerate(samples.lengths.tolist()):
+    for index, length in enumerate(features.lengths.tolist()):
         inputs = tuple(np.ascontiguousarray(array[:, :length]) for array in samples.load([index]))
         logits[index, :length] = run(inputs)[0][0]
         report(index + 1, samples.count, "samples")

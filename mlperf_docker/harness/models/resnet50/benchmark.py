@@ -75,7 +75,10 @@ class ResNet50:
     server_bound_s = 0.015
     tolerance = 0.0
     traced = ("logits:0",)
-    payload = Payload(np.float32, 1)
+
+    def payload(self, dataset: ImageNet) -> Payload:  # noqa: ARG002
+        """A label."""
+        return Payload(np.float32, 1)
 
     def batches(self, device: Device) -> tuple[int, ...]:
         """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
@@ -122,7 +125,7 @@ class ResNet50:
         images = cached(preprocess.job(dataset, form), cache, workers=workers, report=report)
         return preprocess.samples(images, form)
 
-    def score(self, log: Path, dataset: ImageNet) -> tuple[float, str]:
+    def score(self, log: Path, dataset: ImageNet, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
         """Top-1 in percent."""
         top1 = accuracy.score(log, dataset.labels)
         return top1.percent, str(top1)

@@ -39,7 +39,10 @@ class RetinaNet:
     server_bound_s = 0.1
     tolerance = 0.001
     traced: tuple[str, ...] = ("boxes", "scores", "labels")
-    payload = Payload(np.float32, detections.WIDTH, slow=True)
+
+    def payload(self, dataset: OpenImages) -> Payload:  # noqa: ARG002
+        """The detections of an image."""
+        return Payload(np.float32, detections.WIDTH, slow=True)
 
     def batches(self, device: Device) -> tuple[int, ...]:
         """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
@@ -96,7 +99,7 @@ class RetinaNet:
         cached(preprocess.job(dataset), cache, workers=workers, report=report)
         return preprocess.ImageSamples(dataset)
 
-    def score(self, log: Path, dataset: OpenImages) -> tuple[float, str]:
+    def score(self, log: Path, dataset: OpenImages, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
         """MAP in percent."""
         found = accuracy.score(log, dataset)
         return found.percent, str(found)

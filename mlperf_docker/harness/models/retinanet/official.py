@@ -50,21 +50,7 @@ def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def read_archive(path: Path) -> Arrays:
     """The TorchScript archive. Raises ModelFileError if PyTorch is not there or cannot read it."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ModelFileError(
-            f"{path} is a TorchScript archive, and PyTorch is not installed here",
-            hint="Convert it in a PyTorch image: mlperf-docker models convert … --backend pytorch",
-        ) from error
-    from mlperf_docker.harness.backends import nms
-
-    nms.register()
-    try:
-        state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    except (RuntimeError, OSError, ValueError) as error:
-        raise ModelFileError(f"PyTorch cannot load {path} ({path.stat().st_size} bytes)") from error
-    return renamed({name: np.asarray(tensor.float().contiguous().numpy()) for name, tensor in state.items()})
+    return renamed(state_dict.read_archive(path))
 
 
 def read_graph(path: Path) -> Arrays:

@@ -1,0 +1,1 @@
+"""3D-UNet on KiTS19: segmentation of kidneys and their tumours in volumes of computed tomography."""

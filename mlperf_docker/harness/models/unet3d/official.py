@@ -1,0 +1,68 @@
+"""Weights of 3D-UNet by the official checkpoint's names, out of the files that hold them.
+
+The checkpoint has them below "best_model_state_dict". The TorchScript archive has the same names, and so has the ONNX
+graph, which was exported without folding constants.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import state_dict
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.models.resnet50.from_onnx import load_graph
+from mlperf_docker.harness.names import Format
+
+Arrays = dict[str, NDArray[Any]]
+
+KEY = "best_model_state_dict"
+_LAST = re.compile(r"^output\.conv\.(weight|bias)$")
+"""The last layer stands by itself in some files, and in ours within a sequence of one."""
+_NAME = re.compile(r"(input_block|downsample\.\d+|bottleneck|upsample\.\d+|output)\..*\.(weight|bias)")
+
+
+def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Both spellings of the last layer as the checkpoint has it."""
+    return {_LAST.sub(r"output.conv.0.\1", name): array for name, array in arrays.items()}
+
+
+def read_checkpoint(path: Path) -> Arrays:
+    """The checkpoint, or a bare state_dict."""
+    try:
+        return renamed(state_dict.read(path, key=KEY))
+    except ModelFileError as nested:
+        try:
+            return renamed(state_dict.read(path))
+        except ModelFileError:
+            raise nested from None
+
+
+def read_archive(path: Path) -> Arrays:
+    """The TorchScript archive. Raises ModelFileError if PyTorch is not there or cannot read it."""
+    return renamed(state_dict.read_archive(path))
+
+
+def read_graph(path: Path) -> Arrays:
+    """The ONNX graph, or one that `convert` wrote. Raises ModelFileError."""
+    from onnx import numpy_helper
+
+    tables = ((tensor.name, tensor) for tensor in load_graph(path).initializer)
+    return renamed({name: np.asarray(numpy_helper.to_array(tensor)) for name, tensor in tables if _NAME.match(name)})
+
+
+def read_safetensors(path: Path) -> Arrays:
+    """Weights that `convert` or a synthetic set wrote."""
+    return renamed(weight_files.read(path))
+
+
+READERS: Mapping[Format, Callable[[Path], Arrays]] = {
+    Format.SAFETENSORS: read_safetensors,
+    Format.STATE_DICT: read_checkpoint,
+    Format.TORCHSCRIPT: read_archive,
+    Format.ONNX: read_graph,
+}
