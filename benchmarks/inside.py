@@ -1,8 +1,10 @@
 """The bare loops, run inside the image on the arrays and the weights that the harness made.
 
-Called as `python inside.py MEASURE [MODEL BACKEND [BATCH]]`; prints one JSON object. /cache is the harness's cache.
+Called as `python inside.py MEASURE [MODEL BACKEND [BATCH [SAMPLES]]]`; prints one JSON object. /cache is the harness's
+cache.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -18,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest
 from mlperf_docker.harness.models import registry
 from mlperf_docker.harness.models.base import Model
 from mlperf_docker.harness.names import Device
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import open_model
+from mlperf_docker.harness.qsl import Library
 
 CACHE = Path("/cache")
-BATCHES = (1, 2, 4, 8, 16, 32)
 TRIAL_S = 1.5
 TRIALS = 3
 MEASURE_S = 15.0
@@ -39,14 +41,22 @@ def silent(done: int, total: int, unit: str) -> None:
     """Report no progress."""
 
 
-def opened(model: str, backend: str) -> tuple[Model, tuple[Pixels, ...]]:
-    """The real-size network with the weights in the cache, and the arrays that the harness would feed."""
+def opened(model: str, backend: str, limit: int | None = None) -> tuple[Model, Library]:
+    """The real-size network with the weights in the cache, and the first *limit* samples as the harness holds them."""
     benchmark = registry.load(model)
     folder = full_size(model)
     found = open_model(benchmark, backends.load(backend), folder / "weights.safetensors")
-    dataset = benchmark.open_dataset(folder / "data", limit=None)
+    dataset = benchmark.open_dataset(folder / "data", limit=limit)
     samples = benchmark.preprocess(dataset, found.form, CACHE, workers=WORKERS, report=silent)
-    return found, samples.load([index % samples.count for index in range(max(samples.count, 2 * max(BATCHES)))])
+    library = Library(samples)
+    library.load(range(samples.count))
+    return found, library
+
+
+def batches(library: Library, size: int) -> list[Arrays]:
+    """All samples, cut as Offline cuts them: those that differ in length are sorted by it."""
+    whole = range(0, library.count - size + 1, size) or range(1)
+    return [library.run_of(start, min(start + size, library.count)) for start in whole]
 
 
 def bare(model: Model, backend: str) -> Callable[[tuple[Any, ...]], object]:
@@ -82,32 +92,37 @@ def _session_run(model: Model, threads: int) -> Callable[[tuple[Any, ...]], obje
     return lambda arrays: session.run(outputs, dict(zip(names, arrays, strict=True)))
 
 
-def rate(run: Callable[[tuple[Any, ...]], object], inputs: tuple[Any, ...], batch: int, seconds: float) -> float:
-    """Samples per second of a loop over *inputs* in batches."""
-    done, at = 0, 0
-    run(tuple(array[:batch] for array in inputs))
+def rate(run: Callable[[Arrays], object], inputs: list[Arrays], seconds: float, *, whole: bool = False) -> float:
+    """Samples per second of a loop over the batches *inputs*. whole: it ends only when each had its turn as often."""
+    done = 0
+    run(inputs[0])
     start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        run(tuple(array[at : at + batch] for array in inputs))
-        done, at = done + batch, (at + batch) % (len(inputs[0]) - batch)
+    for turn, batch in enumerate(itertools.cycle(inputs)):
+        if time.perf_counter() - start >= seconds and not (whole and turn % len(inputs)):
+            break
+        run(batch)
+        done += len(batch[0])
     return done / (time.perf_counter() - start)
 
 
 def best_batch(model: str, backend: str) -> dict[str, float]:
     """The batch size at which the bare loop is fastest, every size that the harness would try several times in turn."""
-    found, inputs = opened(model, backend)
+    found, library = opened(model, backend)
     run, sizes = bare(found, backend), registry.load(model).batches(Device.CPU)
-    trials: dict[int, list[float]] = {batch: [] for batch in sizes}
+    trials: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(TRIALS):
-        for batch in sizes:
-            trials[batch].append(rate(run, inputs, batch, TRIAL_S))
+        for size in sizes:
+            trials[size].append(rate(run, batches(library, size), TRIAL_S))
     return {"batch": max(trials, key=lambda batch: statistics.median(trials[batch]))}
 
 
-def loop(model: str, backend: str, batch: str) -> dict[str, float]:
-    """Samples per second of the bare loop, and the mean seconds that a call of it takes."""
-    found, inputs = opened(model, backend)
-    measured = rate(bare(found, backend), inputs, int(batch), MEASURE_S)
+def loop(model: str, backend: str, batch: str, limit: str = "") -> dict[str, float]:
+    """Samples per second of the bare loop, and the mean seconds that a call of it takes.
+
+    limit: the first so many samples, all of them equally often; for samples that differ in length.
+    """
+    found, library = opened(model, backend, int(limit) if limit else None)
+    measured = rate(bare(found, backend), batches(library, int(batch)), MEASURE_S, whole=bool(limit))
     return {"samples_per_second": measured, "mean_s": int(batch) / measured}
 
 
