@@ -90,6 +90,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads-per-instance", type=positive_int, metavar="T", help="default: cores / instances")
     command.add_argument("--user-conf", type=Path, metavar="FILE", help="LoadGen settings that take precedence")
     command.add_argument("--workers", type=positive_int, metavar="N", help="preprocessing processes; default: cores")
+    command.add_argument("--max-ind-range", type=positive_int, metavar="N", help="DLRM: only N rows of each table")
     add_folders(command, "data", "models", "cache", "results")
     command.set_defaults(function=run)
 
@@ -192,6 +193,7 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
         threads=arguments.threads_per_instance,
         user_conf=arguments.user_conf,
         workers=arguments.workers,
+        max_ind_range=arguments.max_ind_range,
     )
 
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.errors import DeviceMemoryError
 from mlperf_docker.harness.names import Scenario
@@ -53,24 +56,48 @@ def candidates(scenario: Scenario, fixed: int | None, batches: tuple[int, ...]) 
     return (fixed,) if fixed else batches
 
 
+@dataclass(frozen=True, slots=True)
+class _Batches:
+    """Samples to measure with. ends: where each ends along the first axis, if that does not count samples."""
+
+    inputs: Arrays
+    ends: NDArray[np.int64] | None
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(self.inputs[0]) if self.ends is None else len(self.ends)
+
+    def first(self, count: int) -> Arrays:
+        """The first *count* samples."""
+        stop = count if self.ends is None else int(self.ends[count - 1])
+        return tuple(array[:stop] for array in self.inputs)
+
+
 def calibrate(
-    predictor: Predictor, inputs: Arrays, sizes: tuple[int, ...], *, budget_s: float = BUDGET_S
+    predictor: Predictor,
+    inputs: Arrays,
+    sizes: tuple[int, ...],
+    *,
+    ends: NDArray[np.int64] | None = None,
+    budget_s: float = BUDGET_S,
 ) -> list[Speed]:
     """Measure the sizes in turn, several rounds, so that a slow moment of the machine meets them all.
 
     inputs: at least as many samples as the largest size; smaller sets cut the list. What the budget leaves no time for
-    is left out, but for the smallest size in the first round.
+    is left out, but for the smallest size in the first round. ends: of the samples, where they are concatenated.
     """
+    batches = _Batches(inputs, ends)
     end = perf_counter() + budget_s
     times: dict[int, list[float]] = {}
-    fitting = sorted({min(size, len(inputs[0])) for size in sizes})
-    _timed(predictor, inputs, fitting[0])
+    fitting = sorted({min(size, batches.count) for size in sizes})
+    _timed(predictor, batches, fitting[0])
     for _ in range(ROUNDS):
         for size in _worth_it(fitting, times):
             if times and perf_counter() + _expected_s(times, size) > end:
                 break
             try:
-                times.setdefault(size, []).extend(_round(predictor, inputs, size, end))
+                times.setdefault(size, []).extend(_round(predictor, batches, size, end))
             except DeviceMemoryError:
                 if size == fitting[0]:
                     raise
@@ -80,17 +107,17 @@ def calibrate(
     return [Speed(size, tuple(times[size])) for size in sorted(times)]
 
 
-def _round(predictor: Predictor, inputs: Arrays, size: int, end: float) -> list[float]:
+def _round(predictor: Predictor, batches: _Batches, size: int, end: float) -> list[float]:
     """Seconds of the calls that one size gets in a round: at least one, none begun after *end*."""
     found: list[float] = []
     calls = -(-LEAST_SAMPLES // size)
     while len(found) < calls and sum(found) < LONG_ENOUGH_S and not (found and perf_counter() > end):
-        found.append(_timed(predictor, inputs, size))
+        found.append(_timed(predictor, batches, size))
     return found
 
 
-def _timed(predictor: Predictor, inputs: Arrays, size: int) -> float:
-    part = tuple(array[:size] for array in inputs)
+def _timed(predictor: Predictor, batches: _Batches, size: int) -> float:
+    part = batches.first(size)
     start = perf_counter()
     predictor.predict(part)
     return perf_counter() - start

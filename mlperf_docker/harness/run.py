@@ -10,6 +10,7 @@ from typing import Any
 
 import mlperf_loadgen as lg
 import numpy as np
+from numpy.typing import NDArray
 
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
@@ -19,8 +20,8 @@ from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Accuracy, Benchmark, Dataset, Model, Samples, SyntheticSet
-from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
+from mlperf_docker.harness.models.base import Accuracy, Benchmark, Dataset, Model, Samples, SyntheticSet, Tabled
+from mlperf_docker.harness.names import Device, Format, Joined, Mode, Phase, Scenario
 from mlperf_docker.harness.opening import CpuAnswerer, open_model
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
@@ -55,12 +56,12 @@ class Loaded:
 def run(options: RunOptions, events: Events) -> ExitCode:
     """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
     with claimed(options.folders.results) as folder:
-        benchmark, backend = models.load(options.cell.model), backends.load(options.cell.backend)
+        benchmark, backend = choose_benchmark(options), backends.load(options.cell.backend)
         check_precision(options)
         backend.check_device(options.cell.device)
         synthetic = synthesize(options, benchmark, backend, events)
         dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
-        file, model = choose_model(options, benchmark, backend, synthetic)
+        file, model = choose_model(options, benchmark, backend, synthetic, events)
         prepared = prepare(options, benchmark, model, dataset, synthetic, events)
         loaded = load(options, backend, file, model, prepared, events)
         found = test(options, benchmark, backend, prepared, loaded, events)
@@ -68,6 +69,16 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         write_json(folder / "result.json", value)
         events.emit("result", value)
         return result.exit_code(value)
+
+
+def choose_benchmark(options: RunOptions) -> Benchmark:
+    """The benchmark, with its tables cut where that is asked for. Raises UsageError if it has none."""
+    benchmark = models.load(options.cell.model)
+    if options.max_ind_range is None:
+        return benchmark
+    if not isinstance(benchmark, Tabled):
+        raise UsageError(f"{benchmark.name} has no tables that --max-ind-range could cut")
+    return benchmark.capped(options.max_ind_range)
 
 
 def check_precision(options: RunOptions) -> None:
@@ -122,13 +133,24 @@ def answering(backend: Backend) -> Backend:
 
 
 def choose_model(
-    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None
+    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
 ) -> tuple[ModelFile | None, Model]:
-    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError."""
+    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError.
+
+    Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
+    """
     if backend.name == "dummy":
         return None, benchmark.native(Path(), Format.ONNX)
+    if not isinstance(benchmark, Tabled):
+        file = model_file(options, synthetic)
+        return file, open_model(benchmark, backend, file.path)
+    given = synthetic.weights if synthetic and options.model_file is None else options.model_file
+    path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
+    plan = benchmark.plan(path, options.cell.device)
+    for line in plan.lines:
+        events.notice(line)
     file = model_file(options, synthetic)
-    return file, open_model(benchmark, backend, file.path)
+    return file, plan.place(open_model(benchmark, backend, file.path))
 
 
 def prepare(
@@ -185,8 +207,8 @@ def measure(
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
     sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
-    inputs = typical_samples(prepared.samples, max(sizes))
-    speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes)
+    inputs, ends = typical_samples(prepared.samples, max(sizes))
+    speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes, ends=ends)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
         chosen, first = calibrate.largest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
@@ -198,15 +220,19 @@ def measure(
     )
 
 
-def typical_samples(samples: Samples, count: int) -> Arrays:
-    """Samples to measure with, repeated if the data set has fewer: the first, or those of about the mean length."""
+def typical_samples(samples: Samples, count: int) -> tuple[Arrays, NDArray[np.int64] | None]:
+    """Samples to measure with, repeated if the data set has fewer: the first, or those of about the mean length.
+
+    Also where each ends, if they are concatenated.
+    """
     if samples.lengths is None:
-        return samples.load([index % samples.count for index in range(count)])
+        return samples.load([index % samples.count for index in range(count)]), None
     nearest = np.argsort(np.abs(samples.lengths - samples.lengths.mean()), kind="stable")
     library = Library(samples)
     library.load([int(index) for index in nearest[:count]])
     rows = np.arange(count) % len(library.rows)
-    return library.gather(rows, library.buffers(count))
+    ends = np.cumsum(samples.lengths[nearest[rows]]) if samples.joined is Joined.CONCATENATED else None
+    return library.gather(rows, library.buffers(count)), ends
 
 
 def test(
@@ -218,7 +244,9 @@ def test(
     configured = configure(options, benchmark, prepared, hints)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
-    engine = Engine(loaded.predictors, loaded.model.postprocess, benchmark.payload, largest, wait_s)
+    model = loaded.model
+    postprocess = model.answering(prepared.samples) if model.answering else model.postprocess
+    engine = Engine(loaded.predictors, postprocess, benchmark.payload, largest, wait_s)
     library = Library(prepared.samples, lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device))
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)

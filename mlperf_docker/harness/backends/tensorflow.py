@@ -17,6 +17,7 @@ from mlperf_docker.harness import frameworks
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.front import fronted
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError, first_ten
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.names import Device, Format
@@ -235,7 +236,7 @@ class TensorFlow:
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""
-        return TensorFlowPredictor(request)
+        return fronted(request, TensorFlowPredictor(request), self.allocate)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Memory that begins where TensorFlow can read it in place."""

@@ -9,6 +9,7 @@ from mlperf_docker.harness.models.base import Benchmark
 MODELS = {
     "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),
     "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
+    "dlrm": ("mlperf_docker.harness.models.dlrm.benchmark", "Dlrm"),
 }
 
 

@@ -17,7 +17,7 @@ IR_VERSION = 8
 
 Attribute = int | float | list[int]
 
-DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
 
 
 class OnnxOps:
@@ -127,6 +127,18 @@ class OnnxOps:
         """Gemm with the weight transposed."""
         return self._emit("Gemm", (x, weight, bias), transB=1)
 
+    def row_products(self, x: str, y: str) -> str:
+        """MatMul with the second one transposed."""
+        return self._emit("MatMul", (x, self._emit("Transpose", (y,), perm=[0, 2, 1])))
+
+    def select(self, x: str, places: NDArray[Any]) -> str:
+        """Gather along the last axis."""
+        return self._emit("Gather", (x, self._table(*places.tolist())), axis=-1)
+
+    def to_float(self, x: str) -> str:
+        """Cast."""
+        return self._emit("Cast", (x,), to=TensorProto.FLOAT)
+
     def softmax(self, x: str) -> str:
         """Softmax over the last axis."""
         return self._emit("Softmax", (x,), axis=-1)
@@ -169,6 +181,10 @@ class OnnxOps:
     def concat(self, parts: list[str], axis: int) -> str:
         """Concat."""
         return self._emit("Concat", parts, axis=axis)
+
+    def embedding(self, table: str, ids: str) -> str:
+        """Gather."""
+        return self._emit("Gather", (table, ids), axis=0)
 
     def model(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[tuple[str, Tensor]]) -> bytes:
         """The graph as the bytes of an .onnx file.

@@ -165,6 +165,18 @@ class TensorFlowOps:
         """`tf.matmul` with the weight transposed beforehand."""
         return tf.nn.bias_add(tf.matmul(_tensor(x), tf.constant(np.ascontiguousarray(weight.T))), tf.constant(bias))
 
+    def row_products(self, x: Value, y: Value) -> Value:
+        """`tf.matmul` with the second one adjoint."""
+        return tf.matmul(_tensor(x), _tensor(y), adjoint_b=True)
+
+    def select(self, x: Value, places: Array) -> Value:
+        """`tf.gather` along the last axis."""
+        return tf.gather(_tensor(x), tf.constant(places), axis=-1)
+
+    def to_float(self, x: Value) -> Value:
+        """`tf.cast`."""
+        return tf.cast(_tensor(x), tf.float32)
+
     def softmax(self, x: Value) -> Value:
         """`tf.nn.softmax`."""
         return tf.nn.softmax(_tensor(x))
@@ -206,3 +218,7 @@ class TensorFlowOps:
     def concat(self, parts: list[Value], axis: int) -> Value:
         """`tf.concat`."""
         return tf.concat([_tensor(part) for part in parts], axis)
+
+    def embedding(self, table: Value, ids: Value) -> Value:
+        """`tf.gather`."""
+        return tf.gather(_tensor(table), _tensor(ids))
