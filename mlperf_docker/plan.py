@@ -75,6 +75,7 @@ class RunOptions:
     batch_size: int | None = None
     instances: int | None = None
     threads_per_instance: int | None = None
+    max_ind_range: int | None = None
 
     def arguments(self) -> Iterator[str]:
         """The harness's command line, without its paths."""
@@ -87,6 +88,7 @@ class RunOptions:
             "batch-size": self.batch_size,
             "instances": self.instances,
             "threads-per-instance": self.threads_per_instance,
+            "max-ind-range": self.max_ind_range,
         }
         yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
 

@@ -44,6 +44,9 @@ def run(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
     instances: Annotated[int | None, typer.Option(min=1, help="Copies of the model side by side.")] = None,
     threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
+    max_ind_range: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")
+    ] = None,
     cpus: Annotated[float | None, typer.Option(min=0.01, help="Processors, as in docker.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g.")] = "",
@@ -80,6 +83,7 @@ def run(
         batch_size=batch_size,
         instances=instances,
         threads_per_instance=threads_per_instance,
+        max_ind_range=max_ind_range,
     )
     request = RunRequest(
         spec=spec,

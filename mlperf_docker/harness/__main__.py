@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add_verify(commands.add_parser("verify", help="read a whole data set and tell what is damaged"))
     add_inspect(commands.add_parser("inspect-model", help="tell what a model file is"))
     add_convert(commands.add_parser("convert", help="an official file to safetensors weights, or weights to ONNX"))
+    add_convert_data(commands.add_parser("convert-data", help="a data set out of the files that it is offered as"))
     add_outputs(commands.add_parser("outputs", help="write what the network gives for the synthetic samples"))
     add_parity(commands.add_parser("parity", help="compare what `outputs` wrote on several backends"))
     return root
@@ -135,7 +136,19 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     add_cell(command)
     command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="an official file, or weights")
     command.add_argument("--output", type=Path, metavar="FILE", required=True, help=".safetensors or .onnx")
+    command.add_argument("--tables", choices=["fp32", "fp16"], help="DLRM: the type of its tables; default: as it is")
     command.set_defaults(function=convert)
+
+
+def add_convert_data(command: argparse.ArgumentParser) -> None:
+    """Options of `convert-data`."""
+    add_cell(command)
+    command.add_argument(
+        "--max-ind-range", type=positive_int, metavar="N", help="default: that of the official weights"
+    )
+    command.add_argument("--days", type=positive_int, metavar="N", help="DLRM: only the first N days; default: 24")
+    add_folders(command, "data", "results")
+    command.set_defaults(function=convert_data)
 
 
 def add_outputs(command: argparse.ArgumentParser) -> None:
@@ -264,7 +277,25 @@ def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     from mlperf_docker.harness import conversion
 
     events.phase(Phase.CONVERT)
-    events.emit("result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output))
+    events.emit(
+        "result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output, arguments.tables)
+    )
+    return ExitCode.VALID
+
+
+def convert_data(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """A data set out of raw files in --data, written to --results."""
+    from mlperf_docker.harness.models import base, registry
+
+    benchmark = registry.cut(registry.load(cell_of(arguments).model), arguments.max_ind_range)
+    if not isinstance(benchmark, base.Raw):
+        raise UsageError(f"the data set of {arguments.model} is used as it is")
+    if not arguments.results.is_dir():
+        raise UsageError(f"the folder {arguments.results} is not there")
+    events.phase(Phase.CONVERT)
+    report = events.reporter(Phase.CONVERT)
+    made = benchmark.convert_data(arguments.data, arguments.results, days=arguments.days, report=report)
+    events.emit("result", dict(made))
     return ExitCode.VALID
 
 

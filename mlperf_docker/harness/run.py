@@ -56,7 +56,10 @@ class Loaded:
 def run(options: RunOptions, events: Events) -> ExitCode:
     """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
     with claimed(options.folders.results) as folder:
-        benchmark, backend = choose_benchmark(options), backends.load(options.cell.backend)
+        benchmark, backend = (
+            models.cut(models.load(options.cell.model), options.max_ind_range),
+            backends.load(options.cell.backend),
+        )
         check_precision(options)
         backend.check_device(options.cell.device)
         synthetic = synthesize(options, benchmark, backend, events)
@@ -69,16 +72,6 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         write_json(folder / "result.json", value)
         events.emit("result", value)
         return result.exit_code(value)
-
-
-def choose_benchmark(options: RunOptions) -> Benchmark:
-    """The benchmark, with its tables cut where that is asked for. Raises UsageError if it has none."""
-    benchmark = models.load(options.cell.model)
-    if options.max_ind_range is None:
-        return benchmark
-    if not isinstance(benchmark, Tabled):
-        raise UsageError(f"{benchmark.name} has no tables that --max-ind-range could cut")
-    return benchmark.capped(options.max_ind_range)
 
 
 def check_precision(options: RunOptions) -> None:

@@ -41,6 +41,14 @@ def test_a_cost_per_call_favours_the_largest_batch(monkeypatch: pytest.MonkeyPat
     assert fastest(calibrate.calibrate(clock, INPUTS, BATCHES)).batch == 32
 
 
+def test_samples_may_differ_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, call_s=0.01, sample_s=0.001)
+    ends = np.array([3, 4, 9, 12])
+    speeds = calibrate.calibrate(clock, INPUTS, BATCHES, ends=ends)
+    assert [speed.batch for speed in speeds] == [1, 2, 4]
+    assert set(clock.sizes) == {3, 4, 12}
+
+
 def test_equal_rates_favour_the_largest_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.0, sample_s=0.001)
     assert fastest(calibrate.calibrate(clock, INPUTS, BATCHES)).batch == 32

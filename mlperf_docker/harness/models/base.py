@@ -236,3 +236,15 @@ class Tabled(Protocol):
     def capped(self, rows: int) -> Benchmark:
         """The benchmark with no more than the first *rows* of each table; ids wrap at that number."""
         ...
+
+
+@runtime_checkable
+class Raw(Protocol):
+    """A benchmark whose data set has to be made of other files, once."""
+
+    def convert_data(self, source: Path, output: Path, *, days: int | None, report: Report) -> Mapping[str, Any]:
+        """Make it of the files in *source*; give facts for people. Raises DatasetError.
+
+        days: how many of the log; None for all.
+        """
+        ...

@@ -24,7 +24,7 @@ from mlperf_docker.harness.models.base import (
     Samples,
     SyntheticSet,
 )
-from mlperf_docker.harness.models.dlrm import accuracy, aggregation, placement, preprocess, synthetic
+from mlperf_docker.harness.models.dlrm import accuracy, aggregation, conversion, placement, preprocess, synthetic
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES, Criteo, open_criteo
 from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, IDS
@@ -119,6 +119,11 @@ class Dlrm:
     def capped(self, rows: int) -> "Dlrm":
         """The same with shorter tables."""
         return replace(self, limit=rows)
+
+    def convert_data(self, source: Path, output: Path, *, days: int | None, report: Report) -> Mapping[str, Any]:
+        """Criteo's day files to the binary file; *limit* is the range that ids are taken from."""
+        limit = self.limit or conversion.OFFICIAL_RANGE
+        return conversion.convert(source, output, limit=limit, days=days or conversion.OFFICIAL_DAYS, report=report)
 
     def default_form(self, backend: str) -> Form:  # noqa: ARG002
         """The rows as they are; whether ids fit is looked at when the tables are known."""
