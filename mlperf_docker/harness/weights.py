@@ -108,8 +108,8 @@ def mapped(path: Path) -> dict[str, NDArray[Any]]:
         size = path.stat().st_size
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-            header = json.loads(stream.read(length)) if length <= size else None
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"} if header else {}
+            header = json.loads(stream.read(min(length, size)))
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         start = _LENGTH_BYTES + length
         return {name: _mapped(path, start, entry) for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -220,7 +220,7 @@ def test_samples_of_different_length_get_their_own_answers(tmp_path: Path, scena
 
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_concatenated_samples_get_their_own_answers(tmp_path: Path, scenario: Scenario) -> None:
-    assert echo(tmp_path, scenario, "pieces", batch=7, performance=33) == "True 100"
+    assert echo(tmp_path, scenario, "pieces", batch=8, performance=33) == "True 100"
 
 
 def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:
