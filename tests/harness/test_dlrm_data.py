@@ -60,7 +60,7 @@ def test_samples_are_runs_of_rows_with_logarithms(tmp_path: Path) -> None:
     expected = np.concatenate([values[bounds[3] : bounds[4]], values[: bounds[1]]])
     np.testing.assert_allclose(dense, np.log(expected[:, 1:14] + 1.0), rtol=1e-6)
     np.testing.assert_array_equal(ids, expected[:, 14:])
-    assert (dense.dtype, ids.dtype) == (np.float32, np.int32)
+    assert [str(dense.dtype), str(ids.dtype)] == ["float32", "int32"]
     wrapped = Pairs(dataset, Form((20,) * 26, 20)).load([2])[1]
     np.testing.assert_array_equal(wrapped, values[bounds[2] : bounds[3], 14:] % 20)
     first = open_criteo(tmp_path, limit=2)
@@ -274,7 +274,10 @@ def test_days_that_are_done_are_not_read_again(tmp_path: Path) -> None:
         write_day(tmp_path / f"day_{number}", day)
     output = tmp_path / "out"
     output.mkdir()
-    convert = lambda: conversion.convert(tmp_path, output, limit=5000, days=3, report=lambda *_: None)  # noqa: E731
+
+    def convert() -> None:
+        conversion.convert(tmp_path, output, limit=5000, days=3, report=lambda *_: None)
+
     convert()
     whole = (output / BINARY).read_bytes()
     (tmp_path / "day_0").unlink()

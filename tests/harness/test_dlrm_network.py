@@ -1,5 +1,6 @@
 """DLRM's network against a second implementation, on all backends; files that hold its weights; where tables go."""
 
+import importlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
 from mlperf_docker.harness.errors import DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm import placement
@@ -48,11 +49,11 @@ def reference(arrays: Arrays, recipe: Recipe) -> Reference:
 
 
 def load(network: Network, name: str, threads: int = 2) -> Predictor:
-    return _backend(name).load(LoadRequest(network, network.interface.fetching("pred"), Device.CPU, threads))
+    return backend(name).load(LoadRequest(network, network.interface.fetching("pred"), Device.CPU, threads))
 
 
 @cache
-def _backend(name: str) -> Any:
+def backend(name: str) -> Backend:
     return registry.load(name)
 
 
@@ -101,6 +102,17 @@ def test_predictions_stay_the_same_where_a_device_has_a_part_of_the_tables(array
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     everything = networks.split_network(arrays, RECIPE.config, RECIPE.rows)
     np.testing.assert_allclose(load(everything, name).predict((DENSE, IDS))[0], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "tensorflow"])
+def test_tables_that_are_too_large_for_a_graph_stand_beside_it(
+    arrays: Arrays, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importlib.import_module(f"mlperf_docker.harness.ops.{name.removesuffix('runtime')}")
+    monkeypatch.setattr(f"mlperf_docker.harness.ops.{name.removesuffix('runtime')}.LARGE", 200 * 16 * 4)
+    expected = predict(reference(arrays, RECIPE), DENSE, IDS)
+    network = networks.split_network(arrays, RECIPE.config, RECIPE.rows)
+    np.testing.assert_allclose(load(network, name).predict((DENSE, IDS))[0], expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

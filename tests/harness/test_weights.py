@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlperf_docker.harness import weights
 from mlperf_docker.harness.architectures.resnet50 import FULL, POOL_AS_TENSORFLOW, POOL_AS_TORCH
@@ -48,7 +50,7 @@ def test_written_weights_are_read_back(tmp_path: Path) -> None:
 
 def test_written_weights_are_what_the_library_reads_and_may_be_mapped(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "table": rng.standard_normal((300_000, 33), dtype=np.float32),  # several pieces
         "half": rng.standard_normal((5, 4)).astype(np.float16),
         "ids": np.arange(7),

@@ -52,13 +52,16 @@ def _described(value: Session) -> Tensor:
 
 
 def _session(request: LoadRequest, profile: Path) -> Session:
+    model: bytes | str
+    options = ort.SessionOptions()
     if isinstance(request.source, Network):
-        from mlperf_docker.harness.ops.onnx import serialize
+        from mlperf_docker.harness.ops.onnx import split
 
-        model: bytes | str = serialize(request.source)
+        model, outside = split(request.source)
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in outside.values()]
+        options.add_external_initializers(list(outside), values)
     else:
         model = str(request.source)
-    options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

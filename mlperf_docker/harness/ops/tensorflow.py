@@ -12,6 +12,9 @@ Array = NDArray[Any]
 Value = Any
 """A tensor, a weight that nobody has used yet (an array), or a convolution that may still take in what follows it."""
 
+LARGE = 256 << 20
+"""Bytes of a table that a graph has no room for: protobuf ends at 2 GB."""
+
 
 @dataclass(slots=True, eq=False)
 class Convolution:
@@ -71,7 +74,13 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class TensorFlowOps:
-    """Adds nodes to the default graph."""
+    """Adds nodes to the default graph.
+
+    filling: variables of tables that are too large for a graph, each with its values; a session has to fill them.
+    """
+
+    def __init__(self) -> None:
+        self.filling: list[tuple[Value, Array]] = []
 
     def constant(self, name: str, value: Array) -> Array:  # noqa: ARG002
         """The array itself: the operation that takes it knows the layout that TensorFlow wants."""
@@ -221,4 +230,10 @@ class TensorFlowOps:
 
     def embedding(self, table: Value, ids: Value) -> Value:
         """`tf.gather`."""
+        if isinstance(table, np.ndarray) and table.nbytes >= LARGE:
+            variable = tf.compat.v1.get_variable(
+                f"table_{len(self.filling)}", table.shape, table.dtype, tf.zeros_initializer(), use_resource=True
+            )
+            self.filling.append((variable, table))
+            return tf.gather(variable, _tensor(ids))
         return tf.gather(_tensor(table), _tensor(ids))

@@ -82,14 +82,14 @@ def _decimal(words: Words, keep: Words) -> NDArray[np.int64]:
 
 def _regular(text: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The values of whole lines, (rows, 40). text: the lines, behind eight bytes of anything. Raises _NotRegular."""
-    ends = np.flatnonzero(text[WORD:] <= NEWLINE) + WORD
-    if len(ends) % COLUMNS:
+    found = np.flatnonzero(text[WORD:] <= NEWLINE) + WORD
+    if len(found) % COLUMNS:
         raise _NotRegular
-    newline = (text[ends] == NEWLINE).reshape(-1, COLUMNS)
+    ends = found.reshape(-1, COLUMNS)
+    newline = text[ends] == NEWLINE
     if not newline[:, -1].all() or newline[:, :-1].any():
         raise _NotRegular
-    starts = np.concatenate(([WORD], ends[:-1] + 1)).reshape(-1, COLUMNS)
-    ends = ends.reshape(-1, COLUMNS)
+    starts = np.concatenate(([WORD], found[:-1] + 1)).reshape(-1, COLUMNS)
     lengths = ends - starts
     negative = text[starts[:, : 1 + DENSE]] == MINUS
     lengths[:, : 1 + DENSE] -= negative
