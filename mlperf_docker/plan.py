@@ -72,6 +72,7 @@ class RunOptions:
     samples: int | None = None
     min_duration_s: float | None = None
     target_qps: float | None = None
+    target_latency_ms: int | None = None
     batch_size: int | None = None
     instances: int | None = None
     threads_per_instance: int | None = None
@@ -85,6 +86,7 @@ class RunOptions:
             "samples": self.samples,
             "min-duration": self.min_duration_s,
             "target-qps": self.target_qps,
+            "target-latency": self.target_latency_ms,
             "batch-size": self.batch_size,
             "instances": self.instances,
             "threads-per-instance": self.threads_per_instance,

@@ -41,6 +41,9 @@ def run(
     target_qps: Annotated[
         float | None, typer.Option(min=0.001, help="Server: the rate of queries. Offline: the rate expected.")
     ] = None,
+    target_latency: Annotated[
+        int | None, typer.Option(metavar="MS", min=1, help="Server: the bound on latency. Default: mlperf.conf's.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
     instances: Annotated[int | None, typer.Option(min=1, help="Copies of the model side by side.")] = None,
     threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
@@ -80,6 +83,7 @@ def run(
         samples=samples,
         min_duration_s=min_duration,
         target_qps=target_qps,
+        target_latency_ms=target_latency,
         batch_size=batch_size,
         instances=instances,
         threads_per_instance=threads_per_instance,

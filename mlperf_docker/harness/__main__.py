@@ -84,6 +84,9 @@ def add_run(command: argparse.ArgumentParser) -> None:
         "--min-duration", type=positive_float, metavar="SECONDS", help="default: 600, as the rules ask"
     )
     command.add_argument("--target-qps", type=positive_float, metavar="Q", help="default: measured")
+    command.add_argument(
+        "--target-latency", type=positive_int, metavar="MS", help="Server's bound; default: mlperf.conf's"
+    )
     command.add_argument("--batch-size", type=positive_int, metavar="N", help="Offline, Server; default: measured")
     command.add_argument(
         "--instances", type=positive_int, metavar="N", default=1, help="copies of the model; default: 1"
@@ -190,6 +193,8 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
 
     if arguments.instances > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
         raise UsageError(f"{arguments.scenario} has one query at a time: --instances must be 1")
+    if arguments.target_latency is not None and arguments.scenario != Scenario.SERVER:
+        raise UsageError(f"{arguments.scenario} has no bound on latency: --target-latency is for Server")
     return RunOptions(
         cell=cell_of(arguments),
         scenario=Scenario(arguments.scenario),
@@ -201,6 +206,7 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
         samples=arguments.samples,
         min_duration_s=arguments.min_duration,
         target_qps=arguments.target_qps,
+        target_latency_ms=arguments.target_latency,
         batch_size=arguments.batch_size,
         instances=arguments.instances,
         threads=arguments.threads_per_instance,

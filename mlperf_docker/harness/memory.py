@@ -5,11 +5,8 @@ from pathlib import Path
 
 from mlperf_docker.harness.errors import DeviceError
 
-_CGROUPS = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
-"""Limit and use of a container, in the second and the first version of control groups."""
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+"""Limit of a container, in the second and the first version of control groups."""
 
 
 def host_bytes(root: Path = Path("/")) -> int:
@@ -17,7 +14,7 @@ def host_bytes(root: Path = Path("/")) -> int:
     lines = (root / "proc/meminfo").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     free = int(fields["MemAvailable"].split()[0]) * 1024
-    for limit, _ in _CGROUPS:
+    for limit in _LIMITS:
         try:
             text = (root / "sys/fs/cgroup" / limit).read_text().strip()
         except OSError:

@@ -35,6 +35,7 @@ class RunOptions:
     samples: int | None = None
     min_duration_s: float | None = None
     target_qps: float | None = None
+    target_latency_ms: int | None = None
     batch_size: int | None = None
     instances: int = 1
     threads: int | None = None

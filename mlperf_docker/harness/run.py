@@ -204,7 +204,8 @@ def measure(
     speeds = calibrate.calibrate(loaded.predictors[0], inputs, sizes, ends=ends)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
-        chosen, first = calibrate.largest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
+        bound_s = options.target_latency_ms / 1000 if options.target_latency_ms else benchmark.server_bound_s
+        chosen, first = calibrate.largest_within(speeds, bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
         return batch, settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
     best = calibrate.fastest(speeds)
@@ -270,8 +271,13 @@ def multi(options: RunOptions) -> bool:
 def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
     """TestSettings, after writing the user.conf that they come from."""
     keys = settings.wanted(
-        options.scenario, hints, min_duration_s=options.min_duration_s, target_qps=options.target_qps
+        options.scenario,
+        hints,
+        min_duration_s=options.min_duration_s,
+        target_qps=options.target_qps,
+        bound_ms=options.target_latency_ms,
     )
+    keys = {**settings.DROPPED.get((benchmark.loadgen_key, options.scenario), {}), **keys}
     given = read_user_conf(options.user_conf) if options.user_conf else ""
     return settings.test_settings(
         options.folders.results / "user.conf",

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mlperf_docker.harness import memory
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
-from mlperf_docker.harness.errors import DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm import placement
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
@@ -252,3 +253,20 @@ def test_the_plan_goes_by_the_files_header_and_is_carried_out(
     monkeypatch.setattr("mlperf_docker.harness.memory.host_bytes", lambda: 1 << 30)
     with pytest.raises(DeviceMemoryError, match="do not fit"):
         Dlrm().plan(path, Device.CPU)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("max", 20 << 30), (str(8 << 30), 8 << 30), (None, 20 << 30)])
+def test_the_hosts_memory_is_cut_to_the_containers(tmp_path: Path, limit: str | None, expected: int) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable:   {20 << 20} kB\nBuffers: 3 kB\n")
+    if limit is not None:
+        (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+        (tmp_path / "sys/fs/cgroup/memory.max").write_text(f"{limit}\n")
+    assert memory.host_bytes(tmp_path) == expected
+
+
+def test_a_gpu_that_nobody_knows_of_is_a_device_error() -> None:
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("there is a GPU")
+    with pytest.raises(DeviceError, match="does not tell how much memory"):
+        memory.gpu_bytes()
