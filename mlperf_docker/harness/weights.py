@@ -1,10 +1,8 @@
 """Named weights: what a network declares, what a file has, and every difference between the two at once."""
 
-import contextlib
 import json
 import mmap
 from collections.abc import Callable, Iterator, Mapping
-from math import prod
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -21,7 +19,6 @@ Shapes = dict[str, tuple[int, ...]]
 ALIGNMENT = 64
 PIECE_BYTES = 16 << 20
 _LENGTH_BYTES = 8
-_MADV_POPULATE_READ = 22
 _KINDS = {
     "F64": "float64",
     "F32": "float32",
@@ -103,38 +100,31 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """The same tensors, memory-mapped: nothing of them is read before somebody looks. Raises ModelFileError."""
+    """The same tensors as views of the mapped file: nothing is read before somebody looks. Raises ModelFileError."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-            header = json.loads(stream.read(min(length, size)))
+        file: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+        start = _LENGTH_BYTES + int.from_bytes(file[:_LENGTH_BYTES].tobytes(), "little")
+        header = json.loads(file[_LENGTH_BYTES:start].tobytes())
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        start = _LENGTH_BYTES + length
-        return {name: _mapped(path, start, entry) for name, entry in entries.items()}
+        return {name: _view(file[start:], entry) for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         size = path.stat().st_size if path.exists() else 0
         raise ModelFileError(f"{path} ({size} bytes) is no safetensors file: {error}") from error
 
 
-def _mapped(path: Path, start: int, entry: Mapping[str, Any]) -> NDArray[Any]:
-    dtype, shape = np.dtype(_KINDS[entry["dtype"]]), tuple(entry["shape"])
+def _view(data: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[Any]:
+    """A tensor out of the part of a file that holds them all."""
     first, last = entry["data_offsets"]
-    if last - first != prod(shape) * dtype.itemsize:
-        raise ValueError(f"{last - first} bytes are no {dtype} {list(shape)}")
-    if not prod(shape):
-        return np.zeros(shape, dtype=dtype)
-    return np.memmap(path, dtype=dtype, mode="r", offset=start + first, shape=shape)
+    dtype, shape = np.dtype(_KINDS[entry["dtype"]]), tuple(entry["shape"])
+    if not 0 <= first <= last <= len(data):
+        raise ValueError(f"a tensor ends {last - len(data)} bytes behind the file")
+    return data[first:last].view(dtype).reshape(shape)
 
 
 def populate(array: NDArray[Any]) -> None:
-    """Bring a memory-mapped array into memory now, rather than page by page while LoadGen measures."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap):
-        with contextlib.suppress(OSError):  # EINVAL: a Linux before 5.14 brings them in as they are used
-            base.madvise(_MADV_POPULATE_READ)
+    """Bring a contiguous mapped array into memory now, rather than page by page while LoadGen measures."""
+    if array.size:
+        array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max()
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str] | None = None) -> None:

@@ -19,8 +19,8 @@ from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.models.dlrm import lookup, placement
 from mlperf_docker.harness.models.dlrm import network as networks
-from mlperf_docker.harness.models.dlrm import placement
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
 from mlperf_docker.harness.models.dlrm.placement import Table
 from mlperf_docker.harness.models.dlrm.synthetic import OFFICIAL_ROWS, RECIPES, Recipe, draw_rows, draw_weights
@@ -81,14 +81,36 @@ def test_pairs_go_row_by_row_below_the_diagonal() -> None:
 
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("kind", ["float32", "float16"])
-def test_predictions_are_those_of_the_reference(arrays: Arrays, name: str, kind: str) -> None:
+@pytest.mark.parametrize("mapped", [False, True], ids=["arrays", "file"])
+def test_predictions_are_those_of_the_reference(
+    arrays: Arrays, tmp_path: Path, name: str, kind: str, mapped: bool
+) -> None:
     given = {key: array.astype(kind) if networks.TABLE.match(key) else array for key, array in arrays.items()}
+    if mapped:
+        weight_files.write(tmp_path / "w.safetensors", given)
+        given = weight_files.mapped(tmp_path / "w.safetensors")
     expected = predict(reference(given, RECIPE), DENSE, IDS)
     assert expected.std() > 0.05
     run = load(networks.checked(given, "w"), name).predict
     for count in (len(IDS), 1, 3):
         (found,) = run((DENSE[:count], IDS[:count]))
         np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_tables_of_one_file_are_looked_up_as_one(arrays: Arrays, tmp_path: Path, kind: str) -> None:
+    kinds = {key: kind for key in arrays if networks.TABLE.match(key)}
+    weight_files.write(tmp_path / "w.safetensors", arrays, kinds)
+    given = weight_files.mapped(tmp_path / "w.safetensors")
+    tables = [given[networks.table_name(number)] for number in range(26)]
+    whole = lookup.Whole.of(tables)
+    assert whole is not None
+    for table, start in zip(tables, whole.starts, strict=True):
+        assert np.shares_memory(whole.rows[start], table[0])
+        np.testing.assert_array_equal(whole.rows[start : start + len(table)], table)
+    assert lookup.Whole.of([arrays[networks.table_name(number)] for number in range(26)]) is None
+    apart = [weight_files.mapped(tmp_path / "w.safetensors")[networks.table_name(number)] for number in range(26)]
+    assert lookup.Whole.of(apart) is None
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -52,10 +52,9 @@ def test_accuracy_reaches_the_known_value_on_every_backend(shared: Path, tmp_pat
     assert done.of("notice")[0]["message"].startswith("tables: ")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_performance_settings_are_those_of_dlrm(shared: Path, tmp_path: Path, backend: str) -> None:
+def test_performance_settings_are_those_of_dlrm(shared: Path, tmp_path: Path) -> None:
     load = ("--min-duration", 1, "--batch-size", 8)
-    done = run(shared, tmp_path, "--scenario", "Server", "--target-qps", 300, *load, backend=backend)
+    done = run(shared, tmp_path, "--scenario", "Server", "--target-qps", 500, *load)
     assert (done.code, done.result["reasons"]) == (0, [])
     assert done.result["settings"]["target_latency_ns"] == 60_000_000
     detail = (tmp_path / "results/mlperf_log_detail.txt").read_text()
@@ -74,7 +73,7 @@ def test_an_official_offline_run_asks_for_24576_samples(shared: Path, tmp_path: 
 
 
 def test_the_bound_of_another_round(shared: Path, tmp_path: Path) -> None:
-    load = ("--scenario", "Server", "--target-latency", 30, "--target-qps", 300, "--min-duration", 1)
+    load = ("--scenario", "Server", "--target-latency", 30, "--target-qps", 500, "--min-duration", 1)
     assert run(shared, tmp_path, *load).result["settings"]["target_latency_ns"] == 30_000_000
     done = run(shared, tmp_path, "--target-latency", 30)
     assert done.code == 2

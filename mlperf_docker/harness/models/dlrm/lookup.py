@@ -4,6 +4,7 @@ The tables are the file's own memory: no framework gets them, so there is no sec
 same network on what was found. Copying the rows takes a few percent of what computing with them does.
 """
 
+import mmap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,6 +67,40 @@ def _each(work: Callable[[int], None], numbers: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Tables as one: rows (n, width) of the memory that they all lie in, and where in it each begins."""
+
+    rows: Table
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, tables: Sequence[Table]) -> "Whole | None":
+        """The tables as one, where they are parts of one mapped file and whole rows apart.
+
+        So they are in a file that `convert` wrote: what else is in it is also a multiple of a row. Then all rows of a
+        batch are found with one operation, in half the time.
+        """
+        files = {id(_root(table)): _root(table) for table in tables}
+        if len(files) != 1 or not isinstance(file := next(iter(files.values())), mmap.mmap):
+            return None
+        addresses = np.array([table.__array_interface__["data"][0] for table in tables], dtype=np.int64)
+        step, first = tables[0].strides[0], int(addresses.min())
+        if ((addresses - first) % step).any():
+            return None
+        last = max(address + table.nbytes for address, table in zip(addresses.tolist(), tables, strict=True))
+        offset = first - np.frombuffer(file, dtype=np.uint8).__array_interface__["data"][0]
+        shape = ((last - first) // step, tables[0].shape[1])
+        rows: Table = np.ndarray(shape, dtype=tables[0].dtype, buffer=file, offset=offset)
+        return cls(rows, (addresses - first) // step)
+
+
+def _root(array: Any) -> object:  # noqa: ANN401 (what an array's memory belongs to is anything)
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """All rows from the host's memory: vectors (rows, 26, width)."""
 
@@ -77,20 +112,31 @@ class Lookup:
         """Bring the tables into memory, and look up in them."""
         for table in self.tables:
             populate(table)
-        room = _Room(allocate, (len(self.tables), self.tables[0].shape[1]), self.tables[0].dtype)
-        crew = _Crew(threads)
+        width, dtype = self.tables[0].shape[1], self.tables[0].dtype
+        room = _Room(allocate, (len(self.tables), width), dtype)
+        whole, crew = Whole.of(self.tables), _Crew(threads)
 
         def prepare(inputs: Batch) -> Batch:
             dense, ids = inputs
             vectors = room.first(len(ids))
+            if whole is None:
+                crew.share(lambda number: self._one(number, ids, vectors), len(self.tables), len(ids))
+            else:
+                places, flat = (ids + whole.starts).reshape(-1), vectors.reshape(-1, width)
+                pieces = np.linspace(0, len(places), threads + 1).astype(np.int64).tolist()
 
-            def work(number: int) -> None:
-                vectors[:, number] = self.tables[number].take(ids[:, number], axis=0)
+                def work(piece: int) -> None:
+                    part = slice(pieces[piece], pieces[piece + 1])
+                    # mode="clip": with the default numpy fills a copy of `out` first. The ids are known good.
+                    np.take(whole.rows, places[part], axis=0, out=flat[part], mode="clip")
 
-            crew.share(work, len(self.tables), len(ids))
+                crew.share(work, threads, len(ids))
             return dense, vectors
 
         return prepare
+
+    def _one(self, number: int, ids: NDArray[np.int32], vectors: NDArray[Any]) -> None:
+        vectors[:, number] = self.tables[number].take(ids[:, number], axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +188,6 @@ class SplitLookup:
                 start, stop, rows = ends[place], ends[place + 1], wanted[place]
                 cold[rows, place], kept[rows, place] = np.arange(start, stop), 0
                 table = self.tables[partial[place]]
-                # mode="clip": with the default numpy fills a temporary copy of `out` first. The ids are known good.
                 np.take(table, ids[rows, partial[place]], axis=0, out=vectors[start:stop], mode="clip")
 
             crew.share(work, len(partial), len(ids))
