@@ -37,7 +37,10 @@ _HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JS
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """What the user asked for. backend: whose container reads the file, or "" to let it decide; force: replace."""
+    """What the user asked for. backend: whose container reads the file, or "" to let it decide; force: replace.
+
+    tables: the type that DLRM's tables get, or "" to leave them as they are.
+    """
 
     model: str
     source: Path
@@ -45,6 +48,7 @@ class ConvertRequest:
     sources: Sources
     backend: str = ""
     force: bool = False
+    tables: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     fields: dict[str, Any] = {}
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):
-            job = _job(spec, request.sources, source, here)
+            job = _job(spec, request, source, here)
             display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
             fields = perform(client, job, display).fields
             source = here
@@ -150,11 +154,12 @@ def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
             file.unlink(missing_ok=True)
 
 
-def _job(spec: "ImageSpec", sources: Sources, source: Path, output: Path) -> Job:
-    arguments = ("convert", f"--model-file=/models/{source.name}", f"--output=/results/{output.name}")
+def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> Job:
+    tables = (f"--tables={request.tables}",) if request.tables else ()
+    arguments = ("convert", f"--model-file=/models/{source.name}", f"--output=/results/{output.name}", *tables)
     mounts = (
         BindMount(source.parent, "/models", read_only=True),
         BindMount(output.parent, "/results", read_only=False),
         cache_mount(),
     )
-    return Job(spec, sources, arguments, mounts)
+    return Job(spec, request.sources, arguments, mounts)

@@ -1,5 +1,6 @@
-"""`data verify` and `data preprocess`: the harness's own look at a data set, in a container."""
+"""`data verify`, `data convert` and `data preprocess`: the harness's own look at a data set, in a container."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,17 @@ class Preprocess:
     backend: str = ""
     samples: int | None = None
     workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Convert:
+    """What the user asked for. max_ind_range, days: of DLRM's log; None leaves them to the harness."""
+
+    model: str
+    source: Path
+    output: Path
+    max_ind_range: int | None = None
+    days: int | None = None
 
 
 def find(catalog: Catalog, name: str) -> DatasetSpec:
@@ -55,6 +67,30 @@ def verify(catalog: Catalog, dataset: DatasetSpec, folder: Path, sources: Source
     job = Job(spec, sources, ("verify", "--data=/data"), mounts)
     fields = perform(connect_for(spec), job, display).fields
     return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
+
+
+def convert(catalog: Catalog, request: Convert, sources: Sources, display: Display) -> dict[str, Any]:
+    """Make the data set of a model out of the files that it is offered as, and return what the harness says of it.
+
+    Raises UsageError unless both folders exist and the second can be written.
+    """
+    spec = choose(catalog, request.model, "")
+    source, output = (folder.expanduser().resolve() for folder in (request.source, request.output))
+    for folder in (source, output):
+        if not folder.is_dir():
+            raise UsageError(f"The folder {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise UsageError(f"The folder {output} is not writable.", hint="Name another one with --to DIR.")
+    named = {"max-ind-range": request.max_ind_range, "days": request.days}
+    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
+    mounts = (
+        BindMount(source, "/data", read_only=True),
+        BindMount(output, "/results", read_only=False),
+        cache_mount(),
+    )
+    job = Job(spec, sources, ("convert-data", "--data=/data", "--results=/results", *options), mounts)
+    fields = perform(connect_for(spec), job, display).fields
+    return {**fields, "output": str(output / Path(str(fields["output"])).name)}
 
 
 def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:

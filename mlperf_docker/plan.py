@@ -72,9 +72,11 @@ class RunOptions:
     samples: int | None = None
     min_duration_s: float | None = None
     target_qps: float | None = None
+    target_latency_ms: int | None = None
     batch_size: int | None = None
     instances: int | None = None
     threads_per_instance: int | None = None
+    max_ind_range: int | None = None
 
     def arguments(self) -> Iterator[str]:
         """The harness's command line, without its paths."""
@@ -84,9 +86,11 @@ class RunOptions:
             "samples": self.samples,
             "min-duration": self.min_duration_s,
             "target-qps": self.target_qps,
+            "target-latency": self.target_latency_ms,
             "batch-size": self.batch_size,
             "instances": self.instances,
             "threads-per-instance": self.threads_per_instance,
+            "max-ind-range": self.max_ind_range,
         }
         yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
 

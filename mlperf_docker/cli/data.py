@@ -64,6 +64,40 @@ def verify(
     typer.echo(json.dumps(found, indent=2) if as_json else verified_text(dataset, found))
 
 
+def convert(
+    model: ModelName,
+    *,
+    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="The files that the data set is offered as.")],
+    output: Annotated[Path, typer.Option("--to", metavar="DIR", help="An existing folder for the data set.")],
+    max_ind_range: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Range of DLRM's ids. Default: the official weights', 40000000."),
+    ] = None,
+    days: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N days. Default: 24.")] = None,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Make a data set out of the files that it is offered as: for dlrm, Criteo's day_0 to day_23, also gzipped.
+
+    Memory does not grow with the input. Goes on after the last day that is done. Exits 6 where lines cannot be read.
+    """
+    from mlperf_docker import data
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import sources_of
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    request = data.Convert(model, source, output, max_ind_range, days)
+    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    with display() as show:
+        done = data.convert(catalog, request, sources, show)
+    typer.echo(json.dumps(done, indent=2) if as_json else done["output"])
+
+
 def preprocess(
     model: ModelName,
     *,

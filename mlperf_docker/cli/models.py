@@ -117,6 +117,7 @@ def convert(
         str, typer.Option("--backend", "-b", help="Whose container reads the file. Default: the file tells.")
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
+    tables: Annotated[str, typer.Option("--tables", metavar="TYPE", help="DLRM's tables as fp32 or fp16.")] = "",
     pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
@@ -135,7 +136,7 @@ def convert(
 
     catalog = _catalog()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
-    request = ConvertRequest(model, model_file, to, sources, backend, force)
+    request = ConvertRequest(model, model_file, to, sources, backend, force, tables)
     with display() as show:
         done = convert_file(catalog, request, show)
     typer.echo(json.dumps(done, indent=2) if as_json else done["model_file"])

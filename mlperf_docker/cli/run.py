@@ -41,9 +41,15 @@ def run(
     target_qps: Annotated[
         float | None, typer.Option(min=0.001, help="Server: the rate of queries. Offline: the rate expected.")
     ] = None,
+    target_latency: Annotated[
+        int | None, typer.Option(metavar="MS", min=1, help="Server: the bound on latency. Default: mlperf.conf's.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
     instances: Annotated[int | None, typer.Option(min=1, help="Copies of the model side by side.")] = None,
     threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
+    max_ind_range: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")
+    ] = None,
     cpus: Annotated[float | None, typer.Option(min=0.01, help="Processors, as in docker.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g.")] = "",
@@ -77,9 +83,11 @@ def run(
         samples=samples,
         min_duration_s=min_duration,
         target_qps=target_qps,
+        target_latency_ms=target_latency,
         batch_size=batch_size,
         instances=instances,
         threads_per_instance=threads_per_instance,
+        max_ind_range=max_ind_range,
     )
     request = RunRequest(
         spec=spec,

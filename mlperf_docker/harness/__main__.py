@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add_verify(commands.add_parser("verify", help="read a whole data set and tell what is damaged"))
     add_inspect(commands.add_parser("inspect-model", help="tell what a model file is"))
     add_convert(commands.add_parser("convert", help="an official file to safetensors weights, or weights to ONNX"))
+    add_convert_data(commands.add_parser("convert-data", help="a data set out of the files that it is offered as"))
     add_outputs(commands.add_parser("outputs", help="write what the network gives for the synthetic samples"))
     add_parity(commands.add_parser("parity", help="compare what `outputs` wrote on several backends"))
     return root
@@ -83,6 +84,9 @@ def add_run(command: argparse.ArgumentParser) -> None:
         "--min-duration", type=positive_float, metavar="SECONDS", help="default: 600, as the rules ask"
     )
     command.add_argument("--target-qps", type=positive_float, metavar="Q", help="default: measured")
+    command.add_argument(
+        "--target-latency", type=positive_int, metavar="MS", help="Server's bound; default: mlperf.conf's"
+    )
     command.add_argument("--batch-size", type=positive_int, metavar="N", help="Offline, Server; default: measured")
     command.add_argument(
         "--instances", type=positive_int, metavar="N", default=1, help="copies of the model; default: 1"
@@ -90,6 +94,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--threads-per-instance", type=positive_int, metavar="T", help="default: cores / instances")
     command.add_argument("--user-conf", type=Path, metavar="FILE", help="LoadGen settings that take precedence")
     command.add_argument("--workers", type=positive_int, metavar="N", help="preprocessing processes; default: cores")
+    command.add_argument("--max-ind-range", type=positive_int, metavar="N", help="DLRM: only N rows of each table")
     add_folders(command, "data", "models", "cache", "results")
     command.set_defaults(function=run)
 
@@ -134,7 +139,19 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     add_cell(command)
     command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="an official file, or weights")
     command.add_argument("--output", type=Path, metavar="FILE", required=True, help=".safetensors or .onnx")
+    command.add_argument("--tables", choices=["fp32", "fp16"], help="DLRM: the type of its tables; default: as it is")
     command.set_defaults(function=convert)
+
+
+def add_convert_data(command: argparse.ArgumentParser) -> None:
+    """Options of `convert-data`."""
+    add_cell(command)
+    command.add_argument(
+        "--max-ind-range", type=positive_int, metavar="N", help="default: that of the official weights"
+    )
+    command.add_argument("--days", type=positive_int, metavar="N", help="DLRM: only the first N days; default: 24")
+    add_folders(command, "data", "results")
+    command.set_defaults(function=convert_data)
 
 
 def add_outputs(command: argparse.ArgumentParser) -> None:
@@ -176,6 +193,8 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
 
     if arguments.instances > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
         raise UsageError(f"{arguments.scenario} has one query at a time: --instances must be 1")
+    if arguments.target_latency is not None and arguments.scenario != Scenario.SERVER:
+        raise UsageError(f"{arguments.scenario} has no bound on latency: --target-latency is for Server")
     return RunOptions(
         cell=cell_of(arguments),
         scenario=Scenario(arguments.scenario),
@@ -187,11 +206,13 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
         samples=arguments.samples,
         min_duration_s=arguments.min_duration,
         target_qps=arguments.target_qps,
+        target_latency_ms=arguments.target_latency,
         batch_size=arguments.batch_size,
         instances=arguments.instances,
         threads=arguments.threads_per_instance,
         user_conf=arguments.user_conf,
         workers=arguments.workers,
+        max_ind_range=arguments.max_ind_range,
     )
 
 
@@ -262,7 +283,25 @@ def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     from mlperf_docker.harness import conversion
 
     events.phase(Phase.CONVERT)
-    events.emit("result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output))
+    events.emit(
+        "result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output, arguments.tables)
+    )
+    return ExitCode.VALID
+
+
+def convert_data(arguments: argparse.Namespace, events: "Events") -> ExitCode:
+    """A data set out of raw files in --data, written to --results."""
+    from mlperf_docker.harness.models import base, registry
+
+    benchmark = registry.cut(registry.load(cell_of(arguments).model), arguments.max_ind_range)
+    if not isinstance(benchmark, base.Raw):
+        raise UsageError(f"the data set of {arguments.model} is used as it is")
+    if not arguments.results.is_dir():
+        raise UsageError(f"the folder {arguments.results} is not there")
+    events.phase(Phase.CONVERT)
+    report = events.reporter(Phase.CONVERT)
+    made = benchmark.convert_data(arguments.data, arguments.results, days=arguments.days, report=report)
+    events.emit("result", dict(made))
     return ExitCode.VALID
 
 

@@ -12,6 +12,7 @@ from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.files import checksum, new_file
 from mlperf_docker.harness.model_files import identify
 from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.base import Benchmark, Named, Tabled
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import open_model
@@ -30,10 +31,14 @@ def inspect(cell: Cell, path: Path) -> dict[str, Any]:
     return {**facts, "as_it_is": model.format is not None, "inputs": inputs, "outputs": outputs}
 
 
-def convert(cell: Cell, path: Path, output: Path) -> dict[str, Any]:
+TABLE_TYPES = {"fp32": "float32", "fp16": "float16"}
+
+
+def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> dict[str, Any]:
     """Write the model in *path* as *output*, whose suffix says how. Raises ModelFileError or UsageError.
 
     .safetensors: its weights by canonical name, checked against the architecture; .onnx: the network with them.
+    tables: fp32 or fp16, the type that tables get; None leaves them.
     """
     if output.suffix not in (".safetensors", ".onnx"):
         raise UsageError(f"{output} is neither a .safetensors nor an .onnx file", hint="Name one with --output.")
@@ -41,11 +46,18 @@ def convert(cell: Cell, path: Path, output: Path) -> dict[str, Any]:
         raise UsageError("ONNX files are written by the onnxruntime backend", hint="Say --backend onnxruntime.")
     identify(path, None)
     benchmark = models.load(cell.model)
+    if tables and not isinstance(benchmark, Tabled):
+        raise UsageError(f"{benchmark.name} has no tables that --tables could convert")
     arrays = benchmark.read(path, formats.detect(path))
     network = benchmark.network(arrays, str(path)).source
+    if output.suffix == ".onnx" and isinstance(network, Network) and network.front is not None:
+        raise UsageError(
+            f"the tables of {benchmark.name} stay outside of every graph", hint="Name a .safetensors file."
+        )
+    kinds = _table_types(benchmark, arrays, tables)
     with new_file(output) as partial:
         if output.suffix == ".safetensors":
-            weight_files.write(partial, arrays)
+            weight_files.write(partial, arrays, kinds)
         elif isinstance(network, Network):
             from mlperf_docker.harness.ops.onnx import serialize
 
@@ -53,3 +65,10 @@ def convert(cell: Cell, path: Path, output: Path) -> dict[str, Any]:
     form = Format.SAFETENSORS if output.suffix == ".safetensors" else Format.ONNX
     facts = {"model_file": str(output), "size_bytes": output.stat().st_size, "sha256": checksum(output)}
     return {**facts, "format": form.value, "weights": len(arrays)}
+
+
+def _table_types(benchmark: Benchmark, arrays: Named, tables: str | None) -> dict[str, str]:
+    """The type that each table gets, by name, where one is asked for."""
+    if not tables or not isinstance(benchmark, Tabled):
+        return {}
+    return {name: TABLE_TYPES[tables] for name in arrays if benchmark.is_table(name)}

@@ -37,22 +37,28 @@ def identify(path: Path, official: OfficialFile | None) -> ModelFile:
     return ModelFile(path, sha256, official is not None and _matches(path, sha256, official))
 
 
-def find(folder: Path, given: Path | None, official: OfficialFile | None) -> ModelFile:
-    """The model file of a run: *given* (any file), else the official one in *folder*, whose checksum must be right.
-
-    Raises ModelFileError.
-    """
+def locate(folder: Path, given: Path | None, official: OfficialFile | None) -> Path:
+    """The path of a run's model file: *given* (any file), else the official one in *folder*. Raises ModelFileError."""
     if given is not None:
         inside = folder / given
-        return identify(given if given.exists() or not inside.exists() else inside, official)
+        return given if given.exists() or not inside.exists() else inside
     if official is None:
         raise ModelFileError("this cell has no official model file", hint="Name one with --model-file.")
     path = folder / official.name
     if not path.exists():
         hint = "Fetch it with: mlperf-docker models fetch, or name a file with --model-file."
         raise ModelFileError(f"the official model file {official.name} is not in {folder}", hint=hint)
+    return path
+
+
+def find(folder: Path, given: Path | None, official: OfficialFile | None) -> ModelFile:
+    """The model file of a run, as `locate` finds it; the checksum of an official one must be right.
+
+    Raises ModelFileError.
+    """
+    path = locate(folder, given, official)
     file = identify(path, official)
-    if not file.official:
+    if given is None and official is not None and not file.official:
         expected = f"sha256 {official.sha256}" if official.sha256 else f"md5 {official.md5}"
         found = f"{path.stat().st_size} bytes, sha256 {file.sha256}, md5 {checksum(path, 'md5')}"
         raise ModelFileError(

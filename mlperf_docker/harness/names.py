@@ -26,6 +26,17 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Joined(StrEnum):
+    """How samples of different length become a batch.
+
+    `padded`: stacked, each filled up behind to the longest. `concatenated`: one after the other along the first axis,
+    which then counts not samples but what they are made of.
+    """
+
+    PADDED = "padded"
+    CONCATENATED = "concatenated"
+
+
 class SyntheticSize(StrEnum):
     """`full` is the real network, `tiny` the same code with fewer layers and channels."""
 

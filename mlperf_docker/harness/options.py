@@ -22,7 +22,7 @@ class RunOptions:
     """One LoadGen test. None stands for "measure it" or "the benchmark's own".
 
     min_duration_s: seconds; max_batch: the batch size, fixed; samples: use only the first so many of the data set.
-    threads: operator threads of each instance; workers: preprocessing processes.
+    threads: operator threads of each instance; workers: preprocessing processes. max_ind_range: rows of each table.
     """
 
     cell: Cell
@@ -35,8 +35,10 @@ class RunOptions:
     samples: int | None = None
     min_duration_s: float | None = None
     target_qps: float | None = None
+    target_latency_ms: int | None = None
     batch_size: int | None = None
     instances: int = 1
     threads: int | None = None
     user_conf: Path | None = None
     workers: int | None = None
+    max_ind_range: int | None = None

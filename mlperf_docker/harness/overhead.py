@@ -18,7 +18,7 @@ from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.backends.dummy import NullPredictor
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.base import Payload
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.settings import SCENARIOS
 from mlperf_docker.harness.sut import Engine
@@ -29,6 +29,7 @@ class NoSamples:
 
     count = 1024
     lengths = None
+    joined = Joined.PADDED
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Give zeros."""

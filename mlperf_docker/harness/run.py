@@ -27,6 +27,7 @@ from mlperf_docker.harness.models.base import (
     Samples,
     Surroundings,
     SyntheticSet,
+    Tabled,
     Whole,
 )
 from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
@@ -82,12 +83,15 @@ class Measured:
 def run(options: RunOptions, events: Events) -> ExitCode:
     """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
     with claimed(options.folders.results) as folder:
-        benchmark, backend = models.load(options.cell.model), backends.load(options.cell.backend)
+        benchmark, backend = (
+            models.cut(models.load(options.cell.model), options.max_ind_range),
+            backends.load(options.cell.backend),
+        )
         check_precision(options)
         backend.check_device(options.cell.device)
         synthetic = synthesize(options, benchmark, backend, events)
         dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
-        file, model = choose_model(options, benchmark, backend, synthetic)
+        file, model = choose_model(options, benchmark, backend, synthetic, events)
         prepared = prepare(options, benchmark, model, dataset, synthetic, events)
         loaded = load(options, backend, file, model, prepared, events)
         found = test(options, benchmark, backend, prepared, loaded, events)
@@ -149,13 +153,24 @@ def answering(backend: Backend) -> Backend:
 
 
 def choose_model(
-    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None
+    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
 ) -> tuple[ModelFile | None, Model]:
-    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError."""
+    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError.
+
+    Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
+    """
     if backend.name == "dummy":
         return None, benchmark.native(Path(), Format.ONNX)
+    if not isinstance(benchmark, Tabled):
+        file = model_file(options, synthetic)
+        return file, open_model(benchmark, backend, file.path)
+    given = synthetic.weights if synthetic and options.model_file is None else options.model_file
+    path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
+    plan = benchmark.plan(path, options.cell.device)
+    for line in plan.lines:
+        events.notice(line)
     file = model_file(options, synthetic)
-    return file, open_model(benchmark, backend, file.path)
+    return file, plan.place(open_model(benchmark, backend, file.path))
 
 
 def prepare(
@@ -246,7 +261,8 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
     speeds = calibrate.calibrate_on(batches, loaded.predictors[0], sizes)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
-        chosen, first = calibrate.fastest_within(speeds, benchmark.server_bound_s / 3), speeds[0]
+        bound_s = options.target_latency_ms / 1000 if options.target_latency_ms else benchmark.server_bound_s
+        chosen, first = calibrate.fastest_within(speeds, bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
         known = settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
         return Measured(batch, known, {"batch_size": batch})
@@ -304,7 +320,9 @@ def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hin
         min_duration_s=options.min_duration_s,
         target_qps=options.target_qps,
         equal_issue=benchmark.loadgen_key in settings.EQUAL_ISSUE,
+        bound_ms=options.target_latency_ms,
     )
+    keys = {**settings.DROPPED.get((benchmark.loadgen_key, options.scenario), {}), **keys}
     given = read_user_conf(options.user_conf) if options.user_conf else ""
     return settings.test_settings(
         options.folders.results / "user.conf",

@@ -42,6 +42,9 @@ SCENARIOS = {
 }
 MODES = {Mode.PERFORMANCE: lg.TestMode.PerformanceOnly, Mode.ACCURACY: lg.TestMode.AccuracyOnly}
 
+DROPPED: Mapping[tuple[str, Scenario], Mapping[str, Any]] = {("dlrm", Scenario.OFFLINE): {"min_query_count": 24576}}
+"""What rounds asked of a benchmark, and today's mlperf.conf no longer says of it: its wildcard did until v3.1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hints:
@@ -72,8 +75,11 @@ def wanted(
     min_duration_s: float | None,
     target_qps: float | None,
     equal_issue: bool = False,
+    bound_ms: int | None = None,
 ) -> dict[str, Any]:
-    """Keys of user.conf for a run, without `<model>.<scenario>.`; times in ms. equal_issue: of a model that has it.
+    """Keys of user.conf for a run, without `<model>.<scenario>.`; times in ms.
+
+    equal_issue: of a model that has it. bound_ms: on Server's latency, where it is not mlperf.conf's.
 
     A run shorter than the official 600 s also gets a smaller minimum of samples or queries, because mlperf.conf's
     would prolong it again; MultiStream's 662 queries stay, without them early stopping has no estimate.
@@ -90,6 +96,8 @@ def wanted(
             keys["min_query_count"] = min(24576, max(1, ceil(round(qps * duration_s, 3))))
     elif scenario is Scenario.SERVER:
         keys["target_qps"] = f"{target_qps or known.qps * SERVER_SHARE:.6g}"
+        if bound_ms is not None:
+            keys["target_latency"] = bound_ms
         if short:
             keys["min_query_count"] = SERVER_QUERIES
     else:

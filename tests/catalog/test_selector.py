@@ -54,8 +54,8 @@ def test_nothing_near_gives_nothing() -> None:
 
 def test_a_cell_without_an_image_is_one_line() -> None:
     with pytest.raises(UsageError) as caught:
-        choose(CATALOG, "dlrm", "tensorflow", "cuda")
-    assert str(caught.value) == "dlrm:tensorflow-cuda is declared but has no image yet."
+        choose(CATALOG, "rnnt", "tensorflow", "cuda")
+    assert str(caught.value) == "rnnt:tensorflow-cuda is declared but has no image yet."
     assert caught.value.exit_code == ExitCode.USAGE
 
 

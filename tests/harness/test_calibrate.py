@@ -10,7 +10,7 @@ from mlperf_docker.harness import calibrate
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.calibrate import Speed, fastest, fastest_within
 from mlperf_docker.harness.errors import DeviceMemoryError
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.typical import typical
 
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -102,6 +102,7 @@ class Words:
 
     count = 64
     lengths = np.arange(1, 65)
+    joined = Joined.PADDED
 
     def load(self, indices: Sequence[int]) -> Arrays:
         return (np.array([[index] * (index + 1) + [0] * (63 - index) for index in indices]),)
@@ -125,6 +126,21 @@ def test_samples_of_all_lengths_stand_for_queries() -> None:
     assert abs(np.mean(found[:8]) - 31.5) < 12
     pair = batches(2, 1)[0]
     assert [int(row[0]) for row in pair] == found[2:4]
+
+
+class Pieces(Words):
+    joined = Joined.CONCATENATED
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        return (np.concatenate([np.full(index + 1, index) for index in indices]),)
+
+
+def test_concatenated_samples_are_as_many_rows_as_they_have_together() -> None:
+    (rows,) = typical(Pieces(), 4, by_length=True)(3, 0)
+    assert sorted(set(rows)) == [30, 31, 32]
+    assert len(rows) == 31 + 32 + 33
+    (rows,) = typical(Pieces(), 4, by_length=False)(1, 5)
+    assert set(rows) == {len(rows) - 1}
 
 
 def test_a_small_set_is_repeated() -> None:

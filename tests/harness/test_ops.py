@@ -277,6 +277,29 @@ def test_linear(framework: Backend) -> None:
     close(found, MATRIX @ weight.T + bias)
 
 
+def test_products_of_rows(framework: Backend) -> None:
+    other = RNG.standard_normal((2, 4, 3), dtype=np.float32)
+    gives(("float32", 3))
+    (found,) = evaluate(framework, (ROWS, other), lambda ops, x, y: ops.row_products(x, y))
+    close(found, np.einsum("bmk,bnk->bmn", ROWS, other))
+
+
+def test_select_and_embedding(framework: Backend) -> None:
+    places = np.array([4, 0, 0, 3], dtype=np.int64)
+    ids = np.array([[5, 0, 0], [2, 4, 1]], dtype=np.int64)
+    gives(("float32", 2), ("float32", 3))
+    build = lambda ops, x, i, w: (ops.select(x, places), ops.embedding(w, i))  # noqa: E731
+    values, rows = evaluate(framework, (MATRIX, ids), build, ROWS[1], outputs=2)
+    np.testing.assert_array_equal(values, MATRIX[:, places])
+    np.testing.assert_array_equal(rows, ROWS[1][ids])
+
+
+def test_to_float(framework: Backend) -> None:
+    gives(("float32", 2))
+    (found,) = evaluate(framework, (MATRIX.astype(np.float16),), lambda ops, x: ops.to_float(x))
+    np.testing.assert_array_equal(found, MATRIX.astype(np.float16).astype(np.float32))
+
+
 def test_softmax_and_argmax(framework: Backend) -> None:
     matrix = np.concatenate([MATRIX, MATRIX.max(axis=1, keepdims=True)], axis=1)
     powers = np.exp(matrix)

@@ -52,6 +52,11 @@ print(s.sample_concatenate_permutation)
     assert done.stdout.strip() == str(model in EQUAL_ISSUE)
 
 
+def test_servers_bound_may_be_another_rounds() -> None:
+    found = wanted(Scenario.SERVER, HINTS, min_duration_s=None, target_qps=None, bound_ms=30)
+    assert found == {"target_qps": "25", "target_latency": 30}
+
+
 def test_the_users_own_keys_win_also_as_wildcards() -> None:
     given = "# mine\n*.Offline.target_qps = 7\n\nresnet50.*.min_duration = 9\n"
     text = user_conf("resnet50", Scenario.OFFLINE, {"target_qps": 1, "min_duration": 2, "min_query_count": 3}, given)

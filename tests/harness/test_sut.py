@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.sut import Batch, cut
 
@@ -21,6 +21,7 @@ class Numbers:
 
     count = 100
     lengths = None
+    joined = Joined.PADDED
 
     def load(self, indices: Sequence[int]) -> Arrays:
         return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
@@ -46,6 +47,7 @@ def test_rows_follow_the_order_of_loading() -> None:
 class Words:
     """Sample n is the number n, 1 + n % 5 times, then zeros."""
 
+    joined = Joined.PADDED
     count = 100
     lengths = 1 + np.arange(100) % 5
 
@@ -84,6 +86,37 @@ def test_a_query_of_different_lengths_is_answered_longest_first() -> None:
     assert same.order(same.find([2, 1])) is None
 
 
+class Pieces:
+    """Sample n is the number n, 1 + n % 5 times."""
+
+    joined = Joined.CONCATENATED
+    count = 100
+    lengths = 1 + np.arange(100) % 5
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        numbers = np.repeat(indices, self.lengths[list(indices)])
+        return numbers, np.stack([numbers, -numbers], axis=1).astype(np.int32)
+
+
+def test_concatenated_samples_lie_as_they_are_named_and_batches_are_as_long_as_all_of_them() -> None:
+    library = Library(Pieces())
+    library.load([10, 3, 21, 8, 3])
+    rows = library.find([3, 8, 21, 10])
+    assert rows.tolist() == [1, 3, 2, 0]
+    assert library.order(rows) is None
+    assert library.singles[21][0].tolist() == [21, 21]
+    numbers, pairs = library.run_of(1, 3)
+    assert numbers.tolist() == [3, 3, 3, 3, 21, 21]
+    assert np.shares_memory(numbers, library.arrays[0])
+    assert pairs.tolist() == [[n, -n] for n in numbers]
+    space = library.buffers(4)
+    numbers, pairs = library.gather(rows, space)
+    assert numbers.tolist() == [3] * 4 + [8] * 4 + [21] * 2 + [10]
+    assert pairs[:, 1].tolist() == (-numbers).tolist()
+    assert np.shares_memory(numbers, space[0])
+    library.gather(np.array([1, 1, 3, 3]), space)  # the longest four there can be
+
+
 def test_unloaded_samples_are_not_found() -> None:
     library = Library(Numbers())
     library.load([1, 2])
@@ -99,7 +132,7 @@ import mlperf_loadgen as lg, numpy as np
 from mlperf_docker.harness import loadgen
 from mlperf_docker.harness.models.base import Payload
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.settings import SCENARIOS
 from mlperf_docker.harness.sut import Engine
@@ -108,8 +141,10 @@ scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int
 
 class Numbers:
     count = 100
-    lengths = 1 + np.arange(100) * 7 % 12 if fault == "lengths" else None
+    lengths = 1 + np.arange(100) * 7 % 12 if fault in ("lengths", "pieces") else None
+    joined = Joined.CONCATENATED if fault == "pieces" else Joined.PADDED
     def load(self, indices):
+        if fault == "pieces": return (np.repeat(np.float32(indices), self.lengths[list(indices)]),)
         if fault != "lengths": return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
         rows = np.zeros((len(indices), 12), np.float32)
         for row, n in zip(rows, indices): row[: self.lengths[n]] = n
@@ -123,7 +158,11 @@ class Echo:
         return (inputs[0][::-1],) if fault == "reorder" else inputs
 
 def post(outputs, samples, out):
-    if fault == "samples": out[:, 0] = samples
+    if fault == "pieces":
+        ends = np.cumsum(Numbers.lengths[list(samples)])
+        assert len(outputs[0]) == ends[-1]
+        out[:, 0] = outputs[0][ends - 1]
+    elif fault == "samples": out[:, 0] = samples
     else: out[:, :1] = outputs[0][:, :1]
     return [1 + int(n) % 3 for n in samples] if slow else None
 
@@ -177,6 +216,11 @@ def test_a_payload_may_hold_its_samples_number(tmp_path: Path, scenario: Scenari
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_samples_of_different_length_get_their_own_answers(tmp_path: Path, scenario: Scenario) -> None:
     assert echo(tmp_path, scenario, "lengths", batch=8, performance=33) == "True 100"
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_concatenated_samples_get_their_own_answers(tmp_path: Path, scenario: Scenario) -> None:
+    assert echo(tmp_path, scenario, "pieces", batch=8, performance=33) == "True 100"
 
 
 def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:

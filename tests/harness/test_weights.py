@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlperf_docker.harness import weights
 from mlperf_docker.harness.architectures.resnet50 import FULL, POOL_AS_TENSORFLOW, POOL_AS_TORCH
@@ -44,6 +46,39 @@ def test_written_weights_are_read_back(tmp_path: Path) -> None:
     arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3).T}
     weights.write(tmp_path / "w.safetensors", arrays)
     np.testing.assert_array_equal(weights.read(tmp_path / "w.safetensors")["a"], arrays["a"])
+
+
+def test_written_weights_are_what_the_library_reads_and_may_be_mapped(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    arrays: dict[str, NDArray[Any]] = {
+        "table": rng.standard_normal((300_000, 33), dtype=np.float32),  # several pieces
+        "half": rng.standard_normal((5, 4)).astype(np.float16),
+        "ids": np.arange(7),
+        "scalar": np.array(3.5),
+        "empty": np.zeros((0, 4), dtype=np.float32),
+    }
+    weights.write(tmp_path / "w.safetensors", arrays, {"half": "float32"})
+    arrays["half"] = arrays["half"].astype(np.float32)
+    for read in (weights.read, weights.mapped):
+        found = read(tmp_path / "w.safetensors")
+        assert set(found) == set(arrays)
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+    table = weights.mapped(tmp_path / "w.safetensors")["table"]
+    assert table.__array_interface__["data"][0] % weights.ALIGNMENT == 0
+    weights.populate(table[10:])
+    assert not table.flags.writeable
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "empty"])
+def test_a_damaged_file_is_not_mapped(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "w.safetensors"
+    weights.write(path, {"a": np.zeros(100, dtype=np.float32)})
+    data = path.read_bytes()
+    path.write_bytes({"cut": data[:-8], "header": data[:20], "empty": b""}[damage])
+    with pytest.raises(ModelFileError, match="no safetensors file"):
+        weights.mapped(path)
 
 
 def test_a_damaged_file_is_named_with_its_size(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_show_tells_the_cell_and_its_dockerfile() -> None:
 
 
 def test_show_has_no_dockerfile_of_a_planned_cell() -> None:
-    assert "no image yet" in tool("show", "dlrm", "--dockerfile", expect=ExitCode.USAGE).stderr
+    assert "no image yet" in tool("show", "rnnt", "--dockerfile", expect=ExitCode.USAGE).stderr
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:

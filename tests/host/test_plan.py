@@ -72,6 +72,8 @@ def test_options_become_the_harness_arguments() -> None:
         synthetic=SyntheticSize.TINY,
         samples=10,
         min_duration_s=2.5,
+        target_latency_ms=30,
+        max_ind_range=1000,
     )
     assert list(options.arguments()) == [
         "run",
@@ -81,4 +83,6 @@ def test_options_become_the_harness_arguments() -> None:
         "--synthetic=tiny",
         "--samples=10",
         "--min-duration=2.5",
+        "--target-latency=30",
+        "--max-ind-range=1000",
     ]

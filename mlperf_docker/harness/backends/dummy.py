@@ -10,29 +10,34 @@ from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.names import Device, Format
 
-LARGEST_BATCH = 1024
-
 
 class NullPredictor:
     """Answers every batch with the same preset ones, in the shapes of the interface."""
 
     def __init__(self, interface: Interface) -> None:
-        self._answers = tuple(_ones(tensor, ragged=interface.ragged) for tensor in interface.outputs)
+        self._interface = interface
+        self._answers = self._ones(1024)
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Ones, as many as there are samples."""
         count = len(inputs[0])
+        if count > len(self._answers[0]):
+            self._answers = self._ones(count)
         return tuple([answer[:count] for answer in self._answers])
+
+    def _ones(self, count: int) -> Arrays:
+        ragged = self._interface.ragged
+        return tuple(_ones(tensor, count, ragged=ragged) for tensor in self._interface.outputs)
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Tell that nothing is computed anywhere."""
         return {"provider": "none", "samples": len(inputs[0])}
 
 
-def _ones(tensor: Tensor, *, ragged: bool) -> NDArray[Any]:
+def _ones(tensor: Tensor, count: int, *, ragged: bool) -> NDArray[Any]:
     shape = tuple(1 if axis is None else axis for axis in (tensor.shape if ragged else tensor.shape[1:]))
     # One answer, seen as many: of large ones there would be no room for all.
-    return np.broadcast_to(np.ones(shape, dtype=tensor.dtype), (LARGEST_BATCH, *shape))
+    return np.broadcast_to(np.ones(shape, dtype=tensor.dtype), (count, *shape))
 
 
 class Dummy:

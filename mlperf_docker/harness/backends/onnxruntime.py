@@ -19,6 +19,7 @@ import onnxruntime as ort
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.front import fronted
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.names import Device, Format
@@ -33,7 +34,13 @@ SETTINGS: dict[Device, dict[str, str]] = {
     # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
     Device.CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"},
 }
-TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
+TYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "int64": "tensor(int64)",
+    "int32": "tensor(int32)",
+    "uint8": "tensor(uint8)",
+}
 SMALL_SHARE = 0.05
 """Share of a proof run on CUDA that operators on the CPU may take (shape arithmetic lives there)."""
 
@@ -45,18 +52,20 @@ def _described(value: Session) -> Tensor:
 
 
 def _session(request: LoadRequest, profile: Path) -> Session:
+    model: bytes | str
+    options = ort.SessionOptions()
     if isinstance(request.source, Network):
-        from mlperf_docker.harness.ops.onnx import serialize
+        from mlperf_docker.harness.ops.onnx import split
 
-        model: bytes | str
-        model = written = serialize(request.source)
+        model, outside = split(request.source)
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in outside.values()]
+        options.add_external_initializers(list(outside), values)
         if request.precision == INT8:
             from mlperf_docker.harness.backends.quantise import quantise
 
-            model = quantise(written)
+            model = quantise(model)
     else:
         model = str(request.source)
-    options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -185,7 +194,7 @@ class OnnxRuntime:
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file, or for the network, in int8 if asked for."""
         check_precision(request, INT8)
-        return OnnxRuntimePredictor(request)
+        return fronted(request, OnnxRuntimePredictor(request), self.allocate)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Plain memory: onnxruntime copies from it to the device by itself."""

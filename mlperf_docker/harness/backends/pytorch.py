@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from mlperf_docker.harness.backends import nms
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.front import fronted
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.names import Device, Format
@@ -243,7 +244,7 @@ class PyTorch:
     def load(self, request: LoadRequest) -> Predictor:
         """Load the archive, or trace the network."""
         check_precision(request)
-        return PyTorchPredictor(request)
+        return fronted(request, PyTorchPredictor(request), self.allocate)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:
         """Memory that a GPU copies from by itself, where there is one."""

@@ -20,6 +20,7 @@ from mlperf_docker.harness import frameworks
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.front import fronted
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError, first_ten
 from mlperf_docker.harness.formats import SAVED_MODEL
 from mlperf_docker.harness.interface import Tensor
@@ -112,8 +113,8 @@ def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]
     return graph, [graph.get_tensor_by_name(tensor.name) for tensor in request.interface.inputs], outputs
 
 
-def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any]]:
-    """Graph, inputs and outputs of a network."""
+def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any], list[tuple[Any, Any]]]:
+    """Graph, inputs and outputs of a network, and what its variables are filled with."""
     from mlperf_docker.harness.ops.tensorflow import TensorFlowOps
 
     graph = tf.Graph()
@@ -123,7 +124,15 @@ def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list
         # An output may be a weight or a convolution still: identity makes a node of its own of each.
         ops = TensorFlowOps()
         outputs = [tf.identity(ops.channels_last(value)) for value in network.outputs(ops, tuple(inputs), names)]
-    return graph, inputs, outputs
+    return graph, inputs, outputs, ops.filling
+
+
+def _fill(graph: Any, session: Any, filling: list[tuple[Any, Any]]) -> None:  # noqa: ANN401
+    """Give each variable its values: they go from the array to the device at once."""
+    for variable, values in filling:
+        with graph.as_default():
+            value = v1.placeholder(values.dtype, values.shape)
+            session.run(variable.assign(value).op, {value: values})
 
 
 def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
@@ -206,11 +215,13 @@ class TensorFlowPredictor:
             saved = _SavedModel(request, request.source)
             self._session, self._inputs, self._outputs = saved.session, saved.inputs, saved.outputs
         else:
+            filling: list[tuple[Any, Any]] = []
             if isinstance(request.source, Network):
-                graph, self._inputs, self._outputs = _built(request, request.source)
+                graph, self._inputs, self._outputs, filling = _built(request, request.source)
             else:
                 graph, self._inputs, self._outputs = _frozen(request, request.source)
             self._session = v1.Session(graph=graph, config=_configuration(request))
+            _fill(graph, self._session, filling)
         self.call = self._session.make_callable(self._outputs, self._inputs)
         self._ragged = request.interface.ragged
         fixed = any(tensor.shape.rank and tensor.shape[0] == 1 for tensor in self._inputs)
@@ -303,7 +314,7 @@ class TensorFlow:
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""
         check_precision(request)
-        return TensorFlowPredictor(request)
+        return fronted(request, TensorFlowPredictor(request), self.allocate)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Memory that begins where TensorFlow can read it in place."""

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.interface import Interface
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Joined, SyntheticSize
 from mlperf_docker.harness.network import Network
 
 Report = Callable[[int, int, str], None]
@@ -158,13 +158,21 @@ class Samples(Protocol):
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:
-        """Where samples differ in length: that of each, along the second axis of all tensors. Else None."""
+        """Where samples differ in length: that of each. Else None.
+
+        It is along the second axis of all tensors, or along the first where samples are concatenated.
+        """
+        ...
+
+    @property
+    def joined(self) -> Joined:
+        """How samples of different length become a batch."""
         ...
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Input tensors of these samples, in this order, contiguous and ready for the backend.
 
-        Samples of different length are filled up behind to that of the longest of all.
+        Samples of different length are filled up behind to that of the longest of all, or concatenated.
         """
         ...
 
@@ -244,4 +252,46 @@ class Benchmark(Protocol):
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Compare the traced outputs of two backends, (samples, …) each."""
+        ...
+
+
+class Plan(Protocol):
+    """Where the parts of a model that may be larger than memory will be."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The same for people: what is where, and how much."""
+        ...
+
+    def place(self, model: Model) -> Model:
+        """The model, its parts placed like this."""
+        ...
+
+
+@runtime_checkable
+class Tabled(Protocol):
+    """A benchmark whose weights are mostly tables that samples look rows up in."""
+
+    def is_table(self, name: str) -> bool:
+        """Whether the weight called *name* is a table."""
+        ...
+
+    def plan(self, path: Path, device: Device) -> Plan:
+        """Where the tables in *path* will be. Raises DeviceMemoryError, before they are read, where they do not fit."""
+        ...
+
+    def capped(self, rows: int) -> Benchmark:
+        """The benchmark with no more than the first *rows* of each table; ids wrap at that number."""
+        ...
+
+
+@runtime_checkable
+class Raw(Protocol):
+    """A benchmark whose data set has to be made of other files, once."""
+
+    def convert_data(self, source: Path, output: Path, *, days: int | None, report: Report) -> Mapping[str, Any]:
+        """Make it of the files in *source*; give facts for people. Raises DatasetError.
+
+        days: how many of the log; None for all.
+        """
         ...

@@ -4,13 +4,14 @@ import difflib
 import importlib
 
 from mlperf_docker.harness.errors import UsageError
-from mlperf_docker.harness.models.base import Benchmark
+from mlperf_docker.harness.models.base import Benchmark, Tabled
 
 MODELS = {
     "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),
     "3d-unet": ("mlperf_docker.harness.models.unet3d.benchmark", "UNet3D"),
     "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
     "bert": ("mlperf_docker.harness.models.bert.benchmark", "Bert"),
+    "dlrm": ("mlperf_docker.harness.models.dlrm.benchmark", "Dlrm"),
 }
 
 
@@ -23,3 +24,12 @@ def load(name: str) -> Benchmark:
     module, class_name = MODELS[name]
     benchmark: Benchmark = getattr(importlib.import_module(module), class_name)()
     return benchmark
+
+
+def cut(benchmark: Benchmark, rows: int | None) -> Benchmark:
+    """The benchmark with tables of at most *rows*, where that is asked for. Raises UsageError if it has no tables."""
+    if rows is None:
+        return benchmark
+    if not isinstance(benchmark, Tabled):
+        raise UsageError(f"{benchmark.name} has no tables that --max-ind-range could cut")
+    return benchmark.capped(rows)

@@ -128,6 +128,18 @@ class Ops(Protocol[T]):
         """X · weightᵀ + bias. x: (batch, in), weight: (out, in), bias: (out,)."""
         ...
 
+    def row_products(self, x: T, y: T) -> T:
+        """Scalar products of the rows of each sample: x (batch, m, k), y (batch, n, k), gives (batch, m, n)."""
+        ...
+
+    def select(self, x: T, places: NDArray[Any]) -> T:
+        """The values at these *places* (int64) of the last axis, in this order."""
+        ...
+
+    def to_float(self, x: T) -> T:
+        """The same values as float32."""
+        ...
+
     def softmax(self, x: T) -> T:
         """Probabilities over the last axis."""
         ...

@@ -17,17 +17,24 @@ OPSET = 17
 IR_VERSION = 8
 """Old enough for every onnxruntime that the locks name; nothing newer is used."""
 
+LARGE = 256 << 20
+"""Bytes of an initializer that a file has no room for: protobuf ends at 2 GB."""
+
 Attribute = int | float | list[int]
 
-DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64": TensorProto.INT64}
 
 
 class OnnxOps:
-    """Builds one graph. Tensors are the names of ONNX values."""
+    """Builds one graph. Tensors are the names of ONNX values.
+
+    outside: initializers that are too large for an .onnx file, by name. It only says that they are elsewhere.
+    """
 
     def __init__(self) -> None:
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
+        self.outside: dict[str, NDArray[Any]] = {}
 
     def _emit(self, operator: str, inputs: Sequence[str], **attributes: Attribute) -> str:
         output = f"{operator}_{len(self._nodes)}"
@@ -38,7 +45,11 @@ class OnnxOps:
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """An initializer called *name*."""
-        self._initializers[name] = numpy_helper.from_array(value, name)
+        if value.nbytes < LARGE:
+            self._initializers[name] = numpy_helper.from_array(value, name)
+        else:
+            self.outside[name] = value
+            self._initializers[name] = _elsewhere(name, value)
         return name
 
     def _table(self, *values: float, dtype: str = "int64") -> str:
@@ -168,6 +179,18 @@ class OnnxOps:
         """Gemm with the weight transposed."""
         return self._emit("Gemm", (x, weight, bias), transB=1)
 
+    def row_products(self, x: str, y: str) -> str:
+        """MatMul with the second one transposed."""
+        return self._emit("MatMul", (x, self._emit("Transpose", (y,), perm=[0, 2, 1])))
+
+    def select(self, x: str, places: NDArray[Any]) -> str:
+        """Gather along the last axis."""
+        return self._emit("Gather", (x, self._table(*places.tolist())), axis=-1)
+
+    def to_float(self, x: str) -> str:
+        """Cast."""
+        return self._emit("Cast", (x,), to=TensorProto.FLOAT)
+
     def softmax(self, x: str) -> str:
         """Softmax over the last axis."""
         return self._emit("Softmax", (x,), axis=-1)
@@ -285,16 +308,30 @@ class OnnxOps:
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mlperf-docker")
         serialized: bytes = model.SerializeToString()
-        onnx.checker.check_model(serialized)  # given the model, it would make these bytes once more
+        if not self.outside:  # it would look for files
+            onnx.checker.check_model(serialized)  # given the model, it would make these bytes once more
         return serialized
 
 
 def serialize(network: Network) -> bytes:
     """The network as the bytes of an .onnx file, with all of its outputs."""
+    return split(network)[0]
+
+
+def split(network: Network) -> tuple[bytes, dict[str, NDArray[Any]]]:
+    """The same, and the initializers that are too large to be in it."""
     ops = OnnxOps()
     inputs = network.interface.inputs
     outputs = network.outputs(ops, tuple(tensor.name for tensor in inputs))
-    return ops.model(network.name, inputs, tuple(zip(outputs, network.interface.outputs, strict=True)))
+    return ops.model(network.name, inputs, tuple(zip(outputs, network.interface.outputs, strict=True))), ops.outside
+
+
+def _elsewhere(name: str, value: NDArray[Any]) -> TensorProto:
+    """An initializer without its values."""
+    kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+    tensor = TensorProto(name=name, data_type=kind, dims=value.shape, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="memory")
+    return tensor
 
 
 def _value(tensor: Tensor) -> onnx.ValueInfoProto:

@@ -14,6 +14,9 @@ Array = NDArray[Any]
 Value = Any
 """A tensor, a weight that nobody has used yet (an array), or a convolution that may still take in what follows it."""
 
+LARGE = 256 << 20
+"""Bytes of a table that a graph has no room for: protobuf ends at 2 GB."""
+
 
 @dataclass(slots=True, eq=False)
 class Convolution:
@@ -79,7 +82,13 @@ def _spatial_mean(x: Value) -> Value:
 
 
 class TensorFlowOps:
-    """Adds nodes to the default graph."""
+    """Adds nodes to the default graph.
+
+    filling: variables of tables that are too large for a graph, each with its values; a session has to fill them.
+    """
+
+    def __init__(self) -> None:
+        self.filling: list[tuple[Value, Array]] = []
 
     def constant(self, name: str, value: Array) -> Array:  # noqa: ARG002
         """The array itself: the operation that takes it knows the layout that TensorFlow wants."""
@@ -217,6 +226,18 @@ class TensorFlowOps:
         """`tf.matmul` with the weight transposed beforehand."""
         return tf.nn.bias_add(tf.matmul(_tensor(x), tf.constant(np.ascontiguousarray(weight.T))), tf.constant(bias))
 
+    def row_products(self, x: Value, y: Value) -> Value:
+        """`tf.matmul` with the second one adjoint."""
+        return tf.matmul(_tensor(x), _tensor(y), adjoint_b=True)
+
+    def select(self, x: Value, places: Array) -> Value:
+        """`tf.gather` along the last axis."""
+        return tf.gather(_tensor(x), tf.constant(places), axis=-1)
+
+    def to_float(self, x: Value) -> Value:
+        """`tf.cast`."""
+        return tf.cast(_tensor(x), tf.float32)
+
     def softmax(self, x: Value) -> Value:
         """`tf.nn.softmax`."""
         return tf.nn.softmax(_tensor(x))
@@ -259,9 +280,15 @@ class TensorFlowOps:
         """`tf.concat`."""
         return tf.concat([_tensor(part) for part in parts], axis)
 
-    def embedding(self, table: Array, ids: Value) -> Value:
+    def embedding(self, table: Value, ids: Value) -> Value:
         """`tf.gather`."""
-        return tf.gather(tf.constant(table), _tensor(ids))
+        if isinstance(table, np.ndarray) and table.nbytes >= LARGE:
+            variable = tf.compat.v1.get_variable(
+                f"table_{len(self.filling)}", table.shape, table.dtype, tf.zeros_initializer(), use_resource=True
+            )
+            self.filling.append((variable, table))
+            return tf.gather(variable, _tensor(ids))
+        return tf.gather(_tensor(table), _tensor(ids))
 
     def first_rows(self, table: Array, x: Value) -> Value:
         """A slice; the length is asked for when the graph runs."""

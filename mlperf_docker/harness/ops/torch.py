@@ -134,6 +134,18 @@ class TorchOps:
         """`linear`."""
         return functional.linear(x, weight, bias)
 
+    def row_products(self, x: T, y: T) -> T:
+        """`bmm` with the second one transposed."""
+        return torch.bmm(x, y.transpose(1, 2))
+
+    def select(self, x: T, places: NDArray[Any]) -> T:
+        """`index_select` on the last axis."""
+        return torch.index_select(x, -1, torch.from_numpy(places).to(self._device))
+
+    def to_float(self, x: T) -> T:
+        """`float`."""
+        return x.float()
+
     def softmax(self, x: T) -> T:
         """`softmax`."""
         return torch.softmax(x, -1)

@@ -15,6 +15,7 @@ from mlperf_docker.harness.files import locked, new_file
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.bert.dataset import Squad
 from mlperf_docker.harness.models.bert.features import LENGTH, VERSION, Features
+from mlperf_docker.harness.names import Joined
 
 
 class TokenSamples:
@@ -22,6 +23,8 @@ class TokenSamples:
 
     whole: for a model that takes nothing shorter than 384 tokens.
     """
+
+    joined = Joined.PADDED
 
     def __init__(self, features: Features, dtype: DTypeLike = np.int64, *, whole: bool = False) -> None:
         self._features = features

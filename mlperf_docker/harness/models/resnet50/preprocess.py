@@ -14,6 +14,7 @@ from mlperf_docker.harness.images import Decoder
 from mlperf_docker.harness.models.base import Samples
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet
 from mlperf_docker.harness.models.resnet50.network import Form
+from mlperf_docker.harness.names import Joined
 from mlperf_docker.harness.preprocess import Job
 
 VERSION = "resnet50-vgg-1"
@@ -99,6 +100,7 @@ class ImageSamples:
     """
 
     lengths = None
+    joined = Joined.PADDED
 
     def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
         self._images = images
@@ -127,6 +129,7 @@ class TorchvisionSamples:
     """
 
     lengths = None
+    joined = Joined.PADDED
 
     def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
         self._images = images

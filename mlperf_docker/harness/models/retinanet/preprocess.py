@@ -17,6 +17,7 @@ from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import DatasetError
 from mlperf_docker.harness.images import Decoder
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages
+from mlperf_docker.harness.names import Joined
 from mlperf_docker.harness.preprocess import BadSample, Job
 from mlperf_docker.harness.resources import cores
 
@@ -55,6 +56,7 @@ class ImageSamples:
     """The images, decoded and resized whenever they are loaded. Raises DatasetError for one that cannot be."""
 
     lengths = None
+    joined = Joined.PADDED
 
     def __init__(self, dataset: OpenImages) -> None:
         self._names = dataset.names

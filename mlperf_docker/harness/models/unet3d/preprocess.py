@@ -15,6 +15,7 @@ from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.unet3d import geometry, nifti
 from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19
+from mlperf_docker.harness.names import Joined
 from mlperf_docker.harness.preprocess import BadSample, Job, cached
 from mlperf_docker.harness.resources import free_memory
 
@@ -124,6 +125,7 @@ class Volumes:
     """
 
     lengths: NDArray[np.int64] | None = None
+    joined: Joined = Joined.PADDED
 
     def __init__(self, dataset: KiTS19, volumes: Sequence[NDArray[np.float32]], marks: Sequence[Any]) -> None:
         self.names = dataset.names

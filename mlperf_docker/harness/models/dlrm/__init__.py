@@ -1,0 +1,1 @@
+"""DLRM on the Criteo Terabyte click logs: recommendation."""

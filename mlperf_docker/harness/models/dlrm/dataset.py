@@ -1,0 +1,63 @@
+"""The preprocessed Criteo rows as upstream's binary loader has them."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.models.dlrm import aggregation
+
+BINARY = "terabyte_processed_test.bin"
+"""Rows of 40 little-endian int32: label, 13 numbers (none negative), 26 ids."""
+DENSE = 13
+TABLES = 26
+COLUMNS = 1 + DENSE + TABLES
+
+_HINT = "Make it from Criteo's day files: mlperf-docker data convert dlrm"
+
+
+@dataclass(frozen=True, slots=True)
+class Criteo:
+    """Rows, memory-mapped, (n, 40) int32, and where each sample of them begins.
+
+    bounds: one number more than there are samples. identity: a digest over name, size and time.
+    """
+
+    path: Path
+    rows: NDArray[np.int32]
+    bounds: NDArray[np.int64]
+    identity: str
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return len(self.bounds) - 1
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """1 where there was a click, else 0; of all rows, in the file's memory."""
+        return self.rows[:, 0]
+
+
+def open_criteo(root: Path, *, limit: int | None = None) -> Criteo:
+    """The rows below *root*, or those of the first *limit* samples. Raises DatasetError."""
+    path = root / BINARY
+    if not root.is_dir():
+        raise DatasetError(f"there is no data set folder {root}")
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise DatasetError(f"{root} is not Criteo as MLPerf has it: {BINARY} was not found", hint=_HINT) from None
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
+    count, rest = divmod(status.st_size, 4 * COLUMNS)
+    if rest or not count:
+        what = f"its {status.st_size} bytes are no whole number of rows of {4 * COLUMNS} bytes"
+        raise DatasetError(f"{path} is empty or truncated: {what}", hint=_HINT)
+    rows: NDArray[np.int32] = np.memmap(path, dtype=np.dtype("<i4"), mode="r", shape=(count, COLUMNS))
+    bounds = aggregation.offsets(count)[: None if limit is None else limit + 1]
+    described = f"{BINARY}\n{status.st_size}\n{status.st_mtime_ns}"
+    return Criteo(path, rows[: int(bounds[-1])], bounds, hashlib.sha256(described.encode()).hexdigest()[:20])

@@ -1,0 +1,132 @@
+"""Criteo's rows to what the network takes: logarithms of the numbers, and ids that the tables have.
+
+Nothing is cached but the largest id of each category: the file is already as small as what is made of it, and what is
+made of it takes LoadGen's loading a few seconds.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import DatasetError, first_ten
+from mlperf_docker.harness.files import write_json
+from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.models.dlrm.dataset import COLUMNS, DENSE, TABLES, Criteo
+from mlperf_docker.harness.names import Joined
+from mlperf_docker.harness.resources import cores
+
+VERSION = "criteo-looked-at-1"
+"""Part of the cache's key. Count it up when more is looked at."""
+
+BLOCK = 1 << 17
+"""Rows that are looked at together, 21 MB."""
+FEW = 256
+"""Samples that a thread loads in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the tables take: rows of each, and the number that ids wrap at, where longer tables were cut to it."""
+
+    rows: tuple[int, ...] = ()
+    wrap: int | None = None
+
+
+class Pairs:
+    """The samples: runs of rows that differ in number and stand one after the other in a batch."""
+
+    joined = Joined.CONCATENATED
+
+    def __init__(self, dataset: Criteo, form: Form) -> None:
+        self._rows, self._bounds, self._wrap = dataset.rows, dataset.bounds, form.wrap
+        self.count = dataset.count
+        self.lengths: NDArray[np.int64] = np.diff(dataset.bounds)
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        """Logarithms (rows, 13) float32 and ids (rows, 26) int32 of these samples, one after the other."""
+        numbers = np.array(indices, dtype=np.int64)
+        starts = np.concatenate(([0], np.cumsum(self.lengths[numbers])))
+        dense = np.empty((int(starts[-1]), DENSE), dtype=np.float32)
+        ids = np.empty((int(starts[-1]), TABLES), dtype=np.int32)
+
+        def fill(part: slice) -> None:
+            for number, start in zip(numbers[part].tolist(), starts[:-1][part].tolist(), strict=True):
+                self._read(number, start, dense, ids)
+
+        parts = [slice(start, start + FEW) for start in range(0, len(numbers), FEW)]
+        with ThreadPoolExecutor(min(cores(), len(parts)), "rows") as pool:
+            list(pool.map(fill, parts))
+        return dense, ids
+
+    def _read(self, number: int, start: int, dense: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
+        rows = self._rows[self._bounds[number] : self._bounds[number + 1]]
+        stop = start + len(rows)
+        dense[start:stop] = rows[:, 1 : 1 + DENSE]
+        dense[start:stop] += np.float32(1)
+        np.log(dense[start:stop], out=dense[start:stop])
+        ids[start:stop] = rows[:, 1 + DENSE :]
+        if self._wrap is not None:
+            ids[start:stop] %= self._wrap
+
+    def labels(self, number: int) -> NDArray[np.int32]:
+        """What happened in the rows of a sample: 1 a click, 0 none."""
+        return self._rows[self._bounds[number] : self._bounds[number + 1], 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """The least and the largest value of each of the 40 columns."""
+
+    least: NDArray[np.int64]
+    largest: NDArray[np.int64]
+
+
+def extremes(rows: NDArray[np.int32], *, workers: int, report: Report) -> Extremes:
+    """Read all *rows* once, in parallel."""
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    least = np.full(COLUMNS, np.iinfo(np.int32).max, dtype=np.int64)
+    largest = np.full(COLUMNS, np.iinfo(np.int32).min, dtype=np.int64)
+    done = 0
+    with ThreadPoolExecutor(max(1, min(workers, len(blocks))), "look") as pool:
+        for low, high, count in pool.map(lambda block: (block.min(axis=0), block.max(axis=0), len(block)), blocks):
+            np.minimum(least, low, out=least)
+            np.maximum(largest, high, out=largest)
+            done += count
+            report(done, len(rows), "rows")
+    return Extremes(least, largest)
+
+
+def cached_extremes(dataset: Criteo, cache: Path, *, workers: int, report: Report) -> Extremes:
+    """The same, from the cache where it has them."""
+    path = cache / "preprocessed" / f"{VERSION}-{dataset.identity}-{len(dataset.rows)}.json"
+    try:
+        found = json.loads(path.read_text())
+        known = Extremes(*(np.array(found[key], dtype=np.int64) for key in ("least", "largest")))
+    except (OSError, ValueError, KeyError):
+        known = extremes(dataset.rows, workers=workers, report=report)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"least": known.least.tolist(), "largest": known.largest.tolist()})
+    return known
+
+
+def check(dataset: Criteo, found: Extremes, form: Form) -> None:
+    """Raise DatasetError, with every finding, for values that cannot be or ids that the tables of *form* lack."""
+    lines = []
+    if found.least[0] < 0 or found.largest[0] > 1:
+        lines.append(f"labels go from {found.least[0]} to {found.largest[0]}, not from 0 to 1")
+    for column in range(1, COLUMNS):
+        kind = f"number {column - 1}" if column <= DENSE else f"category {column - 1 - DENSE}"
+        if found.least[column] < 0:
+            lines.append(f"{kind} is negative: {found.least[column]}")
+    for table, rows in enumerate(form.rows):
+        if rows != form.wrap and found.largest[1 + DENSE + table] >= rows:
+            lines.append(f"category {table} has id {found.largest[1 + DENSE + table]}; its table has {rows} rows")
+    if lines:
+        hint = "The rows were made for other tables: convert the day files with the model's own --max-ind-range."
+        raise DatasetError(f"{dataset.path} does not fit the model", hint=hint, details=first_ten(lines))

@@ -1,0 +1,64 @@
+"""What `data convert` asks of a container, without one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlperf_docker import data
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.errors import UsageError
+from mlperf_docker.events import Finished
+from mlperf_docker.plan import BindMount
+from mlperf_docker.provide import sources_of
+from mlperf_docker.session import Job
+from tests.host.test_evidence import Quiet
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Job]:
+    """The jobs that were started; the harness says where in the container the file is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found: list[Job] = []
+
+    def perform(client: object, job: Job, display: object) -> Finished:
+        found.append(job)
+        said = {"event": "result", "rows": 7, "output": "/results/terabyte_processed_test.bin"}
+        return Finished.model_validate(said)
+
+    monkeypatch.setattr(data, "perform", perform)
+    monkeypatch.setattr(data, "connect_for", lambda spec: None)
+    return found
+
+
+def convert(catalog: Catalog, source: Path, output: Path, **options: Any) -> dict[str, Any]:
+    request = data.Convert("dlrm", source, output, **options)
+    return data.convert(catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet())
+
+
+def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Job], tmp_path: Path) -> None:
+    source, output = tmp_path / "raw", tmp_path / "out"
+    source.mkdir()
+    output.mkdir()
+    done = convert(catalog, source, output, max_ind_range=10_000_000, days=2)
+    assert done == {"rows": 7, "output": str(output / "terabyte_processed_test.bin")}
+    (job,) = jobs
+    assert str(job.spec) == "dlrm:pytorch-cpu"
+    assert job.arguments == (
+        "convert-data",
+        "--data=/data",
+        "--results=/results",
+        "--max-ind-range=10000000",
+        "--days=2",
+    )
+    assert BindMount(source, "/data", read_only=True) in job.mounts
+    assert BindMount(output, "/results", read_only=False) in job.mounts
+
+
+@pytest.mark.parametrize("missing", ["raw", "out"])
+def test_both_folders_must_exist(catalog: Catalog, jobs: list[Job], tmp_path: Path, missing: str) -> None:
+    for name in {"raw", "out"} - {missing}:
+        (tmp_path / name).mkdir()
+    with pytest.raises(UsageError, match=f"{missing} does not exist"):
+        convert(catalog, tmp_path / "raw", tmp_path / "out")
+    assert not jobs
