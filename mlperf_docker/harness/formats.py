@@ -1,7 +1,11 @@
 """How a model file is written, told from its content where names mislead: a TorchScript archive may be called .pth."""
 
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.names import Format
@@ -40,3 +44,17 @@ def detect(path: Path) -> Format:
             return Format.SAVED_MODEL
         return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
     return SUFFIXES[suffix]
+
+
+def read_weights(
+    readers: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]],
+    model: str,
+    path: Path,
+    found: Format,
+    *,
+    hint: str | None = None,
+) -> dict[str, NDArray[Any]]:
+    """The weights in *path* by the one of *readers* that knows its format. Raises ModelFileError where none does."""
+    if found not in readers:
+        raise ModelFileError(f"weights of {model} cannot be read from a {found} file: {path}", hint=hint)
+    return readers[found](path)

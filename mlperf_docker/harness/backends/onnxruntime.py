@@ -55,15 +55,16 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     model: bytes | str
     options = ort.SessionOptions()
     if isinstance(request.source, Network):
-        from mlperf_docker.harness.ops.onnx import split
+        from mlperf_docker.harness.ops import onnx as graphs
 
-        model, outside = split(request.source)
-        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in outside.values()]
-        options.add_external_initializers(list(outside), values)
         if request.precision == INT8:
             from mlperf_docker.harness.backends.quantise import quantise
 
-            model = quantise(model)
+            model = quantise(graphs.serialize(request.source))
+        else:
+            model, outside = graphs.split(request.source, graphs.SHARED)
+            values = [ort.OrtValue.ortvalue_from_numpy(array) for array in outside.values()]
+            options.add_external_initializers(list(outside), values)
     else:
         model = str(request.source)
     options.intra_op_num_threads = request.threads

@@ -19,6 +19,9 @@ IR_VERSION = 8
 
 LARGE = 256 << 20
 """Bytes of an initializer that a file has no room for: protobuf ends at 2 GB."""
+SHARED = 1 << 20
+"""Bytes of an initializer that a session is given beside the graph. It reads the array where it is; in the graph it
+would be copied several times on its way, which costs BERT-Large seconds and gigabytes."""
 
 Attribute = int | float | list[int]
 
@@ -28,10 +31,11 @@ DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64":
 class OnnxOps:
     """Builds one graph. Tensors are the names of ONNX values.
 
-    outside: initializers that are too large for an .onnx file, by name. It only says that they are elsewhere.
+    outside: initializers of *most* bytes or more, by name. The file only says that they are elsewhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LARGE) -> None:
+        self._most = most
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
         self.outside: dict[str, NDArray[Any]] = {}
@@ -45,7 +49,7 @@ class OnnxOps:
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
         """An initializer called *name*."""
-        if value.nbytes < LARGE:
+        if value.nbytes < self._most:
             self._initializers[name] = numpy_helper.from_array(value, name)
         else:
             self.outside[name] = value
@@ -315,12 +319,12 @@ class OnnxOps:
 
 def serialize(network: Network) -> bytes:
     """The network as the bytes of an .onnx file, with all of its outputs."""
-    return split(network)[0]
+    return split(network, LARGE)[0]
 
 
-def split(network: Network) -> tuple[bytes, dict[str, NDArray[Any]]]:
-    """The same, and the initializers that are too large to be in it."""
-    ops = OnnxOps()
+def split(network: Network, most: int) -> tuple[bytes, dict[str, NDArray[Any]]]:
+    """The same without the initializers of *most* bytes or more, and these."""
+    ops = OnnxOps(most)
     inputs = network.interface.inputs
     outputs = network.outputs(ops, tuple(tensor.name for tensor in inputs))
     return ops.model(network.name, inputs, tuple(zip(outputs, network.interface.outputs, strict=True))), ops.outside

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
-from mlperf_docker.harness.errors import DatasetError, ModelFileError
+from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.models.base import (
     Answerer,
@@ -89,9 +90,7 @@ class Bert:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the PyTorch checkpoint's names."""
-        if format not in READERS:
-            raise ModelFileError(f"weights of bert cannot be read from a {format} file: {path}")
-        return READERS[format](path)
+        return read_weights(READERS, self.name, path, format)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network, which takes samples of any length."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.bert import network as networks
-from mlperf_docker.harness.models.resnet50.from_onnx import load_graph
+from mlperf_docker.harness.onnx_files import load_graph
 
 Arrays = dict[str, NDArray[Any]]
 

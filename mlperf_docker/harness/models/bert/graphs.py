@@ -9,8 +9,8 @@ from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.models.bert import network as networks
-from mlperf_docker.harness.models.resnet50.from_onnx import load_graph
 from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.onnx_files import load_graph
 
 
 @dataclass(frozen=True, slots=True)

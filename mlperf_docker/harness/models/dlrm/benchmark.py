@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import formats, gpu
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.models.base import (
     Answerer,
@@ -88,9 +88,7 @@ class Dlrm:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the official checkpoint's names; tables are mapped where the file allows it."""
-        if format not in READERS:
-            raise ModelFileError(f"weights of dlrm cannot be read from a {format} file: {path}")
-        return READERS[format](path)
+        return read_weights(READERS, self.name, path, format)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network, with all tables in the host's memory."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.base import Answerer, Model, Named, Parity, Payload, Report, Samples, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
@@ -90,9 +90,7 @@ class ResNet50:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with torchvision's names."""
-        if format not in READERS:
-            raise ModelFileError(f"weights of resnet50 cannot be read from a {format} file: {path}")
-        return READERS[format](path)
+        return read_weights(READERS, self.name, path, format)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network; 1000 classes were trained with torchvision's preprocessing, 1001 with TensorFlow's."""

@@ -17,6 +17,7 @@ from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import EPSILON, check_settings, norm_of
+from mlperf_docker.harness.onnx_files import load_graph
 
 Arrays = dict[str, NDArray[Any]]
 Node = Any
@@ -36,29 +37,6 @@ def read(path: Path) -> Arrays:
     shapes = networks.shapes(networks.config_of(arrays, str(path)))
     weight_files.check(shapes, arrays | graph.unused(), str(path))
     return arrays
-
-
-def load_graph(path: Path) -> Any:  # noqa: ANN401
-    """The graph in *path*. Raises ModelFileError."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise ModelFileError(
-            f"{path} can be read only where the onnx package is installed, and here it is not",
-            hint="Use the image of the backend that reads such files: --backend onnxruntime",
-        ) from error
-    hint = "It is truncated or of another format. Compare its checksum with: mlperf-docker models verify"
-    try:
-        graph = onnx.load(path).graph
-    except Exception as error:  # protobuf's DecodeError has no public home; an external file may be missing
-        size = path.stat().st_size if path.exists() else 0
-        raise ModelFileError(
-            f"{path} ({size} bytes) is no ONNX file: {str(error).strip() or type(error).__name__}",
-            hint=hint,
-        ) from error
-    if not graph.node:
-        raise ModelFileError(f"{path} ({path.stat().st_size} bytes) holds an empty ONNX graph", hint=hint)
-    return graph
 
 
 class _Graph:

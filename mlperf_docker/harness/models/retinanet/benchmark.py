@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -63,9 +64,7 @@ class RetinaNet:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the training checkpoint's names."""
-        if format not in READERS:
-            raise ModelFileError(f"weights of retinanet cannot be read from a {format} file: {path}")
-        return READERS[format](path)
+        return read_weights(READERS, self.name, path, format)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network up to its candidates, for batches of any size."""

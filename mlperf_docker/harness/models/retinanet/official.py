@@ -16,8 +16,9 @@ from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50.foreign import norm_of
-from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE, load_graph
+from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE
 from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.onnx_files import load_graph
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -69,12 +70,7 @@ class UNet3D:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the checkpoint's names."""
-        if format not in READERS:
-            raise ModelFileError(
-                f"weights of 3d-unet cannot be read from a {format} file: {path}",
-                hint="A SavedModel runs on tensorflow only.",
-            )
-        return READERS[format](path)
+        return read_weights(READERS, self.name, path, format, hint="A SavedModel runs on tensorflow only.")
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network for batches of any number of windows."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.models.resnet50.from_onnx import load_graph
 from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.onnx_files import load_graph
 
 Arrays = dict[str, NDArray[Any]]
 
