@@ -77,7 +77,7 @@ class Dlrm:
 
     def batches(self, device: Device) -> tuple[int, ...]:
         """A sample has 270 rows on average; on a CPU 1000 to 4000, which caches still hold, are best."""
-        return (1, 4, 8, 16) if device is Device.CPU else (1, 4, 16, 64, 256)
+        return (2, 8, 16) if device is Device.CPU else (1, 4, 16, 64, 256)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official graph: its weights in a network that leaves the tables where they are."""
