@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.names import Device
+from mlperf_docker.names import Device, Precision
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
 from tests.cells.conftest import Tool
@@ -88,6 +88,18 @@ def test_accuracy_reaches_its_known_value(tool: Tool, tags: dict[str, str], resu
     entries = json.loads((Path(result["results_dir"]) / "mlperf_log_accuracy.json").read_text())
     assert len({entry["qsl_idx"] for entry in entries}) == result["samples"]
     assert all(len(entry["data"]) % 8 == 0 for entry in entries), "float32, or bytes in eights, as hexadecimal digits"
+
+
+@pytest.mark.parametrize("spec", [spec for spec in CELLS if Precision.INT8 in spec.precisions], ids=str)
+def test_int8_runs_and_stays_near_what_fp32_is_known_to_reach(
+    tool: Tool, tags: dict[str, str], results: Path, spec: ImageSpec
+) -> None:
+    built(tool, tags, spec)
+    result = tool.json(*command(spec, results), "--precision", "int8", "--mode", "accuracy")
+    assert (result["precision"], result["accuracy"]["passed"]) == ("int8", True)
+    exact = tool.json(*command(spec, results), "--mode", "accuracy")["accuracy"]
+    assert result["accuracy"]["target"] == pytest.approx(0.95 * exact["target"])
+    assert result["accuracy"]["value"] != exact["value"], "the network was not quantised"
 
 
 @pytest.mark.parametrize(("spec", "scenario"), BY_ANSWERS, ids=[f"{spec}-{scenario}" for spec, scenario in BY_ANSWERS])
