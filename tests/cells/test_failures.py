@@ -28,7 +28,7 @@ LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
         ((*TINY, "--memory", "lots"), "is not a size"),
         ((*TINY, "--gpus", "some"), "--gpus"),
         (("run", "resnet50"), "--dataset DIR or --synthetic SIZE"),
-        (("run", "bert", "--synthetic", "tiny"), "declared but has no image yet"),
+        (("run", "rnnt", "--synthetic", "tiny"), "declared but has no image yet"),
         (("build", "rnnt"), "declared but has no image yet"),
     ],
 )
