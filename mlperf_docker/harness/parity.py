@@ -44,7 +44,7 @@ def trace(
     samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
     events.phase(Phase.COMPARE)
     report = events.reporter(Phase.COMPARE)
-    interface = model.interface if model.around else model.interface.fetching(*benchmark.traced)
+    interface = model.interface if model.around else model.source.interface.fetching(*benchmark.traced)
     predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
     batch = BATCH
     if model.around is not None:

@@ -262,3 +262,11 @@ def test_server_leaves_a_processor_to_loadgen(scenario: Scenario, instances: int
     options = RunOptions(cell, scenario, Mode.PERFORMANCE, Folders(), instances=instances)
     assert operator_threads(options, 8) == threads
     assert operator_threads(options, 1) == 1
+
+
+def test_outputs_are_what_parity_compares(harness: Harness, tmp_path: Path) -> None:
+    """Not the label that a run fetches, but the logits behind it."""
+    file = tmp_path / "outputs.safetensors"
+    done = harness("--synthetic", "tiny", "--samples", 6, "--output", file, verb="outputs")
+    assert done.code == 0, done.events
+    assert {name: array.shape for name, array in weights.read(file).items()} == {"logits:0": (6, 1001)}
