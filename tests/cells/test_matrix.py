@@ -98,7 +98,7 @@ def test_int8_runs_and_stays_near_what_fp32_is_known_to_reach(
     result = tool.json(*command(spec, results), "--precision", "int8", "--mode", "accuracy")
     assert (result["precision"], result["accuracy"]["passed"]) == ("int8", True)
     exact = tool.json(*command(spec, results), "--mode", "accuracy")["accuracy"]
-    assert result["accuracy"]["target"] == pytest.approx(0.95 * exact["target"])
+    assert result["accuracy"]["target"] == pytest.approx(0.9 * exact["target"])
     assert result["accuracy"]["value"] != exact["value"], "the network was not quantised"
 
 
