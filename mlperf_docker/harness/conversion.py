@@ -6,16 +6,15 @@ from typing import Any
 from mlperf_docker.harness import formats
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import LoadRequest
 from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.files import checksum, new_file
 from mlperf_docker.harness.model_files import identify
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.base import Benchmark, Named, Tabled
+from mlperf_docker.harness.models.base import Benchmark, Model, Named, Tabled
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import open_model
+from mlperf_docker.harness.opening import Loading, load_parts, open_model
 from mlperf_docker.harness.resources import cores
 
 
@@ -24,7 +23,7 @@ def inspect(cell: Cell, path: Path) -> dict[str, Any]:
     file = identify(path, None)
     backend = backends.load(cell.backend)
     model = open_model(models.load(cell.model), backend, path)
-    backend.load(LoadRequest(model.source, model.interface, Device.CPU, cores(), model.format))
+    load_parts(backend, model, Loading(Device.CPU, cores()))
     tensors = model.interface.inputs, model.interface.outputs
     inputs, outputs = ([str(tensor) for tensor in side] for side in tensors)
     facts = {"format": formats.detect(path).value, "variant": model.variant, "sha256": file.sha256}
@@ -49,22 +48,29 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
     if tables and not isinstance(benchmark, Tabled):
         raise UsageError(f"{benchmark.name} has no tables that --tables could convert")
     arrays = benchmark.read(path, formats.detect(path))
-    network = benchmark.network(arrays, str(path)).source
-    if output.suffix == ".onnx" and isinstance(network, Network) and network.front is not None:
-        raise UsageError(
-            f"the tables of {benchmark.name} stay outside of every graph", hint="Name a .safetensors file."
-        )
+    model = benchmark.network(arrays, str(path))
+    if output.suffix == ".onnx":
+        check_one_graph(benchmark, model)
     kinds = _table_types(benchmark, arrays, tables)
     with new_file(output) as partial:
         if output.suffix == ".safetensors":
             weight_files.write(partial, arrays, kinds)
-        elif isinstance(network, Network):
+        elif isinstance(model.source, Network):
             from mlperf_docker.harness.ops.onnx import serialize
 
-            partial.write_bytes(serialize(network))
+            partial.write_bytes(serialize(model.source))
     form = Format.SAFETENSORS if output.suffix == ".safetensors" else Format.ONNX
     facts = {"model_file": str(output), "size_bytes": output.stat().st_size, "sha256": checksum(output)}
     return {**facts, "format": form.value, "weights": len(arrays)}
+
+
+def check_one_graph(benchmark: Benchmark, model: Model) -> None:
+    """Raise UsageError for a model that one graph cannot hold."""
+    hint = "Name a .safetensors file."
+    if model.beside:
+        raise UsageError(f"{benchmark.name} is {len(model.parts)} graphs, and a loop around them", hint=hint)
+    if isinstance(model.source, Network) and model.source.front is not None:
+        raise UsageError(f"the tables of {benchmark.name} stay outside of every graph", hint=hint)
 
 
 def _table_types(benchmark: Benchmark, arrays: Named, tables: str | None) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """From a model file to the model that a backend can load."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlperf_docker.harness import formats
-from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import FP32, Backend, LoadRequest, Predictor
 from mlperf_docker.harness.models.base import Benchmark, Model
 from mlperf_docker.harness.names import Device
 from mlperf_docker.harness.network import Network
@@ -18,6 +19,24 @@ def open_model(benchmark: Benchmark, backend: Backend, path: Path) -> Model:
     if found in backend.formats:
         return benchmark.native(path, found)
     return benchmark.network(benchmark.read(path, found), str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How the parts of a model are loaded. threads: for the operators of each."""
+
+    device: Device
+    threads: int
+    precision: str = FP32
+
+
+def load_parts(backend: Backend, model: Model, loading: Loading) -> tuple[Predictor, ...]:
+    """A predictor for each part of *model*, the main one first. Raises ModelFileError."""
+    requests = (
+        LoadRequest(part.source, part.interface, loading.device, loading.threads, model.format, loading.precision)
+        for part in model.parts
+    )
+    return tuple(backend.load(request) for request in requests)
 
 
 class CpuAnswerer:

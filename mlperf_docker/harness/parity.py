@@ -17,7 +17,7 @@ from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.models.base import Allocate, Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import CpuAnswerer, open_model
+from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts, open_model
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.run import writable_cache
@@ -44,13 +44,15 @@ def trace(
     samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
     events.phase(Phase.COMPARE)
     report = events.reporter(Phase.COMPARE)
-    interface = model.interface if model.around else model.source.interface.fetching(*benchmark.traced)
-    predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
     batch = BATCH
     if model.around is not None:
         allocate: Allocate = lambda shape, dtype: backend.allocate(shape, dtype, cell.device)  # noqa: E731
-        (predictor,) = model.around((predictor,), samples, Surroundings(cell.device, cores(), allocate)).predictors
+        parts = load_parts(backend, model, Loading(cell.device, cores()))
+        (predictor,) = model.around((parts,), samples, Surroundings(cell.device, cores(), allocate)).predictors
         batch = 1  # whole samples are large
+    else:
+        interface = model.source.interface.fetching(*benchmark.traced)
+        predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
     proof = predictor.prove(samples.load([0]))
     batches = []
     for start in range(0, samples.count, batch):

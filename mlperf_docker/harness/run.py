@@ -12,7 +12,7 @@ import mlperf_loadgen as lg
 
 from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import FP32, Backend, LoadRequest, Predictor
+from mlperf_docker.harness.backends.base import FP32, Backend, Predictor
 from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
@@ -31,7 +31,7 @@ from mlperf_docker.harness.models.base import (
     Whole,
 )
 from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
-from mlperf_docker.harness.opening import CpuAnswerer, open_model
+from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts, open_model
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores, free_memory
@@ -195,14 +195,12 @@ def load(
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads or operator_threads(options, cores())
     check_memory(options, model, prepared, events)
-    request = LoadRequest(
-        model.source, model.interface, options.cell.device, threads, model.format, precision=options.precision
-    )
-    predictors = tuple(backend.load(request) for _ in range(options.instances))
-    whole = None
+    loading = Loading(options.cell.device, threads, options.precision)
+    instances = [load_parts(backend, model, loading) for _ in range(options.instances)]
+    whole, predictors = None, tuple(parts[0] for parts in instances)
     if model.around is not None:
         surroundings = Surroundings(options.cell.device, threads, allocator(options, backend))
-        whole = model.around(predictors, prepared.samples, surroundings)
+        whole = model.around(instances, prepared.samples, surroundings)
         predictors = whole.predictors
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])

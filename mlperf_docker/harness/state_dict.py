@@ -42,6 +42,17 @@ def read(path: Path, *, key: str | None = None) -> dict[str, NDArray[Any]]:
     return _arrays(kept, path, state)
 
 
+def read_below(path: Path, key: str) -> dict[str, NDArray[Any]]:
+    """All weights below *key*, or of a bare state_dict. Raises ModelFileError, of *key* where neither is there."""
+    try:
+        return read(path, key=key)
+    except ModelFileError as nested:
+        try:
+            return read(path)
+        except ModelFileError:
+            raise nested from None
+
+
 def read_archive(path: Path) -> dict[str, NDArray[Any]]:
     """All weights of a TorchScript archive by name, as float32. Raises ModelFileError."""
     try:

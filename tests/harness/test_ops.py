@@ -14,6 +14,7 @@ from mlperf_docker.harness.backends.base import Backend, LoadRequest
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.names import Device
 from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.ops.base import LstmWeights
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(7)
@@ -465,3 +466,64 @@ def test_sequences_of_another_length_follow(framework: Backend) -> None:
         assert part.shape == (1, length, 3)
         close(part, predict((TOKENS, kept))[0][:1, :length])
     assert together.shape == (2, 5, 3)
+
+
+def sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def lstm(x: Array, weights: list[Array], hidden: Array, cell: Array) -> tuple[Array, Array, Array]:
+    """Step by step in float64, as PyTorch's documentation says it."""
+    steps = []
+    for step in x.astype(np.float64):
+        gates = step @ weights[0].T + weights[2] + hidden @ weights[1].T + weights[3]
+        first, forget, new, last = np.split(gates, 4, axis=1)
+        cell = sigmoid(forget) * cell + sigmoid(first) * np.tanh(new)
+        hidden = sigmoid(last) * np.tanh(cell)
+        steps.append(hidden)
+    return np.stack(steps), hidden, cell
+
+
+@pytest.mark.parametrize("started", [False, True], ids=["zeros", "started"])
+@pytest.mark.parametrize("length", [1, 6])
+def test_lstm(framework: Backend, length: int, *, started: bool) -> None:
+    x = RNG.standard_normal((2, length, 3), dtype=np.float32)
+    weights = [RNG.standard_normal(shape, dtype=np.float32) for shape in ((20, 3), (20, 5), (20,), (20,))]
+    state = [RNG.standard_normal((2, 5), dtype=np.float32) * started for _ in range(2)]
+
+    def build(ops: Any, x: Any, hidden: Any, cell: Any, *w: Any) -> Any:
+        y, *after = ops.lstm(ops.swap(x), LstmWeights(*w), (hidden, cell) if started else None)
+        return ops.swap(y), *after
+
+    gives(("float32", 3), ("float32", 2), ("float32", 2))
+    found = evaluate(framework, (x, *state), build, *weights, outputs=3)
+    outputs, hidden, cell = lstm(x.transpose(1, 0, 2), weights, *state)
+    close(found[0], outputs.transpose(1, 0, 2))
+    close(found[1], hidden)
+    close(found[2], cell)
+
+
+def test_cut_off_steps(framework: Backend) -> None:
+    lengths = np.array([4, 6], dtype=np.int64)
+    gives(("float32", 3))
+    build = lambda ops, x, lengths: ops.swap(ops.cut_off(ops.swap(x), lengths))  # noqa: E731
+    (found,) = evaluate(framework, (ROWS, lengths), build)
+    expected = ROWS.copy()
+    expected[0, 4:] = 0
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("length", [6, 5, 1])
+def test_stacked_pairs(framework: Backend, length: int) -> None:
+    gives(("float32", 3))
+    rows = ROWS[:, :length]
+    (found,) = evaluate(framework, (rows,), lambda ops, x: ops.swap(ops.stack_pairs(ops.swap(x))))
+    padded = np.pad(rows, ((0, 0), (0, length % 2), (0, 0)))
+    np.testing.assert_array_equal(found, padded.reshape(2, -1, 6))
+
+
+def test_linear_without_bias(framework: Backend) -> None:
+    weight = RNG.standard_normal((4, 5), dtype=np.float32)
+    gives(("float32", 2))
+    (found,) = evaluate(framework, (MATRIX,), lambda ops, x, w: ops.linear(x, w), weight)
+    close(found, MATRIX @ weight.T)

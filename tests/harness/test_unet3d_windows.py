@@ -137,7 +137,7 @@ def test_the_proof_is_of_one_window() -> None:
 
 def test_tuning_runs_windows_and_answers_for_whole_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     made, networks = volumes((128, 128, 128), (192, 192, 192)), (Network(), Network())
-    whole = Windows(networks, made, Surroundings(Device.CPU, 1, np.empty))
+    whole = Windows([(network,) for network in networks], made, Surroundings(Device.CPU, 1, np.empty))
     monkeypatch.setattr(
         "mlperf_docker.harness.calibrate.calibrate", lambda network, inputs, sizes: [_speed(sizes[-1], 0.5)]
     )

@@ -56,7 +56,7 @@ class Tuned:
 
 
 class Whole(Protocol):
-    """Predictors of whole samples around those that run a model on parts of them: windows of a volume, steps in time.
+    """Predictors of whole samples around those that run networks on parts of them: windows of a volume, steps in time.
 
     predictors: one around each instance. Their inputs are what `Samples.load` gives, their outputs what the model's
     postprocess takes.
@@ -82,13 +82,22 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one predictor runs: an official graph or a network, the inputs that it takes and the outputs to fetch."""
+
+    source: Path | Network
+    interface: Interface
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model as its file makes it: what runs, what it takes, and what its outputs mean.
 
     source: an official graph (with its format), or a network made of weights. variant: which of the benchmark's models
     this is, for people. form: how its samples must be prepared. for_samples: makes the postprocessing that has to know
-    the samples of a run; None where `postprocess` serves all. around: makes predictors of samples, where those of the
-    model take parts of them. memory: bytes that so many instances need beside the network's own, and what for.
+    the samples of a run; None where `postprocess` serves all. beside: further parts of a model that is not one graph.
+    around: makes predictors of samples out of those of the parts, *source*'s first, for each instance. memory: bytes
+    that so many instances need beside the network's own, and what for.
     """
 
     source: Path | Network
@@ -98,8 +107,14 @@ class Model:
     form: Form
     postprocess: Postprocess
     for_samples: "Callable[[Samples], Postprocess] | None" = None
-    around: "Callable[[Sequence[Predictor], Any, Surroundings], Whole] | None" = None
+    beside: tuple[Part, ...] = ()
+    around: "Callable[[Sequence[Sequence[Predictor]], Any, Surroundings], Whole] | None" = None
     memory: "Callable[[Any, int], tuple[int, str]] | None" = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All that has to be loaded."""
+        return (Part(self.source, self.interface), *self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,8 @@ class Samples(Protocol):
     def lengths(self) -> NDArray[np.int64] | None:
         """Where samples differ in length: that of each. Else None.
 
-        It is along the second axis of all tensors, or along the first where samples are concatenated.
+        It is along the second axis of all tensors, along the first where samples are concatenated, and along none of
+        them where samples are apart.
         """
         ...
 

@@ -1,6 +1,7 @@
 """The operations as a protocol: what `architectures/` may call, and what each of ops/*.py provides."""
 
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -8,6 +9,19 @@ T = TypeVar("T")
 
 MASKED = -10000.0
 """Added to the score of a key that is padding: beside any other key its probability becomes exactly 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class LstmWeights(Generic[T]):
+    """One layer's weights as PyTorch has them: rows are the gates input, forget, cell and output, one after another.
+
+    from_input: (4 · hidden, in), from_hidden: (4 · hidden, hidden); input_bias, hidden_bias: (4 · hidden,), both added.
+    """
+
+    from_input: T
+    from_hidden: T
+    input_bias: T
+    hidden_bias: T
 
 
 class Ops(Protocol[T]):
@@ -20,7 +34,8 @@ class Ops(Protocol[T]):
     are known when a network is built. docs/operations.md says how each backend does it.
 
     *Sequences* are plain tensors (batch, length, …) whose length may have any size too. As *rows* they are what matrix
-    products like best: (batch · length, features), one sample's tokens after the other's.
+    products like best: (batch · length, features), one sample's tokens after the other's. *Steps* are sequences with
+    time in front, (length, batch, …), which recurrent layers like best.
     """
 
     def constant(self, name: str, value: NDArray[Any]) -> T:
@@ -124,7 +139,7 @@ class Ops(Protocol[T]):
         """Values below *low* become *low*, above *high* become *high*; infinite bounds are allowed."""
         ...
 
-    def linear(self, x: T, weight: T, bias: T) -> T:
+    def linear(self, x: T, weight: T, bias: T | None = None) -> T:
         """X · weightᵀ + bias. x: (batch, in), weight: (out, in), bias: (out,)."""
         ...
 
@@ -193,7 +208,29 @@ class Ops(Protocol[T]):
         ...
 
     def sequences(self, x: T, like: T) -> T:
-        """Rows (batch · length, features) as sequences again: as many and as long as *like* (batch, length)."""
+        """Rows (batch · length, features) as sequences again: as many and as long as *like* (batch, length, …)."""
+        ...
+
+    def swap(self, x: T) -> T:
+        """Sequences as steps, or steps as sequences: the first two axes change places; x has three."""
+        ...
+
+    def cut_off(self, x: T, lengths: T) -> T:
+        """Steps (length, batch, features) whose values are 0 from each one's length, (batch,) int64, on."""
+        ...
+
+    def stack_pairs(self, x: T) -> T:
+        """Two steps as one, side by side: (length, batch, features) to (length / 2, batch, 2 · features).
+
+        An odd length gets a step of zeros behind.
+        """
+        ...
+
+    def lstm(self, x: T, weights: LstmWeights[T], state: tuple[T, T] | None = None) -> tuple[T, T, T]:
+        """One layer over steps (length, batch, in): its outputs (length, batch, hidden), and its state after the last.
+
+        state: hidden and cell, (batch, hidden) each, from which it starts; None for zeros.
+        """
         ...
 
     def layer_norm(self, x: T, scale: T, bias: T, *, epsilon: float) -> T:

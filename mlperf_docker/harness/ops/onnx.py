@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.ops.base import MASKED
+from mlperf_docker.harness.ops.base import MASKED, LstmWeights
 
 OPSET = 17
 IR_VERSION = 8
@@ -31,13 +31,14 @@ DTYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "int64":
 class OnnxOps:
     """Builds one graph. Tensors are the names of ONNX values.
 
-    outside: initializers of *most* bytes or more, by name. The file only says that they are elsewhere.
+    outside: initializers of *most* bytes or more, by name, once `model` was called. The file only says that they are
+    elsewhere.
     """
 
     def __init__(self, most: int = LARGE) -> None:
         self._most = most
         self._nodes: list[Any] = []
-        self._initializers: dict[str, Any] = {}
+        self._arrays: dict[str, NDArray[Any]] = {}
         self.outside: dict[str, NDArray[Any]] = {}
 
     def _emit(self, operator: str, inputs: Sequence[str], **attributes: Attribute) -> str:
@@ -48,13 +49,16 @@ class OnnxOps:
         return output
 
     def constant(self, name: str, value: NDArray[Any]) -> str:
-        """An initializer called *name*."""
-        if value.nbytes < self._most:
-            self._initializers[name] = numpy_helper.from_array(value, name)
-        else:
-            self.outside[name] = value
-            self._initializers[name] = _elsewhere(name, value)
+        """An initializer called *name*, if a node takes it."""
+        self._arrays[name] = value
         return name
+
+    def _initializer(self, name: str) -> TensorProto:
+        value = self._arrays[name]
+        if value.nbytes < self._most:
+            return numpy_helper.from_array(value, name)
+        self.outside[name] = value
+        return _elsewhere(name, value)
 
     def _table(self, *values: float, dtype: str = "int64") -> str:
         """A small constant, made once for each content."""
@@ -179,9 +183,9 @@ class OnnxOps:
         """GlobalAveragePool, then the two axes of length 1 dropped."""
         return self._emit("Flatten", (self._emit("GlobalAveragePool", (x,)),), axis=1)
 
-    def linear(self, x: str, weight: str, bias: str) -> str:
+    def linear(self, x: str, weight: str, bias: str | None = None) -> str:
         """Gemm with the weight transposed."""
-        return self._emit("Gemm", (x, weight, bias), transB=1)
+        return self._emit("Gemm", (x, weight) if bias is None else (x, weight, bias), transB=1)
 
     def row_products(self, x: str, y: str) -> str:
         """MatMul with the second one transposed."""
@@ -254,8 +258,50 @@ class OnnxOps:
 
     def sequences(self, x: str, like: str) -> str:
         """Reshape to the shape of *like* and one axis more."""
-        shape = self._emit("Concat", (self._emit("Shape", (like,)), self._table(-1)), axis=0)
+        shape = self._emit("Concat", (self._emit("Shape", (like,), end=2), self._table(-1)), axis=0)
         return self._emit("Reshape", (x, shape))
+
+    def swap(self, x: str) -> str:
+        """Transpose."""
+        return self._emit("Transpose", (x,), perm=[1, 0, 2])
+
+    def cut_off(self, x: str, lengths: str) -> str:
+        """Product with 1 and 0."""
+        length = self._emit("Squeeze", (self._emit("Shape", (x,), end=1),))
+        times = self._emit("Range", (self._scalar(0, "int64"), length, self._scalar(1, "int64")))
+        kept = self._emit("Less", (self._emit("Unsqueeze", (times, self._table(1))), lengths))
+        factor = self._emit("Unsqueeze", (self._emit("Cast", (kept,), to=TensorProto.FLOAT), self._table(2)))
+        return self._emit("Mul", (x, factor))
+
+    def stack_pairs(self, x: str) -> str:
+        """Pad, Reshape, Transpose, Reshape."""
+        length, sizes = self._emit("Shape", (x,), end=1), self._emit("Shape", (x,), start=1)
+        odd = self._emit("Mod", (length, self._table(2)))
+        pads = self._emit("Concat", (self._table(0, 0, 0), odd, self._table(0, 0)), axis=0)
+        split = self._emit("Concat", (self._table(-1, 2), sizes), axis=0)
+        pairs = self._emit("Reshape", (self._emit("Pad", (x, pads)), split))
+        return self._emit("Reshape", (self._emit("Transpose", (pairs,), perm=[0, 2, 1, 3]), self._table(0, 0, -1)))
+
+    def lstm(self, x: str, weights: LstmWeights[str], state: tuple[str, str] | None = None) -> tuple[str, str, str]:
+        """LSTM, whose gates are in the order input, output, forget, cell, and which has an axis for directions."""
+        size = self._arrays[weights.from_hidden].shape[1]
+        bias = [self._gates(name) for name in (weights.input_bias, weights.hidden_bias)]
+        biases = self.constant(f"{weights.input_bias}:both", np.concatenate(bias)[None])
+        kernels = [
+            self.constant(f"{name}:iofc", self._gates(name)[None]) for name in (weights.from_input, weights.from_hidden)
+        ]
+        starts = () if state is None else ("", *(self._emit("Unsqueeze", (each, self._table(0))) for each in state))
+        outputs = self._emit("LSTM", (x, *kernels, biases, *starts), hidden_size=size)
+        ends = [f"{outputs}_hidden", f"{outputs}_cell"]
+        self._nodes[-1].output.extend(ends)
+        y = self._emit("Squeeze", (outputs, self._table(1)))
+        hidden, cell = (self._emit("Squeeze", (end, self._table(0))) for end in ends)
+        return y, hidden, cell
+
+    def _gates(self, name: str) -> NDArray[Any]:
+        """A weight of an LSTM, its rows from PyTorch's order of gates to ONNX's."""
+        first, forget, cell, last = np.split(self._arrays[name], 4)
+        return np.concatenate((first, last, forget, cell))
 
     def layer_norm(self, x: str, scale: str, bias: str, *, epsilon: float) -> str:
         """LayerNormalization, which onnxruntime fuses with a sum before it."""
@@ -302,12 +348,13 @@ class OnnxOps:
         for a graph that is not well formed.
         """
         nodes = [*self._nodes, *(helper.make_node("Identity", [value], [tensor.name]) for value, tensor in outputs)]
+        taken = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
             nodes,
             name,
             [_value(tensor) for tensor in inputs],
             [_value(tensor) for _, tensor in outputs],
-            list(self._initializers.values()),
+            [self._initializer(name) for name in self._arrays if name in taken],
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mlperf-docker")

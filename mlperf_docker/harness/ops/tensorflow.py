@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.ops.base import MASKED
+from mlperf_docker.harness.ops.base import MASKED, LstmWeights
 
 Array = NDArray[Any]
 Value = Any
@@ -222,9 +222,10 @@ class TensorFlowOps:
         """`tf.clip_by_value`."""
         return tf.clip_by_value(_tensor(x), low, high)
 
-    def linear(self, x: Value, weight: Array, bias: Array) -> Value:
+    def linear(self, x: Value, weight: Array, bias: Array | None = None) -> Value:
         """`tf.matmul` with the weight transposed beforehand."""
-        return tf.nn.bias_add(tf.matmul(_tensor(x), tf.constant(np.ascontiguousarray(weight.T))), tf.constant(bias))
+        y = tf.matmul(_tensor(x), tf.constant(np.ascontiguousarray(weight.T)))
+        return y if bias is None else tf.nn.bias_add(y, tf.constant(bias))
 
     def row_products(self, x: Value, y: Value) -> Value:
         """`tf.matmul` with the second one adjoint."""
@@ -303,6 +304,54 @@ class TensorFlowOps:
         """`tf.reshape`."""
         x, shape = _tensor(x), tf.shape(_tensor(like))
         return tf.reshape(x, (shape[0], shape[1], x.shape[-1]))
+
+    def swap(self, x: Value) -> Value:
+        """`tf.transpose`."""
+        return tf.transpose(_tensor(x), (1, 0, 2))
+
+    def cut_off(self, x: Value, lengths: Value) -> Value:
+        """Product with 1 and 0."""
+        x = _tensor(x)
+        kept = tf.range(tf.shape(x, tf.int64)[0])[:, None] < _tensor(lengths)
+        return x * tf.cast(kept, x.dtype)[:, :, None]
+
+    def stack_pairs(self, x: Value) -> Value:
+        """`tf.pad` and `tf.reshape`; the sizes are asked for when the graph runs."""
+        x = _tensor(x)
+        shape, features = tf.shape(x), x.shape[2]
+        whole = tf.pad(x, ((0, shape[0] % 2), (0, 0), (0, 0)))
+        pairs = tf.transpose(tf.reshape(whole, (-1, 2, shape[1], features)), (0, 2, 1, 3))
+        return tf.reshape(pairs, (-1, shape[1], 2 * features))
+
+    def lstm(
+        self, x: Value, weights: LstmWeights[Array], state: tuple[Value, Value] | None = None
+    ) -> tuple[Value, Value, Value]:
+        """`BlockLSTMV2`, the one kernel for whole sequences on both devices, whose gates are in PyTorch's order.
+
+        It multiplies inputs and hidden states at once, which pays for many sequences: 180 GFLOPS on two cores for 64,
+        13 for one.
+        """
+        x = _tensor(x)
+        size = weights.from_hidden.shape[1]
+        zeros = tf.zeros((tf.shape(x)[1], size))
+        hidden, cell = (_tensor(each) for each in state) if state is not None else (zeros, zeros)
+        kernel = np.ascontiguousarray(np.concatenate((weights.from_input, weights.from_hidden), axis=1).T)
+        unused = tf.zeros((size,))
+        found = tf.raw_ops.BlockLSTMV2(
+            seq_len_max=tf.shape(x, tf.int64)[0],
+            x=x,
+            cs_prev=cell,
+            h_prev=hidden,
+            w=tf.constant(kernel),
+            wci=unused,
+            wcf=unused,
+            wco=unused,
+            b=tf.constant(weights.input_bias + weights.hidden_bias),
+            cell_clip=0.0,
+            use_peephole=False,
+        )
+        y = tf.ensure_shape(found.h, (None, None, size))
+        return y, y[-1], tf.ensure_shape(found.cs, (None, None, size))[-1]
 
     def layer_norm(self, x: Value, scale: Array, bias: Array, *, epsilon: float) -> Value:
         """Statistics by `tf.nn.moments`."""

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mlperf_docker.harness.ops.base import MASKED
+from mlperf_docker.harness.ops.base import MASKED, LstmWeights
 
 T: TypeAlias = torch.Tensor
 
@@ -130,7 +130,7 @@ class TorchOps:
         """`clamp`."""
         return torch.clamp(x, low, high)
 
-    def linear(self, x: T, weight: T, bias: T) -> T:
+    def linear(self, x: T, weight: T, bias: T | None = None) -> T:
         """`linear`."""
         return functional.linear(x, weight, bias)
 
@@ -204,6 +204,31 @@ class TorchOps:
     def sequences(self, x: T, like: T) -> T:
         """`reshape`."""
         return x.reshape(like.shape[0], like.shape[1], -1)
+
+    def swap(self, x: T) -> T:
+        """A view."""
+        return x.transpose(0, 1)
+
+    def cut_off(self, x: T, lengths: T) -> T:
+        """Product with 1 and 0."""
+        kept = torch.arange(x.shape[0], device=x.device)[:, None] < lengths
+        return x * kept[:, :, None]
+
+    def stack_pairs(self, x: T) -> T:
+        """`pad` and `reshape`; the sizes are read from the tensor, so that a trace takes any."""
+        x = functional.pad(x, (0, 0, 0, 0, 0, x.shape[0] % 2))
+        pairs = x.reshape(-1, 2, x.shape[1], x.shape[2]).transpose(1, 2)
+        return pairs.reshape(-1, x.shape[1], 2 * x.shape[2])
+
+    def lstm(self, x: T, weights: LstmWeights[T], state: tuple[T, T] | None = None) -> tuple[T, T, T]:
+        """`lstm`, which is oneDNN's or cuDNN's."""
+        size = weights.from_hidden.shape[1]
+        start = x.new_zeros(2, x.shape[1], size).unbind() if state is None else state
+        arrays = [weights.from_input, weights.from_hidden, weights.input_bias, weights.hidden_bias]
+        options = {"has_biases": True, "num_layers": 1, "dropout": 0.0, "train": False}
+        places = {"bidirectional": False, "batch_first": False}
+        y, hidden, cell = torch.lstm(x.contiguous(), [each[None] for each in start], arrays, **options, **places)
+        return y, hidden[0], cell[0]
 
     def layer_norm(self, x: T, scale: T, bias: T, *, epsilon: float) -> T:
         """`layer_norm`."""

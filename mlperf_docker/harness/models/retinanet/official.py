@@ -28,13 +28,7 @@ _NEWER = re.compile(r"((?:inner|layer)_blocks\.\d+|conv\.\d+)\.0\.(weight|bias)$
 
 def read_checkpoint(path: Path) -> Arrays:
     """The training checkpoint, also inside the .zip that it comes in, or a bare state_dict."""
-    try:
-        return renamed(state_dict.read(path, key="model"))
-    except ModelFileError as nested:
-        try:
-            return renamed(state_dict.read(path))
-        except ModelFileError:
-            raise nested from None
+    return renamed(state_dict.read_below(path, "model"))
 
 
 def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:

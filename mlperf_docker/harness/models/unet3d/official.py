@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.names import Format
 from mlperf_docker.harness.onnx_files import load_graph
 
@@ -33,13 +32,7 @@ def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def read_checkpoint(path: Path) -> Arrays:
     """The checkpoint, or a bare state_dict."""
-    try:
-        return renamed(state_dict.read(path, key=KEY))
-    except ModelFileError as nested:
-        try:
-            return renamed(state_dict.read(path))
-        except ModelFileError:
-            raise nested from None
+    return renamed(state_dict.read_below(path, KEY))
 
 
 def read_archive(path: Path) -> Arrays:

@@ -206,10 +206,10 @@ def gather(volume: NDArray[np.float32], starts: Sequence[Corner], space: NDArray
 
 
 class Windows:
-    """The window predictors of all instances."""
+    """The window predictors of all instances, each of one network."""
 
-    def __init__(self, networks: Sequence[Predictor], volumes: Volumes, surroundings: Surroundings) -> None:
-        self._networks = networks
+    def __init__(self, instances: Sequence[Sequence[Predictor]], volumes: Volumes, surroundings: Surroundings) -> None:
+        self._networks = networks = [network for (network,) in instances]
         self._volumes = volumes
         self._device = surroundings.device
         self._windows = tuple(WindowPredictor(network, volumes, surroundings) for network in networks)

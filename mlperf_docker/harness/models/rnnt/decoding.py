@@ -1,0 +1,110 @@
+"""Greedy decoding of many utterances at once: at every frame the likeliest label, until that is BLANK.
+
+The same labels as one utterance at a time, with less work: a prediction is made anew only after a label (after BLANK
+neither the label nor the state is another), and the joint looks at some frames ahead, of which the first with a label
+counts. Utterances that are done leave the batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
+from mlperf_docker.harness.backends.base import Arrays, Predictor
+
+MOST = 30
+"""Labels in a frame, after which the next frame's turn comes.
+Source: mlcommons/inference, speech_recognition/rnnt, pytorch/decoders.py.
+"""
+AHEAD = 4
+"""Frames that the joint looks at for each utterance: in speech nearly every second one has a label."""
+
+
+@dataclass(slots=True)
+class _Active:
+    """Utterances that are not done. All arrays have a row for each.
+
+    row: its place in the batch; frame: which it is at; added: labels that this frame has had; predicted, hidden, cell:
+    what followed from its last label.
+    """
+
+    row: NDArray[np.int64]
+    count: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    added: NDArray[np.int64]
+    predicted: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    cell: NDArray[np.float32]
+
+    def keep(self, which: NDArray[np.bool_]) -> None:
+        """Let go of all others."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name)[which])
+
+
+class Decoder:
+    """Frames to labels, with two networks."""
+
+    def __init__(self, prediction: Predictor, joint: Predictor, config: RnntConfig) -> None:
+        self._prediction = prediction
+        self._joint = joint
+        self._state = config.layers * config.prediction
+
+    def start(self, count: int) -> Arrays:
+        """What the prediction takes for *count* utterances without a label yet."""
+        labels = np.full((count, 1), BLANK, dtype=np.int64)
+        return labels, *(np.zeros((count, self._state), dtype=np.float32) for _ in range(2))
+
+    def decode(self, frames: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+        """Labels of all utterances, one utterance's after the other's, and how many each has.
+
+        frames: (batch, longest, joint), of which the first *counts* of each utterance count.
+        """
+        batch = len(frames)
+        zeros = [np.zeros(batch, dtype=np.int64) for _ in range(2)]
+        active = _Active(np.arange(batch), counts, *zeros, *self._prediction.predict(self.start(batch)))
+        active.keep(counts > 0)
+        rows, labels = [active.row[:0]], [active.row[:0]]
+        while len(active.row):
+            speaking, said = self._step(frames, active)
+            rows.append(active.row[speaking])
+            labels.append(said)
+            going_on = active.frame < active.count
+            if not going_on.all():
+                active.keep(going_on)
+        row = np.concatenate(rows)
+        order = np.argsort(row, kind="stable")
+        return np.concatenate(labels)[order], np.bincount(row, minlength=batch).tolist()
+
+    def _step(self, frames: NDArray[np.float32], active: _Active) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Advance each utterance to its next label, or beyond the frames looked at. Gives who has one, and which."""
+        places = active.frame[:, None] + np.arange(AHEAD)
+        last = active.count[:, None] - 1
+        (found,) = self._joint.predict((frames[active.row[:, None], np.minimum(places, last)], active.predicted))
+        spoken = (found != BLANK) & (places <= last)
+        first = spoken.argmax(axis=1)
+        speaks = spoken[np.arange(len(first)), first]
+        ahead = np.where(speaks, first, AHEAD)
+        active.added[ahead > 0] = 0
+        active.frame += ahead
+        speaking = np.flatnonzero(speaks)
+        said = found[speaking, first[speaking]]
+        self._say(active, speaking, said)
+        return speaking, said
+
+    def _say(self, active: _Active, speaking: NDArray[np.int64], said: NDArray[np.int64]) -> None:
+        """Go on from these labels."""
+        if not len(speaking):
+            return
+        everyone = len(speaking) == len(active.row)
+        state = (active.hidden, active.cell) if everyone else (active.hidden[speaking], active.cell[speaking])
+        predicted, hidden, cell = self._prediction.predict((said[:, None], *state))
+        if everyone:
+            active.predicted, active.hidden, active.cell = predicted, hidden, cell
+        else:
+            active.predicted[speaking], active.hidden[speaking], active.cell[speaking] = predicted, hidden, cell
+        active.added[speaking] += 1
+        full = active.added == MOST
+        active.frame[full] += 1
+        active.added[full] = 0

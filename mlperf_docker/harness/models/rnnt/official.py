@@ -1,0 +1,40 @@
+"""RNN-T's weights by the checkpoint's names, out of the files that hold them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mlperf_docker.harness import state_dict
+from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.names import Format
+
+Arrays = dict[str, NDArray[Any]]
+
+KEY = "state_dict"
+STORED = ("audio_preprocessor.featurizer.fb", "audio_preprocessor.featurizer.window")
+"""The mel filters and the window that the network was trained with; features make their own."""
+_OLD, _NEW = "joint_net.", "joint.net."
+
+
+def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """The weights as the networks ask for them: the joint's prefix put right, what features stored left out."""
+    kept = {name: array for name, array in arrays.items() if name not in STORED}
+    return {_NEW + name.removeprefix(_OLD) if name.startswith(_OLD) else name: kept[name] for name in kept}
+
+
+def read_checkpoint(path: Path) -> Arrays:
+    """The official checkpoint, whose weights are below "state_dict", or a bare state_dict."""
+    return renamed(state_dict.read_below(path, KEY))
+
+
+def read_safetensors(path: Path) -> Arrays:
+    """Weights that `convert` or a synthetic set wrote."""
+    return renamed(weight_files.read(path))
+
+
+READERS: Mapping[Format, Callable[[Path], Arrays]] = {
+    Format.SAFETENSORS: read_safetensors,
+    Format.STATE_DICT: read_checkpoint,
+}

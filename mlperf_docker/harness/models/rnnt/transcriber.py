@@ -1,0 +1,74 @@
+"""Utterances to labels: features, the encoder, and the decoding loop around the other two networks."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.architectures.rnnt import RnntConfig
+from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.models.base import Surroundings, Tuned
+from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder
+from mlperf_docker.harness.models.rnnt.features import features
+
+
+class Waveforms(Protocol):
+    """What is transcribed."""
+
+    def waveform(self, number: int) -> NDArray[np.int16]:
+        """The samples of utterance *number*, (n,)."""
+        ...
+
+
+class TranscribingPredictor:
+    """Numbers of utterances to their labels. parts: predictors of the encoder, the prediction and the joint."""
+
+    def __init__(
+        self, parts: Sequence[Predictor], config: RnntConfig, waveforms: Waveforms, surroundings: Surroundings
+    ) -> None:
+        self._encoder, self._prediction, self._joint = parts
+        self._decoder = Decoder(self._prediction, self._joint, config)
+        self._waveforms = waveforms
+        self._pool = ThreadPoolExecutor(surroundings.threads, "features")
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Labels (n, longest) int64 of the utterances in inputs[0], (n, 1), and how many each has, (n,)."""
+        frames, counts = self._encoder.predict(self._features(inputs))
+        labels, lengths = self._decoder.decode(frames, counts)
+        rows = np.zeros((len(lengths), max(lengths)), dtype=np.int64)
+        rows[np.arange(rows.shape[1]) < np.array(lengths)[:, None]] = labels
+        return rows, np.array(lengths, dtype=np.int64)
+
+    def _features(self, inputs: Arrays) -> Arrays:
+        return features([self._waveforms.waveform(int(number)) for number in inputs[0][:, 0]], self._pool)
+
+    def prove(self, inputs: Arrays) -> Mapping[str, Any]:
+        """Prove each network; the encoder's is by far the largest, and its proof stands for all."""
+        proof = self._encoder.prove(self._features(inputs))
+        frames, _ = self._encoder.predict(self._features(inputs))
+        start = self._decoder.start(len(frames))
+        self._prediction.prove(start)
+        predicted = self._prediction.predict(start)[0]
+        self._joint.prove((np.ascontiguousarray(frames[:, :AHEAD]), predicted))
+        return proof
+
+
+class Transcribers:
+    """The predictors of all instances."""
+
+    def __init__(
+        self,
+        config: RnntConfig,
+        instances: Sequence[Sequence[Predictor]],
+        waveforms: Waveforms,
+        surroundings: Surroundings,
+    ) -> None:
+        self.predictors: tuple[Predictor, ...] = tuple(
+            TranscribingPredictor(parts, config, waveforms, surroundings) for parts in instances
+        )
+
+    def tune(self, batch: int | None) -> Tuned | None:  # noqa: ARG002
+        """Batches are of utterances."""
+        return None
