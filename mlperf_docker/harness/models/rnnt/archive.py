@@ -13,7 +13,14 @@ FOLDERS = ("LibriSpeech/dev-clean", "dev-clean", ".")
 def folder(root: Path) -> Path | None:
     """The folder of the speakers, or None if there is none: *root* may be that, or one of those above it."""
     places = (root / part for part in FOLDERS)
-    return next((place for place in places if any((place / chapter).is_dir() for chapter in chapters.OFFICIAL)), None)
+    return next(
+        (place for place in places if any((place / text(chapter)).exists() for chapter in chapters.OFFICIAL)), None
+    )
+
+
+def text(chapter: str) -> str:
+    """The file, below the folder of the speakers, with what is said in a chapter."""
+    return f"{chapter}/{chapter.replace('/', '-')}.trans.txt"
 
 
 def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], list[str]]:
@@ -25,7 +32,7 @@ def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], l
     problems: list[str] = []
     seen = 0
     for chapter in chapters.OFFICIAL:
-        for path, transcript in _lines(place / chapter, problems):
+        for path, transcript in _lines(place / text(chapter), problems):
             if limit is not None and len(utterances) == limit:
                 return utterances, problems
             seen += 1
@@ -41,10 +48,12 @@ def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], l
     return utterances, problems
 
 
-def _lines(place: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
-    """Sound file and text of a chapter's utterances, in order; what is wrong with the chapter goes to *problems*."""
-    chapter = f"{place.parent.name}-{place.name}"
-    path = place / f"{chapter}.trans.txt"
+def _lines(path: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
+    """Sound file and text of a chapter's utterances, in order; what is wrong with the chapter goes to *problems*.
+
+    path: the chapter's text.
+    """
+    place, chapter = path.parent, path.name.split(".")[0]
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:

@@ -67,7 +67,7 @@ def _speakers(root: Path) -> Path:
         return place
     if (root / manifest.FOLDER).is_dir() or root.name == manifest.FOLDER:
         raise DatasetError(f"{root} lacks {manifest.FILE}, which stands beside {manifest.FOLDER}", hint=manifest.HINT)
-    what = f"it has neither {manifest.FILE} nor {chapters.OFFICIAL[0]} or another chapter"
+    what = f"it has neither {manifest.FILE} nor {archive.text(chapters.OFFICIAL[0])} or the text of another chapter"
     raise DatasetError(f"{root} is not LibriSpeech's dev-clean: {what}", hint=_HINT)
 
 
