@@ -123,6 +123,13 @@ def test_pauses_and_silence() -> None:
     assert not found.any()
 
 
+def test_what_hardly_differs_stays_small() -> None:
+    values = np.array([[0, 1, 5], [2e-5, 4, 5]], dtype=np.float32)
+    made.normalise(values)
+    # Deviations of 1.414e-5, 2.121 and 0, and 1e-5 more.
+    np.testing.assert_allclose(values, [[-0.4142, -0.7071, 0], [0.4142, 0.7071, 0]], atol=1e-4)
+
+
 def test_an_utterance_gives_the_same_bits_in_every_batch() -> None:
     waveforms = [noise(samples) for samples in (23_120, 4800, SHORTEST, 10_000, 23_121)]
     alone = [features([waveform])[0][0] for waveform in waveforms]
