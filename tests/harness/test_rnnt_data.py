@@ -149,7 +149,9 @@ def test_an_archive_that_lacks_an_utterance_and_its_text_is_noticed(unpacked: Pa
     (place / "3853-163249-0001.flac").unlink()
     (place / "3853-163249.trans.txt").write_text("3853-163249-0000 IT'S THE FIRST\n")
     assert refused(unpacked)[1] == ["193 utterances in all chapters together, where dev-clean has 194"]
-    assert open_librispeech(unpacked, limit=100).count == 100
+    for chapter in ("3853/163249", "2277/149897"):
+        shutil.rmtree(unpacked / "LibriSpeech/dev-clean" / chapter)
+    assert open_librispeech(unpacked, limit=2).count == 2
 
 
 def test_folders_that_are_no_set(root: Path, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ FOLDERS = ("LibriSpeech/dev-clean", "dev-clean", ".")
 
 def folder(root: Path) -> Path | None:
     """The folder of the speakers, or None if there is none: *root* may be that, or one of those above it."""
-    places = (root / part for part in FOLDERS)
-    return next(
-        (place for place in places if any((place / text(chapter)).exists() for chapter in chapters.OFFICIAL)), None
-    )
+    for part in FOLDERS:
+        if any((root / part / text(chapter)).exists() for chapter in chapters.OFFICIAL):
+            return root / part
+    return None
 
 
 def text(chapter: str) -> str:
@@ -33,8 +33,6 @@ def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], l
     seen = 0
     for chapter in chapters.OFFICIAL:
         for path, transcript in _lines(place / text(chapter), problems):
-            if limit is not None and len(utterances) == limit:
-                return utterances, problems
             seen += 1
             try:
                 count = sound.length(path)
@@ -43,6 +41,8 @@ def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], l
                 continue
             if count <= LONGEST:
                 utterances.append(Utterance(path, vocabulary.clean(transcript), count))
+            if len(utterances) == limit:
+                return utterances, problems
     if seen != chapters.UTTERANCES and not problems:
         problems.append(f"{seen} utterances in all chapters together, where dev-clean has {chapters.UTTERANCES}")
     return utterances, problems
