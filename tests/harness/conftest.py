@@ -1,7 +1,8 @@
-"""A synthetic set made once, and the harness as a command."""
+"""A synthetic set made once, the harness as a command, and recorded speech."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
 from mlperf_docker.harness.models.base import SyntheticSet
@@ -77,3 +80,47 @@ def harness(cache: Path, tiny: SyntheticSet, tmp_path: Path) -> Harness:
         return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
 
     return run
+
+
+PROMPTS = Path("usr/share/sounds/alsa")
+"""Somebody names loudspeakers, 1.4 s each, at 48 kHz; in Debian's alsa-utils."""
+
+
+@pytest.fixture(scope="session")
+def speech(pytestconfig: pytest.Config) -> dict[str, NDArray[np.int16]]:
+    """Recorded speech at 16 kHz. Skips where Debian's package cannot be had, and fails instead where CI=true."""
+    import soundfile
+    from scipy import signal
+
+    found = {}
+    for path in sorted(prompts(pytestconfig).glob("*_*.wav")):
+        sound, rate = soundfile.read(path)
+        assert rate == 48_000
+        sound = np.rint(signal.resample_poly(sound, 1, 3) * 32768).clip(-32768, 32767)
+        found[path.stem] = sound.astype(np.int16)
+    assert len(found) == 8
+    return found
+
+
+def prompts(pytestconfig: pytest.Config) -> Path:
+    """The folder of the recordings: installed, or unpacked from the package into pytest's cache, without root."""
+    if (Path("/") / PROMPTS).is_dir():
+        return Path("/") / PROMPTS
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir("alsa-utils")
+    if not (folder / PROMPTS).is_dir():
+        fetched = apt_get("download", "alsa-utils", cwd=folder)
+        if not fetched and os.geteuid() == 0:
+            fetched = apt_get("update", cwd=folder) and apt_get("download", "alsa-utils", cwd=folder)
+        if not fetched:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("apt-get cannot fetch alsa-utils")
+        (package,) = folder.glob("*.deb")
+        subprocess.run(["dpkg", "-x", package.name, "."], check=True, timeout=60, cwd=folder)
+        package.unlink()
+    return folder / PROMPTS
+
+
+def apt_get(*arguments: str, cwd: Path) -> bool:
+    if shutil.which("apt-get") is None:
+        return False
+    return not subprocess.run(["apt-get", *arguments], capture_output=True, timeout=180, cwd=cwd).returncode

@@ -15,8 +15,9 @@ from mlperf_docker.harness.weights import Shapes, Weights
 
 T = TypeVar("T")
 
-LABELS = " abcdefghijklmnopqrstuvwxyz'"
-BLANK = len(LABELS)
+CHARACTERS = " abcdefghijklmnopqrstuvwxyz'"
+"""The position of a character is its label."""
+BLANK = len(CHARACTERS)
 """What the joint says when there is no further label in a frame; as the label before the first one, it stands for none.
 """
 FEATURES = 240
@@ -79,7 +80,7 @@ def prediction(ops: Ops[T], w: Weights[T], labels: T, hidden: T, cell: T, config
     labels: (batch, 1) int64, BLANK for none yet. hidden, cell: (batch, layers · prediction), each layer's in turn.
     """
     size = config.prediction
-    x = ops.swap(ops.embedding(w(START_EMBED, len(LABELS) + 1, size), labels))
+    x = ops.swap(ops.embedding(w(START_EMBED, len(CHARACTERS) + 1, size), labels))
     states: list[tuple[T, T]] = []
     for number in range(config.layers):
         before = tuple(ops.slice(each, number * size, (number + 1) * size) for each in (hidden, cell))
@@ -112,7 +113,7 @@ def shapes(config: RnntConfig) -> Shapes:
     for prefix, layers, source, hidden in stacks:
         for number in range(layers):
             _layer(record, prefix, number, source if number == 0 else hidden, hidden)
-    record("prediction.embed.weight", len(LABELS), config.prediction)
+    record("prediction.embed.weight", len(CHARACTERS), config.prediction)
     record("joint.net.0.weight", config.joint, config.encoder + config.prediction)
     record("joint.net.0.bias", config.joint)
     record("joint.net.3.weight", BLANK + 1, config.joint)

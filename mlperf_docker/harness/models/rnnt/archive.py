@@ -1,0 +1,74 @@
+"""dev-clean as its archive unpacks: a folder for each chapter, with a FLAC file for each utterance and their text."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
+from mlperf_docker.harness.models.rnnt.utterances import LONGEST, Utterance
+from mlperf_docker.harness.preprocess import BadSample
+
+FOLDERS = ("LibriSpeech/dev-clean", "dev-clean", ".")
+
+
+def folder(root: Path) -> Path | None:
+    """The folder of the speakers, or None if there is none: *root* may be that, or one of those above it."""
+    for part in FOLDERS:
+        if any((root / part / text(chapter)).exists() for chapter in chapters.OFFICIAL):
+            return root / part
+    return None
+
+
+def text(chapter: str) -> str:
+    """The file, below the folder of the speakers, with what is said in a chapter."""
+    return f"{chapter}/{chapter.replace('/', '-')}.trans.txt"
+
+
+def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], list[str]]:
+    """The first *limit* utterances of up to 15 s, in the order of the shipped manifest, and what is wrong before them.
+
+    place: the folder of the speakers. Reads the header of every sound file.
+    """
+    utterances: list[Utterance] = []
+    problems: list[str] = []
+    seen = 0
+    for chapter in chapters.OFFICIAL:
+        for path, transcript in _lines(place / text(chapter), problems):
+            seen += 1
+            try:
+                count = sound.length(path)
+            except BadSample as problem:
+                problems.append(f"{path.name}: {problem}")
+                continue
+            if count <= LONGEST:
+                utterances.append(Utterance(path, vocabulary.clean(transcript), count))
+            if len(utterances) == limit:
+                return utterances, problems
+    if seen != chapters.UTTERANCES and not problems:
+        problems.append(f"{seen} utterances in all chapters together, where dev-clean has {chapters.UTTERANCES}")
+    return utterances, problems
+
+
+def _lines(path: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
+    """Sound file and text of a chapter's utterances, in order; what is wrong with the chapter goes to *problems*.
+
+    path: the chapter's text.
+    """
+    place, chapter = path.parent, path.name.split(".")[0]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        problems.append(f"{path.name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}")
+        return
+    except UnicodeDecodeError as error:
+        problems.append(f"{path.name}: not UTF-8: {error.reason} at byte {error.start}")
+        return
+    said = {}
+    for number, line in enumerate(lines, start=1):
+        name, _, transcript = line.partition(" ")
+        if name.startswith(f"{chapter}-") and transcript.strip():
+            said[name] = transcript
+        elif line.strip():
+            problems.append(f"{path.name}, line {number}: not the name of an utterance and its text")
+    unsaid = sorted({each.stem for each in place.glob("*.flac")} - said.keys())
+    problems += [f"{name}.flac: {path.name} has no text for it" for name in unsaid]
+    yield from ((place / f"{name}.flac", said[name]) for name in sorted(said))
