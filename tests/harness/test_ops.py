@@ -484,23 +484,28 @@ def lstm(x: Array, weights: list[Array], hidden: Array, cell: Array) -> tuple[Ar
     return np.stack(steps), hidden, cell
 
 
-@pytest.mark.parametrize("started", [False, True], ids=["zeros", "started"])
+def lstm_weights() -> list[Array]:
+    return [RNG.standard_normal(shape, dtype=np.float32) for shape in ((20, 3), (20, 5), (20,), (20,))]
+
+
 @pytest.mark.parametrize("length", [1, 6])
-def test_lstm(framework: Backend, length: int, *, started: bool) -> None:
-    x = RNG.standard_normal((2, length, 3), dtype=np.float32)
-    weights = [RNG.standard_normal(shape, dtype=np.float32) for shape in ((20, 3), (20, 5), (20,), (20,))]
-    state = [RNG.standard_normal((2, 5), dtype=np.float32) * started for _ in range(2)]
+def test_lstm(framework: Backend, length: int) -> None:
+    x, weights = RNG.standard_normal((2, length, 3), dtype=np.float32), lstm_weights()
+    gives(("float32", 3))
+    build = lambda ops, x, *w: ops.swap(ops.lstm(ops.swap(x), LstmWeights(*w)))  # noqa: E731
+    (found,) = evaluate(framework, (x,), build, *weights)
+    zeros = np.zeros((2, 5), dtype=np.float32)
+    close(found, lstm(x.transpose(1, 0, 2), weights, zeros, zeros)[0].transpose(1, 0, 2))
 
-    def build(ops: Any, x: Any, hidden: Any, cell: Any, *w: Any) -> Any:
-        y, *after = ops.lstm(ops.swap(x), LstmWeights(*w), (hidden, cell) if started else None)
-        return ops.swap(y), *after
 
-    gives(("float32", 3), ("float32", 2), ("float32", 2))
-    found = evaluate(framework, (x, *state), build, *weights, outputs=3)
-    outputs, hidden, cell = lstm(x.transpose(1, 0, 2), weights, *state)
-    close(found[0], outputs.transpose(1, 0, 2))
-    close(found[1], hidden)
-    close(found[2], cell)
+def test_lstm_cell(framework: Backend) -> None:
+    weights, x, hidden, cell = lstm_weights(), *(RNG.standard_normal((2, n), dtype=np.float32) for n in (3, 5, 5))
+    gives(("float32", 2), ("float32", 2))
+    build = lambda ops, x, hidden, cell, *w: ops.lstm_cell(x, LstmWeights(*w), hidden, cell)  # noqa: E731
+    found = evaluate(framework, (x, hidden, cell), build, *weights, outputs=2)
+    _, *after = lstm(x[None], weights, hidden, cell)
+    close(found[0], after[0])
+    close(found[1], after[1])
 
 
 def test_cut_off_steps(framework: Backend) -> None:

@@ -57,7 +57,7 @@ def _stack(ops: Ops[T], w: Weights[T], x: T, prefix: str, layers: int, sizes: tu
     """LSTM layers over steps, from sizes[0] features to sizes[1]."""
     source, hidden = sizes
     for number in range(layers):
-        x, _, _ = ops.lstm(x, _layer(w, prefix, number, source if number == 0 else hidden, hidden))
+        x = ops.lstm(x, _layer(w, prefix, number, source if number == 0 else hidden, hidden))
     return x
 
 
@@ -80,15 +80,14 @@ def prediction(ops: Ops[T], w: Weights[T], labels: T, hidden: T, cell: T, config
     labels: (batch, 1) int64, BLANK for none yet. hidden, cell: (batch, layers · prediction), each layer's in turn.
     """
     size = config.prediction
-    x = ops.swap(ops.embedding(w(START_EMBED, len(CHARACTERS) + 1, size), labels))
-    states: list[tuple[T, T]] = []
+    x = ops.rows(ops.embedding(w(START_EMBED, len(CHARACTERS) + 1, size), labels))
+    after: list[tuple[T, T]] = []
     for number in range(config.layers):
-        before = tuple(ops.slice(each, number * size, (number + 1) * size) for each in (hidden, cell))
-        weights = _layer(w, "prediction.dec_rnn.lstm", number, size, size)
-        x, *after = ops.lstm(x, weights, (before[0], before[1]))
-        states.append((after[0], after[1]))
-    y = ops.linear(ops.rows(x), w(JOINT_PREDICTION, config.joint, size))
-    return y, ops.concat([state[0] for state in states], 1), ops.concat([state[1] for state in states], 1)
+        before = [ops.slice(each, number * size, (number + 1) * size) for each in (hidden, cell)]
+        after.append(ops.lstm_cell(x, _layer(w, "prediction.dec_rnn.lstm", number, size, size), *before))
+        x = after[-1][0]
+    y = ops.linear(x, w(JOINT_PREDICTION, config.joint, size))
+    return y, ops.concat([hidden for hidden, _ in after], 1), ops.concat([cell for _, cell in after], 1)
 
 
 def joint(ops: Ops[T], w: Weights[T], frames: T, predicted: T, config: RnntConfig = FULL) -> T:

@@ -25,6 +25,7 @@ class LoadRequest:
 
     interface: the inputs to feed and the outputs to fetch. threads: for the operators of one predictor.
     format: how to read a file; None for a network. precision: what a network is computed in; a file has its own.
+    provable: whether `prove` will be called: until then some backends write down all that they do.
     """
 
     source: Path | Network
@@ -33,6 +34,7 @@ class LoadRequest:
     threads: int
     format: Format | None = None
     precision: str = FP32
+    provable: bool = True
 
 
 def check_precision(request: LoadRequest, *known: str) -> None:

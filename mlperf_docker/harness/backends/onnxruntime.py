@@ -71,7 +71,7 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # The profile of the proof run; `prove` ends it, so that nothing is recorded while LoadGen measures.
-    options.enable_profiling = True
+    options.enable_profiling = request.provable
     options.profile_file_prefix = str(profile / "proof")
     try:
         if request.device is Device.CUDA:

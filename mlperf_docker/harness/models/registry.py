@@ -12,6 +12,7 @@ MODELS = {
     "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
     "bert": ("mlperf_docker.harness.models.bert.benchmark", "Bert"),
     "dlrm": ("mlperf_docker.harness.models.dlrm.benchmark", "Dlrm"),
+    "rnnt": ("mlperf_docker.harness.models.rnnt.benchmark", "RnnTransducer"),
 }
 
 

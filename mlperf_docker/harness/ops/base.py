@@ -226,11 +226,12 @@ class Ops(Protocol[T]):
         """
         ...
 
-    def lstm(self, x: T, weights: LstmWeights[T], state: tuple[T, T] | None = None) -> tuple[T, T, T]:
-        """One layer over steps (length, batch, in): its outputs (length, batch, hidden), and its state after the last.
+    def lstm(self, x: T, weights: LstmWeights[T]) -> T:
+        """One layer over steps (length, batch, in), from a state of zeros: (length, batch, hidden)."""
+        ...
 
-        state: hidden and cell, (batch, hidden) each, from which it starts; None for zeros.
-        """
+    def lstm_cell(self, x: T, weights: LstmWeights[T], hidden: T, cell: T) -> tuple[T, T]:
+        """One step of a layer: its state after x (batch, in), hidden and cell (batch, hidden); hidden is the output."""
         ...
 
     def layer_norm(self, x: T, scale: T, bias: T, *, epsilon: float) -> T:

@@ -282,21 +282,32 @@ class OnnxOps:
         pairs = self._emit("Reshape", (self._emit("Pad", (x, pads)), split))
         return self._emit("Reshape", (self._emit("Transpose", (pairs,), perm=[0, 2, 1, 3]), self._table(0, 0, -1)))
 
-    def lstm(self, x: str, weights: LstmWeights[str], state: tuple[str, str] | None = None) -> tuple[str, str, str]:
+    def lstm(self, x: str, weights: LstmWeights[str]) -> str:
         """LSTM, whose gates are in the order input, output, forget, cell, and which has an axis for directions."""
-        size = self._arrays[weights.from_hidden].shape[1]
+        outputs = self._emit("LSTM", (x, *self._gated(weights)), hidden_size=self._hidden(weights))
+        return self._emit("Squeeze", (outputs, self._table(1)))
+
+    def lstm_cell(self, x: str, weights: LstmWeights[str], hidden: str, cell: str) -> tuple[str, str]:
+        """LSTM for one step; its last states are further outputs."""
+        start = [self._emit("Unsqueeze", (each, self._table(0))) for each in (x, hidden, cell)]
+        inputs = (start[0], *self._gated(weights), "", *start[1:])
+        outputs = self._emit("LSTM", inputs, hidden_size=self._hidden(weights))
+        ends = [f"{outputs}_hidden", f"{outputs}_cell"]
+        self._nodes[-1].output.extend(ends)
+        after = [self._emit("Squeeze", (end, self._table(0))) for end in ends]
+        return after[0], after[1]
+
+    def _hidden(self, weights: LstmWeights[str]) -> int:
+        return int(self._arrays[weights.from_hidden].shape[1])
+
+    def _gated(self, weights: LstmWeights[str]) -> tuple[str, str, str]:
+        """The inputs W, R and B of an LSTM."""
         bias = [self._gates(name) for name in (weights.input_bias, weights.hidden_bias)]
         biases = self.constant(f"{weights.input_bias}:both", np.concatenate(bias)[None])
         kernels = [
             self.constant(f"{name}:iofc", self._gates(name)[None]) for name in (weights.from_input, weights.from_hidden)
         ]
-        starts = () if state is None else ("", *(self._emit("Unsqueeze", (each, self._table(0))) for each in state))
-        outputs = self._emit("LSTM", (x, *kernels, biases, *starts), hidden_size=size)
-        ends = [f"{outputs}_hidden", f"{outputs}_cell"]
-        self._nodes[-1].output.extend(ends)
-        y = self._emit("Squeeze", (outputs, self._table(1)))
-        hidden, cell = (self._emit("Squeeze", (end, self._table(0))) for end in ends)
-        return y, hidden, cell
+        return kernels[0], kernels[1], biases
 
     def _gates(self, name: str) -> NDArray[Any]:
         """A weight of an LSTM, its rows from PyTorch's order of gates to ONNX's."""

@@ -81,6 +81,27 @@ def _spatial_mean(x: Value) -> Value:
     return x
 
 
+def _block_lstm(x: Value, weights: LstmWeights[Array], hidden: Value, cell: Value) -> tuple[Value, Value]:
+    """Hidden and cell states (length, batch, hidden) after each step of x (length, batch, in)."""
+    size = weights.from_hidden.shape[1]
+    unused = tf.zeros((size,))
+    found = tf.raw_ops.BlockLSTMV2(
+        seq_len_max=tf.shape(x, tf.int64)[0],
+        x=x,
+        cs_prev=cell,
+        h_prev=hidden,
+        w=tf.constant(np.ascontiguousarray(np.concatenate((weights.from_input, weights.from_hidden), axis=1).T)),
+        wci=unused,
+        wcf=unused,
+        wco=unused,
+        b=tf.constant(weights.input_bias + weights.hidden_bias),
+        cell_clip=0.0,
+        use_peephole=False,
+    )
+    hidden, cell = (tf.ensure_shape(each, (None, None, size)) for each in (found.h, found.cs))
+    return hidden, cell
+
+
 class TensorFlowOps:
     """Adds nodes to the default graph.
 
@@ -323,35 +344,20 @@ class TensorFlowOps:
         pairs = tf.transpose(tf.reshape(whole, (-1, 2, shape[1], features)), (0, 2, 1, 3))
         return tf.reshape(pairs, (-1, shape[1], 2 * features))
 
-    def lstm(
-        self, x: Value, weights: LstmWeights[Array], state: tuple[Value, Value] | None = None
-    ) -> tuple[Value, Value, Value]:
+    def lstm(self, x: Value, weights: LstmWeights[Array]) -> Value:
         """`BlockLSTMV2`, the one kernel for whole sequences on both devices, whose gates are in PyTorch's order.
 
         It multiplies inputs and hidden states at once, which pays for many sequences: 180 GFLOPS on two cores for 64,
         13 for one.
         """
         x = _tensor(x)
-        size = weights.from_hidden.shape[1]
-        zeros = tf.zeros((tf.shape(x)[1], size))
-        hidden, cell = (_tensor(each) for each in state) if state is not None else (zeros, zeros)
-        kernel = np.ascontiguousarray(np.concatenate((weights.from_input, weights.from_hidden), axis=1).T)
-        unused = tf.zeros((size,))
-        found = tf.raw_ops.BlockLSTMV2(
-            seq_len_max=tf.shape(x, tf.int64)[0],
-            x=x,
-            cs_prev=cell,
-            h_prev=hidden,
-            w=tf.constant(kernel),
-            wci=unused,
-            wcf=unused,
-            wco=unused,
-            b=tf.constant(weights.input_bias + weights.hidden_bias),
-            cell_clip=0.0,
-            use_peephole=False,
-        )
-        y = tf.ensure_shape(found.h, (None, None, size))
-        return y, y[-1], tf.ensure_shape(found.cs, (None, None, size))[-1]
+        zeros = tf.zeros((tf.shape(x)[1], weights.from_hidden.shape[1]))
+        return _block_lstm(x, weights, zeros, zeros)[0]
+
+    def lstm_cell(self, x: Value, weights: LstmWeights[Array], hidden: Value, cell: Value) -> tuple[Value, Value]:
+        """`BlockLSTMV2` for one step."""
+        found = _block_lstm(_tensor(x)[None], weights, _tensor(hidden), _tensor(cell))
+        return found[0][0], found[1][0]
 
     def layer_norm(self, x: Value, scale: Array, bias: Array, *, epsilon: float) -> Value:
         """Statistics by `tf.nn.moments`."""

@@ -62,8 +62,9 @@ class Decoder:
         frames: (batch, longest, joint), of which the first *counts* of each utterance count.
         """
         batch = len(frames)
-        zeros = [np.zeros(batch, dtype=np.int64) for _ in range(2)]
-        active = _Active(np.arange(batch), counts, *zeros, *self._prediction.predict(self.start(batch)))
+        predicted, hidden, cell = map(np.array, self._prediction.predict(self.start(batch)))
+        frame, added = np.zeros((2, batch), dtype=np.int64)
+        active = _Active(np.arange(batch), counts, frame, added, predicted, hidden, cell)
         active.keep(counts > 0)
         rows, labels = [active.row[:0]], [active.row[:0]]
         while len(active.row):
@@ -97,13 +98,9 @@ class Decoder:
         """Go on from these labels."""
         if not len(speaking):
             return
-        everyone = len(speaking) == len(active.row)
-        state = (active.hidden, active.cell) if everyone else (active.hidden[speaking], active.cell[speaking])
-        predicted, hidden, cell = self._prediction.predict((said[:, None], *state))
-        if everyone:
-            active.predicted, active.hidden, active.cell = predicted, hidden, cell
-        else:
-            active.predicted[speaking], active.hidden[speaking], active.cell[speaking] = predicted, hidden, cell
+        state = active.hidden[speaking], active.cell[speaking]
+        found = self._prediction.predict((said[:, None], *state))
+        active.predicted[speaking], active.hidden[speaking], active.cell[speaking] = found
         active.added[speaking] += 1
         full = active.added == MOST
         active.frame[full] += 1

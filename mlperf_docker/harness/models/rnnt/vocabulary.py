@@ -6,7 +6,7 @@ from mlperf_docker.harness.architectures.rnnt import CHARACTERS
 
 
 def text(labels: Iterable[int]) -> str:
-    """What the labels spell, each the position of a character. Raises IndexError for one that stands for no character."""
+    """What the labels spell. Raises IndexError for one that stands for no character."""
     return "".join(CHARACTERS[label] for label in labels)
 
 

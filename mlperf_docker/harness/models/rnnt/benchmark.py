@@ -1,0 +1,136 @@
+"""The rnnt benchmark, put together for the harness."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
+from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import read_weights
+from mlperf_docker.harness.models.base import (
+    Answerer,
+    Form,
+    Model,
+    Named,
+    Parity,
+    Part,
+    Payload,
+    Report,
+    Samples,
+    SyntheticSet,
+)
+from mlperf_docker.harness.models.rnnt import accuracy, preprocess, synthetic
+from mlperf_docker.harness.models.rnnt import network as networks
+from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispeech
+from mlperf_docker.harness.models.rnnt.decoding import MOST
+from mlperf_docker.harness.models.rnnt.features import frames
+from mlperf_docker.harness.models.rnnt.official import READERS
+from mlperf_docker.harness.models.rnnt.transcriber import Transcribers
+from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.preprocess import read_all
+
+
+def write_labels(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> Sequence[int]:  # noqa: ARG001
+    """Payloads of a batch: eight bytes for each label, as upstream's harness answers."""
+    labels, lengths = outputs
+    out[:, : labels.shape[1]] = labels
+    return [int(length) for length in lengths]
+
+
+class RnnTransducer:
+    """Speech recognition: an utterance in, the characters that were said out."""
+
+    name = "rnnt"
+    loadgen_key = "rnnt"
+    metric = "100 - WER"
+    server_bound_s = 1.0
+    tolerance = 0.0
+    traced: tuple[str, ...] = ("labels", "lengths")
+
+    def payload(self, dataset: LibriSpeech) -> Payload:
+        """The labels of the longest utterance, if every frame had as many as there may be."""
+        longest = max(frames(utterance.num_samples) for utterance in dataset.utterances)
+        return Payload(accuracy.LABEL, -(-longest // STACKED) * MOST)
+
+    def batches(self, device: Device) -> tuple[int, ...]:
+        """A recurrent layer's steps are quick products only for many utterances at once."""
+        return (1, 8, 32, 64) if device is Device.CPU else (1, 16, 64, 256, 1024)
+
+    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+        """There is no official graph; the interfaces serve for what needs no model."""
+        if path != Path():
+            raise ModelFileError(
+                f"rnnt has no official {format} file: {path}", hint="Its official file is a checkpoint."
+            )
+        joint = networks.joint_interface(FULL).fetching("labels")
+        made = (networks.encoder_interface(FULL), networks.prediction_interface(FULL), joint)
+        return _model(tuple(Part(path, interface) for interface in made), format, "no model", FULL)
+
+    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+        """Weights with the official checkpoint's names."""
+        return read_weights(READERS, self.name, path, format)
+
+    def network(self, arrays: Named, source: str) -> Model:
+        """The three networks."""
+        made = networks.checked(arrays, source)
+        parts = tuple(Part(each, each.interface) for each in (made.encoder, made.prediction))
+        joint = Part(made.joint, made.joint.interface.fetching("labels"))
+        return _model((*parts, joint), None, "checkpoint's weights", made.config)
+
+    def default_form(self, backend: str) -> Form:  # noqa: ARG002
+        """The sound as it is: making features of it is timed."""
+        return None
+
+    def open_dataset(self, root: Path, *, limit: int | None) -> LibriSpeech:
+        """LibriSpeech's dev-clean at *root*."""
+        return open_librispeech(root, limit=limit)
+
+    def verify(self, dataset: LibriSpeech, *, workers: int, report: Report) -> Mapping[str, Any]:
+        """Decode every sound file."""
+        read_all(preprocess.waveform_job(dataset), workers=workers, report=report)
+        words = sum(len(utterance.transcript.split()) for utterance in dataset.utterances)
+        return {"hours": round(dataset.seconds / 3600, 3), "words": words}
+
+    def preprocess(self, dataset: LibriSpeech, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
+        """The sound, decoded."""
+        return preprocess.prepare(dataset, cache, workers=workers, report=report)
+
+    def score(self, log: Path, dataset: LibriSpeech, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
+        """What is left of 100 % without the word error rate."""
+        found = accuracy.score(log, dataset)
+        return found.accuracy, str(found)
+
+    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+        """Utterances and weights that need no download."""
+        return synthetic.synthesize(size, cache, answerer, report)
+
+    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+        """What the plain loop's transcripts reach on the first *count* utterances."""
+        percent: float = synthetic.facts["known"][count - 1]
+        return percent
+
+    def parity(self, ours: Named, theirs: Named) -> Parity:
+        """The share of labels that differ, and of utterances with the same transcript."""
+        real = np.arange(ours["labels"].shape[1]) < ours["lengths"][:, None]
+        alike = (ours["labels"] == theirs["labels"]) | ~real
+        same = alike.all(axis=1) & (ours["lengths"] == theirs["lengths"])
+        return Parity(float(1 - alike[real].mean()), float(same.mean()))
+
+
+def _model(parts: tuple[Part, ...], format: Format | None, variant: str, config: Any) -> Model:  # noqa: A002, ANN401
+    encoder, *others = parts
+    return Model(
+        source=encoder.source,
+        format=format,
+        interface=encoder.interface,
+        variant=variant,
+        form=None,
+        postprocess=write_labels,
+        beside=tuple(others),
+        around=partial(Transcribers, config),
+    )
