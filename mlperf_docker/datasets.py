@@ -29,8 +29,8 @@ def _problem(dataset: DatasetSpec, folder: Path) -> str | None:
         return "the folder is not readable"
     if not any(folder.iterdir()):
         return "the folder is empty"
-    if not (folder / dataset.marker).exists():
-        return f"{dataset.marker} was not found there"
+    if not any((folder / marker).exists() for marker in (dataset.marker, *dataset.other_markers)):
+        return f"{' or '.join((dataset.marker, *dataset.other_markers))} was not found there"
     return None
 
 

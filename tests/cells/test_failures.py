@@ -28,8 +28,6 @@ LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
         ((*TINY, "--memory", "lots"), "is not a size"),
         ((*TINY, "--gpus", "some"), "--gpus"),
         (("run", "resnet50"), "--dataset DIR or --synthetic SIZE"),
-        (("run", "rnnt", "--synthetic", "tiny"), "declared but has no image yet"),
-        (("build", "rnnt"), "declared but has no image yet"),
     ],
 )
 def test_usage(tool: Tool, arguments: tuple[str, ...], said: str) -> None:

@@ -57,7 +57,7 @@ def test_help_names_every_command_and_exit_code() -> None:
 def test_list_shows_all_cells_without_an_engine() -> None:
     cells = json.loads(tool("list", "--json").stdout)
     assert len(cells) == 6 * 3 * 2
-    assert {cell["state"] for cell in cells} == {"planned", "buildable"}
+    assert {cell["state"] for cell in cells} == {"buildable"}
     specs = Catalog.load(assets() / "images.yaml").specs
     for cell, spec in zip(cells, specs, strict=True):
         assert f"{cell['model']}:{cell['backend']}-{cell['device']}" == str(spec)
@@ -80,10 +80,6 @@ def test_show_tells_the_cell_and_its_dockerfile() -> None:
     assert tool("show", "resnet50", "--dockerfile").stdout == committed
     spec = json.loads(tool("show", "bert", "--json").stdout)
     assert spec["precisions"] == ["fp32", "int8"]
-
-
-def test_show_has_no_dockerfile_of_a_planned_cell() -> None:
-    assert "no image yet" in tool("show", "rnnt", "--dockerfile", expect=ExitCode.USAGE).stderr
 
 
 def test_an_unknown_option_is_a_usage_error() -> None:
