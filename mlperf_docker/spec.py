@@ -71,7 +71,8 @@ class DatasetFile(Frozen):
 class DatasetSpec(Frozen):
     """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one.
 
-    other_markers: those of other layouts that serve as well. count: samples that LoadGen sees. files: what is offered for download, where anything is.
+    other_markers: those of other layouts that serve as well. count: samples that LoadGen sees. files: what is offered
+    for download, where anything is.
     """
 
     name: Name
