@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.backends.dummy import NullPredictor
 from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.models.base import Surroundings
+from mlperf_docker.harness.models.base import Surroundings, write_rows
 from mlperf_docker.harness.models.unet3d import geometry, windows
-from mlperf_docker.harness.models.unet3d.benchmark import write_labels
 from mlperf_docker.harness.models.unet3d.network import WINDOWS
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 from mlperf_docker.harness.models.unet3d.windows import WindowPredictor, Windows, gather, weights
@@ -105,7 +104,7 @@ def test_several_samples_are_filled_up_to_the_longest_and_cut_again() -> None:
     made = volumes((128, 128, 128), (192, 128, 128))
     outputs = around(Network(), made).predict(made.load([0, 1]))
     out = np.full((2, outputs[0].shape[1] + 5), 9, dtype=np.uint8)
-    assert list(write_labels(outputs, (0, 1), out)) == [128**3, 192 * 128 * 128]
+    assert list(write_rows(outputs, (0, 1), out)) == [128**3, 192 * 128 * 128]
     np.testing.assert_array_equal(out[0, : 128**3], around(Network(), made).predict(made.load([0]))[0][0])
 
 

@@ -31,6 +31,13 @@ Postprocess = Callable[[Arrays, Sequence[int], NDArray[Any]], Sequence[int] | No
 Gives the number of values in each payload, or None where every row is full."""
 
 
+def write_rows(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> Sequence[int]:  # noqa: ARG001
+    """Payloads out of values (n, longest), each row filled up, and how many count of each, (n,)."""
+    values, lengths = outputs
+    out[:, : values.shape[1]] = values
+    return [int(length) for length in lengths]
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """The bytes that a sample answers with: up to *width* values of *dtype*.

@@ -1,6 +1,6 @@
 """The rnnt benchmark, put together for the harness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
-from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.models.base import (
@@ -23,6 +22,7 @@ from mlperf_docker.harness.models.base import (
     Report,
     Samples,
     SyntheticSet,
+    write_rows,
 )
 from mlperf_docker.harness.models.rnnt import accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.rnnt import network as networks
@@ -33,13 +33,6 @@ from mlperf_docker.harness.models.rnnt.official import READERS
 from mlperf_docker.harness.models.rnnt.transcriber import Transcribers
 from mlperf_docker.harness.names import Device, Format, SyntheticSize
 from mlperf_docker.harness.preprocess import read_all
-
-
-def write_labels(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> Sequence[int]:  # noqa: ARG001
-    """Payloads of a batch: eight bytes for each label, as upstream's harness answers."""
-    labels, lengths = outputs
-    out[:, : labels.shape[1]] = labels
-    return [int(length) for length in lengths]
 
 
 class RnnTransducer:
@@ -130,7 +123,7 @@ def _model(parts: tuple[Part, ...], format: Format | None, variant: str, config:
         interface=encoder.interface,
         variant=variant,
         form=None,
-        postprocess=write_labels,
+        postprocess=write_rows,
         beside=tuple(others),
         around=partial(Transcribers, config),
     )

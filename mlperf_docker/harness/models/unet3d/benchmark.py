@@ -1,14 +1,13 @@
 """The 3d-unet benchmark, put together for the harness."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.formats import read_weights
 from mlperf_docker.harness.models.base import (
@@ -21,6 +20,7 @@ from mlperf_docker.harness.models.base import (
     Report,
     Samples,
     SyntheticSet,
+    write_rows,
 )
 from mlperf_docker.harness.models.unet3d import accuracy, geometry, preprocess, synthetic, windows
 from mlperf_docker.harness.models.unet3d import network as networks
@@ -35,13 +35,6 @@ VARIANTS = {
     Format.TORCHSCRIPT: "official TorchScript archive",
     Format.SAVED_MODEL: "official SavedModel",
 }
-
-
-def write_labels(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> Sequence[int]:  # noqa: ARG001
-    """Payloads of a batch: a byte for each voxel, the last axis running fastest."""
-    labels, lengths = outputs
-    out[:, : labels.shape[1]] = labels
-    return [int(length) for length in lengths]
 
 
 class UNet3D:
@@ -129,7 +122,7 @@ def _model(source: Path | Network, format: Format | None, variant: str) -> Model
         interface=networks.WINDOWS,
         variant=variant,
         form=None,
-        postprocess=write_labels,
+        postprocess=write_rows,
         around=windows.Windows,
         memory=windows.memory,
     )
