@@ -40,11 +40,14 @@ class FakeEngine:
 
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
+        self.digests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, ...]] = []
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         found = self.local.get(reference)
-        return {"Id": found, "RepoTags": [], "RepoDigests": [], "Config": {"Labels": {}}, "Size": 1} if found else None
+        digests = self.digests.get(reference, [reference] if "@" in reference else [])
+        about = {"Id": found, "RepoTags": [], "RepoDigests": digests, "Config": {"Labels": {}}, "Size": 1}
+        return about if found else None
 
     def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
         self.calls.append(("pull", name, tag))
@@ -129,6 +132,39 @@ def test_a_base_given_by_id_gets_a_name(override: str) -> None:
 def test_a_base_given_by_name_keeps_it() -> None:
     found, _ = resolve(FakeEngine({"abcdef123": PULLED_ID}), override="abcdef123")
     assert found == Base("abcdef123", PULLED_ID, "given")
+
+
+OTHER = f"debian@sha256:{'4' * 64}"
+
+
+@pytest.mark.parametrize("digests", [[OTHER], []])
+def test_a_base_that_has_only_the_tag_is_refused_and_both_digests_named(digests: list[str]) -> None:
+    fake = FakeEngine({PINNED.reference: PULLED_ID})
+    fake.digests = {PINNED.reference: digests}
+    with pytest.raises(BaseImageError) as caught:
+        resolve(fake)
+    assert caught.value.exit_code == 4
+    assert PINNED.digest in str(caught.value)
+    assert ("4" * 64 if digests else "no registry's digest") in str(caught.value)
+    assert "--unpinned-base" in (caught.value.hint or "")
+
+
+def test_what_was_pulled_by_a_digest_and_is_another_is_refused() -> None:
+    fake = FakeEngine({}, {PINNED.pinned: PULLED_ID})
+    fake.digests = {PINNED.pinned: [OTHER]}
+    with pytest.raises(BaseImageError, match="4" * 64):
+        resolve(fake, bootstrap=True)
+
+
+def test_the_pinned_base_is_pulled_though_another_has_its_tag() -> None:
+    fake = FakeEngine({PINNED.reference: BOOTSTRAPPED_ID}, {PINNED.pinned: PULLED_ID})
+    assert resolve(fake)[0] == Base(PINNED.pinned, PINNED.digest, "pulled")
+
+
+def test_a_base_that_is_given_may_have_any_digest() -> None:
+    fake = FakeEngine({PINNED.reference: PULLED_ID})
+    fake.digests = {PINNED.reference: [OTHER]}
+    assert resolve(fake, override=PINNED.reference)[0] == Base(PINNED.reference, PULLED_ID, "given")
 
 
 def test_local_bases_need_no_network() -> None:
