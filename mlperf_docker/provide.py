@@ -182,6 +182,7 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         labels=digests.labels(spec, inputs, candidate.content, origin),
         no_cache=sources.rebuild,
         host=HostSettings.from_environ(),
+        base_identity=base.identity,
     )
     before = images.find(client, candidate.exact)
     image = builder.build(request, on_event=BuildProgress(display).show)
