@@ -46,7 +46,13 @@ class FakeEngine:
     def find_image(self, reference: str) -> dict[str, Any] | None:
         found = self.local.get(reference)
         digests = self.digests.get(reference, [reference] if "@" in reference else [])
-        about = {"Id": found, "RepoTags": [], "RepoDigests": digests, "Config": {"Labels": {}}, "Size": 1}
+        about: dict[str, Any] = {
+            "Id": found,
+            "RepoTags": [],
+            "RepoDigests": digests,
+            "Config": {"Labels": {}},
+            "Size": 1,
+        }
         return about if found else None
 
     def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:

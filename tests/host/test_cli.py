@@ -32,6 +32,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "render",
         "build",
         "run",
+        "verify",
         "evidence",
         "models",
         "data",

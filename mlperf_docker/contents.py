@@ -1,0 +1,113 @@
+"""What is really in an image: its file system read as packages, locks and bill of materials. Pure."""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from functools import cached_property
+from typing import Any
+
+from mlperf_docker.engine.filesystem import FileSystem
+from mlperf_docker.requirements import canonical
+
+HOME = "opt/mlperf"
+VENV = "opt/venv"
+SBOM = f"{HOME}/sbom.cdx.json"
+REQUIREMENTS = f"{HOME}/requirements"
+WHEELS = f"{HOME}/wheels"
+_DPKG = "var/lib/dpkg"
+_INFO = re.compile(rf"(?P<site>{VENV}/lib/python[0-9.]+/site-packages)/[^/]+\.dist-info/(METADATA|RECORD)")
+_MD5SUMS = re.compile(rf"{_DPKG}/info/(?P<package>[^/:]+)(:[^/]+)?\.md5sums")
+
+
+def is_wanted(path: str) -> bool:
+    """Tell whether the content of *path*, without its leading slash, is needed here; of all others the hash will do."""
+    return (
+        path in (SBOM, f"{_DPKG}/status")
+        or path.startswith((f"{REQUIREMENTS}/", f"{WHEELS}/"))
+        or _INFO.fullmatch(path) is not None
+        or _MD5SUMS.fullmatch(path) is not None
+    )
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """An installed Python distribution. files: path in the image → sha256 in hexadecimal, "" where none is recorded."""
+
+    name: str
+    version: str
+    files: Mapping[str, str]
+
+
+class Contents:
+    """An image's file system, and what its installers have on record of it."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self.files = files
+
+    @cached_property
+    def distributions(self) -> dict[str, Distribution]:
+        """Canonical name → distribution, of everything in the image's virtual environment."""
+        found = {}
+        for path in self.files.contents:
+            match = _INFO.fullmatch(path)
+            if match and path.endswith("/METADATA"):
+                metadata = HeaderParser().parsestr(self.files.text(path) or "")
+                record = self.files.text(f"{posixpath.dirname(path)}/RECORD") or ""
+                name = str(metadata["Name"])
+                files = dict(_recorded(record, match["site"]))
+                found[canonical(name)] = Distribution(name, str(metadata["Version"]), files)
+        return found
+
+    @cached_property
+    def debian(self) -> dict[str, str]:
+        """Package → version, of everything that dpkg has installed."""
+        return dict(_installed(self.files.text(f"{_DPKG}/status") or ""))
+
+    def debian_files(self) -> Iterator[tuple[str, str, str]]:
+        """Yield package, path in the image and md5 in hexadecimal of each file that dpkg has a checksum of."""
+        for path in sorted(self.files.contents):
+            match = _MD5SUMS.fullmatch(path)
+            for line in (self.files.text(path) or "").splitlines() if match else ():
+                digest, _, name = line.partition("  ")
+                yield match["package"] if match else "", self.files.resolve(name), digest
+
+    @cached_property
+    def sbom(self) -> dict[str, Any] | None:
+        """The bill of materials, or None where the image has none that can be read."""
+        try:
+            found = json.loads(self.files.text(SBOM) or "")
+            return dict(found) if isinstance(found["components"], list) else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def wheels(self) -> dict[tuple[str, str], str]:
+        """Canonical name and version → `sha256:…` of the wheel that the distribution was installed from."""
+        lines = (
+            line.split() for path in self.files.contents if path.startswith(f"{WHEELS}/") for line in self._lines(path)
+        )
+        return {(canonical(name), version): digest.replace("=", ":") for name, version, digest in lines}
+
+    def _lines(self, path: str) -> list[str]:
+        return (self.files.text(path) or "").splitlines()
+
+
+def _recorded(record: str, site: str) -> Iterator[tuple[str, str]]:
+    """Yield path in the image and sha256 of each line of a RECORD file. Source: packaging.python.org, RECORD."""
+    import base64
+    import csv
+
+    for row in csv.reader(record.splitlines()):
+        path, digest = row[0], row[1].partition("sha256=")[2]
+        padded = digest + "=" * (-len(digest) % 4)
+        yield posixpath.normpath(posixpath.join("/", site, path))[1:], base64.urlsafe_b64decode(padded).hex()
+
+
+def _installed(status: str) -> Iterator[tuple[str, str]]:
+    """Yield name and version of what is installed, out of dpkg's status file. Source: deb-control(5), dpkg(1)."""
+    for paragraph in status.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if re.match(r"[A-Za-z-]+: ", line))
+        if fields.get("Status", "").endswith(" installed"):
+            yield fields["Package"], fields["Version"]
