@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from mlperf_docker import __version__
-from mlperf_docker.cli import build, data, doctor, evidence, listing, lock, models, render, results, run, show, verify
+from mlperf_docker.cli import (
+    build,
+    data,
+    doctor,
+    evidence,
+    listing,
+    lock,
+    models,
+    prune,
+    render,
+    results,
+    run,
+    show,
+    verify,
+)
 from mlperf_docker.errors import ExitCode, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -87,6 +101,7 @@ _register("run", run.run)
 _register("evidence", evidence.evidence)
 _register("doctor", doctor.doctor)
 _register("lock", lock.lock)
+_register("prune", prune.prune)
 
 _models = typer.Typer(
     help="The official model files: list, fetch, verify, convert.", no_args_is_help=True, rich_markup_mode=None

@@ -39,6 +39,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "results",
         "doctor",
         "lock",
+        "prune",
     ):
         assert f"  {command} " in text
     folded = " ".join(text.split())
