@@ -9,12 +9,13 @@ from email.parser import HeaderParser
 from functools import cached_property
 from typing import Any
 
+from mlperf_docker import digests
 from mlperf_docker.engine.filesystem import FileSystem
 from mlperf_docker.requirements import canonical
 
 HOME = "opt/mlperf"
 VENV = "opt/venv"
-SBOM = f"{HOME}/sbom.cdx.json"
+SBOM = digests.SBOM.removeprefix("/")
 REQUIREMENTS = f"{HOME}/requirements"
 WHEELS = f"{HOME}/wheels"
 _DPKG = "var/lib/dpkg"

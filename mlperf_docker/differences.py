@@ -22,7 +22,7 @@ _HARNESS = "harness/"
 _OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|bin/([Aa]ctivate(\.\w+)?))")
 _BYTECODE = re.compile(r"(?P<folder>.*)/__pycache__/(?P<module>[^/]+)\.cpython-\d+\.pyc")
 # Left out of a bootstrapped base on purpose, as of Debian's own slim images.
-_LEFT_OUT = re.compile(r"usr/share/(doc|info|man|locale|lintian)/")
+_LEFT_OUT = re.compile(r"usr/share/(doc|groff|info|linda|lintian|locale|man)/")
 _TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from mlperf_docker import digests, render
-from mlperf_docker.contents import SBOM, Contents, is_wanted
+from mlperf_docker.contents import Contents, is_wanted
 from mlperf_docker.differences import Difference, Examined, differences
 from mlperf_docker.engine import filesystem
 from mlperf_docker.engine import image as images
@@ -108,7 +108,7 @@ def sbom(client: Engine, spec: ImageSpec, reference: str) -> bytes:
     """Return the bill of materials in the image *reference*, byte for byte. Raises ImageAbsentError, and UsageError."""
     if images.find(client, reference) is None:
         raise ImageAbsentError(reference, spec)
-    found = filesystem.read_file(client, reference, f"/{SBOM}")
+    found = filesystem.read_file(client, reference, digests.SBOM)
     if found is None:
         raise UsageError(
             f"{reference} has no bill of materials: it was built before images had one.", hint="Build it again."

@@ -4,7 +4,6 @@ Its records carry no labels. What tells is the command that made a record, and t
 Source: Docker Engine API, `GET /system/df` and `POST /build/prune`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,10 @@ _OUR_STEPS = ("PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip ",
 
 @dataclass(frozen=True)
 class CacheRecord:
-    """A record. parent: the id of the one it stands on, or ""; shared: an image has it as a layer, so it is free."""
+    """A record. parents: the ids of those it stands on; shared: an image has it as a layer, so it is free."""
 
     id: str
-    parent: str
+    parents: tuple[str, ...]
     description: str
     size_bytes: int
     in_use: bool
@@ -32,10 +31,15 @@ class CacheRecord:
 
 
 def records(usage: dict[str, Any]) -> list[CacheRecord]:
-    """Return the cache out of the engine's answer to `GET /system/df`."""
+    """Return the cache out of the engine's answer to `GET /system/df`. Since API 1.42 it names several parents."""
     return [
         CacheRecord(
-            each["ID"], each.get("Parent", ""), each["Description"], each["Size"], each["InUse"], each["Shared"]
+            id=each["ID"],
+            parents=tuple(each.get("Parents") or filter(None, [each.get("Parent")])),
+            description=each["Description"],
+            size_bytes=each["Size"],
+            in_use=each["InUse"],
+            shared=each["Shared"],
         )
         for each in usage.get("BuildCache") or ()
     ]
@@ -43,15 +47,17 @@ def records(usage: dict[str, Any]) -> list[CacheRecord]:
 
 def ours(cache: list[CacheRecord]) -> list[CacheRecord]:
     """Return the records of our steps and of what stands on them."""
-    by_id = {each.id: each for each in cache}
-    return [each for each in cache if any(above.is_our_step for above in _line(each, by_id))]
+    found = {each.id for each in cache if each.is_our_step}
+    while more := {each.id for each in cache if each.id not in found and not found.isdisjoint(each.parents)}:
+        found |= more
+    return [each for each in cache if each.id in found]
 
 
 def removable(cache: list[CacheRecord]) -> list[CacheRecord]:
     """Return those of our records that can go: nothing uses them, and nothing that stays stands on them."""
     wanted = {each.id: each for each in ours(cache) if not each.in_use and not each.shared}
     while True:
-        held = {each.parent for each in cache if each.id not in wanted} & wanted.keys()
+        held = {parent for each in cache if each.id not in wanted for parent in each.parents} & wanted.keys()
         if not held:
             return list(wanted.values())
         for each in held:
@@ -62,17 +68,9 @@ def remove(client: Engine, doomed: list[CacheRecord]) -> None:
     """Remove *doomed*, those that nothing stands on first: the engine refuses the others, without a word."""
     left = {each.id: each for each in doomed}
     while left:
-        free = left.keys() - {each.parent for each in left.values()}
+        free = left.keys() - {parent for each in left.values() for parent in each.parents}
         if not free:
             return
         for record in free:
             client.prune_build_cache({"id": [record]})
             del left[record]
-
-
-def _line(record: CacheRecord, by_id: dict[str, CacheRecord]) -> Iterator[CacheRecord]:
-    """Yield *record* and all that it stands on."""
-    at: CacheRecord | None = record
-    while at is not None:
-        yield at
-        at = by_id.get(at.parent)

@@ -8,8 +8,9 @@ import pytest
 
 from mlperf_docker import base_lock
 from mlperf_docker.catalog import Catalog
+from mlperf_docker.cli.lock import lock
 from mlperf_docker.engine.distribution import RegistryDownError
-from mlperf_docker.errors import ExitCode, RegistryError, UsageError
+from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
 from mlperf_docker.paths import assets
 
 TEXT = (assets() / "images.yaml").read_bytes().decode()
@@ -122,3 +123,19 @@ def test_any_usual_layout_is_kept(entry: str, edited: str) -> None:
 def test_a_layout_that_cannot_be_edited_is_said_and_not_guessed() -> None:
     with pytest.raises(UsageError, match=r"bases\.debian"):
         base_lock.with_digest(f"bases:\n  debian:\n    digest:\n      {OLD}\n", "debian", NEW, DAY)
+
+
+def test_without_an_engine_the_locks_are_refreshed_and_one_line_tells_of_the_digests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mlperf_docker.lock.refresh", lambda _: ("+numpy==9.9",))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    lock()
+    out, err = capsys.readouterr()
+    assert out == "+numpy==9.9\n"
+    assert err.startswith("Digests of bases stay as they are: ")
+    assert err.count("\n") == 1
+    lock(requirements=True)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(EngineError):
+        lock(bases=True)

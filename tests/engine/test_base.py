@@ -253,6 +253,31 @@ def test_a_real_pull_and_then_no_network_again(
 
 
 @pytest.mark.engine
+def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: Engine, served: Served) -> None:
+    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+    with pytest.raises(BaseImageError, match="cannot be pulled"):
+        bases.resolve_base(engine, pinned, say=lambda _: None)
+    assert engine.find_image(pinned.pinned) is None
+
+
+@pytest.mark.engine
+def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: Engine) -> None:
+    name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
+    with registry(name, b"moved on\n") as served:
+        engine.pull(served.reference)
+    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+    try:
+        with pytest.raises(BaseImageError) as caught:
+            bases.resolve_base(engine, pinned, say=lambda _: None)
+        assert served.digest in str(caught.value)
+        assert pinned.digest in str(caught.value)
+        told = bases.resolve_base(engine, pinned, override=pinned.reference, say=pytest.fail)
+        assert (told.reference, told.origin) == (served.reference, "given")
+    finally:
+        engine.remove_image(served.reference, force=True)
+
+
+@pytest.mark.engine
 def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
     engine: Engine, base_image: Base, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

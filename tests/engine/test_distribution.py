@@ -1,15 +1,22 @@
 """What a registry tells of a name: the fake client's answers one by one, and a registry that the real engine asks."""
 
+import os
+import shutil
+import subprocess
+import sys
 import uuid
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from docker.errors import APIError
 from requests.exceptions import ReadTimeout
 
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.distribution import Registries, RegistryDownError
-from mlperf_docker.errors import RegistryError
+from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.paths import assets
 from tests.engine.registry import registry
 
 DIGEST = f"sha256:{'1' * 64}"
@@ -67,6 +74,39 @@ def test_what_a_registry_has_settled_is_another_error(words: str) -> None:
             registries.digest_of("host.test/x:1")
         assert not isinstance(caught.value, RegistryDownError)
     assert fake.asked == 2
+
+
+def locked(copy: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command of a copy of the sources."""
+    argv = [sys.executable, "-m", "mlperf_docker.cli.app", "lock", *options]
+    environment = {**os.environ, "PYTHONPATH": str(copy), **variables}
+    return subprocess.run(argv, env=environment, cwd=copy, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.engine
+def test_the_command_writes_what_a_registry_has_into_images_yaml(engine: Engine, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for part in ("mlperf_docker", "locks", "templates"):
+        shutil.copytree(assets() / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    path = copy / "images.yaml"
+    with registry(f"mlperf-test-{uuid.uuid4().hex[:8]}", b"a base\n") as served:
+        text = (assets() / "images.yaml").read_text()
+        for reference in {spec.base.reference for spec in Catalog.load(assets() / "images.yaml").specs}:
+            text = text.replace(f"reference: {reference}\n", f"reference: {served.reference}\n")
+        path.write_text(text)
+        done = locked(copy, "--bases")
+        assert done.returncode == 0, done.stderr
+        assert f"debian: {served.reference} was" in done.stdout
+        assert "mlperf-docker render" in done.stderr
+    written = path.read_text()
+    (digest,) = {spec.base.digest for spec in Catalog.load(path).specs}
+    assert digest == served.digest
+    assert all(spec.base.recorded for spec in Catalog.load(path).specs)
+    done = locked(copy, "--bases")
+    assert (done.returncode, path.read_text()) == (ExitCode.REGISTRY, written)
+    assert "connection refused" in done.stderr
+    nowhere = locked(copy, "--bases", DOCKER_HOST="unix:///nowhere.sock")
+    assert (nowhere.returncode, path.read_text()) == (ExitCode.ENGINE, written)
 
 
 @pytest.mark.engine
