@@ -9,15 +9,15 @@ from mlperf_docker.errors import RegistryError
 
 # The engine's words for a registry that does not answer; it says 500 for that as for much else. All other words are a
 # registry's own answer, which asking again would not change.
-_DOWN = ("dial tcp", "timeout", "connection reset", "eof", "proxyconnect", "bad gateway", "service unavailable")
+_DOWN = ("dial tcp", "timeout", "connection reset", ": eof", "proxyconnect", "bad gateway", "service unavailable")
 
 
 class RegistryDownError(RegistryError):
     """No registry answers, which may pass."""
 
 
-class Registries:
-    """The registries that an engine reaches. One that does not answer is waited for once, not for every name."""
+class RegistryDigests:
+    """The digests of names, of whichever registry. One that does not answer is waited for once, not for every name."""
 
     def __init__(self, client: Engine) -> None:
         self._client = client

@@ -14,7 +14,7 @@ from requests.exceptions import ReadTimeout
 
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.distribution import Registries, RegistryDownError
+from mlperf_docker.engine.distribution import RegistryDigests, RegistryDownError
 from mlperf_docker.errors import ExitCode, RegistryError
 from mlperf_docker.paths import assets
 from tests.engine.registry import registry
@@ -41,7 +41,7 @@ class FakeEngine:
 
 def test_the_digest_is_that_of_the_name() -> None:
     fake = FakeEngine({"Descriptor": {"digest": DIGEST}, "Platforms": []})
-    assert Registries(fake.engine).digest_of("debian:bookworm-slim") == DIGEST
+    assert RegistryDigests(fake.engine).digest_of("debian:bookworm-slim") == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_digest_is_that_of_the_name() -> None:
 )
 def test_a_registry_that_does_not_answer_is_waited_for_once(answer: Exception) -> None:
     fake = FakeEngine(answer)
-    registries = Registries(fake.engine)
+    registries = RegistryDigests(fake.engine)
     for reference in ("debian:bookworm-slim", "nvidia/cuda:13.0.3-base-ubuntu24.04"):
         with pytest.raises(RegistryDownError):
             registries.digest_of(reference)
@@ -68,7 +68,7 @@ def test_a_registry_that_does_not_answer_is_waited_for_once(answer: Exception) -
 @pytest.mark.parametrize("words", ["manifest unknown", 'Head "http://host/v2/x": no basic auth credentials', "denied"])
 def test_what_a_registry_has_settled_is_another_error(words: str) -> None:
     fake = FakeEngine(APIError(words))
-    registries = Registries(fake.engine)
+    registries = RegistryDigests(fake.engine)
     for _ in range(2):
         with pytest.raises(RegistryError, match=words) as caught:
             registries.digest_of("host.test/x:1")
@@ -112,7 +112,7 @@ def test_the_command_writes_what_a_registry_has_into_images_yaml(engine: Engine,
 @pytest.mark.engine
 def test_a_real_engine_asks_a_registry_and_pulls_nothing(engine: Engine) -> None:
     with registry(f"mlperf-test-{uuid.uuid4().hex[:8]}", b"from the registry\n") as served:
-        registries = Registries(engine)
+        registries = RegistryDigests(engine)
         assert registries.digest_of(served.reference) == served.digest
         assert engine.find_image(served.reference) is None
     with pytest.raises(RegistryDownError, match="connection refused"):
