@@ -260,10 +260,14 @@ def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
 
 
 def _is_made_by_us(labels: Mapping[str, str], history: list[dict[str, Any]]) -> bool:
-    """Tell whether an image with our label ends with our own last step: an import for a base, else the entry point."""
+    """Tell whether an image with our label ends with our own last step: an import for a base, else the entry point.
+
+    BuildKit writes the labels of a build into no step of their own; other builders do, at the end.
+    """
     if labels.get(LABEL) == "base":
         return len(history) == 1
-    return bool(history) and _OUR_ENTRY_POINT.search(history[0]["CreatedBy"]) is not None
+    steps = [each["CreatedBy"] for each in history if f"LABEL {LABEL}" not in each["CreatedBy"].replace('"', "")]
+    return bool(steps) and _OUR_ENTRY_POINT.search(steps[0]) is not None
 
 
 def _is_our_name(tag: str, labels: Mapping[str, str]) -> bool:
