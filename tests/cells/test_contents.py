@@ -138,6 +138,14 @@ def test_an_image_of_older_sources_is_told_by_its_hash(tool: Tool, client: Engin
     assert subjects(verdict, "harness").keys() == {"/opt/mlperf/cell.json"}
 
 
+def test_all_means_those_that_are_here(tool: Tool, built: str) -> None:
+    done = tool("verify", "bert", "--all")
+    assert f"bert:onnxruntime-cpu: as it should be: {built}" in done.stdout
+    assert "Not here: " in done.stderr
+    assert "bert:onnxruntime-cuda" in done.stderr
+    assert "leave --all out" in tool("verify", "bert", "--all", "--image", built, expect=2).stderr
+
+
 def test_an_image_that_is_not_here_is_said(tool: Tool) -> None:
     for command in (("verify",), ("show", "--sbom")):
         done = tool(command[0], "retinanet", "-b", "pytorch", *command[1:], expect=2)
