@@ -18,6 +18,7 @@ VENV = "opt/venv"
 SBOM = digests.SBOM.removeprefix("/")
 REQUIREMENTS = f"{HOME}/requirements"
 WHEELS = f"{HOME}/wheels"
+BYTECODE = f"{HOME}/bytecode"
 _DPKG = "var/lib/dpkg"
 _INFO = re.compile(rf"(?P<site>{VENV}/lib/python[0-9.]+/site-packages)/[^/]+\.dist-info/(METADATA|RECORD)")
 _MD5SUMS = re.compile(rf"{_DPKG}/info/(?P<package>[^/:]+)(:[^/]+)?\.md5sums")
@@ -27,7 +28,7 @@ def is_wanted(path: str) -> bool:
     """Tell whether the content of *path*, without its leading slash, is needed here; of all others the hash will do."""
     return (
         path in (SBOM, f"{_DPKG}/status")
-        or path.startswith((f"{REQUIREMENTS}/", f"{WHEELS}/"))
+        or path.startswith((f"{REQUIREMENTS}/", f"{WHEELS}/", f"{BYTECODE}/"))
         or _INFO.fullmatch(path) is not None
         or _MD5SUMS.fullmatch(path) is not None
     )
@@ -90,6 +91,17 @@ class Contents:
             line.split() for path in self.files.contents if path.startswith(f"{WHEELS}/") for line in self._lines(path)
         )
         return {(canonical(name), version): digest.replace("=", ":") for name, version, digest in lines}
+
+    @cached_property
+    def bytecode(self) -> dict[str, str]:
+        """Path in the image → sha256 of the byte code that the build made, empty for an image that does not tell."""
+        lines = (
+            line.split(maxsplit=1)
+            for path in self.files.contents
+            if path.startswith(f"{BYTECODE}/")
+            for line in self._lines(path)
+        )
+        return {path.lstrip("/"): digest for digest, path in lines}
 
     def _lines(self, path: str) -> list[str]:
         return (self.files.text(path) or "").splitlines()

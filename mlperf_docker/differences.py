@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from mlperf_docker import digests, requirements
-from mlperf_docker.contents import HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
+from mlperf_docker.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.digests import LABEL, BuildInputs, Origin
 from mlperf_docker.engine.filesystem import Kind as EntryKind
 from mlperf_docker.errors import UsageError
@@ -20,7 +20,7 @@ from mlperf_docker.spec import ImageSpec
 _HARNESS = "harness/"
 # What `python3 -m venv` makes itself, beside the distributions.
 _OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|bin/([Aa]ctivate(\.\w+)?))")
-_BYTECODE = re.compile(r"(?P<folder>.*)/__pycache__/(?P<module>[^/]+)\.cpython-\d+\.pyc")
+_BUILDS_OWN = (f"{REQUIREMENTS}/", f"{WHEELS}/", f"{BYTECODE}/")
 # Left out of a bootstrapped base on purpose, as of Debian's own slim images.
 _LEFT_OUT = re.compile(r"usr/share/(doc|groff|info|linda|lintian|locale|man)/")
 _TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
@@ -86,6 +86,7 @@ def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterat
     yield from _python(inputs, image.contents)
     yield from _harness(inputs, image.contents)
     yield from _files_of_python(image.contents)
+    yield from _bytecode(image.contents)
     yield from _files_of_debian(image.contents)
     yield from _sbom(image)
 
@@ -209,9 +210,9 @@ def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
     entries = contents.files.entries
     for path, digest in wanted.items():
         yield from _changed(Kind.HARNESS, path, digest, contents)
-    known = {*wanted, SBOM}
-    for path in _unknown(entries_below(contents, HOME), known):
-        if not path.startswith((f"{REQUIREMENTS}/", f"{WHEELS}/")):
+    known = {*wanted, SBOM, *contents.bytecode}
+    for path in _entries_below(contents, HOME):
+        if path not in known and not path.startswith(_BUILDS_OWN):
             yield Difference(Kind.HARNESS, f"/{path}", "not a file of the harness", None, entries[path].sha256)
 
 
@@ -222,9 +223,17 @@ def _files_of_python(contents: Contents) -> Iterator[Difference]:
         recorded |= distribution.files.keys()
         for path, digest in distribution.files.items():
             yield from _changed(Kind.FILE, path, digest, contents, f" of {distribution.name}")
-    for path in _unknown(entries_below(contents, VENV), recorded):
-        if not _OF_THE_VENV.fullmatch(path):
+    for path in _entries_below(contents, VENV):
+        if path not in recorded and path not in contents.bytecode and not _OF_THE_VENV.fullmatch(path):
             yield Difference(Kind.FILE, f"/{path}", "belongs to no package", None, contents.files.entries[path].sha256)
+
+
+def _bytecode(contents: Contents) -> Iterator[Difference]:
+    """Compare the byte code with what the build made: it is what runs, whatever its source says by now."""
+    if not contents.bytecode:
+        yield Difference(Kind.FILE, f"/{BYTECODE}", "nothing tells which byte code the build made")
+    for path, digest in contents.bytecode.items():
+        yield from _changed(Kind.FILE, path, digest, contents, " of byte code")
 
 
 def _files_of_debian(contents: Contents) -> Iterator[Difference]:
@@ -246,18 +255,10 @@ def _changed(kind: Kind, path: str, digest: str, contents: Contents, owner: str 
         yield Difference(kind, f"/{path}", f"a file{owner} was changed", digest, entry.sha256)
 
 
-def entries_below(contents: Contents, folder: str) -> Iterator[str]:
+def _entries_below(contents: Contents, folder: str) -> Iterator[str]:
     """Yield the paths of the files below *folder*."""
     entries = contents.files.entries
     return (path for path in sorted(entries) if path.startswith(f"{folder}/") and entries[path].kind is EntryKind.FILE)
-
-
-def _unknown(paths: Iterable[str], known: set[str]) -> Iterator[str]:
-    """Yield those of *paths* that are neither known nor the byte code of a known file."""
-    for path in paths:
-        match = _BYTECODE.fullmatch(path)
-        if path not in known and (match is None or f"{match['folder']}/{match['module']}.py" not in known):
-            yield path
 
 
 def _sbom(image: Examined) -> Iterator[Difference]:

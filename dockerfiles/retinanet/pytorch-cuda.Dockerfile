@@ -31,13 +31,15 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
       --report=/tmp/report \
- && mkdir --parents /opt/mlperf/wheels \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
       > /opt/mlperf/wheels/common.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/common.sha256 \
+ && sort --output=/opt/mlperf/bytecode/common.sha256 /opt/mlperf/bytecode/common.sha256 \
  && rm /tmp/before /tmp/new /tmp/report
 
 # torch>=2.9,<3
@@ -51,13 +53,15 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
       --report=/tmp/report \
- && mkdir --parents /opt/mlperf/wheels \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
       > /opt/mlperf/wheels/backend.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/backend.sha256 \
+ && sort --output=/opt/mlperf/bytecode/backend.sha256 /opt/mlperf/bytecode/backend.sha256 \
  && rm /tmp/before /tmp/new /tmp/report
 
 # opencv-python-headless>=4.11,<5, pycocotools>=2.0.8,<3
@@ -71,13 +75,15 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
       --report=/tmp/report \
- && mkdir --parents /opt/mlperf/wheels \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
       > /opt/mlperf/wheels/model.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/model.sha256 \
+ && sort --output=/opt/mlperf/bytecode/model.sha256 /opt/mlperf/bytecode/model.sha256 \
  && rm /tmp/before /tmp/new /tmp/report
 
 FROM model AS image
@@ -113,6 +119,8 @@ ARG BASE
 ARG BASE_IDENTITY
 RUN --mount=type=tmpfs,target=/tmp \
     python -m compileall -q --invalidation-mode=unchecked-hash /opt/mlperf \
+ && find /opt/mlperf -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/harness.sha256 \
+ && sort --output=/opt/mlperf/bytecode/harness.sha256 /opt/mlperf/bytecode/harness.sha256 \
  && python -m mlperf_docker.harness.sbom --base="${BASE}" --base-identity="${BASE_IDENTITY}" \
       > /opt/mlperf/sbom.cdx.json \
  && python -m mlperf_docker.harness --version

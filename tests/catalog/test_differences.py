@@ -19,6 +19,7 @@ from mlperf_docker.paths import assets
 SPEC = next(spec for spec in Catalog.load(assets() / "images.yaml").specs if str(spec) == "resnet50:onnxruntime-cpu")
 INPUTS = render.build_inputs(SPEC)
 SITE = "opt/venv/lib/python3.11/site-packages"
+BYTECODE = f"{HOME}/bytecode/backend.sha256"
 BASE = f"sha256:{'b' * 64}"
 PINS = {
     name: pin
@@ -56,10 +57,11 @@ def files() -> dict[str, bytes]:
     wheels = [f"{pin.name} {pin.version} {pin.hashes[-1].replace(':', '=')}\n" for pin in PINS.values()]
     found[f"{HOME}/wheels/all.txt"] = "".join(wheels).encode()
     found["opt/venv/pyvenv.cfg"] = b""
+    found[BYTECODE] = "".join(f"{_sha256(name.encode())}  /{_pyc(name)}\n" for name in PINS).encode()
     components: list[dict[str, Any]] = [{"type": "container", "name": "base:1", "version": BASE}]
     for name, pin in PINS.items():
         info = f"{SITE}/{name}-{pin.version}.dist-info"
-        found[f"{SITE}/{name}.py"] = found[f"{SITE}/__pycache__/{name}.cpython-311.pyc"] = name.encode()
+        found[f"{SITE}/{name}.py"] = found[_pyc(name)] = name.encode()
         found[f"{info}/METADATA"] = f"Name: {pin.name}\nVersion: {pin.version}\n".encode()
         found[f"{info}/RECORD"] = (
             f"{name}.py,{_digest(name.encode())},1\n{name}-{pin.version}.dist-info/METADATA,,\n"
@@ -75,6 +77,14 @@ def files() -> dict[str, bytes]:
     components.append({"name": "gzip", "version": "1.12-1", "purl": "pkg:deb/debian/gzip@1.12-1"})
     found[SBOM] = json.dumps({"components": components}).encode()
     return found
+
+
+def _pyc(module: str) -> str:
+    return f"{SITE}/__pycache__/{module}.cpython-311.pyc"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _digest(data: bytes) -> str:
@@ -132,11 +142,10 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
         ({f"{SITE}/numpy.py": b"other"}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy was changed"),
         ({f"{SITE}/numpy.py": None}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy is missing"),
         ({f"{SITE}/stray.py": b""}, Kind.FILE, f"/{SITE}/stray.py: belongs to no package"),
-        (
-            {f"{SITE}/__pycache__/stray.cpython-311.pyc": b""},
-            Kind.FILE,
-            f"/{SITE}/__pycache__/stray.cpython-311.pyc: belongs to no package",
-        ),
+        ({f"{SITE}/__pycache__/stray.pyc": b""}, Kind.FILE, f"/{SITE}/__pycache__/stray.pyc: belongs to no package"),
+        ({_pyc("numpy"): b"other"}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code was changed"),
+        ({_pyc("numpy"): None}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code is missing"),
+        ({BYTECODE: None}, Kind.FILE, f"/{HOME}/bytecode: nothing tells which byte code the build made"),
         ({"opt/venv/bin/stray": b""}, Kind.FILE, "/opt/venv/bin/stray: belongs to no package"),
         ({"usr/bin/gzip": b"other"}, Kind.FILE, "/usr/bin/gzip: a file of gzip was changed"),
         ({"usr/bin/gzip": None}, Kind.FILE, "/usr/bin/gzip: a file of gzip is missing"),

@@ -32,6 +32,7 @@ mkdir {SITE}/surprise-1.0.dist-info
 printf 'Metadata-Version: 2.1\\nName: surprise\\nVersion: 1.0\\n' > {SITE}/surprise-1.0.dist-info/METADATA
 printf 'surprise-1.0.dist-info/METADATA,,\\nsurprise-1.0.dist-info/RECORD,,\\n' > {SITE}/surprise-1.0.dist-info/RECORD
 echo '# edited' >> {SITE}/numpy/__init__.py
+echo >> {SITE}/numpy/__pycache__/version.cpython-311.pyc
 sed -i '/^Package: zlib1g$/,/^$/s/^Version: .*/Version: 9/' /var/lib/dpkg/status
 echo >> /usr/bin/gzip
 sed -i 's/^numpy==.*/numpy==1.0 \\\\/' /opt/mlperf/requirements/common.txt
@@ -119,7 +120,7 @@ def test_whatever_is_done_to_an_image_is_named(tool: Tool, built: str, bert: Ima
     assert files[f"{SITE}/numpy/__init__.py"] == f"{SITE}/numpy/__init__.py: a file of numpy was changed"
     assert files["/usr/bin/gzip"] == "/usr/bin/gzip: a file of gzip was changed"
     others = {path for path in files if "safetensors" not in path and "loadgen" not in path}
-    assert others == {f"{SITE}/numpy/__init__.py", "/usr/bin/gzip"}
+    assert others == {f"{SITE}/numpy/__init__.py", f"{SITE}/numpy/__pycache__/version.cpython-311.pyc", "/usr/bin/gzip"}
     assert any(path.endswith("METADATA") for path in files)
     assert {name: text.partition(": ")[2] for name, text in subjects(verdict, "sbom").items()} == {
         "safetensors": f"the SBOM says {locked['safetensors']}, installed 0.0.1",
