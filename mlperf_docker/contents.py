@@ -1,5 +1,7 @@
 """What is really in an image: its file system read as packages, locks and bill of materials. Pure."""
 
+import base64
+import csv
 import json
 import posixpath
 import re
@@ -81,41 +83,44 @@ class Contents:
         """The bill of materials, or None where the image has none that can be read."""
         try:
             found = json.loads(self.files.text(SBOM) or "")
-            return dict(found) if isinstance(found["components"], list) else None
+            whole = isinstance(found["components"], list) and all(
+                isinstance(each, dict) for each in found["components"]
+            )
+            return dict(found) if whole else None
         except (ValueError, KeyError, TypeError):
             return None
 
     def wheels(self) -> dict[tuple[str, str], str]:
         """Canonical name and version → `sha256:…` of the wheel that the distribution was installed from."""
-        lines = (
-            line.split() for path in self.files.contents if path.startswith(f"{WHEELS}/") for line in self._lines(path)
-        )
-        return {(canonical(name), version): digest.replace("=", ":") for name, version, digest in lines}
+        rows = self._rows(WHEELS, 3)
+        return {(canonical(name), version): digest.replace("=", ":") for name, version, digest in rows}
 
     @cached_property
     def bytecode(self) -> dict[str, str]:
         """Path in the image → sha256 of the byte code that the build made, empty for an image that does not tell."""
-        lines = (
-            line.split(maxsplit=1)
-            for path in self.files.contents
-            if path.startswith(f"{BYTECODE}/")
-            for line in self._lines(path)
-        )
-        return {path.lstrip("/"): digest for digest, path in lines}
+        return {path.lstrip("/"): digest for digest, path in self._rows(BYTECODE, 2)}
 
-    def _lines(self, path: str) -> list[str]:
-        return (self.files.text(path) or "").splitlines()
+    def _rows(self, folder: str, columns: int) -> Iterator[list[str]]:
+        """Yield the words of each line of the files in *folder*, of lines that are as the build writes them."""
+        for path in self.files.contents:
+            for line in (self.files.text(path) or "").splitlines() if path.startswith(f"{folder}/") else ():
+                words = line.split(maxsplit=columns - 1)
+                if len(words) == columns:
+                    yield words
 
 
 def _recorded(record: str, site: str) -> Iterator[tuple[str, str]]:
     """Yield path in the image and sha256 of each line of a RECORD file. Source: packaging.python.org, RECORD."""
-    import base64
-    import csv
+    for path, digest, *_ in (row for row in csv.reader(record.splitlines()) if len(row) > 1):
+        yield posixpath.normpath(posixpath.join("/", site, path))[1:], _hexadecimal(digest.partition("sha256=")[2])
 
-    for row in csv.reader(record.splitlines()):
-        path, digest = row[0], row[1].partition("sha256=")[2]
-        padded = digest + "=" * (-len(digest) % 4)
-        yield posixpath.normpath(posixpath.join("/", site, path))[1:], base64.urlsafe_b64decode(padded).hex()
+
+def _hexadecimal(digest: str) -> str:
+    """Return a digest of RECORD in hexadecimal. One that is damaged stays as it is, so that no file is equal to it."""
+    try:
+        return base64.urlsafe_b64decode(digest + "=" * (-len(digest) % 4)).hex()
+    except ValueError:
+        return digest
 
 
 def _installed(status: str) -> Iterator[tuple[str, str]]:

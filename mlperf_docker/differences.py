@@ -1,5 +1,6 @@
 """Where an image is not what its spec, its labels and its SBOM say. Pure: each check yields what it finds."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -7,14 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 from mlperf_docker import digests, requirements
 from mlperf_docker.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.digests import LABEL, BuildInputs, Origin
 from mlperf_docker.engine.filesystem import Kind as EntryKind
 from mlperf_docker.errors import UsageError
-from mlperf_docker.requirements import canonical
 from mlperf_docker.spec import ImageSpec
 
 _HARNESS = "harness/"
@@ -158,9 +157,10 @@ def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
             yield Difference(Kind.LOCK, f"requirements/{name}", "not in the image", found=None)
             continue
         today, there = _pins(file.data.decode()), _pins(text)
-        for package in sorted(today.keys() | there.keys()):
-            if today.get(package) != there.get(package):
-                yield _pin_difference(package, today.get(package), there.get(package))
+        changed = [name for name in sorted(today.keys() | there.keys()) if today.get(name) != there.get(name)]
+        yield from (_pin_difference(name, today.get(name), there.get(name)) for name in changed)
+        if not changed:
+            yield Difference(Kind.LOCK, f"requirements/{name}", "other text than today's, with the same pins")
 
 
 def _pins(text: str) -> dict[str, requirements.Pin]:
@@ -200,8 +200,6 @@ def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
 
 def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
     """Compare the harness file by file with today's."""
-    import hashlib
-
     wanted = {
         f"{HOME}/{file.path.removeprefix(_HARNESS)}": hashlib.sha256(file.data).hexdigest()
         for file in inputs.files
@@ -279,7 +277,7 @@ def _sbom(image: Examined) -> Iterator[Difference]:
 def _listed(kind: str, components: list[dict[str, Any]], installed: Mapping[str, str]) -> Iterator[Difference]:
     """Compare the components whose package URL begins with *kind* with name → version of what is installed."""
     listed = {
-        unquote(each["name"]) if kind == "pkg:deb/" else canonical(each["name"]): str(each["version"])
+        str(each.get("name")): str(each.get("version"))
         for each in components
         if str(each.get("purl", "")).startswith(kind)
     }

@@ -1,5 +1,6 @@
 """Each check by itself, on an image that exists only as a table of its files."""
 
+import base64
 import hashlib
 import io
 import json
@@ -88,8 +89,6 @@ def _sha256(data: bytes) -> str:
 
 
 def _digest(data: bytes) -> str:
-    import base64
-
     return f"sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()}"
 
 
@@ -138,6 +137,22 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
             },
             Kind.PYTHON,
             f"numpy: came in a wheel that is not locked: sha256:{'f' * 64}",
+        ),
+        (
+            {f"{HOME}/requirements/model.txt": files()[f"{HOME}/requirements/model.txt"] + b"# mine\n"},
+            Kind.LOCK,
+            "requirements/model.txt: other text than today's, with the same pins",
+        ),
+        (
+            {f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD": b"numpy.py,sha256=x,1\nhalf a line\n"},
+            Kind.FILE,
+            f"/{SITE}/numpy.py: a file of numpy was changed",
+        ),
+        ({f"{HOME}/wheels/all.txt": b"numpy\n\n"}, Kind.PYTHON, "numpy: nothing tells which wheel it came in"),
+        (
+            {SBOM: b'{"components": [{"purl": "pkg:pypi/numpy@1"}]}'},
+            Kind.SBOM,
+            f"numpy: not in the SBOM, installed {NUMPY.version}",
         ),
         ({f"{SITE}/numpy.py": b"other"}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy was changed"),
         ({f"{SITE}/numpy.py": None}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy is missing"),
