@@ -99,7 +99,7 @@ def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) ->
         tag=reference,
         id=description["Id"],
         components=len((contents.sbom or {}).get("components", ())),
-        files=len(contents.files.entries),
+        files=sum(each.kind is filesystem.Kind.FILE for each in contents.files.entries.values()),
         differences=tuple(differences(spec, render.build_inputs(spec), examined)),
     )
 
