@@ -50,7 +50,7 @@ dockerfiles: $(VENV)/.host ## render dockerfiles/ from images.yaml and templates
 	$(BIN)/mlperf-docker render
 
 .PHONY: lock
-lock: $(VENV)/.dev ## resolve locks/ anew from images.yaml
+lock: $(VENV)/.dev ## resolve locks/ anew from images.yaml, and record the bases' digests in it
 	$(BIN)/mlperf-docker lock
 
 .PHONY: lint

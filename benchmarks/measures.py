@@ -11,14 +11,17 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.engine.image import find
 from mlperf_docker.paths import harness_cache_dir
 from mlperf_docker.spec import ImageSpec
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.filesystem import FileSystem
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
@@ -255,6 +258,54 @@ RUN --mount=type=bind,source=host/all,target=/run/host \
     return found.size_bytes
 
 
+def twice(bench: Bench) -> Iterator[Figure]:
+    """Each image built twice from cold: no layer and no download of an earlier build. Prints what differs."""
+    for spec in bench.cells:
+        differing = _built_twice(bench, spec)
+        for path, what in differing.items():
+            print(f"{spec}: /{path}: {what}")
+        yield Figure(f"{spec}: paths that differ between two builds from cold", (float(len(differing)),), 0)
+
+
+def _built_twice(bench: Bench, spec: ImageSpec) -> dict[str, str]:
+    from mlperf_docker.engine import build_cache, filesystem
+
+    registry = f"mlperf-bench-{uuid.uuid4().hex[:8]}"
+    before = {each.id for each in build_cache.records(bench.client.df())}
+    try:
+        one, other = (_built_cold(bench, spec, f"{registry}/{number}:cold") for number in range(2))
+        return filesystem.changes(one, other)
+    finally:
+        _remove_tags(bench.client, registry)
+        cache = build_cache.removable(build_cache.records(bench.client.df()))
+        build_cache.remove(bench.client, [each for each in cache if each.id not in before])
+
+
+def _built_cold(bench: Bench, spec: ImageSpec, tag: str) -> "FileSystem":
+    from mlperf_docker.engine import filesystem
+    from mlperf_docker.engine.base import resolve_base
+    from mlperf_docker.engine.build import BuildKitBuilder
+    from mlperf_docker.engine.hostnet import HostSettings
+    from mlperf_docker.engine.protocol import BuildRequest
+    from mlperf_docker.render import build_inputs
+
+    base = resolve_base(bench.client, spec.base, bootstrap=True, say=lambda _: None)
+    inputs = build_inputs(spec)
+    cold = inputs.dockerfile.replace("id=mlperf-docker-pip", f"id={tag.partition('/')[0]}-{uuid.uuid4().hex[:8]}")
+    assert cold != inputs.dockerfile
+    request = BuildRequest(
+        inputs=replace(inputs, dockerfile=cold),
+        base_reference=base.reference,
+        tags=(tag,),
+        labels={"org.mlperf-docker": "image"},
+        host=HostSettings.from_environ(),
+        no_cache=True,
+        base_identity=base.identity,
+    )
+    BuildKitBuilder(bench.client).build(request, on_event=lambda _: None)
+    return filesystem.read(bench.client, tag)
+
+
 def _seconds(*arguments: str, cwd: Path = ROOT, command: Path = COMMAND) -> float:
     before = time.perf_counter()
     tool(*arguments, cwd=cwd, command=command)
@@ -284,4 +335,4 @@ def _remove_tags(client: Engine, registry: str) -> None:
                 client.remove_image(tag, force=True)
 
 
-MEASURES = (commands, start, rebuild, size, overhead, preprocess, offline, single_stream)
+MEASURES = (commands, start, rebuild, size, twice, overhead, preprocess, offline, single_stream)

@@ -10,6 +10,8 @@ from mlperf_docker.spec import ImageSpec
 
 LABEL = "org.mlperf-docker"
 REQUIREMENTS_FOLDER = "requirements"
+SBOM = "/opt/mlperf/sbom.cdx.json"
+"""Where an image has its bill of materials."""
 _HASH_DIGITS = 12
 _FORMAT = b"mlperf-docker build inputs 1"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
@@ -129,6 +131,7 @@ def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Orig
         "precisions": ",".join(spec.precisions),
         "hash": content,
         "lock": lock_digest(inputs),
+        "sbom": SBOM,
         "base": origin.base_reference,
         "base.origin": origin.base_origin,
         "base.identity": origin.base_identity,

@@ -35,7 +35,8 @@ class Sources:
     """Where an image may come from.
 
     registry: names the images; base: an image to build on instead of the cell's own, or ""; bootstrap: whether a base
-    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again.
+    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; unpinned: take
+    the cell's own base by its tag, whatever its digest.
     """
 
     registry: str
@@ -43,6 +44,11 @@ class Sources:
     bootstrap: bool = False
     pull: PullPolicy = PullPolicy.NEVER
     rebuild: bool = False
+    unpinned: bool = False
+
+    def given_base(self, spec: ImageSpec) -> str:
+        """Return the base that *spec* is to stand on because the user says so, or ""."""
+        return self.base or (spec.base.reference if self.unpinned else "")
 
     @property
     def has_registry(self) -> bool:
@@ -69,8 +75,8 @@ class Candidate:
 
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first, without asking any network."""
-    inputs = render.build_inputs(spec)
-    return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, sources.base)]
+    inputs, given = render.build_inputs(spec), sources.given_base(spec)
+    return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, given)]
 
 
 def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
@@ -156,7 +162,9 @@ def _pull(client: "Engine", candidate: Candidate, sources: Sources, display: Dis
 
 
 def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
-    base = bases.resolve_base(client, spec.base, override=sources.base, bootstrap=sources.bootstrap, say=display.say)
+    base = bases.resolve_base(
+        client, spec.base, override=sources.given_base(spec), bootstrap=sources.bootstrap, say=display.say
+    )
     inputs = render.build_inputs(spec)
     candidate = _candidate(spec, inputs, base, sources)
     display.phase(f"build {candidate.exact}")
@@ -174,6 +182,7 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         labels=digests.labels(spec, inputs, candidate.content, origin),
         no_cache=sources.rebuild,
         host=HostSettings.from_environ(),
+        base_identity=base.identity,
     )
     before = images.find(client, candidate.exact)
     image = builder.build(request, on_event=BuildProgress(display).show)

@@ -1,5 +1,6 @@
 """Frozen values that describe the catalog. They come complete out of `Catalog.load`; what may be missing says so."""
 
+import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,8 +25,9 @@ class Frozen(BaseModel):
 class BaseImage(Frozen):
     """A base image, by tag and digest.
 
-    dated: the tag of the same image that never moves, where it is known; suite: the suite that stands in when no
-    registry can be reached; python: the version its packages bring.
+    recorded: the day on which the registry had this digest under the tag, None where it was never asked; dated: the tag
+    of the same image that never moves, where it is known; suite: the suite that stands in when no registry can be
+    reached; python: the version its packages bring.
     """
 
     name: Name
@@ -33,6 +35,7 @@ class BaseImage(Frozen):
     digest: Digest
     suite: str
     python: str
+    recorded: dt.date | None = None
     dated: str = ""
 
     @property

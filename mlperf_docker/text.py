@@ -107,7 +107,8 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
     for file in model.files:
         if file.backend is spec.backend:
             yield "Model file", f"{file.name} ({file.precision}, {file.format}) {file.urls[0]}"
-    yield "Base", spec.base.pinned
+    recorded = spec.base.recorded
+    yield "Base", f"{spec.base.pinned} ({f'recorded {recorded}' if recorded else 'not confirmed by a registry yet'})"
     yield "Dockerfile", f"dockerfiles/{spec.dockerfile}"
 
 

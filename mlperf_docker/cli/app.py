@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from mlperf_docker import __version__
-from mlperf_docker.cli import build, data, doctor, evidence, listing, lock, models, render, results, run, show
+from mlperf_docker.cli import (
+    build,
+    data,
+    doctor,
+    evidence,
+    listing,
+    lock,
+    models,
+    prune,
+    render,
+    results,
+    run,
+    show,
+    verify,
+)
 from mlperf_docker.errors import ExitCode, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -22,8 +36,9 @@ _P = ParamSpec("_P")
 app = typer.Typer(
     name="mlperf-docker",
     help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
-    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, 2 usage, 3 engine, 4 base image, 5 build,"
-    " 6 data set, 7 model file, 8 device, 9 container died, 10 registry, 70 internal error, 130 interrupted.",
+    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, also where verify finds a difference, 2 usage,"
+    " 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container died, 10 registry,"
+    " 70 internal error, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would take half of the time that --help may take
     pretty_exceptions_enable=False,
@@ -81,10 +96,12 @@ _register("list", listing.list_cells)
 _register("show", show.show)
 _register("render", render.render)
 _register("build", build.build)
+_register("verify", verify.verify)
 _register("run", run.run)
 _register("evidence", evidence.evidence)
 _register("doctor", doctor.doctor)
 _register("lock", lock.lock)
+_register("prune", prune.prune)
 
 _models = typer.Typer(
     help="The official model files: list, fetch, verify, convert.", no_args_is_help=True, rich_markup_mode=None

@@ -15,6 +15,14 @@ def build(
     every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     base: BaseImageName = "",
+    unpinned_base: Annotated[
+        bool,
+        typer.Option(
+            "--unpinned-base",
+            help="Take the base by its tag though its digest is not the one in images.yaml. A run finds such an image"
+            " when it is given the same base: --base IMAGE.",
+        ),
+    ] = False,
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
 ) -> None:
@@ -29,7 +37,9 @@ def build(
 
     catalog = Catalog.load(assets() / "images.yaml")
     specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
-    sources = Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache)
+    sources = Sources(
+        registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache, unpinned=unpinned_base
+    )
     client = connect()
     tags = []
     try:

@@ -1,13 +1,54 @@
 """`mlperf-docker lock`."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
-def lock() -> None:
-    """Resolve locks/ anew from images.yaml, with uv; prints what changed."""
+def lock(
+    *,
+    bases: Annotated[bool, typer.Option("--bases", help="Only the digests of the base images.")] = False,
+    requirements: Annotated[bool, typer.Option("--requirements", help="Only locks/.")] = False,
+) -> None:
+    """Resolve locks/ anew from images.yaml, with uv, and record the base images' digests in it; prints what changed.
+
+    Digests come from the registries, with docker's own logins. Where none can be asked they stay as they are, which is
+    said, and with --bases is an error.
+    """
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.lock import refresh
     from mlperf_docker.paths import assets
 
-    for line in refresh(Catalog.load(assets() / "images.yaml")):
-        typer.echo(line)
+    path = assets() / "images.yaml"
+    every = bases == requirements
+    if requirements or every:
+        for line in refresh(Catalog.load(path)):
+            typer.echo(line)
+    if bases or every:
+        _refresh_bases(path, needed=not every)
+
+
+def _refresh_bases(path: Path, *, needed: bool) -> None:
+    import datetime as dt
+
+    from mlperf_docker import base_lock
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.engine.distribution import RegistryDigests
+    from mlperf_docker.errors import EngineError
+
+    try:
+        client = connect()
+    except EngineError as error:
+        if needed:
+            raise
+        typer.echo(f"Digests of bases stay as they are: {error}", err=True)
+        return
+    done = base_lock.refresh(path, RegistryDigests(client).digest_of, dt.datetime.now(dt.UTC).date())
+    for change in done.changes:
+        typer.echo(str(change))
+    if any(change.digest != change.base.digest for change in done.changes):
+        typer.echo("Bring the Dockerfiles up to date with: mlperf-docker render", err=True)
+    done.raise_failure(needed=needed)
+    if done.failures:
+        typer.echo(str(done), err=True)

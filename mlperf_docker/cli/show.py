@@ -1,10 +1,12 @@
 """`mlperf-docker show`."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName
+from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName, Registry
 
 
 def show(
@@ -13,18 +15,46 @@ def show(
     backend: BackendName = "",
     device: DeviceName = "cpu",
     dockerfile: Annotated[bool, typer.Option("--dockerfile", help="Print the cell's Dockerfile.")] = False,
+    sbom: Annotated[
+        bool, typer.Option("--sbom", help="Print the bill of materials (CycloneDX JSON) that is in the cell's image.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write what would be printed to a file.")
+    ] = None,
+    registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Show one cell: data set, model files, targets, base; or its Dockerfile."""
+    """Show one cell: data set, model files, targets, base; or its Dockerfile, or what is in its image."""
+    from mlperf_docker import atomic
     from mlperf_docker.catalog import Catalog
+    from mlperf_docker.errors import UsageError
     from mlperf_docker.paths import assets
     from mlperf_docker.render import render
     from mlperf_docker.selector import find, require_implemented
     from mlperf_docker.text import spec_text
 
-    spec = find(Catalog.load(assets() / "images.yaml"), model, backend, device)
-    if dockerfile:
+    if dockerfile and sbom:
+        raise UsageError("--dockerfile and --sbom are two different things: ask for one of them.")
+    catalog = Catalog.load(assets() / "images.yaml")
+    spec = find(catalog, model, backend, device)
+    if dockerfile or sbom:
         require_implemented(spec)
-        typer.echo(render(spec), nl=False)
+    if dockerfile:
+        text = render(spec)
+    elif sbom:
+        from mlperf_docker.engine.client import connect
+        from mlperf_docker.examine import locate
+        from mlperf_docker.examine import sbom as sbom_of
+        from mlperf_docker.provide import Sources
+
+        client = connect()
+        text = sbom_of(client, spec, locate(client, spec, Sources(registry or catalog.registry))).decode()
     else:
-        typer.echo(spec.model_dump_json(indent=2) if as_json else spec_text(spec))
+        text = (spec.model_dump_json(indent=2) if as_json else spec_text(spec)) + "\n"
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        atomic.write_text(output, text)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.") from error

@@ -46,6 +46,20 @@ class Base:
     origin: str
 
 
+class OtherDigestError(BaseImageError):
+    """An image has the base's name, and not the digest that images.yaml pins. A build takes it only when told to."""
+
+    def __init__(self, base: BaseImage, found: LocalImage) -> None:
+        self.base, self.found = base, found
+        known = ", ".join(each.rpartition("@")[2] for each in found.digests) or "no registry's digest"
+        super().__init__(
+            f"The image {base.reference} on this engine is not the base that images.yaml pins: it has {known},"
+            f" and {base.digest} was recorded.",
+            hint="Take it nevertheless with --unpinned-base, or record what the registry has today:"
+            " mlperf-docker lock --bases",
+        )
+
+
 def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Base]:
     """Return the bases that an image may stand on, the preferred first, without asking any network.
 
@@ -68,14 +82,15 @@ def resolve_base(
 ) -> Base:
     """Return a base that is on the engine now: local, pulled, or bootstrapped where that is allowed or was done before.
 
-    Raises BaseImageError that tells what was tried and why it failed.
+    Raises BaseImageError that tells what was tried and why it failed. Unless it is given, a base is the pinned one or
+    made here: never one that only has its tag.
     """
     if override:
         return _given(client, override, say)
-    if images.find(client, base.pinned) is not None:
+    if _is_here(client, base):
         return Base(base.pinned, base.digest, "local")
     refusal = _pull(client, base.pinned, say)
-    if refusal is None:
+    if refusal is None and _is_here(client, base):
         return Base(base.pinned, base.digest, "pulled")
     found = _bootstrapped(client, base)
     if found is not None:
@@ -84,10 +99,21 @@ def resolve_base(
     if bootstrap:
         say(f"Base image {base.reference}: not pulled ({refusal}); bootstrapping Debian {base.suite}.")
         return _bootstrap(client, base)
+    namesake = images.find(client, base.reference)
+    if namesake is not None:
+        raise OtherDigestError(base, namesake)
     raise BaseImageError(
         f"The base image {base.pinned} is not on this engine and cannot be pulled: {refusal}",
         hint="Make one from the Debian mirror with --bootstrap-base, or name another one with --base IMAGE.",
     )
+
+
+def _is_here(client: "Engine", base: BaseImage) -> bool:
+    """Tell whether the pinned base is on the engine. Raises OtherDigestError for what has its name alone."""
+    found = images.find(client, base.pinned)
+    if found is not None and not any(each.endswith(f"@{base.digest}") for each in found.digests):
+        raise OtherDigestError(base, found)
+    return found is not None
 
 
 def bootstrap_tag(base: BaseImage) -> str:

@@ -91,7 +91,8 @@ class BuildKitBuilder:
 
 
 def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
-    arguments = {"BASE": request.base_reference, **dict(request.host.build_args)}
+    base = {"BASE": request.base_reference, "BASE_IDENTITY": request.base_identity}
+    arguments = {**base, **dict(request.host.build_args)}
     parameters: dict[str, str | list[str]] = {
         "t": list(request.tags),
         "buildargs": json.dumps(arguments),

@@ -65,7 +65,7 @@ def run_container(
     except _CONNECTION_BROKE as error:
         raise _engine_gone() from error
     finally:
-        _remove(client, container)
+        remove(client, container)
 
 
 def remove_orphans(client: docker.APIClient) -> list[str]:
@@ -73,7 +73,7 @@ def remove_orphans(client: docker.APIClient) -> list[str]:
     found = client.containers(all=True, filters={"label": CONTAINER_LABEL})
     orphans = [each for each in found if owner.is_gone(each["Labels"].get(OWNER_LABEL, ""))]
     for orphan in orphans:
-        _remove(client, orphan["Id"])
+        remove(client, orphan["Id"])
     return [orphan["Names"][0].lstrip("/") for orphan in orphans]
 
 
@@ -163,7 +163,7 @@ def _attributes(event: dict[str, object]) -> dict[str, str]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _remove(client: docker.APIClient, container: str) -> None:
+def remove(client: docker.APIClient, container: str) -> None:
     """Remove the container if it is still there; the engine may be doing the same at this moment (--rm).
 
     One that an engine which went away leaves behind is an orphan of the next run.

@@ -11,7 +11,10 @@ from mlperf_docker.engine.hostnet import HostSettings
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build. base_reference: what `FROM ${BASE}` takes; it must be on the engine already."""
+    """One image to build. base_reference: what `FROM ${BASE}` takes; it must be on the engine already.
+
+    base_identity: the base's digest or id, for the image's bill of materials.
+    """
 
     inputs: BuildInputs
     base_reference: str
@@ -19,6 +22,7 @@ class BuildRequest:
     labels: dict[str, str]
     host: HostSettings
     no_cache: bool = False
+    base_identity: str = ""
 
 
 class BuildEventKind(StrEnum):

@@ -24,7 +24,8 @@ def image_id(name: str) -> str:
 
 
 def description(name: str) -> Message:
-    return {"Id": image_id(name), "RepoTags": [name], "RepoDigests": [], "Config": {"Labels": {}}, "Size": 1}
+    digests = [name] if "@" in name else []
+    return {"Id": image_id(name), "RepoTags": [name], "RepoDigests": digests, "Config": {"Labels": {}}, "Size": 1}
 
 
 def _same(one: str, other: str) -> bool:

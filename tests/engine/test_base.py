@@ -40,11 +40,20 @@ class FakeEngine:
 
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
+        self.digests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, ...]] = []
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         found = self.local.get(reference)
-        return {"Id": found, "RepoTags": [], "RepoDigests": [], "Config": {"Labels": {}}, "Size": 1} if found else None
+        digests = self.digests.get(reference, [reference] if "@" in reference else [])
+        about: dict[str, Any] = {
+            "Id": found,
+            "RepoTags": [],
+            "RepoDigests": digests,
+            "Config": {"Labels": {}},
+            "Size": 1,
+        }
+        return about if found else None
 
     def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
         self.calls.append(("pull", name, tag))
@@ -131,6 +140,39 @@ def test_a_base_given_by_name_keeps_it() -> None:
     assert found == Base("abcdef123", PULLED_ID, "given")
 
 
+OTHER = f"debian@sha256:{'4' * 64}"
+
+
+@pytest.mark.parametrize("digests", [[OTHER], []])
+def test_a_base_that_has_only_the_tag_is_refused_and_both_digests_named(digests: list[str]) -> None:
+    fake = FakeEngine({PINNED.reference: PULLED_ID})
+    fake.digests = {PINNED.reference: digests}
+    with pytest.raises(BaseImageError) as caught:
+        resolve(fake)
+    assert caught.value.exit_code == 4
+    assert PINNED.digest in str(caught.value)
+    assert ("4" * 64 if digests else "no registry's digest") in str(caught.value)
+    assert "--unpinned-base" in (caught.value.hint or "")
+
+
+def test_what_was_pulled_by_a_digest_and_is_another_is_refused() -> None:
+    fake = FakeEngine({}, {PINNED.pinned: PULLED_ID})
+    fake.digests = {PINNED.pinned: [OTHER]}
+    with pytest.raises(BaseImageError, match="4" * 64):
+        resolve(fake, bootstrap=True)
+
+
+def test_the_pinned_base_is_pulled_though_another_has_its_tag() -> None:
+    fake = FakeEngine({PINNED.reference: BOOTSTRAPPED_ID}, {PINNED.pinned: PULLED_ID})
+    assert resolve(fake)[0] == Base(PINNED.pinned, PINNED.digest, "pulled")
+
+
+def test_a_base_that_is_given_may_have_any_digest() -> None:
+    fake = FakeEngine({PINNED.reference: PULLED_ID})
+    fake.digests = {PINNED.reference: [OTHER]}
+    assert resolve(fake, override=PINNED.reference)[0] == Base(PINNED.reference, PULLED_ID, "given")
+
+
 def test_local_bases_need_no_network() -> None:
     fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
     assert bases.local_bases(fake, PINNED) == [
@@ -208,6 +250,31 @@ def test_a_real_pull_and_then_no_network_again(
         for name in names:
             engine.remove_image(name, force=True)
     assert images.find(engine, base.pinned) is None
+
+
+@pytest.mark.engine
+def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: Engine, served: Served) -> None:
+    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+    with pytest.raises(BaseImageError, match="cannot be pulled"):
+        bases.resolve_base(engine, pinned, say=lambda _: None)
+    assert engine.find_image(pinned.pinned) is None
+
+
+@pytest.mark.engine
+def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: Engine) -> None:
+    name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
+    with registry(name, b"moved on\n") as served:
+        engine.pull(served.reference)
+    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+    try:
+        with pytest.raises(BaseImageError) as caught:
+            bases.resolve_base(engine, pinned, say=lambda _: None)
+        assert served.digest in str(caught.value)
+        assert pinned.digest in str(caught.value)
+        told = bases.resolve_base(engine, pinned, override=pinned.reference, say=pytest.fail)
+        assert (told.reference, told.origin) == (served.reference, "given")
+    finally:
+        engine.remove_image(served.reference, force=True)
 
 
 @pytest.mark.engine

@@ -23,6 +23,7 @@ REQUEST = BuildRequest(
     tags=("mlperf-test/resnet50:onnxruntime-cpu-0123456789ab", "mlperf-test/resnet50:onnxruntime-cpu"),
     labels={"org.mlperf-docker": "image"},
     host=HostSettings(build_args=(("HTTP_PROXY", "http://proxy:3128"),)),
+    base_identity="sha256:1",
 )
 
 
@@ -137,7 +138,7 @@ def test_a_build_asks_for_its_tags_labels_and_arguments() -> None:
     assert BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None) == "sha256:9"
     expected: dict[str, Any] = {
         "t": list(REQUEST.tags),
-        "buildargs": '{"BASE": "base:1", "HTTP_PROXY": "http://proxy:3128"}',
+        "buildargs": '{"BASE": "base:1", "BASE_IDENTITY": "sha256:1", "HTTP_PROXY": "http://proxy:3128"}',
         "labels": '{"org.mlperf-docker": "image"}',
     }
     assert engine.parameters == expected

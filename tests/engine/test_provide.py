@@ -3,7 +3,7 @@
 import pytest
 
 from mlperf_docker import provide as module
-from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.provide import Sources, candidates, likely_image, provide
 from mlperf_docker.results import ImageUsed
@@ -161,3 +161,15 @@ def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:
     one, other = candidates(FakeEngine(BOOTSTRAPPED), resnet50, Sources(BARE))
     assert one.exact != other.exact
     assert one.moving == other.moving
+
+
+def test_a_base_by_its_tag_alone_is_taken_only_when_told(resnet50: ImageSpec) -> None:
+    here = FakeEngine(resnet50.base.reference)
+    with pytest.raises(BaseImageError, match=resnet50.base.digest):
+        Case(resnet50, here, Sources(BARE))()
+    case = Case(resnet50, here, Sources(BARE, unpinned=True))
+    used = case()
+    assert used.base == f"{resnet50.base.reference} (given)"
+    assert case.builder.requests[0].base_reference == resnet50.base.reference
+    again = Case(resnet50, here, Sources(BARE, base=resnet50.base.reference))
+    assert (again().tag, again.did) == (used.tag, (0, 0)), "a run with --base finds it"

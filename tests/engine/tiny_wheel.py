@@ -12,8 +12,19 @@ from threading import Thread
 from urllib.parse import quote
 
 
-def make(folder: Path, name: str, version: str, *, tag: str = "py3-none-any", needs: str = "") -> Path:
-    """Write the wheel of a package with one empty module into *folder*; equal arguments give equal bytes."""
+def make(
+    folder: Path,
+    name: str,
+    version: str,
+    *,
+    tag: str = "py3-none-any",
+    needs: str = "",
+    more: dict[str, str] | None = None,
+) -> Path:
+    """Write the wheel of a package with one empty module into *folder*; equal arguments give equal bytes.
+
+    more: other files besides, path → text.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
@@ -23,6 +34,7 @@ def make(folder: Path, name: str, version: str, *, tag: str = "py3-none-any", ne
         f"{info}/METADATA": metadata + (f"Requires-Dist: {needs}\n" if needs else ""),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
         f"{info}/top_level.txt": f"{module}\n",
+        **(more or {}),
     }
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
     wheel = folder / f"{module}-{version}-{tag}.whl"

@@ -32,12 +32,14 @@ def test_help_names_every_command_and_exit_code() -> None:
         "render",
         "build",
         "run",
+        "verify",
         "evidence",
         "models",
         "data",
         "results",
         "doctor",
         "lock",
+        "prune",
     ):
         assert f"  {command} " in text
     folded = " ".join(text.split())

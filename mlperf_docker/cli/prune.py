@@ -1,0 +1,50 @@
+"""`mlperf-docker prune`."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from mlperf_docker.cli.options import JsonOutput
+
+
+def prune(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")] = False,
+    keep_latest: Annotated[
+        bool, typer.Option("--keep-latest", help="Keep one image of each cell, today's if there is one, and its base.")
+    ] = False,
+    as_json: JsonOutput = False,
+) -> None:
+    """Remove what this tool left behind: images, ended containers, build cache, old logs. Shows what that frees.
+
+    Only what carries this project's label and was made by this tool. Never a running container, an image in use, model
+    files, data or results.
+    """
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.progress import display
+    from mlperf_docker.prune import prune as remove
+
+    with display() as show:
+        done = remove(connect(), dry_run=dry_run, keep_latest=_is_current if keep_latest else None, display=show)
+    if as_json:
+        typer.echo(json.dumps(done.fields(), indent=2))
+    else:
+        for line in done.lines():
+            typer.echo(line)
+
+
+def _is_current(labels: Mapping[str, str]) -> bool:
+    """Tell whether an image with *labels* is what today's sources give on its own base."""
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.digests import LABEL, content_hash
+    from mlperf_docker.paths import assets
+    from mlperf_docker.render import build_inputs
+
+    cells = {str(spec): spec for spec in Catalog.load(assets() / "images.yaml").specs if spec.implemented}
+    spec = cells.get(labels.get(f"{LABEL}.cell", ""))
+    if spec is None:
+        return False
+    today = content_hash(build_inputs(spec), labels.get(f"{LABEL}.base.identity", ""))
+    return labels.get(f"{LABEL}.hash") == today

@@ -1,0 +1,84 @@
+"""`mlperf-docker verify`."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlperf_docker.cli.options import BackendName, BaseImageName, DeviceName, JsonOutput, OptionalModelName, Registry
+from mlperf_docker.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.spec import ImageSpec
+
+
+def verify(
+    model: OptionalModelName = "",
+    *,
+    backend: BackendName = "",
+    device: DeviceName = "",
+    every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave, and that is here.")] = (
+        False
+    ),
+    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="The cell's image by another name.")] = "",
+    base: BaseImageName = "",
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Compare an image with its spec, its hash, its labels and its bill of materials, and name each difference.
+
+    The engine gives out the image's files; nothing of it runs. Exits 1 where there is a difference.
+    """
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.errors import UsageError
+    from mlperf_docker.examine import verify as examine
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.selector import choose, choose_all
+
+    if every and image:
+        raise UsageError("--image names one image; leave --all out.")
+    catalog = Catalog.load(assets() / "images.yaml")
+    client = connect()
+    sources = Sources(registry or catalog.registry, base=base)
+    if every:
+        wanted = _present(client, choose_all(catalog, model, backend, device), sources)
+    else:
+        spec = choose(catalog, model, backend, device)
+        wanted = [(spec, image or _located(client, spec, sources))]
+    with display() as show:
+        verdicts = [examine(client, spec, reference, show) for spec, reference in wanted]
+    if as_json:
+        typer.echo(json.dumps([each.fields() for each in verdicts], indent=2))
+    else:
+        for line in (line for each in verdicts for line in each.lines()):
+            typer.echo(line)
+    if any(each.differences for each in verdicts):
+        raise typer.Exit(ExitCode.INVALID)
+
+
+def _located(client: "Engine", spec: "ImageSpec", sources: "Sources") -> str:
+    from mlperf_docker.examine import locate
+
+    return locate(client, spec, sources)
+
+
+def _present(client: "Engine", specs: "tuple[ImageSpec, ...]", sources: "Sources") -> "list[tuple[ImageSpec, str]]":
+    """Return those cells whose image is here, and say which are not. Raises the error of the first if none is."""
+    from mlperf_docker.examine import ImageAbsentError
+
+    found, absent = [], []
+    for spec in specs:
+        try:
+            found.append((spec, _located(client, spec, sources)))
+        except ImageAbsentError as error:
+            absent.append((spec, error))
+    if not found:
+        raise absent[0][1]
+    if absent:
+        typer.echo(f"Not here: {', '.join(str(spec) for spec, _ in absent)}", err=True)
+    return found

@@ -1,0 +1,76 @@
+"""BuildKit's cache: which of it is surely ours, and how to remove that and nothing else.
+
+Its records carry no labels. What tells is the command that made a record, and the record that it stands on.
+Source: Docker Engine API, `GET /system/df` and `POST /build/prune`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlperf_docker.engine.client import Engine
+
+# Words of the steps that install into an image and of those that run its harness, in the Dockerfiles of any version.
+_OUR_STEPS = ("PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip ", "python -m mlperf_docker.harness")
+
+
+@dataclass(frozen=True)
+class CacheRecord:
+    """A record. parents: the ids of those it stands on; shared: an image has it as a layer, so it is free."""
+
+    id: str
+    parents: tuple[str, ...]
+    description: str
+    size_bytes: int
+    in_use: bool
+    shared: bool
+
+    @property
+    def is_our_step(self) -> bool:
+        """Whether the step that made it can only be one of ours."""
+        return any(words in self.description for words in _OUR_STEPS)
+
+
+def records(usage: dict[str, Any]) -> list[CacheRecord]:
+    """Return the cache out of the engine's answer to `GET /system/df`. Since API 1.42 it names several parents."""
+    return [
+        CacheRecord(
+            id=each["ID"],
+            parents=tuple(each.get("Parents") or filter(None, [each.get("Parent")])),
+            description=each["Description"],
+            size_bytes=each["Size"],
+            in_use=each["InUse"],
+            shared=each["Shared"],
+        )
+        for each in usage.get("BuildCache") or ()
+    ]
+
+
+def ours(cache: list[CacheRecord]) -> list[CacheRecord]:
+    """Return the records of our steps and of what stands on them."""
+    found = {each.id for each in cache if each.is_our_step}
+    while more := {each.id for each in cache if each.id not in found and not found.isdisjoint(each.parents)}:
+        found |= more
+    return [each for each in cache if each.id in found]
+
+
+def removable(cache: list[CacheRecord]) -> list[CacheRecord]:
+    """Return those of our records that can go: nothing uses them, and nothing that stays stands on them."""
+    wanted = {each.id: each for each in ours(cache) if not each.in_use and not each.shared}
+    while True:
+        held = {parent for each in cache if each.id not in wanted for parent in each.parents} & wanted.keys()
+        if not held:
+            return list(wanted.values())
+        for each in held:
+            del wanted[each]
+
+
+def remove(client: Engine, doomed: list[CacheRecord]) -> None:
+    """Remove *doomed*, those that nothing stands on first: the engine refuses the others, without a word."""
+    left = {each.id: each for each in doomed}
+    while left:
+        free = left.keys() - {parent for each in left.values() for parent in each.parents}
+        if not free:
+            return
+        for record in free:
+            client.prune_build_cache({"id": [record]})
+            del left[record]

@@ -1,0 +1,224 @@
+"""Each check by itself, on an image that exists only as a table of its files."""
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+from typing import Any
+
+import pytest
+
+from mlperf_docker import digests, render, requirements
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.contents import HOME, SBOM, Contents, is_wanted
+from mlperf_docker.differences import Difference, Examined, Kind, differences
+from mlperf_docker.digests import LABEL, Origin
+from mlperf_docker.engine.filesystem import read_archive
+from mlperf_docker.paths import assets
+
+SPEC = next(spec for spec in Catalog.load(assets() / "images.yaml").specs if str(spec) == "resnet50:onnxruntime-cpu")
+INPUTS = render.build_inputs(SPEC)
+SITE = "opt/venv/lib/python3.11/site-packages"
+BYTECODE = f"{HOME}/bytecode/backend.sha256"
+BASE = f"sha256:{'b' * 64}"
+PINS = {
+    name: pin
+    for file in INPUTS.files
+    if file.path.startswith("requirements/")
+    for name, pin in requirements.parse(file.data.decode()).items()
+}
+TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{digests.content_hash(INPUTS, BASE)}"
+CONFIG = {
+    "User": "65532:65532",
+    "WorkingDir": "/results",
+    "Entrypoint": ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"],
+    "Cmd": None,
+    "Env": [
+        "PATH=/opt/venv/bin:/usr/bin:/bin",
+        "HOME=/tmp",
+        "MALLOC_MMAP_MAX_=0",
+        "MALLOC_TRIM_THRESHOLD_=1099511627776",
+        "MLPERF_CELL=/opt/mlperf/cell.json",
+        "PYTHONDONTWRITEBYTECODE=1",
+        "PYTHONPATH=/opt/mlperf",
+        "ORT_DISABLE_TELEMETRY=1",
+    ],
+}
+
+
+def labels() -> dict[str, str]:
+    origin = Origin("base:1", BASE, "given", "unknown", "0.1.0")
+    return digests.labels(SPEC, INPUTS, digests.content_hash(INPUTS, BASE), origin)
+
+
+def files() -> dict[str, bytes]:
+    """The files of an image that is as it should be, with one Debian package that has one program."""
+    found = {f"{HOME}/{each.path.removeprefix('harness/')}": each.data for each in INPUTS.files}
+    wheels = [f"{pin.name} {pin.version} {pin.hashes[-1].replace(':', '=')}\n" for pin in PINS.values()]
+    found[f"{HOME}/wheels/all.txt"] = "".join(wheels).encode()
+    found["opt/venv/pyvenv.cfg"] = b""
+    found[BYTECODE] = "".join(f"{_sha256(name.encode())}  /{_pyc(name)}\n" for name in PINS).encode()
+    components: list[dict[str, Any]] = [{"type": "container", "name": "base:1", "version": BASE}]
+    for name, pin in PINS.items():
+        info = f"{SITE}/{name}-{pin.version}.dist-info"
+        found[f"{SITE}/{name}.py"] = found[_pyc(name)] = name.encode()
+        found[f"{info}/METADATA"] = f"Name: {pin.name}\nVersion: {pin.version}\n".encode()
+        found[f"{info}/RECORD"] = (
+            f"{name}.py,{_digest(name.encode())},1\n{name}-{pin.version}.dist-info/METADATA,,\n"
+            f"{name}-{pin.version}.dist-info/RECORD,,\n"
+        ).encode()
+        components.append({"name": name, "version": pin.version, "purl": f"pkg:pypi/{name}@{pin.version}"})
+    found["usr/bin/gzip"] = b"program"
+    found["var/lib/dpkg/status"] = b"Package: gzip\nStatus: install ok installed\nVersion: 1.12-1\n"
+    found["var/lib/dpkg/info/gzip.md5sums"] = (
+        f"{hashlib.md5(b'program', usedforsecurity=False).hexdigest()}  bin/gzip\n"
+        f"{'0' * 32}  usr/share/doc/gzip/left-out\n"
+    ).encode()
+    components.append({"name": "gzip", "version": "1.12-1", "purl": "pkg:deb/debian/gzip@1.12-1"})
+    found[SBOM] = json.dumps({"components": components}).encode()
+    return found
+
+
+def _pyc(module: str) -> str:
+    return f"{SITE}/__pycache__/{module}.cpython-311.pyc"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256={base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()}"
+
+
+def found(
+    changes: dict[str, bytes | None] | None = None, *, config: dict[str, Any] | None = None, **about: Any
+) -> list[Difference]:
+    """Return what is found of that image with *changes* to its files: path → content, or None to remove it."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        link = tarfile.TarInfo("bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "usr/bin"
+        tar.addfile(link)
+        for path, data in {**files(), **(changes or {})}.items():
+            if data is not None:
+                entry = tarfile.TarInfo(path)
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+    archive.seek(0)
+    facts: dict[str, Any] = {"tags": (TAG,), "labels": labels(), "config": {**CONFIG, **(config or {})}, **about}
+    return list(differences(SPEC, INPUTS, Examined(contents=Contents(read_archive(archive, is_wanted)), **facts)))
+
+
+def test_an_image_as_it_should_be_has_none() -> None:
+    assert found() == []
+
+
+NUMPY = PINS["numpy"]
+OTHER_WHEEL = f"sha256={'f' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "text"),
+    [
+        ({SBOM: None}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
+        ({SBOM: b"{}"}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
+        ({f"{HOME}/requirements/model.txt": None}, Kind.LOCK, "requirements/model.txt: not in the image"),
+        (
+            {f"{HOME}/requirements/common.txt": b"numpy==1.0 \\\n    --hash=sha256:" + b"0" * 64},
+            Kind.LOCK,
+            f"numpy: locked {NUMPY.version} today, 1.0 in the image",
+        ),
+        (
+            {
+                f"{HOME}/wheels/all.txt": files()[f"{HOME}/wheels/all.txt"]
+                + f"numpy {NUMPY.version} {OTHER_WHEEL}\n".encode()
+            },
+            Kind.PYTHON,
+            f"numpy: came in a wheel that is not locked: sha256:{'f' * 64}",
+        ),
+        (
+            {f"{HOME}/requirements/model.txt": files()[f"{HOME}/requirements/model.txt"] + b"# mine\n"},
+            Kind.LOCK,
+            "requirements/model.txt: other text than today's, with the same pins",
+        ),
+        (
+            {f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD": b"numpy.py,sha256=x,1\nhalf a line\n"},
+            Kind.FILE,
+            f"/{SITE}/numpy.py: a file of numpy was changed",
+        ),
+        ({f"{HOME}/wheels/all.txt": b"numpy\n\n"}, Kind.PYTHON, "numpy: nothing tells which wheel it came in"),
+        (
+            {SBOM: b'{"components": [{"purl": "pkg:pypi/numpy@1"}]}'},
+            Kind.SBOM,
+            f"numpy: not in the SBOM, installed {NUMPY.version}",
+        ),
+        ({f"{SITE}/numpy.py": b"other"}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy was changed"),
+        ({f"{SITE}/numpy.py": None}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy is missing"),
+        ({f"{SITE}/stray.py": b""}, Kind.FILE, f"/{SITE}/stray.py: belongs to no package"),
+        ({f"{SITE}/__pycache__/stray.pyc": b""}, Kind.FILE, f"/{SITE}/__pycache__/stray.pyc: belongs to no package"),
+        ({_pyc("numpy"): b"other"}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code was changed"),
+        ({_pyc("numpy"): None}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code is missing"),
+        ({BYTECODE: None}, Kind.FILE, f"/{HOME}/bytecode: nothing tells which byte code the build made"),
+        ({"opt/venv/bin/stray": b""}, Kind.FILE, "/opt/venv/bin/stray: belongs to no package"),
+        ({"usr/bin/gzip": b"other"}, Kind.FILE, "/usr/bin/gzip: a file of gzip was changed"),
+        ({"usr/bin/gzip": None}, Kind.FILE, "/usr/bin/gzip: a file of gzip is missing"),
+        ({f"{HOME}/cell.json": b"{}"}, Kind.HARNESS, f"/{HOME}/cell.json: a file was changed"),
+        ({f"{HOME}/stray": b""}, Kind.HARNESS, f"/{HOME}/stray: not a file of the harness"),
+        (
+            {"var/lib/dpkg/status": b"Package: gzip\nStatus: install ok installed\nVersion: 2\n"},
+            Kind.SBOM,
+            "gzip: the SBOM says 1.12-1, installed 2",
+        ),
+    ],
+)
+def test_each_change_of_a_file_is_named(changes: dict[str, bytes | None], kind: Kind, text: str) -> None:
+    assert (kind, text) in [(each.kind, str(each)) for each in found(changes)]
+
+
+def test_one_changed_file_is_one_difference() -> None:
+    (difference,) = found({f"{SITE}/numpy.py": b"other"})
+    assert difference.fields() == {
+        "kind": "file",
+        "subject": f"/{SITE}/numpy.py",
+        "expected": hashlib.sha256(b"numpy").hexdigest(),
+        "found": hashlib.sha256(b"other").hexdigest(),
+        "text": f"/{SITE}/numpy.py: a file of numpy was changed",
+    }
+
+
+def test_a_label_that_was_changed_or_is_missing() -> None:
+    kept = {key: value for key, value in labels().items() if not key.endswith("image.title")}
+    changed = found(labels={**kept, f"{LABEL}.versions.numpy": "1"})
+    assert {each.subject: (each.kind, each.found) for each in changed} == {
+        "org.opencontainers.image.title": (Kind.LABEL, None),
+        f"{LABEL}.versions.numpy": (Kind.LABEL, "1"),
+    }
+
+
+def test_another_base_gives_another_hash_and_another_bill() -> None:
+    changed = found(labels={**labels(), f"{LABEL}.base.identity": f"sha256:{'c' * 64}"})
+    assert {each.kind for each in changed} == {Kind.HASH, Kind.LABEL, Kind.SBOM}
+
+
+def test_a_name_that_promises_another_hash() -> None:
+    (difference,) = found(tags=("x/resnet50:onnxruntime-cpu-0123456789ab", "x/resnet50:onnxruntime-cpu"))
+    assert (difference.kind, difference.expected) == (Kind.HASH, "0123456789ab")
+
+
+@pytest.mark.parametrize(
+    ("config", "subject"),
+    [
+        ({"User": "0"}, "User"),
+        ({"Entrypoint": ["sh"]}, "Entrypoint"),
+        ({"Cmd": ["run"]}, "Cmd"),
+        ({"WorkingDir": "/"}, "WorkingDir"),
+        ({"Env": ["PATH=/evil:/opt/venv/bin", *CONFIG["Env"][1:]]}, "PATH"),  # type: ignore[index]
+        ({"Env": [*CONFIG["Env"][:-1], "ORT_DISABLE_TELEMETRY=0"]}, "ORT_DISABLE_TELEMETRY"),  # type: ignore[index]
+        ({"Env": CONFIG["Env"][:-1]}, "ORT_DISABLE_TELEMETRY"),  # type: ignore[index]
+    ],
+)
+def test_how_an_image_is_run_counts(config: dict[str, Any], subject: str) -> None:
+    (difference,) = found(config=config)
+    assert (difference.kind, difference.subject) == (Kind.SETTING, subject)

@@ -1,0 +1,65 @@
+"""Which records of the build cache are ours: those of our steps, and what stands on them."""
+
+from typing import Any
+
+from mlperf_docker.engine import build_cache
+from mlperf_docker.engine.build_cache import CacheRecord
+
+PIP = (
+    "mount / from exec /bin/sh -c touch /tmp/before"
+    " && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install --quiet"
+)
+
+
+def record(name: str, description: str, *parents: str, **state: bool) -> dict[str, Any]:
+    """A record as the engine describes it."""
+    about = {"InUse": False, "Shared": False, **{key.capitalize(): value for key, value in state.items()}}
+    return {"ID": name, "Parents": list(parents), "Description": description, "Size": 1, **about}
+
+
+def read(*found: dict[str, Any]) -> list[CacheRecord]:
+    return build_cache.records({"BuildCache": list(found)})
+
+
+def ids(found: list[CacheRecord]) -> set[str]:
+    return {each.id for each in found}
+
+
+CHAIN = (
+    record("apt", "mount / from exec /bin/sh -c apt-get install python3"),
+    record("pip", PIP, "apt"),
+    record("copy", "fileop target", "pip"),
+    record("harness", "mount / from exec /bin/sh -c python -m mlperf_docker.harness --version", "copy"),
+    record("own", "fileop target", "apt"),
+)
+
+
+def test_a_step_of_ours_and_all_that_stands_on_it_is_ours() -> None:
+    assert ids(build_cache.ours(read(*CHAIN))) == {"pip", "copy", "harness"}
+    assert ids(build_cache.removable(read(*CHAIN))) == {"pip", "copy", "harness"}
+
+
+def test_what_something_that_stays_stands_on_stays_too() -> None:
+    *below, top, own = CHAIN
+    for state in ({"Shared": True}, {"InUse": True}):
+        assert ids(build_cache.removable(read(*below, {**top, **state}, own))) == set()
+    shared = read(*below, top, own, record("other", "fileop target", "copy", shared=True))
+    assert ids(build_cache.removable(shared)) == {"harness"}
+
+
+def test_an_older_engine_names_one_parent() -> None:
+    older = {key: value for key, value in CHAIN[1].items() if key != "Parents"} | {"Parent": "apt"}
+    assert read(older)[0].parents == ("apt",)
+    assert read({**older, "Parent": ""})[0].parents == ()
+    assert build_cache.records({"BuildCache": None}) == []
+
+
+def test_those_that_nothing_stands_on_go_first() -> None:
+    removed: list[str] = []
+
+    class Engine:
+        def prune_build_cache(self, filters: dict[str, list[str]]) -> None:
+            removed.extend(filters["id"])
+
+    build_cache.remove(Engine(), build_cache.removable(read(*CHAIN)))  # type: ignore[arg-type]
+    assert removed == ["harness", "copy", "pip"]

@@ -1,0 +1,53 @@
+"""How `prune` tells our images from those that only have the label from one of ours, by each builder's history."""
+
+import pytest
+
+from mlperf_docker.digests import LABEL
+from mlperf_docker.prune import _is_made_by_us, _is_our_name
+
+BUILDKIT = 'ENTRYPOINT ["/opt/venv/bin/python" "-m" "mlperf_docker.harness"]'
+BUILDAH = '/bin/sh -c #(nop) ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]'
+LABELLED = f'/bin/sh -c #(nop) LABEL "{LABEL}"="image" "{LABEL}.cell"="bert:onnxruntime-cpu"'
+IMAGE = {
+    LABEL: "image",
+    f"{LABEL}.model": "3d-unet",
+    f"{LABEL}.backend": "onnxruntime",
+    f"{LABEL}.device": "cpu",
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "ours"),
+    [
+        ([BUILDKIT, "USER 65532:65532"], True),
+        ([BUILDAH, "USER 65532:65532"], True),
+        ([LABELLED, BUILDAH], True),
+        (["RUN echo mine", BUILDKIT], False),
+        (["CMD []", LABELLED, BUILDAH], False),
+        (["", BUILDKIT], False),
+        ([], False),
+    ],
+    ids=["BuildKit", "Buildah", "Buildah with labels", "a step more", "a setting more", "a commit", "nothing"],
+)
+def test_an_image_is_ours_by_its_last_step(steps: list[str], ours: bool) -> None:
+    assert _is_made_by_us(IMAGE, [{"CreatedBy": step} for step in steps]) is ours
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_base_is_ours_if_it_was_imported_and_nothing_else(steps: int) -> None:
+    assert _is_made_by_us({LABEL: "base"}, [{"CreatedBy": ""}] * steps) is (steps == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("mlperf-docker/3d-unet:onnxruntime-cpu", True),
+        ("registry.test:5000/team/3d-unet:onnxruntime-cpu-0123456789ab", True),
+        ("registry.test:5000/team/3d-unet:onnxruntime-cpu-0123456789ab-mine", False),
+        ("team/3d-unet:mine", False),
+        ("team/my-3d-unet:onnxruntime-cpu", False),
+        ("team/bert:onnxruntime-cpu", False),
+    ],
+)
+def test_a_name_is_ours_if_a_build_would_give_it(name: str, ours: bool) -> None:
+    assert _is_our_name(name, IMAGE) is ours
