@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from mlperf_docker import __version__
-from mlperf_docker.cli import build, data, doctor, evidence, listing, lock, models, render, results, run, show
+from mlperf_docker.cli import (
+    build,
+    data,
+    doctor,
+    evidence,
+    listing,
+    lock,
+    models,
+    pull,
+    push,
+    render,
+    results,
+    run,
+    show,
+)
 from mlperf_docker.errors import ExitCode, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -81,6 +95,8 @@ _register("list", listing.list_cells)
 _register("show", show.show)
 _register("render", render.render)
 _register("build", build.build)
+_register("pull", pull.pull)
+_register("push", push.push)
 _register("run", run.run)
 _register("evidence", evidence.evidence)
 _register("doctor", doctor.doctor)
