@@ -2,6 +2,7 @@
 
 import base64
 import json
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,8 @@ def login_for(host: str) -> Login | None:
     credential helper fails: without a word, a pull would go on as nobody and be denied for another reason.
     """
     try:
-        found = auth.load_config().resolve_authconfig(host)
+        with warnings.catch_warnings(action="ignore"):  # what it warns of, it raises too
+            found = auth.load_config().resolve_authconfig(host)
     except (DockerException, OSError, ValueError) as error:
         raise RegistryError(
             f"Docker's login for {host} cannot be read: {error}",

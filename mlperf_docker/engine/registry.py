@@ -100,7 +100,7 @@ class _Host:
         self.name = name
         self._schemes = ["https", "http"] if insecure else ["https"]  # replaced, never changed: threads share it
         self._session = requests.Session()
-        self._session.verify = not insecure
+        self._verify = not insecure  # said with each request: the session's own word yields to REQUESTS_CA_BUNDLE
         self._session.trust_env = not _is_loopback(name)  # no proxy between this host and itself
         self._session.mount("https://", _TrustingAdapter(_tls_context(name, insecure=insecure)))
         if insecure:
@@ -132,15 +132,18 @@ class _Host:
         asked = {key: fields[key] for key in ("service", "scope") if key in fields}
         if login and login.identity_token:
             asked |= {"grant_type": "refresh_token", "client_id": "docker", "refresh_token": login.identity_token}
-            answer = self._session.post(fields["realm"], data=asked, timeout=_TIMEOUT_S)
+            answer = self._ask("POST", fields["realm"], data=asked)
         else:
-            answer = self._session.get(fields["realm"], params=asked, auth=basic or _as_nobody, timeout=_TIMEOUT_S)
+            answer = self._ask("GET", fields["realm"], params=asked, auth=basic or _as_nobody)
         answer.raise_for_status()
         found = answer.json()
         return f"Bearer {found.get('token') or found['access_token']}"
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        return self._session.get(url, headers=dict(headers), auth=_as_nobody, timeout=_TIMEOUT_S)
+        return self._ask("GET", url, headers=dict(headers), auth=_as_nobody)
+
+    def _ask(self, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401  # as requests has it
+        return self._session.request(method, url, verify=self._verify, timeout=_TIMEOUT_S, **options)
 
 
 class _Repository:
