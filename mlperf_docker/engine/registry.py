@@ -7,7 +7,6 @@ https://distribution.github.io/distribution/spec/auth/
 
 import hashlib
 import ipaddress
-import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -129,6 +128,8 @@ class _Host:
         if kind.lower() == "basic":
             return str(basic(requests.Request()).headers["Authorization"]) if basic else None
         fields = parse_dict_header(rest)  # type: ignore[no-untyped-call]
+        if "realm" not in fields:
+            return None
         asked = {key: fields[key] for key in ("service", "scope") if key in fields}
         if login and login.identity_token:
             asked |= {"grant_type": "refresh_token", "client_id": "docker", "refresh_token": login.identity_token}
@@ -137,7 +138,7 @@ class _Host:
             answer = self._ask("GET", fields["realm"], params=asked, auth=basic or _as_nobody)
         answer.raise_for_status()
         found = answer.json()
-        return f"Bearer {found.get('token') or found['access_token']}"
+        return f"Bearer {found.get('token') or found.get('access_token')}"
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         return self._ask("GET", url, headers=dict(headers), auth=_as_nobody)
@@ -167,6 +168,16 @@ class _Repository:
         if not answer.ok:
             raise self.refused(_refusal(answer))
         return answer
+
+    def parsed(self, answer: requests.Response) -> dict[str, Any]:
+        """Return the object that *answer* is in JSON. Raises RefusedError where it is something else."""
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self.refused("the answer is not a registry's")
+        return found
 
     def refused(self, said: str) -> RefusedError:
         """Return the error for what the registry *said*."""
@@ -249,7 +260,7 @@ def _tags(repository: _Repository) -> Iterator[str]:
         answer = repository.get(path)
         if answer is None:
             return
-        yield from answer.json().get("tags") or ()
+        yield from repository.parsed(answer).get("tags") or ()
         path = answer.links.get("next", {}).get("url", "")
 
 
@@ -258,7 +269,7 @@ def _describe(repository: _Repository, reference: str, platform: str) -> Remote 
     if answer is None:
         return None
     digest = _verified(repository, answer, reference if ":" in reference else "")
-    manifest = answer.json()
+    manifest = repository.parsed(answer)
     if "manifests" not in manifest:
         return _remote(repository, digest, manifest)
     offered = {_platform(each["platform"]): each["digest"] for each in manifest["manifests"] if "platform" in each}
@@ -273,7 +284,7 @@ def _remote(repository: _Repository, digest: str, manifest: Mapping[str, Any]) -
     if answer is None:
         raise repository.refused(f"blob unknown: the manifest {digest} names {wanted}, which is not there")
     _verified(repository, answer, wanted)
-    config = answer.json()
+    config = repository.parsed(answer)
     return Remote(
         repository.name,
         digest,
@@ -293,10 +304,6 @@ def _verified(repository: _Repository, answer: requests.Response, wanted: str) -
     announced = wanted or answer.headers.get("Docker-Content-Digest", digest)
     if digest != announced:
         raise repository.refused(f"the digest {digest} does not match {announced}")
-    try:
-        json.loads(answer.content)
-    except ValueError as error:
-        raise repository.refused("the answer is not a registry's") from error
     return digest
 
 
