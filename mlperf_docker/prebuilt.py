@@ -1,5 +1,6 @@
 """Prebuilt images: find a cell's image in a registry, pull it, push it. What is not what its tag says is refused."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,7 @@ from mlperf_docker.engine import image as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.image import LocalImage
 from mlperf_docker.engine.transfer import LayerEvent, Listener, has_host, parted
-from mlperf_docker.errors import RegistryError
+from mlperf_docker.errors import RegistryError, UsageError
 from mlperf_docker.render import build_inputs
 from mlperf_docker.spec import ImageSpec
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mlperf_docker.engine.registry import Registries, Remote
 
 _TAGS_SHOWN = 12
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT_DIGEST = 12  # digits by which the engine's messages name a layer
 
 
@@ -132,6 +134,14 @@ def require_host(registry: str, done: str) -> None:
             f"Nothing can be {done}: the registry {registry!r} names no host.",
             hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY.",
         )
+
+
+def check_digest(digest: str, specs: Sequence[ImageSpec]) -> None:
+    """Raise UsageError unless *digest* is one, and of one image only."""
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(f"--digest {digest} is no digest.", hint="It is what push prints after the @: sha256:….")
+    if len(specs) > 1:
+        raise UsageError(f"--digest is of one image, and {len(specs)} are to be pulled at once.")
 
 
 def _pull(client: "Engine", remote: "Remote", listener: Listener) -> int:

@@ -29,6 +29,7 @@ def pull(
     from mlperf_docker.engine.client import connect
     from mlperf_docker.exchange import pull_each
     from mlperf_docker.paths import assets
+    from mlperf_docker.prebuilt import check_digest
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
     from mlperf_docker.selector import select
@@ -36,6 +37,8 @@ def pull(
     catalog = Catalog.load(assets() / "images.yaml")
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(registry or catalog.registry)
+    if digest:
+        check_digest(digest, specs)
     with display() as show:
         outcomes = pull_each(connect(), specs, sources, show, jobs=jobs, digest=digest)
     report(outcomes, "pulled", as_json=as_json)
