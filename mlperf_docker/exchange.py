@@ -1,5 +1,6 @@
 """Many cells' images between this engine and a registry, several at a time; one that fails does not stop the others."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -62,9 +63,10 @@ def pull_each(
     client: "Engine", specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
 ) -> list[Outcome]:
     """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
+    registries = client.registries(display.say)
 
     def one(spec: ImageSpec, listener: Listener) -> Moved:
-        return prebuilt.pull(client, spec, candidates(client, spec, sources), listener, digest=digest)
+        return prebuilt.pull(client, registries, spec, candidates(client, spec, sources), listener, digest=digest)
 
     return _each(specs, one, display, jobs=jobs, alike=str)
 
@@ -93,11 +95,11 @@ def offered(client: "Engine", specs: Sequence[ImageSpec], sources: Sources) -> s
     """
     if not sources.has_registry:
         return set()
-    registries, platform = client.registries(lambda _: None), client.platform
+    registries = client.registries(lambda _: None)
 
     def is_offered(spec: ImageSpec) -> bool:
-        offer = prebuilt.find(registries, platform, spec, candidates(client, spec, sources))
-        return offer is not None and platform in offer.remote.platforms
+        offer = prebuilt.find(registries, spec, candidates(client, spec, sources))
+        return offer is not None and registries.platform in offer.remote.platforms
 
     return {str(spec) for spec in specs if is_offered(spec)}
 
@@ -137,17 +139,19 @@ def _each(
     shift = _Shift(work, display)
     for group in _grouped(specs, alike):
         shift.waiting.put(group)
-    threads = [threading.Thread(target=shift.run, daemon=True) for _ in range(jobs)]
+    for _ in range(jobs):
+        threading.Thread(target=shift.run, daemon=True).start()
+    running = jobs
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        while running:
+            shift.ended.get()
+            running -= 1
     except BaseException:
         shift.stopped.set()
-        deadline = time.monotonic() + _STOP_TIMEOUT_S  # so that none of them prints after the message
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        with contextlib.suppress(Empty):  # a moment only, so that none of them prints after the last message
+            while running:
+                shift.ended.get(timeout=_STOP_TIMEOUT_S)
+                running -= 1
         raise
     if shift.broken is not None:
         raise shift.broken
@@ -164,6 +168,7 @@ def _grouped(specs: Sequence[ImageSpec], alike: Callable[[ImageSpec], str]) -> I
 class _Shift:
     """What the threads share: the groups that wait, what came of each cell, and whether to stop.
 
+    ended: gets something from each thread that ends, as Thread.join() does not wait again once Ctrl-C broke it off;
     broken: what is no error of ours but a mistake in the program; the thread that waits for the others raises it.
     """
 
@@ -171,6 +176,7 @@ class _Shift:
         self._work, self._display = work, display
         self.waiting: SimpleQueue[list[ImageSpec]] = SimpleQueue()
         self.outcomes: dict[str, Outcome] = {}
+        self.ended: SimpleQueue[None] = SimpleQueue()
         self.stopped = threading.Event()
         self.broken: Exception | None = None
 
@@ -184,6 +190,8 @@ class _Shift:
             return
         except Exception as error:  # noqa: BLE001  # of a thread nobody else would hear of it
             self.broken = error
+        finally:
+            self.ended.put(None)
 
     def _outcome(self, spec: ImageSpec) -> Outcome:
         self._check()

@@ -56,17 +56,17 @@ class Moved:
 
 
 def find(
-    registries: "Registries", platform: str, spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
+    registries: "Registries", spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
 ) -> Offer | None:
     """Return the first of *known* that the registry has, else one of the same source on another base, else None.
 
     The moving tag is where that one is looked for. Raises RegistryError where the registry cannot be asked.
     """
     for each in known:
-        remote = registries.describe(each.exact, platform)
+        remote = registries.describe(each.exact)
         if remote is not None:
             return Offer(each, remote)
-    newest = registries.describe(known[0].moving, platform) if other_bases else None
+    newest = registries.describe(known[0].moving) if other_bases else None
     if newest is None:
         return None
     other = same_source(spec, build_inputs(spec), newest.labels, known[0].registry)
@@ -75,6 +75,7 @@ def find(
 
 def pull(
     client: "Engine",
+    registries: "Registries",
     spec: ImageSpec,
     known: Sequence[Candidate],
     listener: Listener,
@@ -88,11 +89,10 @@ def pull(
     comes. digest: the only one that will do, or "".
     """
     require_host(known[0].registry, "pulled")
-    registries, platform = client.registries(listener.say), client.platform
-    offer = find(registries, platform, spec, known, other_bases=other_bases)
+    offer = find(registries, spec, known, other_bases=other_bases)
     if offer is None:
         raise _not_offered(registries, spec, known[0])
-    _check(offer, spec, platform, digest)
+    _check(offer, spec, registries.platform, digest)
     found, size = images.find(client, offer.remote.pinned), None
     if found is None:
         size = _pull(client, offer.remote, listener)

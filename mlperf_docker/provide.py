@@ -136,7 +136,8 @@ def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
 def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
     display.phase(f"pull {known[0].exact}")
     listener = Listener(TransferProgress(display, str(spec)).show, display.say)
-    pulled = prebuilt.pull(client, spec, known, listener, other_bases=not sources.base)
+    registries = client.registries(display.say)
+    pulled = prebuilt.pull(client, registries, spec, known, listener, other_bases=not sources.base)
     exact, base = pulled.candidate.exact, _describe(pulled.candidate.base)
     display.say(f"Image {exact}: {pulled.state}.")
     return ImageUsed(tag=exact, id=pulled.id, base=base, digest=pulled.digest)

@@ -47,15 +47,10 @@ class Engine(docker.APIClient):
         except ImageNotFound:
             return None
 
-    @property
-    def platform(self) -> str:
-        """What its images are for, as registries say it: "linux/amd64"."""
-        version = self.version()
-        return f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}"
-
     def registries(self, say: Callable[[str], None]) -> Registries:
         """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
-        return Registries(self.info().get("RegistryConfig") or {}, say)
+        version, trust = self.version(), self.info().get("RegistryConfig") or {}
+        return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
 
     def build_with_buildkit(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]

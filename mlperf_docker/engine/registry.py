@@ -59,21 +59,24 @@ class Remote:
 class Registries:
     """The registries as one engine sees them. Connections and tokens are kept between questions.
 
-    trust: RegistryConfig of the engine's own description, which names those that need no trusted certificate.
+    trust: RegistryConfig of the engine's own description, which names those that need no trusted certificate;
+    platform: what its images are for, as "linux/amd64"; say: told of every attempt that is repeated. Threads may share
+    it.
     """
 
-    def __init__(self, trust: Mapping[str, Any], say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, trust: Mapping[str, Any], platform: str, say: Callable[[str], None] = lambda _: None) -> None:
+        self.platform = platform
         self._trust, self._say = trust, say
         self._hosts: dict[str, _Host] = {}
         self._repositories: dict[str, _Repository] = {}
 
-    def describe(self, reference: str, platform: str) -> Remote | None:
+    def describe(self, reference: str) -> Remote | None:
         """Return what *reference*, a name with a tag or digest, is; None where the registry has no such image.
 
-        platform: as "linux/amd64". Raises RegistryError.
+        Raises RegistryError.
         """
         name, digest, tag = parted(reference)
-        return self._patiently(lambda: _describe(self._repository(name), digest or tag, platform))
+        return self._patiently(lambda: _describe(self._repository(name), digest or tag, self.platform))
 
     def tags(self, name: str) -> tuple[str, ...]:
         """Return the tags of the repository *name*, sorted; none where there is no such repository."""

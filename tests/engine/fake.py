@@ -45,10 +45,11 @@ class FakeRegistries(Registries):
     """A registry that has *offered*: reference → what it is. refusal: what it says of any other."""
 
     def __init__(self, offered: dict[str, Remote], refusal: str) -> None:
+        super().__init__({}, "linux/amd64")
         self.offered, self.refusal = offered, refusal
         self.asked: list[str] = []
 
-    def describe(self, reference: str, platform: str) -> Remote | None:
+    def describe(self, reference: str) -> Remote | None:
         self.asked.append(reference)
         if reference not in self.offered and self.refusal != "manifest unknown":
             raise refused(f"{reference} cannot be looked up", host_of(reference), self.refusal)

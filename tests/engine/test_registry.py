@@ -18,6 +18,7 @@ from mlperf_docker.engine import transfer
 from mlperf_docker.engine.registry import Registries
 from mlperf_docker.engine.transfer import PassingError, RefusedError
 
+OURS = "linux/amd64"
 INDEX = "application/vnd.oci.image.index.v1+json"
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -106,7 +107,7 @@ def test_a_token_is_asked_for_once_with_dockers_login(served: Served, tmp_path: 
     encoded = base64.b64encode(b"me:hunter2").decode()
     log_in(tmp_path, served.host, auth=encoded)
     served.answer = with_token(served, f"Basic {encoded}")
-    asked = Registries({})
+    asked = Registries({}, OURS)
     assert asked.tags(f"{served.host}/team/bert") == ("a", "b")
     assert asked.tags(f"{served.host}/team/bert") == ("a", "b")
     assert [path.partition("?")[0] for path in served.asked] == [
@@ -119,17 +120,17 @@ def test_a_token_is_asked_for_once_with_dockers_login(served: Served, tmp_path: 
 
 def test_a_token_for_nobody_and_for_an_identity_token(served: Served, tmp_path: Path) -> None:
     served.answer = with_token(served, "")
-    assert Registries({}).tags(f"{served.host}/team/bert") == ("a", "b")
+    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
     log_in(tmp_path, served.host, identitytoken="refresh")
     served.answer = with_token(served, "refresh")
-    assert Registries({}).tags(f"{served.host}/team/bert") == ("a", "b")
+    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
 
 
 def test_a_token_that_is_refused_is_a_wrong_login(served: Served, tmp_path: Path) -> None:
     log_in(tmp_path, served.host, auth=base64.b64encode(b"me:wrong").decode())
     served.answer = with_token(served, "somebody else")
     with pytest.raises(RefusedError, match="incorrect username or password") as caught:
-        Registries({}).tags(f"{served.host}/team/bert")
+        Registries({}, OURS).tags(f"{served.host}/team/bert")
     assert caught.value.hint == f"Log in (again): docker login {served.host}"
     assert len(served.asked) == 2, "not tried again"
 
@@ -142,7 +143,7 @@ def test_tags_come_page_by_page(served: Served) -> None:
         return status, {**headers, "Link": '</v2/team/bert/tags/list?last=b>; rel="next"'}, content
 
     served.answer = answer
-    assert Registries({}).tags(f"{served.host}/team/bert") == ("a", "b", "c")
+    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b", "c")
 
 
 def image(architecture: str) -> dict[str, bytes]:
@@ -173,15 +174,15 @@ def test_an_index_is_looked_up_for_this_platform(served: Served) -> None:
     attestation = {"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}}
     index = json.dumps({"mediaType": INDEX, "manifests": [*entries, attestation]}).encode()
     served.answer = store({**images["amd64"], **images["arm64"]}, index)
-    found = Registries({}).describe(f"{served.host}/team/bert:1", "linux/arm64")
+    found = Registries({}, "linux/arm64").describe(f"{served.host}/team/bert:1")
     assert found is not None
     assert (found.digest, found.platforms) == (digest(index), ("linux/amd64", "linux/arm64"))
     assert (found.labels, found.layers) == ({"for": "arm64"}, {f"sha256:{'1' * 64}": 7})
     assert found.pinned == f"{served.host}/team/bert@{digest(index)}"
-    other = Registries({}).describe(f"{served.host}/team/bert:1", "linux/riscv64")
+    other = Registries({}, "linux/riscv64").describe(f"{served.host}/team/bert:1")
     assert other is not None
     assert (other.platforms, other.labels) == (found.platforms, {})
-    assert Registries({}).describe(f"{served.host}/team/bert:2", "linux/amd64") is None
+    assert Registries({}, OURS).describe(f"{served.host}/team/bert:2") is None
 
 
 @pytest.mark.parametrize("changed", ["manifest", "configuration"])
@@ -197,7 +198,7 @@ def test_what_is_not_what_its_digest_says(served: Served, changed: str) -> None:
 
     served.answer = answer
     with pytest.raises(RefusedError, match="is not what its digest says"):
-        Registries({}).describe(f"{served.host}/team/bert:1", "linux/amd64")
+        Registries({}, OURS).describe(f"{served.host}/team/bert:1")
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
@@ -205,7 +206,7 @@ def test_a_busy_registry_is_asked_again(served: Served, status: int) -> None:
     answers = [(status, {}, b""), (status, {}, b""), body({"tags": ["a"]})]
     served.answer = lambda *_: answers.pop(0)
     said: list[str] = []
-    assert Registries({}, said.append).tags(f"{served.host}/x") == ("a",)
+    assert Registries({}, OURS, said.append).tags(f"{served.host}/x") == ("a",)
     assert len(said) == 2
     assert f"HTTP {status}" in said[0]
 
@@ -214,16 +215,16 @@ def test_a_busy_registry_is_asked_again(served: Served, status: int) -> None:
 def test_one_that_refuses_is_not(served: Served, status: int) -> None:
     served.answer = lambda *_: (status, {}, b'{"errors": [{"code": "DENIED", "message": "not for you"}]}')
     with pytest.raises(RefusedError, match="not for you"):
-        Registries({}).tags(f"{served.host}/x")
+        Registries({}, OURS).tags(f"{served.host}/x")
     assert len(served.asked) == 1
 
 
 def test_what_is_no_registry(served: Served) -> None:
     served.answer = lambda *_: (200, {}, b"<html>Welcome</html>")
     with pytest.raises(RefusedError, match="the answer is not a registry's"):
-        Registries({}).tags(f"{served.host}/x")
+        Registries({}, OURS).tags(f"{served.host}/x")
     with pytest.raises(RefusedError, match="the answer is not a registry's"):
-        Registries({}).describe(f"{served.host}/x:1", "linux/amd64")
+        Registries({}, OURS).describe(f"{served.host}/x:1")
 
 
 def test_nobody_there(served: Served) -> None:
@@ -231,11 +232,11 @@ def test_nobody_there(served: Served) -> None:
         pass
     said: list[str] = []
     with pytest.raises(PassingError, match="connection refused"):
-        Registries({}, said.append).tags(f"{gone.host}/x")
+        Registries({}, OURS, said.append).tags(f"{gone.host}/x")
     assert len(said) == 2
 
 
 def test_a_host_that_does_not_exist(served: Served) -> None:
     with pytest.raises(RefusedError, match="There is no host of that name") as caught:
-        Registries({}).tags("no-such-registry.invalid/x")
+        Registries({}, OURS).tags("no-such-registry.invalid/x")
     assert not isinstance(caught.value, PassingError)

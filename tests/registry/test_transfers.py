@@ -217,7 +217,10 @@ def test_another_architecture(here: Engine, there: Engine, resnet50: ImageSpec, 
     moved(push(here, name, resnet50))
     _replace_architecture(f"{name}/resnet50", wanted.exact.rpartition(":")[2], "riscv64")
     error = refusal(pull(there, name, resnet50))
-    assert str(error) == f"{wanted.exact} is for linux/riscv64, and this engine is {there.platform}."
+    assert (
+        str(error)
+        == f"{wanted.exact} is for linux/riscv64, and this engine is {there.registries(lambda _: None).platform}."
+    )
     assert images.find(there, wanted.exact) is None
 
 

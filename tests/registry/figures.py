@@ -1,0 +1,85 @@
+"""Figures of real images on a real registry, printed and not asserted; minutes long, so no part of the suite.
+
+python -m pytest -s tests/registry/figures.py
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.client import Engine, connect
+from tests.cells.conftest import COMMAND
+from tests.engine.second_engine import SecondEngine
+from tests.registry.fixtures import Registries
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
+MODELS = {
+    "pytorch": ("resnet50", "bert", "retinanet"),
+    "tensorflow": ("resnet50", "bert", "retinanet"),
+    "onnxruntime": ("resnet50", "bert", "retinanet", "dlrm", "3d-unet"),
+}
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module")
+def environment(
+    engine: Engine, base_image: Base, registries: Registries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """This machine's. The tags that are pushed from here are removed at the end."""
+    name = f"{registries.open.host}/figures"
+    yield {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")), "MLPERF_DOCKER_REGISTRY": name}
+    for image in engine.images(filters={"reference": f"{name}/*"}):
+        for tag in image["RepoTags"]:
+            if tag.startswith(name):
+                engine.remove_image(tag)
+
+
+def run(environment: dict[str, str], *arguments: str) -> tuple[float, str]:
+    """Return the command's seconds and its stdout."""
+    start = time.monotonic()
+    done = subprocess.run([str(COMMAND), *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - start, done.stdout
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  # what it is for
+
+
+def test_figures(
+    engine: Engine, registries: Registries, environment: dict[str, str], other_machine: SecondEngine, tmp_path: Path
+) -> None:
+    there = {**environment, "DOCKER_HOST": other_machine.socket}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", other_machine.socket)
+        second = connect()
+    for backend, models in MODELS.items():
+        first = 0
+        for image in second.images():  # so that the first one brings all that it stands on
+            second.remove_image(image["Id"], force=True)
+        for model in models:
+            run(environment, "build", model, "-b", backend, "--bootstrap-base", "--push")
+            before = len(registries.open.served(engine, path="/blobs/sha256:"))
+            seconds, out = run(there, "pull", model, "-b", backend, "--json")
+            log = registries.open.served(engine, path="/blobs/sha256:")[before:]
+            size = sum(int(each.get("http.response.written") or 0) for each in log)
+            (told,) = json.loads(out)
+            first = first or size
+            say(
+                f"{model}:{backend}-cpu: {size} bytes by the registry's log, {told['bytes']} by --json,"
+                f" {seconds:.1f} s; ÷ the first of its backend: {size / first:.4f}"
+            )
+    for arguments in (("bert", "-b", "onnxruntime"), ("--all", "-d", "cpu", "-b", "onnxruntime")):
+        count = len(json.loads(run(there, "pull", *arguments, "--json")[1]))
+        times = [run(there, "pull", *arguments)[0] / count for _ in range(ROUNDS)]
+        say(
+            f"pull {' '.join(arguments)}, all present: {statistics.median(times):.3f} s a cell"
+            f" ({min(times):.3f} to {max(times):.3f}; {count} cells, load {os.getloadavg()[0]:.1f})"
+        )
