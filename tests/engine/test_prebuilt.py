@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -100,6 +101,7 @@ def test_images_of_one_backend_are_pushed_one_after_another(specs: list[ImageSpe
             with lock:
                 seen.append(variant in at_once)
                 at_once.add(variant)
+            time.sleep(0.01)  # long enough for another to come
             yield from super().push_image(name, tag)
             with lock:
                 at_once.remove(variant)

@@ -9,7 +9,7 @@ import pytest
 
 from mlperf_docker import exchange
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.logins import Login, login_for
+from mlperf_docker.engine.logins import Login, engine_header, login_for
 from mlperf_docker.engine.registry import Registries as Asked
 from mlperf_docker.errors import ExitCode, RegistryError
 from mlperf_docker.prebuilt import State
@@ -126,6 +126,20 @@ def test_an_identity_token_and_no_secret_in_what_is_printed(tmp_path: Path, monk
     login = login_for("registry.test")
     assert login == Login(identity_token="hunter2")  # noqa: S106  # made up
     assert "hunter2" not in repr(login)
+
+
+def test_what_the_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Source: https://docs.docker.com/reference/api/engine/version/v1.41/#section/Authentication."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    secret = base64.b64encode(b"me:hunter2").decode()
+    configure(auths={"token.test": {"identitytoken": "refresh"}, "password.test": {"auth": secret}})
+    told = {
+        "token.test": {"identitytoken": "refresh", "serveraddress": "token.test"},
+        "password.test": {"username": "me", "password": "hunter2", "serveraddress": "password.test"},
+        "other.test": {},
+    }
+    for host, fields in told.items():
+        assert json.loads(base64.urlsafe_b64decode(engine_header(host))) == fields
 
 
 @pytest.mark.engine
