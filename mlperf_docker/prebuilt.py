@@ -214,13 +214,16 @@ def _check_labels(labels: Mapping[str, str], candidate: Candidate, spec: ImageSp
 
 
 def _not_offered(registries: "Registries", spec: ImageSpec, wanted: Candidate) -> RegistryError:
-    """Say which tags there are, those of the same backend and device first."""
+    """Say which tags there are, those of the same backend and device first, and which source the newest is of."""
     tags = registries.tags(wanted.repository)
     ordered = sorted(tags, key=lambda tag: not tag.startswith(spec.variant))
     more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
-    there = f"It has: {', '.join(ordered[:_TAGS_SHOWN])}{more}." if tags else "It has no tag of that name at all."
+    there = f"It has: {', '.join(ordered[:_TAGS_SHOWN])}{more}." if tags else "It has no repository of that name."
+    newest = registries.describe(wanted.moving) if spec.variant in tags else None
+    revision = newest.labels.get("org.opencontainers.image.revision") if newest else None
+    of = f" (the newest, {spec.variant}, is of revision {revision})" if revision else ""
     return RegistryError(
         f"{wanted.exact} is not in the registry. {there}",
-        hint="The hash is of this source tree and its base: take the tool of the version that was pushed, or build"
-        f" and push this one: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device} --push",
+        hint=f"The hash is of this source tree and its base: take the version of this tool that was pushed{of},"
+        f" or build and push this one: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device} --push",
     )

@@ -22,17 +22,19 @@ def make(
     *layers: bytes,
     base: Base | None = None,
     labels: dict[str, str] | None = None,
+    revision: str = "unknown",
 ) -> Candidate:
     """Build an image of *layers* under the two tags of *spec* in *registry*, and return what it should be taken for.
 
-    base: the one that its labels name, by default the pinned one. labels: beside the true ones, or instead of them.
+    base: the one that its labels name, by default the pinned one. labels: beside the true ones, or instead of them;
+    revision: the source commit that they name.
     """
     inputs = build_inputs(spec)
     base = base or Base(spec.base.pinned, spec.base.digest, "local")
     wanted = candidate(spec, inputs, base, registry)
     files = tuple(ContextFile(f"layer{n}", data) for n, data in enumerate(layers))
     steps = "".join(f"COPY {file.path} /{file.path}\n" for file in files)
-    origin = Origin(base.reference, base.identity, base.origin, "unknown", "0")
+    origin = Origin(base.reference, base.identity, base.origin, revision, "0")
     own = {f"{digests.LABEL}.{key}": value for key, value in (labels or {}).items()}
     request = BuildRequest(
         inputs=BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}", files),

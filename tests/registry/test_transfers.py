@@ -118,11 +118,12 @@ def test_an_image_on_a_base_of_another_machine_is_pulled_by_its_source(
 
 def test_an_image_of_another_source_is_not(here: Engine, there: Engine, resnet50: ImageSpec, name: str) -> None:
     base = Base("mlperf-docker/base:bookworm", f"sha256:{'b' * 64}", "bootstrapped")
-    other = cells.make(here, resnet50, name, base=base, labels={"hash": "000000000000"})
+    other = cells.make(here, resnet50, name, base=base, labels={"hash": "000000000000"}, revision="0123abc")
     list(here.push_image(*other.moving.rsplit(":", 1)))
     error = refusal(pull(there, name, resnet50))
     assert error.exit_code is ExitCode.REGISTRY
     assert "is not in the registry. It has: onnxruntime-cpu." in str(error)
+    assert "(the newest, onnxruntime-cpu, is of revision 0123abc)" in (error.hint or "")
 
 
 def test_no_such_tag_says_which_there_are(here: Engine, resnet50: ImageSpec, catalog: Catalog, name: str) -> None:
