@@ -1,7 +1,7 @@
 """The matrix as `list` shows it: what is declared, what has an image, and what of it is on this host."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlperf_docker import evidence
@@ -17,7 +17,8 @@ HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "imag
 class Row:
     """One cell. present: None where no engine could be asked; image: its tag, or "" where the cell has none yet.
 
-    shown: what is on record of it; source: the hash of its source as it is now, or None where nothing is on record.
+    pullable: whether the registry has it, or None where it was not asked; shown: what is on record of it; source: the
+    hash of its source as it is now, or None where nothing is on record.
     """
 
     spec: ImageSpec
@@ -25,13 +26,16 @@ class Row:
     present: bool | None
     shown: tuple[Entry, ...] = ()
     source: str | None = None
+    pullable: bool | None = None
 
     @property
     def state(self) -> str:
-        """What can be done with the cell: `present`, `buildable`, or only `planned`."""
+        """What can be done with the cell: `present`, `pullable`, `buildable`, or only `planned`."""
         if not self.spec.implemented:
             return "planned"
-        return "present" if self.present else "buildable"
+        if self.present:
+            return "present"
+        return "pullable" if self.pullable else "buildable"
 
     def cells(self) -> tuple[str, ...]:
         """The row for people, in the order of HEADER."""
@@ -42,7 +46,7 @@ class Row:
         return (*identity, self.state, shown or "-", self.image or "-", files or "-")
 
     def fields(self) -> dict[str, Any]:
-        """The row for programs. pullable: None, as no registry is asked."""
+        """The row for programs."""
         spec = self.spec
         return {
             "model": spec.model.name,
@@ -54,7 +58,7 @@ class Row:
             "state": self.state,
             "image": self.image or None,
             "present": self.present,
-            "pullable": None,
+            "pullable": self.pullable,
             "dataset": spec.model.dataset.name,
             "scenarios": list(spec.model.scenarios),
             "model_files": [{"name": each.name, "precision": each.precision} for each in self._files()],
@@ -65,13 +69,27 @@ class Row:
         return (each for each in self.spec.model.files if each.backend is self.spec.backend)
 
 
-def matrix(registry: str = "") -> list[Row]:
-    """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None."""
+def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
+    """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None.
+
+    remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.
+    """
     catalog = Catalog.load(assets() / "images.yaml")
     wanted = [spec for spec in catalog.specs if spec.implemented]
     found = _images(wanted, registry or catalog.registry)
     record = evidence.known()
-    return [Row(spec, *found.get(str(spec), ("", None)), *_evidence(spec, record)) for spec in catalog.specs]
+    rows = [Row(spec, *found.get(str(spec), ("", None)), *_evidence(spec, record)) for spec in catalog.specs]
+    return _asked(rows, registry or catalog.registry) if remote else rows
+
+
+def _asked(rows: list[Row], registry: str) -> list[Row]:
+    """Return *rows* with what the registry has."""
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.exchange import offered
+    from mlperf_docker.provide import Sources
+
+    there = offered(connect(), [row.spec for row in rows if row.spec.implemented], Sources(registry))
+    return [replace(row, pullable=str(row.spec) in there) for row in rows]
 
 
 def _evidence(spec: ImageSpec, record: Record) -> tuple[tuple[Entry, ...], str | None]:

@@ -1,6 +1,7 @@
 """Progress for people, on stderr: bars on a terminal, plain lines in a log."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ _STEP_WIDTH = 84
 _BYTES = "bytes"
 _PLUMBING = ("[internal]", "copy /context")
 
+_LAYER_STATES = ("Downloading", "Extracting", "Pushing")  # those with bytes to tell
+
 if TYPE_CHECKING:
-    from rich.progress import Task
+    from rich.progress import Task, TaskID
 
     from mlperf_docker.engine.protocol import BuildEvent
+    from mlperf_docker.engine.transfer import LayerEvent
 
 
 class Display(Protocol):
@@ -31,6 +35,12 @@ class Display(Protocol):
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """The current phase has come this far."""
+
+    def part(self, name: str, done: int, total: int | None) -> None:
+        """One of several things that move at once has come this far, in bytes; *name* tells them apart."""
+
+    def part_over(self, name: str) -> None:
+        """That thing moves no more."""
 
 
 class PlainDisplay:
@@ -59,6 +69,17 @@ class PlainDisplay:
         self._spoke = now
         self.say(f"[{now - self._start:6.1f} s] {self._phase}: {_count(done, total, unit, ' of ')}")
 
+    def part(self, name: str, done: int, total: int | None) -> None:
+        """Print how far this one is, at most every ten seconds for all of them."""
+        now = time.monotonic()
+        if now - self._spoke < _PLAIN_INTERVAL_S:
+            return
+        self._spoke = now
+        self.say(f"[{now - self._start:6.1f} s] {name}: {_count(done, total, _BYTES, ' of ')}")
+
+    def part_over(self, name: str) -> None:
+        """Say nothing."""
+
 
 class LiveDisplay:
     """A moving line for the current phase on a terminal; each phase that is done leaves a plain line."""
@@ -72,6 +93,8 @@ class LiveDisplay:
         columns = (SpinnerColumn(), name, BarColumn(bar_width=20), count, TimeElapsedColumn())
         self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
         self._task: Task | None = None
+        self._parts: dict[str, TaskID] = {}
+        self._lock = threading.Lock()  # parts come from several threads
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -98,6 +121,19 @@ class LiveDisplay:
         if self._task is not None:
             count = _count(done, total, unit, "/")
             self._bars.update(self._task.id, completed=done, total=total, count=count)
+
+    def part(self, name: str, done: int, total: int | None) -> None:
+        """Move the bar of *name*, a new one at first."""
+        with self._lock:
+            if name not in self._parts:
+                self._parts[name] = self._bars.add_task(name, total=None, count="")
+        self._bars.update(self._parts[name], completed=done, total=total, count=_count(done, total, _BYTES, "/"))
+
+    def part_over(self, name: str) -> None:
+        """Take its bar away."""
+        with self._lock:
+            if name in self._parts:
+                self._bars.remove_task(self._parts.pop(name))
 
     def _finish(self, verdict: str) -> None:
         if self._task is None:
@@ -144,6 +180,22 @@ class BuildProgress:
                 self._display.say(f"   FAILED  {_shortened(event.step)}")
             case "progress":
                 self._display.progress(event.current, event.total or None, _BYTES)
+
+
+class TransferProgress:
+    """Shows a pull or a push: each layer that moves, under the name of its image."""
+
+    def __init__(self, display: Display, name: str) -> None:
+        self._display, self._name = display, name
+
+    def show(self, event: "LayerEvent") -> None:
+        """Show *event*; what has no bytes to tell is not there, or is no longer."""
+        for state in _LAYER_STATES:
+            part = f"{self._name}  {event.layer}  {state.lower()}"
+            if event.state == state:
+                self._display.part(part, event.current, event.total or None)
+            else:
+                self._display.part_over(part)
 
 
 def _shortened(step: str) -> str:

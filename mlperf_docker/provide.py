@@ -1,13 +1,13 @@
 """Get the image of a cell: take it, pull it or build it, and say which."""
 
-import contextlib
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mlperf_docker import __version__, digests, paths, render
+from mlperf_docker import __version__, digests, paths, prebuilt, render
+from mlperf_docker.candidate import Candidate, candidate, same_source
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import BuildInputs, Origin
 from mlperf_docker.engine import base as bases
@@ -17,9 +17,10 @@ from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
+from mlperf_docker.engine.transfer import Listener, has_host
 from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.names import PullPolicy
-from mlperf_docker.progress import BuildProgress, Display
+from mlperf_docker.progress import BuildProgress, Display, TransferProgress
 from mlperf_docker.results import ImageUsed
 from mlperf_docker.selector import parse_choice
 from mlperf_docker.spec import ImageSpec
@@ -53,8 +54,7 @@ class Sources:
     @property
     def has_registry(self) -> bool:
         """Whether the registry names a host. A bare name would be a stranger's namespace on Docker Hub."""
-        host = self.registry.partition("/")[0]
-        return "." in host or ":" in host or host == "localhost"
+        return has_host(self.registry)
 
 
 def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, pull: str) -> Sources:
@@ -63,20 +63,15 @@ def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, p
     return Sources(registry or catalog.registry, base=base, bootstrap=bootstrap, pull=policy)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way the cell's image can be: on this base, with this hash."""
-
-    base: Base
-    content: str
-    exact: str
-    moving: str
-
-
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
-    """Return the images that would serve, best base first, without asking any network."""
+    """Return the images that would serve, best base first, without asking any network.
+
+    The last may be one that was pulled, on a base that only the machine has where it was built.
+    """
     inputs, given = render.build_inputs(spec), sources.given_base(spec)
-    return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, given)]
+    known = [candidate(spec, inputs, base, sources.registry) for base in bases.local_bases(client, spec.base, given)]
+    other = None if given else _from_registry(client, spec, inputs, known[0], sources)
+    return known if other is None or other in known else [*known, other]
 
 
 def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
@@ -109,7 +104,7 @@ def provide(client: "Engine", builder: Builder, spec: ImageSpec, sources: Source
     """
     known = candidates(client, spec, sources)
     if sources.pull is PullPolicy.ALWAYS:
-        return _pull(client, known[0], sources, display)
+        return _pull(client, spec, known, sources, display)
     if not sources.rebuild:
         present = _present(client, known)
         if present is not None:
@@ -117,48 +112,40 @@ def provide(client: "Engine", builder: Builder, spec: ImageSpec, sources: Source
             return present
         if sources.pull is PullPolicy.MISSING and sources.has_registry:
             try:
-                return _pull(client, known[0], sources, display)
+                return _pull(client, spec, known, sources, display)
             except RegistryError as error:
-                display.say(f"Image {known[0].exact}: not pulled ({error}); building it.")
+                reason = str(error).splitlines()[0]
+                display.say(f"Image {known[0].exact}: not pulled ({reason}); building it.")
     return _build(client, builder, spec, sources, display)
 
 
-def _candidate(spec: ImageSpec, inputs: BuildInputs, base: Base, sources: Sources) -> Candidate:
-    content = digests.content_hash(inputs, base.identity)
-    exact, moving = digests.tags(spec, content, sources.registry)
-    return Candidate(base, content, exact, moving)
+def _from_registry(
+    client: Images, spec: ImageSpec, inputs: BuildInputs, known: Candidate, sources: Sources
+) -> Candidate | None:
+    """Return the image that the moving tag names, if a registry knows it and it is of the same source."""
+    moving = images.find(client, known.moving)
+    if moving is None or moving.digest_in(known.repository) is None:
+        return None
+    return same_source(spec, inputs, moving.labels, sources.registry)
 
 
 def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
-    for candidate in known:
-        found = images.find(client, candidate.exact)
+    for each in known:
+        found = images.find(client, each.exact)
         if found is not None:
-            return ImageUsed(tag=candidate.exact, id=found.id, base=_describe(candidate.base))
+            digest = found.digest_in(each.repository)
+            return ImageUsed(tag=each.exact, id=found.id, base=_describe(each.base), digest=digest)
     return None
 
 
-def _pull(client: "Engine", candidate: Candidate, sources: Sources, display: Display) -> ImageUsed:
-    from docker.errors import APIError
-
-    from mlperf_docker.engine.client import explanation
-
-    if not sources.has_registry:
-        raise RegistryError(
-            f"{candidate.exact} cannot be pulled: the registry {sources.registry!r} names no host.",
-            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY, or build the image: --pull missing.",
-        )
-    display.phase(f"pull {candidate.exact}")
-    try:
-        for message in client.pull(candidate.exact, stream=True, decode=True):
-            if "error" in message:
-                raise RegistryError(f"{candidate.exact} cannot be pulled: {message['error']}")
-    except APIError as error:
-        raise RegistryError(f"{candidate.exact} cannot be pulled: {explanation(error)}") from error
-    found = images.find(client, candidate.exact)
-    if found is None:
-        raise RegistryError(f"{candidate.exact} was pulled, and is not there.", hint="See: mlperf-docker doctor")
-    display.say(f"Image {candidate.exact}: pulled.")
-    return ImageUsed(tag=candidate.exact, id=found.id, base=_describe(candidate.base))
+def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
+    display.phase(f"pull {known[0].exact}")
+    listener = Listener(TransferProgress(display, str(spec)).show, display.say)
+    registries = client.registries(display.say)
+    pulled = prebuilt.pull(client, registries, spec, known, listener, other_bases=not sources.base)
+    exact, base = pulled.candidate.exact, _describe(pulled.candidate.base)
+    display.say(f"Image {exact}: {pulled.state}.")
+    return ImageUsed(tag=exact, id=pulled.id, base=base, digest=pulled.digest)
 
 
 def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
@@ -166,8 +153,8 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         client, spec.base, override=sources.given_base(spec), bootstrap=sources.bootstrap, say=display.say
     )
     inputs = render.build_inputs(spec)
-    candidate = _candidate(spec, inputs, base, sources)
-    display.phase(f"build {candidate.exact}")
+    wanted = candidate(spec, inputs, base, sources.registry)
+    display.phase(f"build {wanted.exact}")
     origin = Origin(
         base_reference=base.reference,
         base_identity=base.identity,
@@ -178,28 +165,18 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
     request = BuildRequest(
         inputs=inputs,
         base_reference=base.reference,
-        tags=(candidate.exact, candidate.moving),
-        labels=digests.labels(spec, inputs, candidate.content, origin),
+        tags=(wanted.exact, wanted.moving),
+        labels=digests.labels(spec, inputs, wanted.content, origin),
         no_cache=sources.rebuild,
         host=HostSettings.from_environ(),
         base_identity=base.identity,
     )
-    before = images.find(client, candidate.exact)
+    before = images.find(client, wanted.exact)
     image = builder.build(request, on_event=BuildProgress(display).show)
     if before is not None and before.id != image:
-        _remove_untagged(client, before.id)
-    display.say(f"Image {candidate.exact}: built on {_describe(base)}.")
-    return ImageUsed(tag=candidate.exact, id=image, base=_describe(base))
-
-
-def _remove_untagged(client: "Engine", image: str) -> None:
-    """Remove an image that a rebuild took the tag from, unless it has another name or is in use."""
-    from docker.errors import APIError
-
-    found = images.find(client, image)
-    if found is not None and not found.tags:
-        with contextlib.suppress(APIError):
-            client.remove_image(image)
+        images.remove_untagged(client, before.id)
+    display.say(f"Image {wanted.exact}: built on {_describe(base)}.")
+    return ImageUsed(tag=wanted.exact, id=image, base=_describe(base))
 
 
 def _describe(base: Base) -> str:

@@ -51,11 +51,12 @@ class Accuracy(_Value):
 
 
 class ImageUsed(_Value):
-    """The image that ran, and the base under it."""
+    """The image that ran, and the base under it. digest: `sha256:…` in the registry of its tag; None if never there."""
 
     tag: str
     id: str
     base: str
+    digest: str | None = None
 
 
 class RunResult(_Value):

@@ -94,3 +94,8 @@ def choose_all(
         words = " ".join(word for word in (model, backend, device) if word)
         raise UsageError(f"No cell for {words} has an image yet.", hint="See them with: mlperf-docker list")
     return chosen
+
+
+def select(catalog: Catalog, model: str, backend: str, device: str, *, every: bool = False) -> tuple[ImageSpec, ...]:
+    """Return the cell that is named, or with *every* (`--all`) each one that fits; "" stands for what is not given."""
+    return choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)

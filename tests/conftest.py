@@ -15,6 +15,18 @@ from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.errors import EngineError
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import ImageSpec
+from tests.registry.fixtures import (  # noqa: F401  # fixtures, here for the tests of registry and cells alike
+    docker_cleanup,
+    docker_compose_command,
+    docker_compose_file,
+    docker_setup,
+    other_machine,
+    registries,
+    registry_image,
+    registry_ports,
+    registry_settings,
+    trusted,
+)
 
 
 def _tell(text: str) -> None:

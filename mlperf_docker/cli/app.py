@@ -21,6 +21,8 @@ from mlperf_docker.cli import (
     lock,
     models,
     prune,
+    pull,
+    push,
     render,
     results,
     run,
@@ -97,6 +99,8 @@ _register("show", show.show)
 _register("render", render.render)
 _register("build", build.build)
 _register("verify", verify.verify)
+_register("pull", pull.pull)
+_register("push", push.push)
 _register("run", run.run)
 _register("evidence", evidence.evidence)
 _register("doctor", doctor.doctor)

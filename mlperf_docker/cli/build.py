@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, BaseImageName, BootstrapBase, DeviceName, OptionalModelName, Registry
+from mlperf_docker.cli.options import (
+    BackendName,
+    BaseImageName,
+    BootstrapBase,
+    DeviceName,
+    EveryCell,
+    OptionalModelName,
+    Registry,
+)
 
 
 def build(
@@ -12,7 +20,7 @@ def build(
     *,
     backend: BackendName = "",
     device: DeviceName = "",
-    every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")] = False,
+    every: EveryCell = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     base: BaseImageName = "",
     unpinned_base: Annotated[
@@ -24,28 +32,35 @@ def build(
         ),
     ] = False,
     bootstrap_base: BootstrapBase = False,
+    push: Annotated[bool, typer.Option("--push", help="Push each one when it is built, as `push` does.")] = False,
     registry: Registry = "",
 ) -> None:
-    """Build images. Prints the exact tag of each on stdout."""
+    """Build images. Prints the exact tag of each on stdout; with --push, TAG@sha256:… of each."""
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.engine.build import BuildKitBuilder
     from mlperf_docker.engine.client import connect
+    from mlperf_docker.exchange import push_built
     from mlperf_docker.paths import assets
+    from mlperf_docker.prebuilt import require_host
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources, provide
-    from mlperf_docker.selector import choose, choose_all
+    from mlperf_docker.selector import select
 
     catalog = Catalog.load(assets() / "images.yaml")
-    specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
+    specs = select(catalog, model, backend, device, every=every)
     sources = Sources(
         registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache, unpinned=unpinned_base
     )
+    if push:
+        require_host(sources.registry, "pushed")
     client = connect()
     tags = []
     try:
         with display() as show:
             for spec in specs:
-                tags.append(provide(client, BuildKitBuilder(client), spec, sources, show).tag)  # noqa: PERF401
+                tags.append(provide(client, BuildKitBuilder(client), spec, sources, show).tag)
+                if push:
+                    tags[-1] += f"@{push_built(client, spec, sources, show).digest}"
     finally:  # what was built before a failure is there, and is told; and only when no bar moves any more
         for tag in tags:
             typer.echo(tag)

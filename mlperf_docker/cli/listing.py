@@ -14,6 +14,9 @@ def list_cells(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the README's table of what was really run, as Markdown.")
     ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Ask the registry too which images can be pulled; needs an engine.")
+    ] = False,
     registry: Registry = "",
 ) -> None:
     """List the matrix: every model on every backend and device, whether its image is here, and what was shown of it.
@@ -31,7 +34,7 @@ def list_cells(
 
         typer.echo(coverage(Catalog.load(assets() / "images.yaml").specs, evidence.known()))
         return
-    rows = matrix(registry)
+    rows = matrix(registry, remote=remote)
     if as_json:
         typer.echo(json.dumps([row.fields() for row in rows], indent=2))
     else:

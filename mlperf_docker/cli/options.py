@@ -28,6 +28,8 @@ BootstrapBase = Annotated[
         "--bootstrap-base", help="Where no base can be pulled, make one from the Debian mirror with mmdebstrap."
     ),
 ]
+EveryCell = Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Images at a time.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ResultsRoot = Annotated[
     Path | None, typer.Option("--results", metavar="DIR", help="An existing folder. Default: the user's data folder.")

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from mlperf_docker import owner
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import image as images
+from mlperf_docker.engine import transfer
 from mlperf_docker.engine.image import Images, LocalImage
-from mlperf_docker.errors import BaseImageError
+from mlperf_docker.engine.transfer import Listener, RefusedError, parted
+from mlperf_docker.errors import BaseImageError, MlperfDockerError
 from mlperf_docker.spec import BaseImage
 
 if TYPE_CHECKING:
@@ -89,10 +91,10 @@ def resolve_base(
         return _given(client, override, say)
     if _is_here(client, base):
         return Base(base.pinned, base.digest, "local")
-    refusal = _pull(client, base.pinned, say)
+    found = _bootstrapped(client, base)
+    refusal = _pull(client, base.pinned, say, patient=found is None and not bootstrap)
     if refusal is None and _is_here(client, base):
         return Base(base.pinned, base.digest, "pulled")
-    found = _bootstrapped(client, base)
     if found is not None:
         say(f"Base image {base.reference}: not pulled ({refusal}); taking the bootstrapped {found.reference}.")
         return found
@@ -145,38 +147,16 @@ def _named(client: "Engine", override: str, found: LocalImage) -> str:
     return f"{_BOOTSTRAP_NAME}:{tag}"
 
 
-def _pull(client: "Engine", reference: str, say: Callable[[str], None]) -> str | None:
-    """Pull with docker's own login. Returns None, or why it did not work."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-    from urllib3.exceptions import HTTPError
-
+def _pull(client: "Engine", reference: str, say: Callable[[str], None], *, patient: bool = True) -> str | None:
+    """Pull with docker's own login. Returns None, or why it did not work. patient: whether faults are waited out."""
     say(f"Base image {reference}: pulling.")
-    name, digest, tag = _parted(reference)
     try:
-        for message in client.pull(name, tag=digest or tag, stream=True, decode=True):
-            if "error" in message:
-                return str(message["error"])
-    except (DockerException, RequestException, HTTPError) as error:
-        return _reason(error)
+        transfer.pull(client, reference, Listener(say=say, waits_s=None if patient else ()))
+    except RefusedError as error:
+        return error.reason
+    except MlperfDockerError as error:
+        return str(error)
     return None
-
-
-def _parted(reference: str) -> tuple[str, str, str]:
-    """Return name, digest and tag of *reference*. Without a tag it means `latest`; the engine would take every tag."""
-    named, _, digest = reference.partition("@")
-    name, colon, tag = named.rpartition(":")
-    if not colon or "/" in tag:  # no colon, or one that belongs to the registry's port
-        return named, digest, "latest"
-    return name, digest, tag
-
-
-def _reason(error: Exception) -> str:
-    from docker.errors import APIError
-
-    from mlperf_docker.engine.client import explanation
-
-    return explanation(error) if isinstance(error, APIError) else str(error)
 
 
 def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
@@ -279,10 +259,12 @@ def _stop(making: subprocess.Popen[str]) -> None:
 
 def _import(client: "Engine", archive: Path, reference: str) -> None:
     """Import *archive* under *reference*. An error comes in the stream of an answer that began well."""
-    from docker.errors import DockerException
+    from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
 
-    name, _, tag = _parted(reference)
+    from mlperf_docker.engine.client import explanation
+
+    name, _, tag = parted(reference)
     changes = [
         f"LABEL {LABEL}=base",
         'CMD ["bash"]',
@@ -291,8 +273,10 @@ def _import(client: "Engine", archive: Path, reference: str) -> None:
     timeout, client.timeout = client.timeout, _BOOTSTRAP_TIMEOUT_S  # it answers when all is unpacked
     try:
         said = client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
+    except APIError as error:
+        raise _import_failed(reference, explanation(error)) from error
     except (DockerException, RequestException) as error:
-        raise _import_failed(reference, _reason(error)) from error
+        raise _import_failed(reference, str(error)) from error
     finally:
         client.timeout = timeout
     if '"error"' in said:

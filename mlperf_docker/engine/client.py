@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,12 +13,16 @@ from docker.context import Context, ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
 from docker.utils import kwargs_from_env
 
+from mlperf_docker.engine.logins import engine_header
+from mlperf_docker.engine.registry import Registries
+from mlperf_docker.engine.transfer import host_of
 from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
 _FIRST_TIMEOUT_S = 10  # an engine that is there says so at once
 _SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours
+_TRANSFER_SILENCE_S = 600  # of a pull or push: every layer tells how far it is
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -43,6 +47,11 @@ class Engine(docker.APIClient):
         except ImageNotFound:
             return None
 
+    def registries(self, say: Callable[[str], None]) -> Registries:
+        """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
+        version, trust = self.version(), self.info().get("RegistryConfig") or {}
+        return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
+
     def build_with_buildkit(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]
     ) -> Generator[dict[str, Any]]:
@@ -51,13 +60,37 @@ class Engine(docker.APIClient):
         `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
         """
         # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
+        parameters = {"version": "2", **parameters}
+        yield from self._messages("/build", parameters, {"Content-Type": "application/x-tar"}, _SILENCE_S, context)
+
+    def pull_image(self, name: str, tag: str) -> Generator[dict[str, Any]]:
+        """Pull one image with docker's own login and yield the engine's messages. tag: a tag or a digest.
+
+        Closing the iterator cancels the pull, which docker-py's own pull() leaves to chance. Raises RegistryError where
+        the login cannot be read.
+        """
+        yield from self._messages("/images/create", {"fromImage": name, "tag": tag}, _login_header(name))
+
+    def push_image(self, name: str, tag: str) -> Generator[dict[str, Any]]:
+        """Push one tag with docker's own login; otherwise like `pull_image`."""
+        yield from self._messages(f"/images/{name}/push", {"tag": tag}, _login_header(name))
+
+    def _messages(
+        self,
+        path: str,
+        parameters: Mapping[str, str | list[str]],
+        headers: Mapping[str, str],
+        silence_s: float = _TRANSFER_SILENCE_S,
+        data: IO[bytes] | None = None,
+    ) -> Generator[dict[str, Any]]:
+        """POST and yield the messages of the answer. Whoever closes the iterator closes the connection."""
         response = self._post(
-            self._url("/build"),
-            data=context,
-            params={"version": "2", **parameters},
-            headers={"Content-Type": "application/x-tar"},
+            self._url(path),
+            data=data,
+            params=parameters,
+            headers=headers,
             stream=True,
-            timeout=(_TIMEOUT_S, _SILENCE_S),
+            timeout=(_TIMEOUT_S, silence_s),
         )
         try:
             self._raise_for_status(response)
@@ -141,6 +174,10 @@ def require_gpu_runtime(client: Engine) -> None:
             "--device cuda needs a GPU, and this host has none (no /dev/nvidiactl).",
             hint="Install the NVIDIA driver, or run with --device cpu.",
         )
+
+
+def _login_header(name: str) -> dict[str, str]:
+    return {"X-Registry-Auth": engine_header(host_of(name))}
 
 
 def _host() -> str:

@@ -1,7 +1,11 @@
 """What the engine says of its images."""
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
 
 
 class Images(Protocol):
@@ -21,6 +25,12 @@ class LocalImage:
     labels: dict[str, str]
     size_bytes: int
 
+    def digest_in(self, name: str) -> str | None:
+        """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
+        familiar = name.removeprefix("docker.io/").removeprefix("library/")  # as the engine writes Docker Hub's
+        known = dict(each.split("@", 1) for each in self.digests)
+        return known.get(name) or known.get(familiar)
+
 
 def find(images: Images, reference: str) -> LocalImage | None:
     """Return the image that *reference* (tag, digest or id) names on this engine, or None."""
@@ -34,3 +44,13 @@ def find(images: Images, reference: str) -> LocalImage | None:
         labels=dict(found["Config"]["Labels"] or {}),
         size_bytes=int(found["Size"]),
     )
+
+
+def remove_untagged(client: "Engine", image: str) -> None:
+    """Remove an image, by its id, that lost its tag to another one, unless it has another name or is in use."""
+    from docker.errors import APIError
+
+    found = find(client, image)
+    if found is not None and not found.tags:
+        with contextlib.suppress(APIError):
+            client.remove_image(image)

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.engine.registry import Registries, Remote
 from mlperf_docker.engine.trace import TRACE_ID, _status_response
+from mlperf_docker.engine.transfer import host_of, parted, refused
 
 Message = dict[str, Any]
 
@@ -28,10 +31,33 @@ def description(name: str) -> Message:
     return {"Id": image_id(name), "RepoTags": [name], "RepoDigests": digests, "Config": {"Labels": {}}, "Size": 1}
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two references name the same; a digest makes the tag before it a comment."""
-    name, _, digest = one.partition("@")
-    return other in {one, f"{name.rpartition(':')[0]}@{digest}"}
+def manifest_digest(name: str) -> str:
+    """Return the digest that a registry would know the image *name* by."""
+    return image_id(f"manifest of {name}")
+
+
+def labels(name: str) -> dict[str, str]:
+    """Return the labels of the image that its tag, `…/<model>:<backend>-<device>-<hash>`, says it is."""
+    cell, _, content = name.rpartition("/")[2].rpartition("-")
+    return {f"{LABEL}.cell": cell, f"{LABEL}.hash": content}
+
+
+class FakeRegistries(Registries):
+    """A registry that has *offered*: reference → what it is. refusal: what it says of any other."""
+
+    def __init__(self, offered: dict[str, Remote], refusal: str) -> None:
+        super().__init__({}, "linux/amd64")
+        self.offered, self.refusal = offered, refusal
+        self.asked: list[str] = []
+
+    def describe(self, reference: str) -> Remote | None:
+        self.asked.append(reference)
+        if reference not in self.offered and self.refusal != "manifest unknown":
+            raise refused(f"{reference} cannot be looked up", host_of(reference), self.refusal)
+        return self.offered.get(reference)
+
+    def tags(self, name: str) -> tuple[str, ...]:
+        return tuple(tag for each, _, tag in map(parted, self.offered) if each == name)
 
 
 class FakeEngine(Engine):
@@ -42,29 +68,53 @@ class FakeEngine(Engine):
 
     def __init__(self, *present: str, offered: tuple[str, ...] = (), refusal: str = "manifest unknown") -> None:
         self.present = {name: description(name) for name in present}
-        self.offered, self.refusal = offered, refusal
+        self.offered = {each: self.remote(each) for each in offered}
+        self.refusal = refusal
+        self.registry = FakeRegistries(self.offered, refusal)
         self.timeout = 60
         self.pulls: list[str] = []
+        self.pushes: list[str] = []
         self.changes: list[str] = []
         self.messages: list[Message | Exception] = []
         self.parameters: dict[str, str | list[str]] = {}
-        self.about: Message = {"Version": "20.10.24", "ApiVersion": "1.41", "Os": "linux"}
+        self.about: Message = {"Version": "20.10.24", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}
+
+    @staticmethod
+    def remote(name: str) -> Remote:
+        return Remote(parted(name)[0], manifest_digest(name), ("linux/amd64",), labels(name))
 
     def version(self, api_version: bool = True) -> Message:  # docker-py's signature
         return self.about
 
+    def registries(self, say: Callable[[str], None]) -> FakeRegistries:
+        return self.registry
+
     def find_image(self, reference: str) -> Message | None:
         return self.present.get(reference)
 
-    def pull(self, repository: str, tag: str | None = None, *_: Any, **__: Any) -> Iterator[Message]:
-        wanted = f"{repository}{'@' if ':' in (tag or '') else ':'}{tag}" if tag else repository
-        name = next((each for each in self.offered if _same(each, wanted)), wanted)
-        self.pulls.append(name)
-        if name not in self.offered:
+    def tag(self, image: str, repository: str, tag: str | None = None, force: bool = False) -> bool:
+        found = next(each for each in self.present.values() if each["Id"] == image)
+        self.present[f"{repository}:{tag}"] = found
+        found["RepoTags"].append(f"{repository}:{tag}")
+        return True
+
+    def pull_image(self, name: str, tag: str) -> Generator[Message]:
+        wanted = f"{name}{'@' if ':' in tag else ':'}{tag}"
+        found = next((each for each, remote in self.offered.items() if wanted in (each, remote.pinned)), wanted)
+        self.pulls.append(found)
+        if found not in self.offered:
             yield {"error": self.refusal}
             return
-        yield {"status": "Downloading"}
-        self.present[name] = description(name)
+        yield {"id": "layer", "status": "Downloading", "progressDetail": {"current": 1, "total": 2}}
+        self.present[wanted] = {**description(found), "RepoTags": [], "RepoDigests": [self.offered[found].pinned]}
+
+    def push_image(self, name: str, tag: str) -> Generator[Message]:
+        pushed = f"{name}:{tag}"
+        self.pushes.append(pushed)
+        yield {"id": "layer", "status": "Pushing", "progressDetail": {"current": 1, "total": 2}}
+        if self.refusal != "manifest unknown":
+            yield {"error": self.refusal}
+        yield {"aux": {"Tag": tag, "Digest": manifest_digest(self.present[pushed]["Id"]), "Size": 1}}
 
     def import_image_from_file(
         self, filename: str, repository: str | None = None, tag: str | None = None, changes: Any = None
@@ -112,4 +162,10 @@ class FakeDisplay:
         self.phases.append(name)
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
+        pass
+
+    def part(self, name: str, done: int, total: int | None) -> None:
+        pass
+
+    def part_over(self, name: str) -> None:
         pass

@@ -1,6 +1,6 @@
-"""A second daemon with a small disk, in namespaces of its own: it can touch nothing of the first.
+"""A second daemon, with a small disk if wanted, in namespaces of its own: it can touch nothing of the first.
 
-In the host's own network namespace it would take the first daemon's bridge away.
+In the host's own network namespace it would take the first daemon's bridge away, whatever it is told.
 """
 
 import os
@@ -17,15 +17,16 @@ import pytest
 
 _TIMEOUT_S = 60
 # Whatever is mounted or started in these is gone when the daemon is.
-_NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-_SCRIPT = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
+_NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_SCRIPT = 'if [ "$1" ]; then mount -t tmpfs -o size="$1" tmpfs "$2"; fi && shift 2 && exec "$@"'
 
 
 @dataclass(frozen=True)
 class SecondEngine:
-    """socket: what DOCKER_HOST takes."""
+    """socket: what DOCKER_HOST takes; data: the folder of all that it has, as far as it is no disk of its own."""
 
     socket: str
+    data: Path
     process: subprocess.Popen[bytes]
 
     def kill(self) -> None:
@@ -35,24 +36,30 @@ class SecondEngine:
 
 
 @contextmanager
-def second_engine(*, disk: str) -> Iterator[SecondEngine]:
-    """Run a daemon whose data lie on a disk of size *disk*. Skips where that is not allowed."""
+def second_engine(*, disk: str = "", beside: int | None = None) -> Iterator[SecondEngine]:
+    """Run a daemon whose data lie on a disk of size *disk*, "" for the host's. Skips where that is not allowed.
+
+    beside: a process whose network it shares; without one it has none.
+    """
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
         pytest.skip("a second daemon needs root, dockerd and unshare")
     with tempfile.TemporaryDirectory(prefix="mlperf-test-") as folder:  # short: a socket's path may have 107 bytes
-        yield from _run(Path(folder), disk)
+        if beside is None:
+            yield from _run(Path(folder), disk, ("unshare", "--net"))
+        else:  # a bridge of its own would come between that process and its network
+            yield from _run(Path(folder), disk, ("nsenter", f"--net=/proc/{beside}/ns/net"), "--bridge=none")
 
 
-def _run(folder: Path, disk: str) -> Iterator[SecondEngine]:
+def _run(folder: Path, disk: str, network: tuple[str, ...], *own: str) -> Iterator[SecondEngine]:
     data, socket, log = folder / "data", folder / "docker.sock", folder / "dockerd.log"
     data.mkdir()
     daemon = [
         "dockerd", f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}",
-        f"--host=unix://{socket}", "--iptables=false",
+        f"--host=unix://{socket}", "--iptables=false", *own,
     ]  # fmt: skip
-    argv = [*_NAMESPACES, "sh", "-c", _SCRIPT, "sh", disk, str(data), *daemon]
+    argv = [*network, *_NAMESPACES, "sh", "-c", _SCRIPT, "sh", disk, str(data), *daemon]
     with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True) as run:
-        engine = SecondEngine(f"unix://{socket}", run)
+        engine = SecondEngine(f"unix://{socket}", data, run)
         try:
             _wait(run, log)
             yield engine

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,7 +55,7 @@ class FakeEngine:
         }
         return about if found else None
 
-    def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
+    def pull_image(self, name: str, tag: str) -> Generator[dict[str, str]]:
         self.calls.append(("pull", name, tag))
         if not self.remote:
             raise docker.errors.APIError("no such host")

@@ -8,7 +8,7 @@ from mlperf_docker.names import PullPolicy
 from mlperf_docker.provide import Sources, candidates, likely_image, provide
 from mlperf_docker.results import ImageUsed
 from mlperf_docker.spec import ImageSpec
-from tests.engine.fake import FakeBuilder, FakeDisplay, FakeEngine, image_id
+from tests.engine.fake import FakeBuilder, FakeDisplay, FakeEngine, image_id, manifest_digest
 
 BOOTSTRAPPED = "mlperf-docker/base:bookworm"
 HOSTED = "registry.test/team"
@@ -42,6 +42,7 @@ def test_a_local_image_of_the_exact_hash_is_taken(resnet50: ImageSpec, pull: Pul
     case = Case(resnet50, FakeEngine(exact, offered=(exact,)), sources)
     assert case() == ImageUsed(tag=exact, id=image_id(exact), base=f"{resnet50.base.pinned} (local)")
     assert case.did == (0, 0)
+    assert case.engine.registry.asked == []
     assert case.display.said == [f"Image {exact}: present."]
 
 
@@ -68,19 +69,24 @@ def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
     sources = Sources(HOSTED, pull=PullPolicy.MISSING)
     exact = tag(resnet50, sources)
     case = Case(resnet50, FakeEngine(offered=(exact,)), sources)
-    assert case().id == image_id(exact)
+    base = f"{resnet50.base.pinned} (local)"
+    assert case() == ImageUsed(tag=exact, id=image_id(exact), base=base, digest=manifest_digest(exact))
     assert case.did == (1, 0)
     assert case.display.said == [f"Image {exact}: pulled."]
+    assert case.engine.find_image(f"{HOSTED}/resnet50:onnxruntime-cpu") == case.engine.find_image(exact)
 
 
 def test_one_that_the_registry_lacks_is_built_and_the_reason_said(resnet50: ImageSpec) -> None:
     sources = Sources(HOSTED, pull=PullPolicy.MISSING)
     exact = tag(resnet50, sources)
-    case = Case(resnet50, FakeEngine(resnet50.base.pinned, refusal="manifest unknown"), sources)
+    other = f"{HOSTED}/resnet50:onnxruntime-cpu-000000000000"
+    case = Case(resnet50, FakeEngine(resnet50.base.pinned, offered=(other,)), sources)
     assert case().tag == exact
-    assert case.did == (1, 1)
-    assert case.display.said[0].startswith(f"Image {exact}: not pulled (")
-    assert "manifest unknown" in case.display.said[0]
+    assert case.did == (0, 1)
+    assert case.display.said[0] == (
+        f"Image {exact}: not pulled ({exact} is not in the registry. It has: onnxruntime-cpu-000000000000.);"
+        " building it."
+    )
     assert case.display.said[-1] == f"Image {exact}: built on {resnet50.base.pinned} (local)."
 
 
@@ -89,6 +95,7 @@ def test_never_asks_no_registry_for_it(resnet50: ImageSpec) -> None:
     case = Case(resnet50, FakeEngine(resnet50.base.pinned, offered=(tag(resnet50, sources),)), sources)
     case()
     assert case.did == (0, 1)
+    assert case.engine.registry.asked == []
 
 
 def test_always_takes_the_registrys_even_over_a_local_one(resnet50: ImageSpec) -> None:
@@ -104,7 +111,7 @@ def test_always_fails_rather_than_building(resnet50: ImageSpec) -> None:
     with pytest.raises(RegistryError, match="denied") as caught:
         case()
     assert caught.value.exit_code is ExitCode.REGISTRY
-    assert case.did == (1, 0)
+    assert case.did == (0, 0)
 
 
 def test_a_registry_without_a_host_is_never_asked(resnet50: ImageSpec) -> None:
@@ -112,7 +119,7 @@ def test_a_registry_without_a_host_is_never_asked(resnet50: ImageSpec) -> None:
     exact = tag(resnet50, Sources(BARE))
     case = Case(resnet50, FakeEngine(resnet50.base.pinned, offered=(exact,)), Sources(BARE, pull=PullPolicy.MISSING))
     case()
-    assert case.engine.pulls == []
+    assert case.engine.pulls == case.engine.registry.asked == []
     assert case.display.said == [f"Image {exact}: built on {resnet50.base.pinned} (local)."]
     with pytest.raises(RegistryError, match="names no host"):
         Case(resnet50, FakeEngine(offered=(exact,)), Sources(BARE, pull=PullPolicy.ALWAYS))()

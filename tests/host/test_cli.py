@@ -31,6 +31,8 @@ def test_help_names_every_command_and_exit_code() -> None:
         "show",
         "render",
         "build",
+        "pull",
+        "push",
         "run",
         "verify",
         "evidence",
@@ -52,6 +54,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "6 data set",
         "7 model file",
         "8 device",
+        "10 registry",
     ):
         assert code in folded
 
@@ -102,6 +105,20 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
     done = tool("doctor", expect=ExitCode.ENGINE, HOME=str(tmp_path), **secret)
     assert "mirror.example" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_push_and_pull_name_cells_as_build_does() -> None:
+    for command in ("push", "pull"):
+        assert "Did you mean resnet50?" in tool(command, "resnet5", expect=ExitCode.USAGE).stderr
+        assert "no image yet" in tool(command, "rnnt", expect=ExitCode.USAGE).stderr
+        assert "/nowhere.sock" in tool(command, "--all", expect=ExitCode.ENGINE).stderr
+    assert "at once" in tool("pull", "--all", "--digest", f"sha256:{'0' * 64}", expect=ExitCode.USAGE).stderr
+    assert "sha256:" in tool("pull", "bert", "--digest", "latest", expect=ExitCode.USAGE).stderr
+
+
+def test_only_a_list_of_what_is_remote_needs_an_engine() -> None:
+    assert {cell["pullable"] for cell in json.loads(tool("list", "--json").stdout)} == {None}
+    assert "/nowhere.sock" in tool("list", "--remote", expect=ExitCode.ENGINE).stderr
 
 
 def test_a_traceback_only_with_debug() -> None:

@@ -41,6 +41,12 @@ class Quiet:
         assert unit == "bytes"
         self.done.append(done)
 
+    def part(self, name: str, done: int, total: int | None) -> None:
+        pass
+
+    def part_over(self, name: str) -> None:
+        pass
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:

@@ -189,6 +189,12 @@ class Quiet:
     def progress(self, done: int, total: int | None, unit: str) -> None:
         pass
 
+    def part(self, name: str, done: int, total: int | None) -> None:
+        pass
+
+    def part_over(self, name: str) -> None:
+        pass
+
 
 class Host:
     """Stands for engine and containers: what each step of each cell gives, or the error that it raises."""

@@ -3,7 +3,8 @@
 import io
 
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind
-from mlperf_docker.progress import BuildProgress, PlainDisplay
+from mlperf_docker.engine.transfer import LayerEvent
+from mlperf_docker.progress import BuildProgress, LiveDisplay, PlainDisplay, TransferProgress
 
 
 def test_a_phase_is_one_line_and_quick_progress_none() -> None:
@@ -38,3 +39,36 @@ def test_a_build_shows_each_step_once_and_none_of_the_plumbing() -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) == 1
     assert lines[0].endswith("[backend 1/1] RUN pip install")
+
+
+def test_layers_that_move_are_told_now_and_then() -> None:
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+    progress = TransferProgress(display, "bert:onnxruntime-cpu")
+    progress.show(LayerEvent("0123456789ab", "Downloading", 1, 10))
+    assert stream.getvalue() == ""
+    display._spoke -= 11
+    progress.show(LayerEvent("0123456789ab", "Downloading", 2_000_000, 10_000_000))
+    progress.show(LayerEvent("0123456789ab", "Download complete"))
+    assert stream.getvalue().endswith("s] bert:onnxruntime-cpu  0123456789ab  downloading: 2 MB of 10 MB\n")
+
+
+def test_on_a_terminal_each_layer_that_moves_has_a_bar() -> None:
+    with LiveDisplay() as display:
+        progress = TransferProgress(display, "bert:onnxruntime-cpu")
+
+        def bars() -> list[tuple[str, float, float | None]]:
+            return [(task.description, task.completed, task.total) for task in display._bars.tasks]
+
+        progress.show(LayerEvent("aaa", "Downloading", 1, 10))
+        progress.show(LayerEvent("bbb", "Downloading", 2, 0))
+        progress.show(LayerEvent("ccc", "Waiting"))
+        assert bars() == [
+            ("bert:onnxruntime-cpu  aaa  downloading", 1, 10),
+            ("bert:onnxruntime-cpu  bbb  downloading", 2, None),
+        ]
+        progress.show(LayerEvent("aaa", "Extracting", 3, 30))
+        progress.show(LayerEvent("bbb", "Pull complete"))
+        assert bars() == [("bert:onnxruntime-cpu  aaa  extracting", 3, 30)]
+        progress.show(LayerEvent("aaa", "Pull complete"))
+        assert bars() == []

@@ -1,0 +1,44 @@
+"""`mlperf-docker pull`."""
+
+from typing import Annotated
+
+import typer
+
+from mlperf_docker.cli.options import BackendName, DeviceName, EveryCell, Jobs, JsonOutput, OptionalModelName, Registry
+
+
+def pull(
+    model: OptionalModelName = "",
+    *,
+    backend: BackendName = "",
+    device: DeviceName = "",
+    every: EveryCell = False,
+    digest: Annotated[
+        str, typer.Option(metavar="sha256:…", help="Of one cell: take the image only if this is its digest.")
+    ] = "",
+    jobs: Jobs = 3,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Pull prebuilt images. Prints the exact tag and digest, TAG@sha256:…, of each.
+
+    An image must be of this very source, for this engine's architecture, and what its labels say.
+    """
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.cli.exchange import report
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.exchange import pull_each
+    from mlperf_docker.paths import assets
+    from mlperf_docker.prebuilt import check_digest
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.selector import select
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    specs = select(catalog, model, backend, device, every=every)
+    sources = Sources(registry or catalog.registry)
+    if digest:
+        check_digest(digest, specs)
+    with display() as show:
+        outcomes = pull_each(connect(), specs, sources, show, jobs=jobs, digest=digest)
+    report(outcomes, "pulled", as_json=as_json)

@@ -1,0 +1,31 @@
+"""`mlperf-docker push`."""
+
+from mlperf_docker.cli.options import BackendName, DeviceName, EveryCell, Jobs, JsonOutput, OptionalModelName, Registry
+
+
+def push(
+    model: OptionalModelName = "",
+    *,
+    backend: BackendName = "",
+    device: DeviceName = "",
+    every: EveryCell = False,
+    jobs: Jobs = 3,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Push images that were built here, each under its exact tag and its moving one. Prints TAG@sha256:… of each."""
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.cli.exchange import report
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.exchange import push_each
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.selector import select
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    specs = select(catalog, model, backend, device, every=every)
+    sources = Sources(registry or catalog.registry)
+    with display() as show:
+        outcomes = push_each(connect(), specs, sources, catalog.registry, show, jobs=jobs)
+    report(outcomes, "pushed", as_json=as_json)

@@ -1,0 +1,47 @@
+"""Small images that are named and labelled as a cell's, so that push and pull take them for it."""
+
+from mlperf_docker import digests
+from mlperf_docker.candidate import Candidate, candidate
+from mlperf_docker.digests import BuildInputs, ContextFile, Origin
+from mlperf_docker.engine.base import Base
+from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.protocol import BuildRequest
+from mlperf_docker.render import build_inputs
+from mlperf_docker.spec import ImageSpec
+from tests.engine.conftest import MARK, TEST_LABEL
+
+FOUNDATION = f"{MARK}/foundation:1"  # what they stand on, whatever their labels say
+
+
+def make(
+    engine: Engine,
+    spec: ImageSpec,
+    registry: str,
+    *layers: bytes,
+    base: Base | None = None,
+    labels: dict[str, str] | None = None,
+    revision: str = "unknown",
+) -> Candidate:
+    """Build an image of *layers* under the two tags of *spec* in *registry*, and return what it should be taken for.
+
+    base: the one that its labels name, by default the pinned one. labels: beside the true ones, or instead of them;
+    revision: the source commit that they name.
+    """
+    inputs = build_inputs(spec)
+    base = base or Base(spec.base.pinned, spec.base.digest, "local")
+    wanted = candidate(spec, inputs, base, registry)
+    files = tuple(ContextFile(f"layer{n}", data) for n, data in enumerate(layers))
+    steps = "".join(f"COPY {file.path} /{file.path}\n" for file in files)
+    origin = Origin(base.reference, base.identity, base.origin, revision, "0")
+    own = {f"{digests.LABEL}.{key}": value for key, value in (labels or {}).items()}
+    request = BuildRequest(
+        inputs=BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}", files),
+        base_reference=FOUNDATION,
+        tags=(wanted.exact, wanted.moving),
+        labels={**digests.labels(spec, inputs, wanted.content, origin), TEST_LABEL: MARK, **own},
+        host=HostSettings(),
+    )
+    BuildKitBuilder(engine).build(request, on_event=lambda _: None)
+    return wanted

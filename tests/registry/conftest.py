@@ -1,0 +1,60 @@
+"""What the tests on a real registry share: a path in it for each test, and images that are gone after it."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.engine.client import Engine, connect
+from tests.engine import tiny_image
+from tests.engine.conftest import MARK, TEST_LABEL
+from tests.engine.fake import FakeDisplay
+from tests.engine.second_engine import SecondEngine
+from tests.registry.cells import FOUNDATION
+from tests.registry.fixtures import Registries
+
+
+@pytest.fixture(scope="session")
+def foundation(engine: Engine) -> Iterator[None]:
+    name, _, tag = FOUNDATION.rpartition(":")
+    engine.import_image_from_data(tiny_image.archive(), repository=name, tag=tag)
+    yield
+    engine.remove_image(FOUNDATION, force=True)
+
+
+@pytest.fixture
+def here(engine: Engine, foundation: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """This host's engine, without any login. What the test made on it is removed, also where it failed."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    (tmp_path / "docker").mkdir()
+    yield engine
+    remove_all(engine)
+
+
+@pytest.fixture
+def there(other_machine: SecondEngine, here: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """The other machine's engine, with nothing on it."""
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", other_machine.socket)
+        engine = connect()
+    yield engine
+    remove_all(engine)
+
+
+def remove_all(engine: Engine) -> None:
+    """Remove the images of these tests, whatever they are called."""
+    for image in engine.images(filters={"label": f"{TEST_LABEL}={MARK}"}):
+        engine.remove_image(image["Id"], force=True)
+
+
+@pytest.fixture
+def name(registries: Registries) -> str:
+    """A registry's name that is this test's own: host and path."""
+    return f"{registries.open.host}/{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def display() -> FakeDisplay:
+    return FakeDisplay()
