@@ -70,7 +70,11 @@ class Candidate:
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first, without asking any network."""
     inputs = render.build_inputs(spec)
-    return [_candidate(spec, inputs, base, sources) for base in bases.local_bases(client, spec.base, sources.base)]
+    known = bases.local_bases(client, spec.base, sources.base)
+    identities = {base.identity for base in known}
+    recorded = {each.identity: each for each in bases.recorded_bases(client, str(spec), sources.base)}
+    known += [base for identity, base in recorded.items() if identity not in identities]
+    return [_candidate(spec, inputs, base, sources) for base in known]
 
 
 def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
@@ -178,12 +182,12 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
     before = images.find(client, candidate.exact)
     image = builder.build(request, on_event=BuildProgress(display).show)
     if before is not None and before.id != image:
-        _remove_untagged(client, before.id)
+        remove_untagged(client, before.id)
     display.say(f"Image {candidate.exact}: built on {_describe(base)}.")
     return ImageUsed(tag=candidate.exact, id=image, base=_describe(base))
 
 
-def _remove_untagged(client: "Engine", image: str) -> None:
+def remove_untagged(client: "Engine", image: str) -> None:
     """Remove an image that a rebuild took the tag from, unless it has another name or is in use."""
     from docker.errors import APIError
 

@@ -1,18 +1,15 @@
 """RunPlan → container → what the harness came to, or the error that says why not."""
 
-import contextlib
 import dataclasses
 import re
 import signal
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import docker
 
-from mlperf_docker import events
+from mlperf_docker import events, termination
 from mlperf_docker.engine.container import ContainerExit, run_container
 from mlperf_docker.errors import (
     ContainerError,
@@ -42,7 +39,7 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     with log_path.open("w") as log:
         harness = _Harness(log, display)
         try:
-            with _termination_interrupts():
+            with termination.interrupts():
                 ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
             raise Interrupted("Interrupted.", log=log_path) from error
@@ -131,18 +128,3 @@ def on_host(text: str, plan: RunPlan) -> str:
     hosts = {mount.container: str(mount.host) for mount in plan.mounts}
     folders = "|".join(map(re.escape, hosts))
     return re.sub(rf"(?<![\w./-])({folders})(?![\w-])", lambda found: hosts[found[1]], text) if hosts else text
-
-
-@contextlib.contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C, so that a container is never left running behind a stopped tool."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,12 +13,14 @@ from docker.context import Context, ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
 from docker.utils import kwargs_from_env
 
+from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
 _FIRST_TIMEOUT_S = 10  # an engine that is there says so at once
-_SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours
+_SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours; and of saving images
+_CHUNK_BYTES = 2**20
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -31,6 +33,7 @@ class Engine(docker.APIClient):
     """docker-py's client, and the calls that it lacks."""
 
     # Private parts of docker-py, which its type stubs leave out.
+    _get: Callable[..., Any]
     _post: Callable[..., Any]
     _url: Callable[..., str]
     _raise_for_status: Callable[..., None]
@@ -42,6 +45,37 @@ class Engine(docker.APIClient):
             return dict(self.inspect_image(reference))  # type: ignore[no-untyped-call]  # its stubs leave it so
         except ImageNotFound:
             return None
+
+    def our_labels(self) -> list[dict[str, str]]:
+        """Return the labels of every image on the engine that this tool built."""
+        return [dict(each["Labels"]) for each in self.images(filters=OUR_IMAGES)]
+
+    def export_images(self, tags: Sequence[str]) -> Generator[bytes]:
+        """Yield the images *tags* as one archive. docker-py's own get_image() takes a single one."""
+        response = self._get(
+            self._url("/images/get"), params={"names": list(tags)}, stream=True, timeout=(_TIMEOUT_S, _SILENCE_S)
+        )
+        try:
+            self._raise_for_status(response)
+            yield from response.iter_content(_CHUNK_BYTES)
+        finally:
+            response.close()
+
+    def import_images(self, archive: Iterator[bytes]) -> Generator[dict[str, Any]]:
+        """Hand the engine an archive of images, and yield its messages. docker-py's load_image() has no patience."""
+        response = self._post(
+            self._url("/images/load"),
+            data=archive,
+            params={"quiet": "1"},  # the answer comes after the archive, and what is said before is never read
+            headers={"Content-Type": "application/x-tar"},
+            stream=True,
+            timeout=(_TIMEOUT_S, _SILENCE_S),
+        )
+        try:
+            self._raise_for_status(response)
+            yield from self._stream_helper(response, decode=True)
+        finally:
+            response.close()
 
     def build_with_buildkit(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]

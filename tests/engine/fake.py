@@ -55,6 +55,10 @@ class FakeEngine(Engine):
     def find_image(self, reference: str) -> Message | None:
         return self.present.get(reference)
 
+    def our_labels(self) -> list[dict[str, str]]:
+        labels = (dict(each["Config"]["Labels"]) for each in self.present.values())
+        return [each for each in labels if each.get("org.mlperf-docker") == "image"]
+
     def pull(self, repository: str, tag: str | None = None, *_: Any, **__: Any) -> Iterator[Message]:
         wanted = f"{repository}{'@' if ':' in (tag or '') else ':'}{tag}" if tag else repository
         name = next((each for each in self.offered if _same(each, wanted)), wanted)

@@ -40,11 +40,15 @@ class FakeEngine:
 
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
+        self.labels: list[dict[str, str]] = []
         self.calls: list[tuple[str, ...]] = []
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         found = self.local.get(reference)
         return {"Id": found, "RepoTags": [], "RepoDigests": [], "Config": {"Labels": {}}, "Size": 1} if found else None
+
+    def our_labels(self) -> list[dict[str, str]]:
+        return self.labels
 
     def pull(self, name: str, *, tag: str, stream: bool, decode: bool) -> Iterator[dict[str, str]]:
         self.calls.append(("pull", name, tag))
@@ -139,6 +143,26 @@ def test_local_bases_need_no_network() -> None:
     ]
     assert bases.local_bases(FakeEngine({}), PINNED)[0].identity == PINNED.digest
     assert fake.calls == []
+
+
+def test_bases_on_record_are_those_of_the_cell() -> None:
+    def built_on(cell: str, *facts: str) -> dict[str, str]:
+        keys = ("cell", "base", "base.identity", "base.origin")
+        return {f"{LABEL}.{key}": value for key, value in zip(keys, (cell, *facts), strict=True)}
+
+    fake = FakeEngine({})
+    fake.labels = [
+        built_on("bert:x", "mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped"),
+        built_on("bert:x", "own:1", PULLED_ID, "given"),
+        built_on("bert:y", "mlperf-docker/base:bookworm", f"sha256:{'4' * 64}", "bootstrapped"),
+        {LABEL: "image"},
+    ]
+    carried = Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped")
+    assert bases.recorded_bases(fake, "bert:x") == [carried]
+    assert bases.recorded_bases(fake, "bert:x", "own:1") == [Base("own:1", PULLED_ID, "given")]
+    assert bases.recorded_bases(fake, "bert:x", "own:2") == []
+    fake.local["own:1"] = BOOTSTRAPPED_ID
+    assert bases.recorded_bases(fake, "bert:x", "own:1") == [], "the base itself is here, and is another one"
 
 
 def test_bootstrapping_without_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:

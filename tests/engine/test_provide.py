@@ -64,6 +64,26 @@ def test_an_image_on_the_bootstrapped_base_is_found_too(resnet50: ImageSpec) -> 
     assert case.did == (0, 0)
 
 
+def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageSpec) -> None:
+    """It came from another host, where its base had been bootstrapped."""
+    sources = Sources(BARE)
+    at_home = FakeEngine(BOOTSTRAPPED)
+    exact = candidates(at_home, resnet50, sources)[1].exact
+    engine = FakeEngine(exact)
+    labels = {"cell": str(resnet50), "base": BOOTSTRAPPED, "base.origin": "bootstrapped"}
+    identity = image_id(BOOTSTRAPPED)
+    engine.present[exact]["Config"]["Labels"] = {
+        "org.mlperf-docker": "image",
+        "org.mlperf-docker.base.identity": identity,
+        **{f"org.mlperf-docker.{key}": value for key, value in labels.items()},
+    }
+    case = Case(resnet50, engine, sources)
+    assert case() == ImageUsed(tag=exact, id=image_id(exact), base=f"{BOOTSTRAPPED} (bootstrapped)")
+    assert case.did == (0, 0)
+    engine.present[exact]["Config"]["Labels"]["org.mlperf-docker.base.identity"] = image_id("another")
+    assert likely_image(engine, resnet50, sources)[1] is False, "the hash is over the base too"
+
+
 def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
     sources = Sources(HOSTED, pull=PullPolicy.MISSING)
     exact = tag(resnet50, sources)

@@ -38,6 +38,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "results",
         "doctor",
         "lock",
+        "bundle",
     ):
         assert f"  {command} " in text
     folded = " ".join(text.split())
