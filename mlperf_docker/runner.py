@@ -92,23 +92,31 @@ def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path)
     if harness.failure is not None:
         return _harness_error(harness.failure, plan, log)
     if ending.signal is not None or ending.code == _SIGKILL_EXIT:
-        number = ending.signal or int(signal.SIGKILL)
-        return ContainerError(
-            f"The container was killed from outside (signal {number}).",
-            hint="Run the same command again; preprocessing goes on where it stopped.",
-            log=log,
-        )
+        return _killed(ending, plan, log)
     last = "\n".join(harness.tail) or "(it printed nothing)"
     return ContainerError(f"The container died with exit code {ending.code}. Its last lines:\n{last}", log=log)
 
 
+def _killed(ending: ContainerExit, plan: RunPlan, log: Path) -> ContainerError:
+    """Say what is known of a kill: Podman tells neither of a signal nor of memory that ran out."""
+    message = f"The container was killed from outside (signal {ending.signal or int(signal.SIGKILL)})"
+    if ending.signal is None:
+        message += f", or {_memory(plan)} was reached (OOM): the engine does not tell which"
+    return ContainerError(
+        f"{message}.", hint="Run the same command again; preprocessing goes on where it stopped.", log=log
+    )
+
+
+def _memory(plan: RunPlan) -> str:
+    return f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
+
+
 def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
-    limit = f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
     if plan.arguments[:1] == ("run",):
         hint = "Give it more with --memory, or use less with --batch-size or --samples."
     else:
         hint = "End what else needs memory on this host, and try again."
-    message = f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM)."
+    message = f"The container ran out of memory: {_memory(plan)} was reached and the kernel killed it (OOM)."
     return ContainerError(message, hint=hint, log=log)
 
 

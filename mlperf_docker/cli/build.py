@@ -20,7 +20,7 @@ def build(
 ) -> None:
     """Build images. Prints the exact tag of each on stdout."""
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.engine.build import BuildKitBuilder
+    from mlperf_docker.engine.buildah import builder_of
     from mlperf_docker.engine.client import connect
     from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
@@ -35,7 +35,7 @@ def build(
     try:
         with display() as show:
             for spec in specs:
-                tags.append(provide(client, BuildKitBuilder(client), spec, sources, show).tag)  # noqa: PERF401
+                tags.append(provide(client, builder_of(client), spec, sources, show).tag)  # noqa: PERF401
     finally:  # what was built before a failure is there, and is told; and only when no bar moves any more
         for tag in tags:
             typer.echo(tag)

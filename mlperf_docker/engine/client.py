@@ -85,10 +85,19 @@ class Engine(docker.APIClient):
         `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
         """
         # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
+        yield from self._build(context, {"version": "2", **parameters})
+
+    def build_with_buildah(
+        self, context: IO[bytes], parameters: dict[str, str | list[str]]
+    ) -> Generator[dict[str, Any]]:
+        """Build with Podman's Buildah and yield the engine's messages: the same request without a builder's version."""
+        yield from self._build(context, parameters)
+
+    def _build(self, context: IO[bytes], parameters: dict[str, str | list[str]]) -> Generator[dict[str, Any]]:
         response = self._post(
             self._url("/build"),
             data=context,
-            params={"version": "2", **parameters},
+            params=parameters,
             headers={"Content-Type": "application/x-tar"},
             stream=True,
             timeout=(_TIMEOUT_S, _SILENCE_S),
@@ -102,12 +111,16 @@ class Engine(docker.APIClient):
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says of itself. data_root: None where it is not on this host."""
+    """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
 
+    data_root: None where it is not on this host.
+    """
+
+    name: str
     version: str
     api_version: str
     storage_driver: str
-    buildkit: bool
+    builder: str
     has_gpu_runtime: bool
     data_root: Path | None
 
@@ -138,10 +151,11 @@ def facts(client: Engine | None = None) -> EngineFacts:
     client = client or connect()
     version, info = client.version(), client.info()
     return EngineFacts(
+        name="Podman" if _is_podman(version) else "Docker",
         version=version.get("Version", "unknown"),
         api_version=version.get("ApiVersion", "unknown"),
         storage_driver=info.get("Driver", "unknown"),
-        buildkit=_has_buildkit(version),
+        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
         has_gpu_runtime=_has_gpu_runtime(info),
         data_root=Path(info["DockerRootDir"]) if _is_local(_host()) and info.get("DockerRootDir") else None,
     )
@@ -155,6 +169,11 @@ def require_buildkit(client: Engine) -> None:
             f"The engine ({version.get('Version', 'unknown')}) cannot build with BuildKit.",
             hint="Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always",
         )
+
+
+def is_podman(client: Engine) -> bool:
+    """Tell whether Podman answers: to the same API, with a builder of its own."""
+    return _is_podman(client.version())
 
 
 def require_gpu_runtime(client: Engine) -> None:
@@ -238,9 +257,12 @@ def _first_cause(error: BaseException) -> str:
 
 
 def _has_buildkit(version: dict[str, Any]) -> bool:
-    """Whether the engine has BuildKit inside. Podman answers to the same API, and builds with Buildah."""
+    return version.get("Os", "linux") == "linux" and not _is_podman(version)
+
+
+def _is_podman(version: dict[str, Any]) -> bool:
     names = {component.get("Name", "") for component in version.get("Components") or ()}
-    return version.get("Os", "linux") == "linux" and not any("podman" in name.lower() for name in names)
+    return any("podman" in name.lower() for name in names)
 
 
 def _has_gpu_runtime(info: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ Its one file stands for what is in an image; what several of them are given as *
 
 from mlperf_docker import digests, render
 from mlperf_docker.digests import BuildInputs, ContextFile, Origin
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildRequest
@@ -32,5 +32,5 @@ def make(client: Engine, spec: ImageSpec, registry: str, *, shared: bytes = b"",
         digests.labels(spec, inputs, content, origin),
         HostSettings(),
     )
-    BuildKitBuilder(client).build(request, on_event=lambda _: None)
+    builder_of(client).build(request, on_event=lambda _: None)
     return exact
