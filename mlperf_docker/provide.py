@@ -17,7 +17,7 @@ from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
-from mlperf_docker.errors import EngineError, RegistryError
+from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display
 from mlperf_docker.results import ImageUsed
@@ -35,7 +35,8 @@ class Sources:
     """Where an image may come from.
 
     registry: names the images; base: an image to build on instead of the cell's own, or ""; bootstrap: whether a base
-    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again.
+    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; cached: take
+    layers from the image that the cell's moving tag names, on the engine or in the registry.
     """
 
     registry: str
@@ -43,6 +44,7 @@ class Sources:
     bootstrap: bool = False
     pull: PullPolicy = PullPolicy.NEVER
     rebuild: bool = False
+    cached: bool = False
 
     @property
     def has_registry(self) -> bool:
@@ -160,6 +162,11 @@ def _pull(client: "Engine", candidate: Candidate, sources: Sources, display: Dis
 
 
 def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+    if sources.cached and not sources.has_registry:
+        raise UsageError(
+            f"The registry {sources.registry!r} names no host, so no layers can be taken from it.",
+            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY, or leave out --registry-cache.",
+        )
     base = bases.resolve_base(client, spec.base, override=sources.base, bootstrap=sources.bootstrap, say=display.say)
     inputs = render.build_inputs(spec)
     candidate = _candidate(spec, inputs, base, sources)
@@ -177,6 +184,7 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         tags=(candidate.exact, candidate.moving),
         labels=digests.labels(spec, inputs, candidate.content, origin),
         no_cache=sources.rebuild,
+        cache_from=candidate.moving if sources.cached else "",
         host=HostSettings.from_environ(),
     )
     before = images.find(client, candidate.exact)

@@ -14,6 +14,13 @@ def build(
     device: DeviceName = "",
     every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--registry-cache",
+            help="Take layers from the cell's image of the registry, and let others take this one's.",
+        ),
+    ] = False,
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
@@ -29,7 +36,7 @@ def build(
 
     catalog = Catalog.load(assets() / "images.yaml")
     specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
-    sources = Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache)
+    sources = Sources(registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache, cached=cache)
     client = connect()
     tags = []
     try:

@@ -25,6 +25,7 @@ from mlperf_docker.engine.trace import TRACE_ID, Trace
 from mlperf_docker.errors import BuildError
 
 _IMAGE_ID = "moby.image.id"
+_INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
 _TAIL_LINES = 20
 _SPOOL_BYTES = 32 * 2**20
 _BROKEN = "the connection to the engine broke"
@@ -103,11 +104,15 @@ def follow(
 
 def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
     arguments = {"BASE": request.base_reference, **dict(request.host.build_args)}
+    if request.cache_from:
+        arguments[_INLINE_CACHE] = "1"
     parameters: dict[str, str | list[str]] = {
         "t": list(request.tags),
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(request.labels),
     }
+    if request.cache_from:
+        parameters["cachefrom"] = json.dumps([request.cache_from])
     if request.no_cache:
         parameters["nocache"] = "1"
     if request.host.needs_host_network:

@@ -49,9 +49,10 @@ class BuildahBuilder:
 
 @dataclass
 class BuildahListener(Listener):
-    """Understands Buildah's lines. A line comes in pieces, or several at once."""
+    """Understands Buildah's lines. One may come in pieces, and a message may hold several."""
 
     step: str = ""
+    ended: bool = True
     started: float = 0.0
     rest: str = ""
 
@@ -62,20 +63,20 @@ class BuildahListener(Listener):
             for line in lines:
                 self._line(line.rstrip("\r").rpartition("\r")[2])
         elif "error" in message:
-            self.error = redact(str(message["error"]))
-            if self.step:
-                self.event(BuildEvent(BuildEventKind.FAILED, self.step, self.error))
+            self._line(self.rest)
+            self.error = redact(str(message["error"]).strip())
+            self.event(BuildEvent(BuildEventKind.FAILED, self.step, self.error))
         elif isinstance(message.get("aux"), dict):
             self.image = str(message["aux"]["ID"])
 
     def _line(self, line: str) -> None:
         end = _END.fullmatch(line)
         if _STEP.fullmatch(line):
-            self.step, self.started = line, time.monotonic()
+            self.step, self.ended, self.started = line, False, time.monotonic()
             self.event(BuildEvent(BuildEventKind.STARTED, line))
-        elif end and end["cached"]:
-            self.event(BuildEvent(BuildEventKind.CACHED, self.step))
-        elif end:
-            self.event(BuildEvent(BuildEventKind.DONE, self.step, seconds=time.monotonic() - self.started))
-        elif line:
+        elif end and not self.ended:  # a step from the cache tells its layer twice
+            self.ended = True
+            kind = BuildEventKind.CACHED if end["cached"] else BuildEventKind.DONE
+            self.event(BuildEvent(kind, self.step, seconds=time.monotonic() - self.started))
+        elif line and not end:
             self.event(BuildEvent(BuildEventKind.LOG, self.step, line))

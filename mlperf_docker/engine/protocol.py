@@ -11,7 +11,11 @@ from mlperf_docker.engine.hostnet import HostSettings
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build. base_reference: what `FROM ${BASE}` takes; it must be on the engine already."""
+    """One image to build.
+
+    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. cache_from: an image whose layers serve
+    as the cache, from the engine or its registry, or ""; the image that is built then serves so, too.
+    """
 
     inputs: BuildInputs
     base_reference: str
@@ -19,6 +23,7 @@ class BuildRequest:
     labels: dict[str, str]
     host: HostSettings
     no_cache: bool = False
+    cache_from: str = ""
 
 
 class BuildEventKind(StrEnum):

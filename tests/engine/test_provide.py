@@ -3,7 +3,7 @@
 import pytest
 
 from mlperf_docker import provide as module
-from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.errors import ExitCode, RegistryError, UsageError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.provide import Sources, candidates, likely_image, provide
 from mlperf_docker.results import ImageUsed
@@ -175,6 +175,15 @@ def test_a_build_gets_both_tags_its_labels_and_the_hosts_settings(
     assert request.labels["org.opencontainers.image.revision"] == module.revision()
     assert ("http_proxy", "http://proxy.test:3128") in request.host.build_args
     assert not request.no_cache
+
+
+def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: ImageSpec) -> None:
+    for sources, cache in ((Sources(HOSTED), ""), (Sources(HOSTED, cached=True), f"{HOSTED}/resnet50:onnxruntime-cpu")):
+        case = Case(resnet50, FakeEngine(resnet50.base.pinned), sources)
+        case()
+        assert case.builder.requests[0].cache_from == cache
+    with pytest.raises(UsageError, match="names no host"):
+        Case(resnet50, FakeEngine(resnet50.base.pinned), Sources(BARE, cached=True))()
 
 
 def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:
