@@ -288,6 +288,10 @@ def _import(client: "Engine", archive: Path, reference: str) -> None:
         client.timeout = timeout
     if '"error"' in said:
         raise _import_failed(reference, said.strip().splitlines()[-1])
+    imported = images.find(client, f"{name}:latest")
+    if imported is not None and imported.id in said:  # Podman 4 pays no heed to the tag
+        client.tag(imported.id, name, tag)
+        client.remove_image(f"{name}:latest")
 
 
 def _import_failed(reference: str, reason: str) -> BaseImageError:

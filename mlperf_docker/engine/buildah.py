@@ -12,9 +12,10 @@ from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.engine.protocol import Builder, BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError
 
-# `[2/6] STEP 1/2: RUN …` begins a step, `--> 39d0e997c67` or `--> Using cache 39d0…` ends it; a build of a single stage
-# has no count of stages. Source: containers/buildah, imagebuildah/stage_executor.go.
-_STEP = re.compile(r"(?:\[\d+/\d+\] )?STEP \d+/\d+: .*")
+# `[2/6] STEP 1/2: RUN …` begins a step, `--> 39d0e997c67` or `--> Using cache 39d0…` ends it, and so does COMMIT, whose
+# own layer is told next; a build of a single stage has no count of stages.
+# Source: containers/buildah, imagebuildah/stage_executor.go.
+_STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:STEP \d+/\d+:|(?P<commit>COMMIT)) .*")
 _END = re.compile(r"--> (?P<cached>Using cache )?[0-9a-f]{7,64}")
 
 # Of Buildah 1.28 (Podman 4.3), where the stage that `RUN --mount=from=` names was not built but taken from the cache.
@@ -70,13 +71,17 @@ class BuildahListener(Listener):
             self.image = str(message["aux"]["ID"])
 
     def _line(self, line: str) -> None:
-        end = _END.fullmatch(line)
-        if _STEP.fullmatch(line):
+        step, end = _STEP.fullmatch(line), _END.fullmatch(line)
+        if step:
+            if step["commit"] and not self.ended:
+                self._end(BuildEventKind.DONE)
             self.step, self.ended, self.started = line, False, time.monotonic()
             self.event(BuildEvent(BuildEventKind.STARTED, line))
         elif end and not self.ended:  # a step from the cache tells its layer twice
-            self.ended = True
-            kind = BuildEventKind.CACHED if end["cached"] else BuildEventKind.DONE
-            self.event(BuildEvent(kind, self.step, seconds=time.monotonic() - self.started))
+            self._end(BuildEventKind.CACHED if end["cached"] else BuildEventKind.DONE)
         elif line and not end:
-            self.event(BuildEvent(BuildEventKind.LOG, self.step, line))
+            self.event(BuildEvent(BuildEventKind.LOG, "" if self.ended else self.step, line))
+
+    def _end(self, kind: BuildEventKind) -> None:
+        self.ended = True
+        self.event(BuildEvent(kind, self.step, seconds=time.monotonic() - self.started))

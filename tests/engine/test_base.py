@@ -18,7 +18,7 @@ from mlperf_docker.digests import LABEL, BuildInputs, ContextFile
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildRequest
@@ -222,12 +222,12 @@ def test_a_real_pull_and_then_no_network_again(
         unreachable = base.model_copy(update={"suite": "still-no-suite"})
         found = bases.resolve_base(engine, unreachable, say=pytest.fail)
         assert found == Base(base.pinned, served.digest, "local")
-        built = BuildKitBuilder(engine).build(_request(found.reference, tag), on_event=lambda _: None)
+        built = builder_of(engine).build(_request(found.reference, tag), on_event=lambda _: None)
         local = images.find(engine, base.pinned)
         assert local is not None
         by_id = bases.resolve_base(engine, base, override=local.id, say=pytest.fail)
         names.append(by_id.reference)
-        assert BuildKitBuilder(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
+        assert builder_of(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
     finally:
         for name in names:
             engine.remove_image(name, force=True)

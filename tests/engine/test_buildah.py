@@ -16,6 +16,7 @@ from tests.engine.fake import FakeEngine, Message
 
 ID = "sha256:df698d7f060bbf7bac88352961406d7047050a3e75c48aa196b54ca4ef237a70"
 FIRST, SECOND = "[1/2] STEP 2/2: RUN echo begun", "[2/2] STEP 2/2: LABEL x=y"
+COMMIT = "[2/2] COMMIT localhost/x:1"
 END: list[Message] = [{"stream": "Successfully tagged localhost/x:1\n"}, {"aux": {"ID": ID}}]
 BUILT: list[Message] = [
     {"stream": "[1/2] STEP 1/2: FROM localhost/mlperf-docker/base:bookworm AS one\n"},
@@ -24,6 +25,7 @@ BUILT: list[Message] = [
     {"stream": "ßer\n"},
     {"stream": "--> e87bf59a6b5\n"},
     {"stream": f"{SECOND}\n"},
+    {"stream": f"{COMMIT}\n"},
     {"stream": "--> df698d7f060\n"},
     *END,
 ]
@@ -78,7 +80,9 @@ def test_steps_begin_end_and_speak() -> None:
         ("done", FIRST, ""),
         ("started", SECOND, ""),
         ("done", SECOND, ""),
-        ("log", SECOND, "Successfully tagged localhost/x:1"),
+        ("started", COMMIT, ""),
+        ("done", COMMIT, ""),
+        ("log", "", "Successfully tagged localhost/x:1"),
     ]
     assert (listener.image, listener.error) == (ID, "")
 

@@ -33,9 +33,9 @@ pytestmark = pytest.mark.engine
 RANDOM = random.Random(7)  # noqa: S311  # for bytes and moments, not for secrets
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 POINTS = int(os.environ.get("MLPERF_TEST_POINTS", "6"))  # at which writing and loading are interrupted
-SHARED = RANDOM.randbytes(20_000_000)
+SHARED = RANDOM.randbytes(60_000_000)
 REGISTRY = "mlperf-test"
-WEIGHTS = RANDOM.randbytes(5_000_000)
+WEIGHTS = RANDOM.randbytes(20_000_000)
 FULL_DISK = """
 import sys
 from mlperf_docker.bundle import writing
@@ -227,7 +227,7 @@ def test_images_get_the_name_of_this_hosts_registry(written: Written, empty: Hos
 def test_verify_needs_no_engine(written: Written, tmp_path: Path) -> None:
     done = Host("unix:///nowhere.sock", tmp_path)("bundle", "verify", written.folder)
     assert written.tags[0] in done.stdout
-    assert "resnet50/mine.safetensors (5 MB)" in done.stdout
+    assert "resnet50/mine.safetensors (20 MB)" in done.stdout
 
 
 def flip(path: Path, at: float = 0.5) -> object:
