@@ -72,12 +72,17 @@ def tags_in(path: Path) -> set[str]:
             member = tar.extractfile("manifest.json")
             images: list[dict[str, Any]] = json.loads(member.read()) if member else []
         absent = {name for image in images for name in (image["Config"], *image["Layers"])} - held
-        tags = {tag for image in images for tag in image["RepoTags"] or ()}
+        tags = {_familiar(tag) for image in images for tag in image["RepoTags"] or ()}
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise NoArchiveError(f"is no whole archive of images ({error})") from error
     if absent:
         raise NoArchiveError(f"is no whole archive of images (it lacks {', '.join(sorted(absent))})")
     return tags
+
+
+def _familiar(tag: str) -> str:
+    """Return *tag* as Docker writes it; Podman names the host of Docker Hub, which is that of names without one."""
+    return tag.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _reading(file: IO[bytes], report: Callable[[int], None]) -> Iterator[bytes]:
