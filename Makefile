@@ -54,11 +54,12 @@ lock: $(VENV)/.dev ## resolve locks/ anew from images.yaml, and record the bases
 	$(BIN)/mlperf-docker lock
 
 .PHONY: lint
-lint: $(VENV)/.dev ## ruff, mypy, hadolint, and committed Dockerfiles against their templates
+lint: $(VENV)/.dev ## ruff, mypy, hadolint, actionlint, and committed Dockerfiles against their templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint --config .hadolint.yaml $$(git ls-files 'dockerfiles/*.Dockerfile')
+	$(BIN)/actionlint
 	$(BIN)/mlperf-docker render --check
 
 .PHONY: test

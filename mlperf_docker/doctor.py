@@ -56,12 +56,14 @@ def check_all() -> list[Check]:
 
 def engine_checks(engine: EngineFacts) -> Iterator[Check]:
     """Judge what the engine says of itself. Pure."""
-    yield Check("engine", Level.OK, f"Docker {engine.version}, API {engine.api_version}, {engine.storage_driver}")
-    if engine.buildkit:
-        yield Check("buildkit", Level.OK, "the engine builds with BuildKit")
+    yield Check(
+        "engine", Level.OK, f"{engine.name} {engine.version}, API {engine.api_version}, {engine.storage_driver}"
+    )
+    if engine.builder:
+        yield Check("builder", Level.OK, f"the engine builds with {engine.builder}")
     else:
         remedy = "Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always"
-        yield Check("buildkit", Level.FAIL, "the engine cannot build with BuildKit", remedy)
+        yield Check("builder", Level.FAIL, "the engine cannot build with BuildKit", remedy)
     if engine.has_gpu_runtime:
         yield Check("gpu", Level.OK, "the engine can give containers a GPU")
     else:

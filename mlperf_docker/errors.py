@@ -98,6 +98,12 @@ class RegistryError(MlperfDockerError):
     exit_code = ExitCode.REGISTRY
 
 
+class BundleError(MlperfDockerError):
+    """A bundle is damaged, incomplete or of another format, or there is no room to write one."""
+
+    exit_code = ExitCode.REGISTRY  # it stands in for one
+
+
 class Interrupted(MlperfDockerError):  # noqa: N818  # it is what the user wanted
     """The user pressed Ctrl-C, or the tool was told to stop."""
 

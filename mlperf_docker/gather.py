@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlperf_docker import evidence, paths, results
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.image import find
 from mlperf_docker.errors import (
@@ -164,7 +164,7 @@ class _Gathering:
         return perform(self._client, job, self._display).fields
 
     def _built(self, spec: ImageSpec) -> Built:
-        image = provide(self._client, BuildKitBuilder(self._client), spec, self._request.sources, self._display)
+        image = provide(self._client, builder_of(self._client), spec, self._request.sources, self._display)
         found = find(self._client, image.tag)
         fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
         return Built.model_validate({**_stamp(spec), **fields, "base": image.base})

@@ -7,9 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mlperf_docker import __version__, digests, paths, prebuilt, render
-from mlperf_docker.candidate import Candidate, candidate, same_source
+from mlperf_docker.candidate import Candidate, candidate
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import BuildInputs, Origin
+from mlperf_docker.digests import Origin
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import glance
 from mlperf_docker.engine import image as images
@@ -18,7 +18,7 @@ from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
 from mlperf_docker.engine.transfer import Listener, has_host
-from mlperf_docker.errors import EngineError, RegistryError
+from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display, TransferProgress
 from mlperf_docker.results import ImageUsed
@@ -37,7 +37,8 @@ class Sources:
 
     registry: names the images; base: an image to build on instead of the cell's own, or ""; bootstrap: whether a base
     may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; unpinned: take
-    the cell's own base by its tag, whatever its digest.
+    the cell's own base by its tag, whatever its digest; cached: take layers from the image that the cell's moving tag
+    names, on the engine or in the registry.
     """
 
     registry: str
@@ -46,6 +47,7 @@ class Sources:
     pull: PullPolicy = PullPolicy.NEVER
     rebuild: bool = False
     unpinned: bool = False
+    cached: bool = False
 
     def given_base(self, spec: ImageSpec) -> str:
         """Return the base that *spec* is to stand on because the user says so, or ""."""
@@ -66,12 +68,13 @@ def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, p
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first, without asking any network.
 
-    The last may be one that was pulled, on a base that only the machine has where it was built.
+    The last may be of another machine, on a base that only that one has.
     """
     inputs, given = render.build_inputs(spec), sources.given_base(spec)
-    known = [candidate(spec, inputs, base, sources.registry) for base in bases.local_bases(client, spec.base, given)]
-    other = None if given else _from_registry(client, spec, inputs, known[0], sources)
-    return known if other is None or other in known else [*known, other]
+    known = {base.identity: base for base in bases.local_bases(client, spec.base, given)}
+    for base in bases.recorded_bases(client, str(spec), given):
+        known.setdefault(base.identity, base)
+    return [candidate(spec, inputs, base, sources.registry) for base in known.values()]
 
 
 def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
@@ -119,16 +122,6 @@ def provide(client: "Engine", builder: Builder, spec: ImageSpec, sources: Source
     return _build(client, builder, spec, sources, display)
 
 
-def _from_registry(
-    client: Images, spec: ImageSpec, inputs: BuildInputs, known: Candidate, sources: Sources
-) -> Candidate | None:
-    """Return the image that the moving tag names, if a registry knows it and it is of the same source."""
-    moving = images.find(client, known.moving)
-    if moving is None or moving.digest_in(known.repository) is None:
-        return None
-    return same_source(spec, inputs, moving.labels, sources.registry)
-
-
 def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
     for each in known:
         found = images.find(client, each.exact)
@@ -149,6 +142,11 @@ def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: So
 
 
 def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+    if sources.cached and not sources.has_registry:
+        raise UsageError(
+            f"The registry {sources.registry!r} names no host, so no layers can be taken from it.",
+            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY, or leave out --registry-cache.",
+        )
     base = bases.resolve_base(
         client, spec.base, override=sources.given_base(spec), bootstrap=sources.bootstrap, say=display.say
     )
@@ -168,6 +166,7 @@ def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources
         tags=(wanted.exact, wanted.moving),
         labels=digests.labels(spec, inputs, wanted.content, origin),
         no_cache=sources.rebuild,
+        cache_from=wanted.moving if sources.cached else "",
         host=HostSettings.from_environ(),
         base_identity=base.identity,
     )

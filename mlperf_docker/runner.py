@@ -1,18 +1,15 @@
 """RunPlan → container → what the harness came to, or the error that says why not."""
 
-import contextlib
 import dataclasses
 import re
 import signal
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import docker
 
-from mlperf_docker import events
+from mlperf_docker import events, termination
 from mlperf_docker.engine.container import ContainerExit, run_container
 from mlperf_docker.errors import (
     ContainerError,
@@ -42,7 +39,7 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     with log_path.open("w") as log:
         harness = _Harness(log, display)
         try:
-            with _termination_interrupts():
+            with termination.interrupts():
                 ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
             raise Interrupted("Interrupted.", log=log_path) from error
@@ -95,23 +92,31 @@ def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path)
     if harness.failure is not None:
         return _harness_error(harness.failure, plan, log)
     if ending.signal is not None or ending.code == _SIGKILL_EXIT:
-        number = ending.signal or int(signal.SIGKILL)
-        return ContainerError(
-            f"The container was killed from outside (signal {number}).",
-            hint="Run the same command again; preprocessing goes on where it stopped.",
-            log=log,
-        )
+        return _killed(ending, plan, log)
     last = "\n".join(harness.tail) or "(it printed nothing)"
     return ContainerError(f"The container died with exit code {ending.code}. Its last lines:\n{last}", log=log)
 
 
+def _killed(ending: ContainerExit, plan: RunPlan, log: Path) -> ContainerError:
+    """Say what is known of a kill: Podman tells neither of a signal nor of memory that ran out."""
+    message = f"The container was killed from outside (signal {ending.signal or int(signal.SIGKILL)})"
+    if ending.signal is None:
+        message += f", or {_memory(plan)} was reached (OOM): the engine does not tell which"
+    return ContainerError(
+        f"{message}.", hint="Run the same command again; preprocessing goes on where it stopped.", log=log
+    )
+
+
+def _memory(plan: RunPlan) -> str:
+    return f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
+
+
 def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
-    limit = f"the limit of {plan.limits.memory}" if plan.limits.memory else "the host's memory"
     if plan.arguments[:1] == ("run",):
         hint = "Give it more with --memory, or use less with --batch-size or --samples."
     else:
         hint = "End what else needs memory on this host, and try again."
-    message = f"The container ran out of memory: {limit} was reached and the kernel killed it (OOM)."
+    message = f"The container ran out of memory: {_memory(plan)} was reached and the kernel killed it (OOM)."
     return ContainerError(message, hint=hint, log=log)
 
 
@@ -131,18 +136,3 @@ def on_host(text: str, plan: RunPlan) -> str:
     hosts = {mount.container: str(mount.host) for mount in plan.mounts}
     folders = "|".join(map(re.escape, hosts))
     return re.sub(rf"(?<![\w./-])({folders})(?![\w-])", lambda found: hosts[found[1]], text) if hosts else text
-
-
-@contextlib.contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C, so that a container is never left running behind a stopped tool."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

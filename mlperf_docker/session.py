@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker import datasets, model_files, paths, results
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
 from mlperf_docker.errors import UsageError
@@ -75,7 +75,7 @@ def perform(client: Engine, job: Job, display: Display, log: Path | None = None)
     """
     for name in remove_orphans(client):
         display.say(f"Removed container {name}: the tool that started it was killed.")
-    image = provide(client, BuildKitBuilder(client), job.spec, job.sources, display)
+    image = provide(client, builder_of(client), job.spec, job.sources, display)
     start = time.monotonic()
     path = log or _log_path(job)
     fields = execute(client, job.plan(image.tag), path, display)

@@ -10,6 +10,7 @@ from mlperf_docker.sizes import readable
 from mlperf_docker.spec import DatasetSpec, ImageSpec
 
 if TYPE_CHECKING:
+    from mlperf_docker.bundle.manifest import Manifest
     from mlperf_docker.evidence import Entry
 
 _NS_PER_MS = 1e6
@@ -180,6 +181,20 @@ def verified_text(dataset: DatasetSpec, found: Mapping[str, Any]) -> str:
     facts = [f"  {name}: {value}" for name, value in found["facts"].items()]
     return "\n".join(
         (f"{dataset.title} at {found['path']}: {found['samples']} samples{whole}; all can be read.", *facts)
+    )
+
+
+def bundle_text(manifest: "Manifest") -> str:
+    """What `bundle verify` found whole: a line per image, then what else is in the bundle and what is not."""
+    whole = f"{len(manifest.files)} files, {readable(manifest.size_bytes)}: all as they were written"
+    files = [f"{file.model}/{file.name} ({readable(file.size_bytes)})" for file in manifest.model_files]
+    return "\n".join(
+        (
+            *(f"{cell.tag}, on {cell.base} ({cell.base_origin})" for cell in manifest.cells),
+            *(f"model file {file}" for file in files),
+            *(f"model file {name}: not in the bundle" for name in manifest.missing),
+            f"{whole} by mlperf-docker {manifest.version}, commit {manifest.revision}.",
+        )
     )
 
 

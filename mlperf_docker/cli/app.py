@@ -14,6 +14,7 @@ import typer
 from mlperf_docker import __version__
 from mlperf_docker.cli import (
     build,
+    bundle,
     data,
     doctor,
     evidence,
@@ -39,7 +40,7 @@ app = typer.Typer(
     name="mlperf-docker",
     help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
     epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, also where verify finds a difference, 2 usage,"
-    " 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container died, 10 registry,"
+    " 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container died, 10 registry or bundle,"
     " 70 internal error, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would take half of the time that --help may take
@@ -129,6 +130,18 @@ _results = typer.Typer(help="What earlier runs gave: list them, show one.", no_a
 _register("list", results.list_results, _results)
 _register("show", results.show_result, _results)
 app.add_typer(_results, name="results")
+
+_bundle = typer.Typer(
+    cls=bundle.WritesByDefault,
+    help="Images, locks and model files in one folder, for hosts without a network: write, load, verify."
+    " `bundle MODEL …` is short for `bundle write MODEL …`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_register("write", bundle.write, _bundle)
+_register("load", bundle.load, _bundle)
+_register("verify", bundle.verify, _bundle)
+app.add_typer(_bundle, name="bundle")
 
 
 def main() -> None:

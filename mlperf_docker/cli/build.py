@@ -22,6 +22,13 @@ def build(
     device: DeviceName = "",
     every: EveryCell = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--registry-cache",
+            help="Take layers from the cell's image of the registry, and let others take this one's.",
+        ),
+    ] = False,
     base: BaseImageName = "",
     unpinned_base: Annotated[
         bool,
@@ -37,7 +44,7 @@ def build(
 ) -> None:
     """Build images. Prints the exact tag of each on stdout; with --push, TAG@sha256:… of each."""
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.engine.build import BuildKitBuilder
+    from mlperf_docker.engine.buildah import builder_of
     from mlperf_docker.engine.client import connect
     from mlperf_docker.exchange import push_built
     from mlperf_docker.paths import assets
@@ -49,7 +56,12 @@ def build(
     catalog = Catalog.load(assets() / "images.yaml")
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(
-        registry or catalog.registry, base=base, bootstrap=bootstrap_base, rebuild=no_cache, unpinned=unpinned_base
+        registry or catalog.registry,
+        base=base,
+        bootstrap=bootstrap_base,
+        rebuild=no_cache,
+        unpinned=unpinned_base,
+        cached=cache,
     )
     if push:
         require_host(sources.registry, "pushed")
@@ -58,7 +70,7 @@ def build(
     try:
         with display() as show:
             for spec in specs:
-                tags.append(provide(client, BuildKitBuilder(client), spec, sources, show).tag)
+                tags.append(provide(client, builder_of(client), spec, sources, show).tag)
                 if push:
                     tags[-1] += f"@{push_built(client, spec, sources, show).digest}"
     finally:  # what was built before a failure is there, and is told; and only when no bar moves any more

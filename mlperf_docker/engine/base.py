@@ -74,6 +74,23 @@ def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Bas
     return [Base(base.pinned, base.digest, "local"), *([found] if found else [])]
 
 
+def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
+    """Return the bases that the images of *cell* on this engine were built on, as their labels tell.
+
+    So an image is found that came from another host, by a registry or a bundle, without its base. One on a base of its
+    builder's own choice counts only where that base is asked for by name and is not here itself.
+    """
+    if override and images.find(client, override) is not None:
+        return []
+    found = []
+    for labels in client.our_labels():
+        base = Base(*(labels.get(f"{LABEL}.{key}", "") for key in ("base", "base.identity", "base.origin")))
+        wanted = (base.origin == "given") == bool(override) and override in ("", base.reference)
+        if wanted and base.identity and labels.get(f"{LABEL}.cell") == cell:
+            found.append(base)
+    return found
+
+
 def resolve_base(
     client: "Engine",
     base: BaseImage,
@@ -281,6 +298,10 @@ def _import(client: "Engine", archive: Path, reference: str) -> None:
         client.timeout = timeout
     if '"error"' in said:
         raise _import_failed(reference, said.strip().splitlines()[-1])
+    imported = images.find(client, f"{name}:latest")
+    if imported is not None and imported.id in said:  # Podman 4 pays no heed to the tag
+        client.tag(imported.id, name, tag)
+        client.remove_image(f"{name}:latest")
 
 
 def _import_failed(reference: str, reason: str) -> BaseImageError:

@@ -1,14 +1,16 @@
 """Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
 
 import datetime as dt
+import io
 import json
 import tempfile
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
 from docker.errors import APIError, StreamParseError
 from requests.exceptions import RequestException
@@ -23,6 +25,7 @@ from mlperf_docker.engine.trace import TRACE_ID, Trace
 from mlperf_docker.errors import BuildError
 
 _IMAGE_ID = "moby.image.id"
+_INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
 _TAIL_LINES = 20
 _SPOOL_BYTES = 32 * 2**20
 _BROKEN = "the connection to the engine broke"
@@ -69,35 +72,48 @@ class BuildKitBuilder:
     def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
         """Return the image's id. Interrupting this cancels the build in the engine; nothing is tagged then."""
         require_buildkit(self._client)
-        log_path = _log_path(request.tags[0])
-        with log_path.open("w") as log, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context:
-            write_context(request.inputs, request.host, context)
-            context.seek(0)
-            following = _Following(log, on_event)
-            try:
-                self._follow(request, context, following)
-            except APIError as error:
-                following.error = explanation(error)
-            except (RequestException, HTTPError, StreamParseError) as error:
-                following.error = f"{_BROKEN}: {error}"
-        if following.image is None:
-            raise _failure(request, following, log_path)
-        return following.image
+        return follow(request, self._client.build_with_buildkit, _BuildKitListener(on_event))
 
-    def _follow(self, request: BuildRequest, context: IO[bytes], following: "_Following") -> None:
-        with closing(self._client.build_with_buildkit(context, _parameters(request))) as messages:
-            for message in messages:
-                following.hear(message)
+
+def follow(
+    request: BuildRequest,
+    start: Callable[[IO[bytes], dict[str, str | list[str]]], Generator[dict[str, Any]]],
+    listener: "Listener",
+) -> str:
+    """Build *request* by *start*, which takes the context and the API's parameters; return the image's id.
+
+    Keeps all output in a log. Raises BuildError.
+    """
+    log_path = _log_path(request.tags[0])
+    with log_path.open("w") as log, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context:
+        write_context(request.inputs, request.host, context)
+        context.seek(0)
+        listener.log = log
+        try:
+            with closing(start(context, _parameters(request))) as messages:
+                for message in messages:
+                    listener.hear(message)
+        except APIError as error:
+            listener.error = explanation(error)
+        except (RequestException, HTTPError, StreamParseError) as error:
+            listener.error = f"{_BROKEN}: {error}"
+    if listener.image is None:
+        raise _failure(request, listener, log_path)
+    return listener.image
 
 
 def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
     base = {"BASE": request.base_reference, "BASE_IDENTITY": request.base_identity}
     arguments = {**base, **dict(request.host.build_args)}
+    if request.cache_from:
+        arguments[_INLINE_CACHE] = "1"
     parameters: dict[str, str | list[str]] = {
         "t": list(request.tags),
         "buildargs": json.dumps(arguments),
         "labels": json.dumps(request.labels),
     }
+    if request.cache_from:
+        parameters["cachefrom"] = json.dumps([request.cache_from])
     if request.no_cache:
         parameters["nocache"] = "1"
     if request.host.needs_host_network:
@@ -106,29 +122,23 @@ def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
 
 
 @dataclass
-class _Following:
+class Listener(ABC):
     """Listens to one build: writes the log, hands events on, and remembers how it ended."""
 
-    log: TextIO
     on_event: Callable[[BuildEvent], None]
+    log: TextIO = field(default_factory=io.StringIO)
     image: str | None = None
     error: str = ""
     failed_step: str = ""
     tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
-    trace: Trace = field(default_factory=Trace)
 
-    def hear(self, message: dict[str, object]) -> None:
+    @abstractmethod
+    def hear(self, message: dict[str, Any]) -> None:
         """Take one of the engine's messages."""
-        if message.get("id") == TRACE_ID:
-            for event in self.trace.feed(str(message["aux"])):
-                self._event(replace(event, text=redact(event.text)))
-        elif message.get("id") == _IMAGE_ID:
-            aux = message["aux"]
-            self.image = str(aux["ID"]) if isinstance(aux, dict) else None
-        elif "error" in message:
-            self.error = redact(str(message["error"]))
 
-    def _event(self, event: BuildEvent) -> None:
+    def event(self, event: BuildEvent) -> None:
+        """Keep *event*, and hand it on, without what is secret in it."""
+        event = replace(event, text=redact(event.text))
         for line in _log_lines(event):
             self.log.write(f"{line}\n")
         self.log.flush()
@@ -137,6 +147,24 @@ class _Following:
         elif event.kind is BuildEventKind.FAILED and "canceled" not in event.text:
             self.failed_step = event.step
         self.on_event(event)
+
+
+@dataclass
+class _BuildKitListener(Listener):
+    """Understands BuildKit's traces."""
+
+    trace: Trace = field(default_factory=Trace)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take one of the engine's messages."""
+        if message.get("id") == TRACE_ID:
+            for event in self.trace.feed(str(message["aux"])):
+                self.event(event)
+        elif message.get("id") == _IMAGE_ID:
+            aux = message["aux"]
+            self.image = str(aux["ID"]) if isinstance(aux, dict) else None
+        elif "error" in message:
+            self.error = redact(str(message["error"]))
 
 
 def _log_lines(event: BuildEvent) -> Iterator[str]:
@@ -153,14 +181,14 @@ def _log_lines(event: BuildEvent) -> Iterator[str]:
             return
 
 
-def _failure(request: BuildRequest, following: _Following, log: Path) -> BuildError:
+def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError:
     """Say which step failed, its last lines, the likely cause, and where the whole log is."""
-    output = "\n".join(f"  {line}" for line in following.tails[following.failed_step])
-    said = f"{output}\n{following.error}".lower()
+    output = "\n".join(f"  {line}" for line in listener.tails[listener.failed_step])
+    said = f"{output}\n{listener.error}".lower()
     cause, hint = next((words for sign, words in _CAUSES.items() if sign in said), _UNKNOWN_CAUSE)
-    step = f" in the step {following.failed_step!r}" if following.failed_step else ""
+    step = f" in the step {listener.failed_step!r}" if listener.failed_step else ""
     parts = (
-        f"Building {request.tags[0]} failed{step}: {following.error or 'the engine ended without an image'}",
+        f"Building {request.tags[0]} failed{step}: {listener.error or 'the engine ended without an image'}",
         output,
         cause,
     )

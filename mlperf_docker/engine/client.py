@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +13,7 @@ from docker.context import Context, ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
 from docker.utils import kwargs_from_env
 
+from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.engine.logins import engine_header
 from mlperf_docker.engine.registry import Registries
 from mlperf_docker.engine.transfer import host_of
@@ -21,8 +22,10 @@ from mlperf_docker.errors import DeviceError, EngineError
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
 _FIRST_TIMEOUT_S = 10  # an engine that is there says so at once
-_SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours
+_SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours; and of saving images
 _TRANSFER_SILENCE_S = 600  # of a pull or push: every layer tells how far it is
+_CHUNK_BYTES = 2**20
+_TAR = {"Content-Type": "application/x-tar"}
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -35,6 +38,7 @@ class Engine(docker.APIClient):
     """docker-py's client, and the calls that it lacks."""
 
     # Private parts of docker-py, which its type stubs leave out.
+    _get: Callable[..., Any]
     _post: Callable[..., Any]
     _url: Callable[..., str]
     _raise_for_status: Callable[..., None]
@@ -52,6 +56,26 @@ class Engine(docker.APIClient):
         version, trust = self.version(), self.info().get("RegistryConfig") or {}
         return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
 
+    def our_labels(self) -> list[dict[str, str]]:
+        """Return the labels of every image on the engine that this tool built."""
+        return [dict(each["Labels"]) for each in self.images(filters=OUR_IMAGES)]
+
+    def export_images(self, tags: Sequence[str]) -> Generator[bytes]:
+        """Yield the images *tags* as one archive. docker-py's own get_image() takes a single one."""
+        response = self._get(
+            self._url("/images/get"), params={"names": list(tags)}, stream=True, timeout=(_TIMEOUT_S, _SILENCE_S)
+        )
+        try:
+            self._raise_for_status(response)
+            yield from response.iter_content(_CHUNK_BYTES)
+        finally:
+            response.close()
+
+    def import_images(self, archive: Iterator[bytes]) -> Generator[dict[str, Any]]:
+        """Hand the engine an archive of images, and yield its messages. docker-py's load_image() has no patience."""
+        # Quiet: the answer comes after the archive, and what is said before is never read.
+        yield from self._messages("/images/load", {"quiet": "1"}, _TAR, _SILENCE_S, archive)
+
     def build_with_buildkit(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]
     ) -> Generator[dict[str, Any]]:
@@ -61,7 +85,13 @@ class Engine(docker.APIClient):
         """
         # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
         parameters = {"version": "2", **parameters}
-        yield from self._messages("/build", parameters, {"Content-Type": "application/x-tar"}, _SILENCE_S, context)
+        yield from self._messages("/build", parameters, _TAR, _SILENCE_S, context)
+
+    def build_with_buildah(
+        self, context: IO[bytes], parameters: dict[str, str | list[str]]
+    ) -> Generator[dict[str, Any]]:
+        """Build with Podman's Buildah and yield the engine's messages: the same request without a builder's version."""
+        yield from self._messages("/build", parameters, _TAR, _SILENCE_S, context)
 
     def pull_image(self, name: str, tag: str) -> Generator[dict[str, Any]]:
         """Pull one image with docker's own login and yield the engine's messages. tag: a tag or a digest.
@@ -81,7 +111,7 @@ class Engine(docker.APIClient):
         parameters: Mapping[str, str | list[str]],
         headers: Mapping[str, str],
         silence_s: float = _TRANSFER_SILENCE_S,
-        data: IO[bytes] | None = None,
+        data: IO[bytes] | Iterator[bytes] | None = None,
     ) -> Generator[dict[str, Any]]:
         """POST and yield the messages of the answer. Whoever closes the iterator closes the connection."""
         response = self._post(
@@ -107,12 +137,16 @@ class Engine(docker.APIClient):
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says of itself. data_root: None where it is not on this host."""
+    """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
 
+    data_root: None where it is not on this host.
+    """
+
+    name: str
     version: str
     api_version: str
     storage_driver: str
-    buildkit: bool
+    builder: str
     has_gpu_runtime: bool
     data_root: Path | None
 
@@ -143,10 +177,11 @@ def facts(client: Engine | None = None) -> EngineFacts:
     client = client or connect()
     version, info = client.version(), client.info()
     return EngineFacts(
+        name="Podman" if _is_podman(version) else "Docker",
         version=version.get("Version", "unknown"),
         api_version=version.get("ApiVersion", "unknown"),
         storage_driver=info.get("Driver", "unknown"),
-        buildkit=_has_buildkit(version),
+        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
         has_gpu_runtime=_has_gpu_runtime(info),
         data_root=Path(info["DockerRootDir"]) if _is_local(_host()) and info.get("DockerRootDir") else None,
     )
@@ -160,6 +195,11 @@ def require_buildkit(client: Engine) -> None:
             f"The engine ({version.get('Version', 'unknown')}) cannot build with BuildKit.",
             hint="Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always",
         )
+
+
+def is_podman(client: Engine) -> bool:
+    """Tell whether Podman answers: to the same API, with a builder of its own."""
+    return _is_podman(client.version())
 
 
 def require_gpu_runtime(client: Engine) -> None:
@@ -247,9 +287,12 @@ def _first_cause(error: BaseException) -> str:
 
 
 def _has_buildkit(version: dict[str, Any]) -> bool:
-    """Whether the engine has BuildKit inside. Podman answers to the same API, and builds with Buildah."""
+    return version.get("Os", "linux") == "linux" and not _is_podman(version)
+
+
+def _is_podman(version: dict[str, Any]) -> bool:
     names = {component.get("Name", "") for component in version.get("Components") or ()}
-    return version.get("Os", "linux") == "linux" and not any("podman" in name.lower() for name in names)
+    return any("podman" in name.lower() for name in names)
 
 
 def _has_gpu_runtime(info: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
 OWNER_LABEL = f"{LABEL}.owner"
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
+_GONE = ("destroy", "remove")  # in Docker's words, and in Podman's
 _Chunks = tuple[bytes | None, bytes | None]  # of stdout and of stderr
 _END: _Chunks = (None, None)
 _CONNECTION_BROKE = (RequestsConnectionError, HTTPError)  # HTTPError: urllib3's own, from within a stream
@@ -52,7 +53,7 @@ def run_container(
         _create(client, plan, container)
         # Both streams are opened before the start, so that neither a line nor the end can be missed.
         events = client.events(filters={"container": container}, decode=True)
-        output = _reading(client.attach(container, stdout=True, stderr=True, stream=True, logs=True, demux=True))
+        output = _reading(_attach(client, container))
         _start(client, container)
         lines = _Lines(on_stdout, on_stderr)
         try:
@@ -118,16 +119,29 @@ def _device_requests(limits: Limits) -> list[DeviceRequest] | None:
     return [DeviceRequest(count=count, capabilities=[["gpu"]])]
 
 
+def _attach(client: docker.APIClient, container: str) -> Iterator[_Chunks]:
+    """Open the container's two streams. Podman already prepares the start here, and may refuse it."""
+    try:
+        output: Iterator[_Chunks] = client.attach(
+            container, stdout=True, stderr=True, stream=True, logs=True, demux=True
+        )
+    except APIError as error:
+        raise _not_started(error) from error
+    return output
+
+
 def _start(client: docker.APIClient, container: str) -> None:
     try:
         client.start(container)
     except APIError as error:
-        reason = explanation(error)
-        if "device driver" in reason or "nvidia" in reason.lower():
-            raise DeviceError(
-                f"The engine cannot give the container a GPU: {reason}", hint="See: mlperf-docker doctor"
-            ) from error
-        raise ContainerError(f"The engine cannot start the container: {reason}") from error
+        raise _not_started(error) from error
+
+
+def _not_started(error: APIError) -> ContainerError | DeviceError:
+    reason = explanation(error)
+    if "device driver" in reason or "nvidia" in reason.lower():
+        return DeviceError(f"The engine cannot give the container a GPU: {reason}", hint="See: mlperf-docker doctor")
+    return ContainerError(f"The engine cannot start the container: {reason}")
 
 
 def _refused(plan: RunPlan, error: APIError) -> ContainerError:
@@ -142,11 +156,11 @@ def _ending(events: Iterator[dict[str, object]]) -> ContainerExit:
     for event in events:
         action, attributes = event.get("Action"), _attributes(event)
         out_of_memory |= action == "oom"
-        if action == "kill":
+        if action == "kill" and "signal" in attributes:  # Podman does not tell which one
             signal = int(attributes["signal"])
         elif action == "die":
             code = int(attributes["exitCode"])
-        elif action == "destroy":
+        elif action in _GONE:
             break
     if code is None:
         raise _engine_gone()

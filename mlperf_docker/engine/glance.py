@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mlperf_docker.engine.image import Images
+from mlperf_docker.engine.image import OUR_IMAGES, Images
 from mlperf_docker.errors import EngineError
 
 _SOCKET = Path("/var/run/docker.sock")
@@ -25,29 +25,44 @@ class Glance:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._labels: list[dict[str, str]] | None = None
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         """Return the engine's description of the image, or None where it has no such image. Raises EngineError."""
+        status, found = self._get(f"/images/{quote(reference, safe=':@/')}/json")
+        if status == http.HTTPStatus.NOT_FOUND:
+            return None
+        if status != http.HTTPStatus.OK or not isinstance(found, dict):
+            raise self._no_engine(status)
+        return found
+
+    def our_labels(self) -> list[dict[str, str]]:
+        """Return the labels of every image that this tool built, as they were at the first look. Raises EngineError."""
+        if self._labels is None:
+            status, found = self._get(f"/images/json?filters={quote(json.dumps(OUR_IMAGES))}")
+            if status != http.HTTPStatus.OK or not isinstance(found, list):
+                raise self._no_engine(status)
+            self._labels = [dict(each["Labels"]) for each in found]
+        return self._labels
+
+    def _get(self, path: str) -> tuple[int, Any]:
+        """Return the status and the JSON of the engine's answer; None for what is no JSON."""
         connection = _UnixConnection(self._path)
         try:
             # Without a version in the path, an engine of any age answers in its own: newer ones refuse old versions.
-            connection.request("GET", f"/images/{quote(reference, safe=':@/')}/json")
+            connection.request("GET", path)
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"No Docker engine answers at {self._path}: {error}") from error
         finally:
             connection.close()
-        if response.status == http.HTTPStatus.NOT_FOUND:
-            return None
-        return self._parsed(response.status, body)
-
-    def _parsed(self, status: int, body: bytes) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
-            found = json.loads(body)
-            if status == http.HTTPStatus.OK and isinstance(found, dict):
-                return found
-        raise EngineError(
+            return response.status, json.loads(body)
+        return response.status, None
+
+    def _no_engine(self, status: int) -> EngineError:
+        return EngineError(
             f"What answers at {self._path} does not know images: HTTP {status}", hint="See: mlperf-docker doctor"
         )
 

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine
 
+from mlperf_docker.digests import LABEL
+
+# What `GET /images/json` takes as its filter to list the images of cells alone.
+OUR_IMAGES = {"label": [f"{LABEL}=image"]}
+
 
 class Images(Protocol):
     """Something that knows an engine's images: a full client, or a glance at its socket."""
@@ -14,16 +19,20 @@ class Images(Protocol):
     def find_image(self, reference: str) -> dict[str, Any] | None:
         """Return the engine's description of the image that *reference* names, or None where it has none."""
 
+    def our_labels(self) -> list[dict[str, str]]:
+        """Return the labels of every image on the engine that this tool built."""
+
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image on the engine. digests: `name@sha256:…`, as registries know it."""
+    """An image on the engine. digests: `name@sha256:…`, as registries know it; platform: as `linux/amd64`."""
 
     id: str
     tags: tuple[str, ...]
     digests: tuple[str, ...]
     labels: dict[str, str]
     size_bytes: int
+    platform: str = "linux/amd64"
 
     def digest_in(self, name: str) -> str | None:
         """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
@@ -43,6 +52,7 @@ def find(images: Images, reference: str) -> LocalImage | None:
         digests=tuple(found["RepoDigests"] or ()),
         labels=dict(found["Config"]["Labels"] or {}),
         size_bytes=int(found["Size"]),
+        platform=f"{found.get('Os', 'linux')}/{found.get('Architecture', 'amd64')}",
     )
 
 

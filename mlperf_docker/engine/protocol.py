@@ -11,9 +11,11 @@ from mlperf_docker.engine.hostnet import HostSettings
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build. base_reference: what `FROM ${BASE}` takes; it must be on the engine already.
+    """One image to build.
 
-    base_identity: the base's digest or id, for the image's bill of materials.
+    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: its digest or id, for
+    the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
+    registry, or ""; the image that is built then serves so, too.
     """
 
     inputs: BuildInputs
@@ -23,6 +25,7 @@ class BuildRequest:
     host: HostSettings
     no_cache: bool = False
     base_identity: str = ""
+    cache_from: str = ""
 
 
 class BuildEventKind(StrEnum):

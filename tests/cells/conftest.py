@@ -22,14 +22,15 @@ PATIENCE_S = 300
 
 @dataclass(frozen=True)
 class Tool:
-    """The command, with a home and a registry name of its own."""
+    """The command, with a home and a registry name of its own. prefix: what runs it, as `unshare --net`."""
 
     environment: dict[str, str]
     home: Path
+    prefix: tuple[str, ...] = ()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(COMMAND), *arguments],
+            [*self.prefix, str(COMMAND), *arguments],
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -39,7 +40,7 @@ class Tool:
 
     def __call__(self, *arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(COMMAND), *arguments],
+            [*self.prefix, str(COMMAND), *arguments],
             env={**self.environment, **variables},
             text=True,
             capture_output=True,

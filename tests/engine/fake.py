@@ -92,6 +92,10 @@ class FakeEngine(Engine):
     def find_image(self, reference: str) -> Message | None:
         return self.present.get(reference)
 
+    def our_labels(self) -> list[dict[str, str]]:
+        labels = (dict(each["Config"]["Labels"]) for each in self.present.values())
+        return [each for each in labels if each.get("org.mlperf-docker") == "image"]
+
     def tag(self, image: str, repository: str, tag: str | None = None, force: bool = False) -> bool:
         found = next(each for each in self.present.values() if each["Id"] == image)
         self.present[f"{repository}:{tag}"] = found

@@ -18,7 +18,7 @@ from mlperf_docker.digests import LABEL, BuildInputs, ContextFile
 from mlperf_docker.engine import base as bases
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildRequest
@@ -41,6 +41,7 @@ class FakeEngine:
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
         self.digests: dict[str, list[str]] = {}
+        self.labels: list[dict[str, str]] = []
         self.calls: list[tuple[str, ...]] = []
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
@@ -54,6 +55,9 @@ class FakeEngine:
             "Size": 1,
         }
         return about if found else None
+
+    def our_labels(self) -> list[dict[str, str]]:
+        return self.labels
 
     def pull_image(self, name: str, tag: str) -> Generator[dict[str, str]]:
         self.calls.append(("pull", name, tag))
@@ -183,6 +187,26 @@ def test_local_bases_need_no_network() -> None:
     assert fake.calls == []
 
 
+def test_bases_on_record_are_those_of_the_cell() -> None:
+    def built_on(cell: str, *facts: str) -> dict[str, str]:
+        keys = ("cell", "base", "base.identity", "base.origin")
+        return {f"{LABEL}.{key}": value for key, value in zip(keys, (cell, *facts), strict=True)}
+
+    fake = FakeEngine({})
+    fake.labels = [
+        built_on("bert:x", "mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped"),
+        built_on("bert:x", "own:1", PULLED_ID, "given"),
+        built_on("bert:y", "mlperf-docker/base:bookworm", f"sha256:{'4' * 64}", "bootstrapped"),
+        {LABEL: "image"},
+    ]
+    carried = Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped")
+    assert bases.recorded_bases(fake, "bert:x") == [carried]
+    assert bases.recorded_bases(fake, "bert:x", "own:1") == [Base("own:1", PULLED_ID, "given")]
+    assert bases.recorded_bases(fake, "bert:x", "own:2") == []
+    fake.local["own:1"] = BOOTSTRAPPED_ID
+    assert bases.recorded_bases(fake, "bert:x", "own:1") == [], "the base itself is here, and is another one"
+
+
 def test_bootstrapping_without_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BaseImageError, match="needs mmdebstrap") as caught:
@@ -240,12 +264,12 @@ def test_a_real_pull_and_then_no_network_again(
         unreachable = base.model_copy(update={"suite": "still-no-suite"})
         found = bases.resolve_base(engine, unreachable, say=pytest.fail)
         assert found == Base(base.pinned, served.digest, "local")
-        built = BuildKitBuilder(engine).build(_request(found.reference, tag), on_event=lambda _: None)
+        built = builder_of(engine).build(_request(found.reference, tag), on_event=lambda _: None)
         local = images.find(engine, base.pinned)
         assert local is not None
         by_id = bases.resolve_base(engine, base, override=local.id, say=pytest.fail)
         names.append(by_id.reference)
-        assert BuildKitBuilder(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
+        assert builder_of(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
     finally:
         for name in names:
             engine.remove_image(name, force=True)

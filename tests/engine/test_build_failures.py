@@ -1,5 +1,6 @@
 """What a user reads when a build fails: the step, its last lines, the likely cause, what helps, the log's path last."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def test_a_build_asks_for_its_tags_labels_and_arguments() -> None:
         "labels": '{"org.mlperf-docker": "image"}',
     }
     assert engine.parameters == expected
+
+
+def test_a_cache_of_the_registry_is_named_and_kept_up() -> None:
+    engine = FakeEngine()
+    engine.messages = [{"id": "moby.image.id", "aux": {"ID": "sha256:9"}}]
+    asked = dataclasses.replace(REQUEST, cache_from="registry.test/team/x:moving")
+    BuildKitBuilder(engine).build(asked, on_event=lambda _event: None)
+    assert engine.parameters["cachefrom"] == '["registry.test/team/x:moving"]'
+    assert '"BUILDKIT_INLINE_CACHE": "1"' in engine.parameters["buildargs"]
 
 
 def test_an_engine_without_buildkit_is_refused_before_anything_is_sent() -> None:

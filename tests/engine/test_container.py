@@ -48,11 +48,15 @@ START, DESTROY = event("start"), event("destroy")
             ContainerExit(KILLED, out_of_memory=False, signal=9),
         ),
         (
+            [START, event("kill"), event("die", exitCode="137"), event("remove")],
+            ContainerExit(KILLED, out_of_memory=False, signal=None),
+        ),
+        (
             [START, event("die", exitCode="0"), event("unheard-of"), DESTROY, event("die", exitCode="5")],
             ContainerExit(0, out_of_memory=False, signal=None),
         ),
     ],
-    ids=["ended", "failed", "oom", "killed", "nothing after its removal counts"],
+    ids=["ended", "failed", "oom", "killed", "killed on Podman", "nothing after its removal counts"],
 )
 def test_the_end_is_read_from_the_events(events: list[Event], ending: ContainerExit) -> None:
     assert _ending(iter(events)) == ending

@@ -16,7 +16,7 @@ import pytest
 from mlperf_docker import render
 from mlperf_docker.digests import BuildInputs, ContextFile
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
@@ -113,7 +113,7 @@ def test_the_whole_image_keeps_nothing(
         labels={},
         host=HostSettings.from_environ(environment),
     )
-    BuildKitBuilder(engine).build(request, on_event=lambda _: None)
+    builder_of(engine).build(request, on_event=lambda _: None)
     assert found_in(engine, names[1], marks) == set()
 
 
@@ -121,7 +121,7 @@ def _build(engine: Engine, base: str, tag: str, steps: str, host: HostSettings) 
     """Build *steps* and return the lines that they print."""
     events: list[BuildEvent] = []
     inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}\n", (REQUIREMENTS,))
-    BuildKitBuilder(engine).build(BuildRequest(inputs, base, (tag,), {}, host), on_event=events.append)
+    builder_of(engine).build(BuildRequest(inputs, base, (tag,), {}, host), on_event=events.append)
     return [event.text for event in events if event.kind is BuildEventKind.LOG]
 
 

@@ -10,7 +10,7 @@ import pytest
 from mlperf_docker import render
 from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex, content_hash
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
@@ -61,7 +61,7 @@ def steps(engine: Engine, base: Base, inputs: BuildInputs, host: HostSettings) -
     """Build, and return how each layer's installation came about: `cached` or `done`."""
     events: list[BuildEvent] = []
     request = BuildRequest(inputs, base.reference, (f"{MARK}/layers:1",), {TEST_LABEL: MARK}, host)
-    BuildKitBuilder(engine).build(request, on_event=events.append)
+    builder_of(engine).build(request, on_event=events.append)
     ended = [event for event in events if event.kind in (BuildEventKind.CACHED, BuildEventKind.DONE)]
     return {layer: event.kind.value for layer in LAYERS for event in ended if f"[{layer} 1/1] RUN" in event.step}
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlperf_docker.digests import BuildInputs, ContextFile
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
@@ -28,7 +28,7 @@ def test_a_requirements_file_is_mounted_and_a_cache_outlives_a_build(
         files = (ContextFile("requirements/common.txt", f"{requirements}\n".encode()),)
         inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{step}\n", files)
         request = BuildRequest(inputs, base_image.reference, (f"{MARK}/mounts:1",), {TEST_LABEL: MARK}, HostSettings())
-        BuildKitBuilder(clean).build(request, on_event=events.append)
+        builder_of(clean).build(request, on_event=events.append)
         return [event.text for event in events if event.kind is BuildEventKind.LOG]
 
     assert printed("numpy==2.0") == ["numpy==2.0", "was here"]

@@ -10,7 +10,7 @@ import pytest
 
 from mlperf_docker.digests import BuildInputs
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings, pip_files
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
@@ -124,7 +124,7 @@ def test_a_build_reaches_a_proxy_of_this_host(clean: Engine, base_image: Base, l
         proxies = {"HTTPS_PROXY": f"http://127.0.0.1:{port}"} if configured else {}
         host = HostSettings.from_environ(proxies)
         request = BuildRequest(BuildInputs(steps, ()), base_image.reference, (f"{MARK}/proxy:1",), {}, host)
-        BuildKitBuilder(clean).build(request, on_event=events.append)
+        builder_of(clean).build(request, on_event=events.append)
     said = "\n".join(event.text for event in events if event.kind is BuildEventKind.LOG)
     assert ("Reached" in said) is configured
     assert ("out of reach" in said) is not configured

@@ -3,7 +3,7 @@
 import pytest
 
 from mlperf_docker import provide as module
-from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError
+from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError, UsageError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.provide import Sources, candidates, likely_image, provide
 from mlperf_docker.results import ImageUsed
@@ -63,6 +63,26 @@ def test_an_image_on_the_bootstrapped_base_is_found_too(resnet50: ImageSpec) -> 
     assert case().base == f"{BOOTSTRAPPED} (bootstrapped)"
     assert likely_image(engine, resnet50, sources) == (exact, True)
     assert case.did == (0, 0)
+
+
+def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageSpec) -> None:
+    """It came from another host, where its base had been bootstrapped."""
+    sources = Sources(BARE)
+    at_home = FakeEngine(BOOTSTRAPPED)
+    exact = candidates(at_home, resnet50, sources)[1].exact
+    engine = FakeEngine(exact)
+    labels = {"cell": str(resnet50), "base": BOOTSTRAPPED, "base.origin": "bootstrapped"}
+    identity = image_id(BOOTSTRAPPED)
+    engine.present[exact]["Config"]["Labels"] = {
+        "org.mlperf-docker": "image",
+        "org.mlperf-docker.base.identity": identity,
+        **{f"org.mlperf-docker.{key}": value for key, value in labels.items()},
+    }
+    case = Case(resnet50, engine, sources)
+    assert case() == ImageUsed(tag=exact, id=image_id(exact), base=f"{BOOTSTRAPPED} (bootstrapped)")
+    assert case.did == (0, 0)
+    engine.present[exact]["Config"]["Labels"]["org.mlperf-docker.base.identity"] = image_id("another")
+    assert likely_image(engine, resnet50, sources)[1] is False, "the hash is over the base too"
 
 
 def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
@@ -162,6 +182,15 @@ def test_a_build_gets_both_tags_its_labels_and_the_hosts_settings(
     assert request.labels["org.opencontainers.image.revision"] == module.revision()
     assert ("http_proxy", "http://proxy.test:3128") in request.host.build_args
     assert not request.no_cache
+
+
+def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: ImageSpec) -> None:
+    for sources, cache in ((Sources(HOSTED), ""), (Sources(HOSTED, cached=True), f"{HOSTED}/resnet50:onnxruntime-cpu")):
+        case = Case(resnet50, FakeEngine(resnet50.base.pinned), sources)
+        case()
+        assert case.builder.requests[0].cache_from == cache
+    with pytest.raises(UsageError, match="names no host"):
+        Case(resnet50, FakeEngine(resnet50.base.pinned), Sources(BARE, cached=True))()
 
 
 def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:

@@ -42,6 +42,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "doctor",
         "lock",
         "prune",
+        "bundle",
     ):
         assert f"  {command} " in text
     folded = " ".join(text.split())

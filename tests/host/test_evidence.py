@@ -206,7 +206,7 @@ class Host:
         self.has_gpu = True
         image = LocalImage("sha256:1", (), (), {}, 525_000_000)
         monkeypatch.setattr(gather, "connect", lambda: None)
-        monkeypatch.setattr(gather, "BuildKitBuilder", lambda _client: None)
+        monkeypatch.setattr(gather, "builder_of", lambda _client: None)
         monkeypatch.setattr(gather, "find", lambda _client, _tag: image)
         monkeypatch.setattr(gather, "provide", self.provide)
         monkeypatch.setattr(gather, "perform", self.perform)

@@ -1,0 +1,1 @@
+"""Bundles: images, locks and model files in one folder, for hosts that reach no registry."""

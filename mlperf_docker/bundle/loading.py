@@ -1,0 +1,208 @@
+"""`bundle load`: the images of a bundle into the engine, its model files into the cache."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker import __version__, checksums, digests, exclusive, paths, render, termination
+from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle.checking import check
+from mlperf_docker.bundle.manifest import Cell, File, Manifest
+from mlperf_docker.catalog import Catalog
+from mlperf_docker.digests import LABEL
+from mlperf_docker.engine import archive
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
+from mlperf_docker.progress import Display
+from mlperf_docker.provide import remove_untagged, revision
+from mlperf_docker.sizes import readable
+from mlperf_docker.spec import ImageSpec
+
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What the user asked for. registry: names the images here.
+
+    force: load also what this version of the tool does not run, and replace model files that differ.
+    """
+
+    folder: Path
+    registry: str
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is here now. tags: of the images, under this host's registry; model_files: in the cache."""
+
+    tags: tuple[str, ...]
+    model_files: tuple[Path, ...]
+
+
+def load(client: Engine, catalog: Catalog, request: LoadRequest, display: Display) -> Loaded:
+    """Check the whole bundle, then load it; nothing is loaded where anything is wrong. What is here already stays.
+
+    Raises BundleError for a damaged bundle, EngineError for images that the engine cannot run or take, UsageError for
+    what this version of the tool would not run and for model files that would be replaced.
+    """
+    with termination.interrupts():
+        manifest = check(request.folder, display)
+        _check_platform(client, manifest)
+        if not request.force:
+            _check_runnable(catalog, manifest, request.folder)
+        missing = _missing_models(manifest, request)
+        tags = _load_images(client, catalog, manifest, request, display)
+        for file in missing:
+            _place(file, request.folder, display)
+    for name in manifest.missing:
+        display.say(f"Model file {name}: not in the bundle.")
+    return Loaded(tags, tuple(_place_of(file) for file in manifest.model_files))
+
+
+def _check_platform(client: Engine, manifest: Manifest) -> None:
+    about = client.version()
+    here = f"{about['Os']}/{about['Arch']}"
+    strange = [f"{cell.cell}: {cell.platform}" for cell in manifest.cells if cell.platform != here]
+    if strange:
+        raise EngineError(
+            "\n  ".join((f"This engine runs images for {here}, and these are for another platform:", *strange)),
+            hint="Write a bundle on a host of the same architecture.",
+        )
+
+
+def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
+    """Raise UsageError unless `run` of this very tool looks for the images that the bundle has."""
+    specs = {str(spec): spec for spec in catalog.specs if spec.implemented}
+    findings = [finding for cell in manifest.cells if (finding := _difference(specs.get(cell.cell), cell, folder))]
+    if findings:
+        theirs = f"{manifest.version}, commit {manifest.revision}"
+        raise UsageError(
+            "\n  ".join((f"These images are not those that mlperf-docker {__version__} here runs:", *findings)),
+            hint=f"Install the version that wrote the bundle ({theirs}); this one is of commit {revision()}. To load"
+            " them all the same: --force",
+        )
+
+
+def _difference(spec: ImageSpec | None, cell: Cell, folder: Path) -> str:
+    """Return why *cell* is not what `run` looks for, or nothing."""
+    if spec is None:
+        return f"{cell.cell}: no cell that has an image here"
+    inputs = render.build_inputs(spec)
+    if digests.content_hash(inputs, cell.base_identity) == cell.hash:
+        return ""
+    own, theirs = (root / "locks" / cell.lock for root in (paths.assets(), folder))
+    what = "its lock" if own.read_bytes() != theirs.read_bytes() else "its Dockerfile or harness"
+    return f"{cell.cell}: {what} is another one here"
+
+
+def _load_images(
+    client: Engine, catalog: Catalog, manifest: Manifest, request: LoadRequest, display: Display
+) -> tuple[str, ...]:
+    """Load what is not here, and return the tags under which `run` finds the images."""
+    if all(_has(client, cell) for cell in manifest.cells):
+        display.say("Images: all present.")
+    else:
+        before = [found for cell in manifest.cells if (found := images.find(client, cell.tag)) is not None]
+        display.phase("load images")
+        path = request.folder / manifests.IMAGES
+        total = path.stat().st_size
+        archive.load(client, path, lambda done: display.progress(done, total, "bytes"))
+        for image in before:
+            remove_untagged(client, image.id)
+    for cell in manifest.cells:
+        found = images.find(client, cell.tag)
+        if found is None or found.labels.get(f"{LABEL}.hash") != cell.hash:
+            raise BundleError(f"{cell.tag} was loaded, and is not what the bundle says of it.", hint="Write it again.")
+    specs = {str(spec): spec for spec in catalog.specs}
+    return tuple(_named(client, specs.get(cell.cell), cell, request.registry) for cell in manifest.cells)
+
+
+def _has(client: Engine, cell: Cell) -> bool:
+    found = images.find(client, cell.tag)
+    return found is not None and found.id == cell.id
+
+
+def _named(client: Engine, spec: ImageSpec | None, cell: Cell, registry: str) -> str:
+    """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
+    exact = digests.tags(spec, cell.hash, registry)[0] if spec else cell.tag
+    if exact != cell.tag:
+        name, _, tag = exact.rpartition(":")
+        client.tag(cell.tag, name, tag)
+    return exact
+
+
+def _place_of(file: File) -> Path:
+    return paths.cache_dir() / "models" / str(file.model) / file.name
+
+
+def _missing_models(manifest: Manifest, request: LoadRequest) -> list[File]:
+    """Return the model files that are not in the cache. Raises UsageError for others that have their names there."""
+    missing = [file for file in manifest.model_files if _sha256(_place_of(file)) != file.sha256]
+    others = [str(_place_of(file)) for file in missing if _place_of(file).exists()]
+    if others and not request.force:
+        raise UsageError(
+            "\n  ".join(("Other files than the bundle's are in the cache:", *others)),
+            hint="Move them elsewhere, or replace them with --force.",
+        )
+    needed = sum(file.size_bytes for file in missing)
+    free = shutil.disk_usage(paths.cache_dir()).free
+    if needed > free:
+        raise ModelFileError(
+            f"The disk of {paths.cache_dir()} has no room: {readable(needed)} are needed, {readable(free)} are free.",
+            hint="Free some, or name another cache with XDG_CACHE_HOME.",
+        )
+    return missing
+
+
+def _sha256(path: Path) -> str | None:
+    """Return the checksum of *path*, or None where there is no such file."""
+    try:
+        return checksums.remembered(path).get("sha256") or checksums.of(path, ("sha256",))["sha256"]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
+def _place(file: File, folder: Path, display: Display) -> None:
+    """Copy *file* aside in its place's folder, and give it its name when its checksum is right."""
+    target = _place_of(file)
+    display.phase(f"copy {file.name}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive.folder(target.parent), _aside(target) as aside:
+            digest, done = hashlib.sha256(), 0
+            with (folder / file.path).open("rb") as source, aside.open("wb") as copy:
+                while chunk := source.read(_CHUNK_BYTES):
+                    copy.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    display.progress(done, file.size_bytes, "bytes")
+                copy.flush()
+                os.fsync(copy.fileno())
+            if digest.hexdigest() != file.sha256:
+                raise BundleError(f"{folder / file.path} changed while it was loaded.", hint="Run the command again.")
+            aside.replace(target)
+    except OSError as error:
+        raise ModelFileError(
+            f"{file.name} cannot be written to {target.parent}: {error.strerror or error}.",
+            hint="Free some space or check the permissions there, or name another cache with XDG_CACHE_HOME.",
+        ) from error
+    checksums.remember(target, {"sha256": file.sha256})
+
+
+@contextlib.contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Yield a hidden name beside *target*, always the same: so the next one overwrites what a killed one left."""
+    aside = target.with_name(f".{target.name}.loading")
+    try:
+        yield aside
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,142 @@
+"""What a bundle says of itself, and the layout of its folder.
+
+manifest.json          cells, and every file with its size and sha256
+manifest.json.sha256   the manifest's own checksum, as sha256sum writes and checks it
+images.tar             every image, as `docker load` takes it; layers that images share are in it once
+locks/<variant>.txt    the locks that the images were built from
+models/<model>/<file>  model files
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from mlperf_docker.errors import BundleError
+from mlperf_docker.spec import Digest, FileName, Frozen, Sha256
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MANIFEST_CHECKSUM = "manifest.json.sha256"
+IMAGES = "images.tar"
+_WRITE_AGAIN = "Copy the bundle again, or write it again where it comes from: mlperf-docker bundle write"
+
+# A path has no way out of the folder: nothing that begins with a dot, and slashes only where they are written here.
+FilePath = Annotated[
+    str, Field(pattern=r"^(images\.tar|locks/[a-z0-9-]+\.txt|models/[a-z0-9][a-z0-9-]*/[^./\x00][^/\x00]*)$")
+]
+
+
+class Cell(Frozen):
+    """A cell of the matrix and its image.
+
+    base, base_identity, base_origin: as `engine.base.Base` has them; platform: as engines say it, `linux/amd64`.
+    """
+
+    cell: str
+    tag: str
+    id: Digest
+    hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    base: str
+    base_identity: str
+    base_origin: str
+    platform: str
+    lock: FileName
+
+
+class File(Frozen):
+    """A file of the bundle; path: below its folder, with slashes."""
+
+    path: FilePath
+    size_bytes: int = Field(ge=0)
+    sha256: Sha256
+
+    @property
+    def model(self) -> str | None:
+        """The model whose file it is, or None for what is no model file."""
+        kind, *rest = self.path.split("/")
+        return rest[0] if kind == "models" else None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+
+class Manifest(Frozen):
+    """Everything about a bundle. version, revision: of the tool that wrote it.
+
+    missing: official model files of the cells, `<model>/<file>`, that were not on the host that wrote it.
+    """
+
+    format: Literal[1] = 1
+    version: str
+    revision: str
+    cells: tuple[Cell, ...] = Field(min_length=1)
+    files: tuple[File, ...] = Field(min_length=1)
+    missing: tuple[str, ...] = ()
+
+    @property
+    def model_files(self) -> tuple[File, ...]:
+        """The files that belong into the cache of model files."""
+        return tuple(file for file in self.files if file.model is not None)
+
+    @property
+    def size_bytes(self) -> int:
+        """What all files hold together."""
+        return sum(file.size_bytes for file in self.files)
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write *manifest* and its checksum into *folder*."""
+    text = (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+    (folder / MANIFEST).write_bytes(text)
+    (folder / MANIFEST_CHECKSUM).write_text(f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n")
+
+
+def read(folder: Path) -> Manifest:
+    """Return the manifest of the bundle in *folder*. Raises BundleError where there is none to be trusted."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"There is no bundle in {folder}: {MANIFEST}: {error.strerror}.",
+            hint="Name the folder that `mlperf-docker bundle write` made.",
+        ) from error
+    _check_format(folder, content)
+    _check_own_checksum(folder, content)
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        found = "\n  ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise BundleError(f"{folder / MANIFEST} is not as it should be:\n  {found}", hint=_WRITE_AGAIN) from error
+
+
+def _check_format(folder: Path, content: bytes) -> None:
+    """Look at the format before anything else: another one may differ in all the rest."""
+    try:
+        fields = json.loads(content)
+        found, version = fields["format"], fields.get("version", "another version")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError(f"{folder / MANIFEST} is no manifest of a bundle.", hint=_WRITE_AGAIN) from error
+    if found != FORMAT:
+        raise BundleError(
+            f"The bundle in {folder} has format {found}, written by mlperf-docker {version}; this one reads {FORMAT}.",
+            hint="Load it with the version that wrote it, or write it again with this one.",
+        )
+
+
+def _check_own_checksum(folder: Path, content: bytes) -> None:
+    try:
+        noted = (folder / MANIFEST_CHECKSUM).read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{folder / MANIFEST_CHECKSUM} cannot be read: {error}.", hint=_WRITE_AGAIN) from error
+    found = hashlib.sha256(content).hexdigest()
+    if noted != [found, MANIFEST]:
+        raise BundleError(
+            f"{folder / MANIFEST} was changed after it was written: its sha256 is {found}, not"
+            f" {noted[0] if noted else '(nothing)'}.",
+            hint=_WRITE_AGAIN,
+        )

@@ -1,0 +1,293 @@
+"""`bundle write`: selected images, their locks and model files into a folder that appears when it is complete."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from mlperf_docker import __version__, exclusive, model_files, paths, termination
+from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle.manifest import Cell, File, Manifest
+from mlperf_docker.digests import LABEL
+from mlperf_docker.engine import archive
+from mlperf_docker.engine import image as images
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.image import LocalImage
+from mlperf_docker.errors import BundleError, ModelFileError, UsageError
+from mlperf_docker.model_files import Official
+from mlperf_docker.progress import Display
+from mlperf_docker.provide import Sources, likely_image, revision
+from mlperf_docker.sizes import readable
+from mlperf_docker.spec import ImageSpec
+
+_CHUNK_BYTES = 2**20
+
+
+class Models(StrEnum):
+    """Which model files go in: those that are here, those or an error where an official one is absent, or none."""
+
+    PRESENT = "present"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """What the user asked for. folder: must not exist yet, or be empty."""
+
+    specs: tuple[ImageSpec, ...]
+    sources: Sources
+    folder: Path
+    models: Models = Models.PRESENT
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model file on this host and its path in the bundle."""
+
+    source: Path
+    path: str
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Everything that goes in. missing: official model files that are not here; image_bytes: about what they take."""
+
+    cells: tuple[Cell, ...]
+    image_bytes: int
+    models: tuple[_Model, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def model_bytes(self) -> int:
+        return sum(each.source.stat().st_size for each in self.models)
+
+
+def write(client: Engine, request: WriteRequest, display: Display) -> Manifest:
+    """Write the bundle and return its manifest.
+
+    It is written aside, in `.<name>.partial`, and renamed when complete; interrupted, it leaves nothing, and what a
+    killed one left is removed by the next to the same place. Raises UsageError with every image that is not here,
+    ModelFileError with every model file that is wrong, BundleError where the disk is full.
+    """
+    target = _target(request.folder)
+    contents = _contents(client, request, display)
+    _require_space(target.parent, contents)
+    try:
+        with termination.interrupts(), _aside(target) as folder:
+            manifest = _fill(client, folder, contents, display)
+            folder.replace(target)  # an empty folder of that name gives way
+    except OSError as error:
+        raise BundleError(
+            f"The bundle cannot be written to {target}: {error.strerror or error}.",
+            hint="Free some space there or check the permissions, or name another folder with --to DIR.",
+        ) from error
+    return manifest
+
+
+def _target(folder: Path) -> Path:
+    """Return the absolute path of the new folder. Raises UsageError unless it can be made there."""
+    folder = folder.expanduser().absolute()
+    target = folder.parent.resolve() / folder.name
+    if not target.parent.is_dir():
+        raise UsageError(f"The folder {target.parent} does not exist.", hint=f"Make it: mkdir -p {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"The folder {target.parent} is not writable.", hint="Name another one with --to DIR.")
+    if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise UsageError(f"{target} is there already.", hint="Remove it, or name another folder with --to DIR.")
+    return target
+
+
+def _contents(client: Engine, request: WriteRequest, display: Display) -> _Contents:
+    cells, found = _cells(client, request)
+    here, missing = ([], []) if request.models is Models.NONE else _models(request.specs, display)
+    if missing and request.models is Models.ALL:
+        lines = (f"{each} is not at {each.path}: {model_files.fetch_command(each)}" for each in missing)
+        raise ModelFileError(
+            "\n  ".join(("Model files are missing:", *lines)), hint="Fetch them, or leave them out: --models present"
+        )
+    for each in missing:
+        display.say(f"Model file {each}: not here, so not in the bundle.")
+    return _Contents(
+        cells,
+        _expected_bytes(client, found),
+        tuple(here),
+        tuple(f"{each.model.name}/{each.path.name}" for each in missing),
+    )
+
+
+def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[Cell, ...], list[LocalImage]]:
+    """Return the cells and their images on the engine. Raises UsageError that names every one that is not there."""
+    likely = [(spec, *likely_image(client, spec, request.sources)) for spec in request.specs]
+    absent = [spec for spec, _, present in likely if not present]
+    if absent:
+        lines = (f"{spec}: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device}" for spec in absent)
+        raise UsageError(
+            "\n  ".join(("Images are missing on this engine:", *lines)),
+            hint="Build or pull them first, or select fewer cells.",
+        )
+    found = [(spec, tag, image) for spec, tag, _ in likely if (image := images.find(client, tag)) is not None]
+    return tuple(_cell(*each) for each in found), [image for _, _, image in found]
+
+
+def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> Cell:
+    """Return what the image's own labels tell."""
+    facts = {key: image.labels.get(f"{LABEL}.{key}", "") for key in ("hash", "base", "base.identity", "base.origin")}
+    return Cell(
+        cell=str(spec),
+        tag=tag,
+        id=image.id,
+        hash=facts["hash"],
+        base=facts["base"],
+        base_identity=facts["base.identity"],
+        base_origin=facts["base.origin"],
+        platform=image.platform,
+        lock=spec.lock,
+    )
+
+
+def _models(specs: tuple[ImageSpec, ...], display: Display) -> tuple[list[_Model], list[Official]]:
+    """Return the model files of *specs* that are here, and the official ones that a run would take and are not.
+
+    Here are the official files of the selected backends, each verified, and whatever else was put or converted into
+    the models' folders, which every backend may run.
+    """
+    here: dict[str, _Model] = {}
+    missing: list[Official] = []
+    for spec in specs:
+        name = spec.model.name
+        known = model_files.officials(spec.model)
+        own = [each for each in known if each.file.backend is spec.backend]
+        for official in own:
+            if official.path.is_file():
+                display.phase(f"verify {official.path.name}")
+                model_files.check(official, lambda done, total: display.progress(done, total, "bytes"))
+            elif official.first and official not in missing:
+                missing.append(official)
+        others = {each.path for each in known} - {each.path for each in own}
+        folder = paths.cache_dir() / "models" / name
+        for path in sorted(folder.glob("*")):
+            if path.is_file() and path not in others and _is_whole(path):
+                here[f"models/{name}/{path.name}"] = _Model(path, f"models/{name}/{path.name}")
+    return list(here.values()), missing
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell a file from what a download left behind."""
+    return not path.name.startswith(".") and model_files.PARTIAL not in path.suffixes
+
+
+def _expected_bytes(client: Engine, found: list[LocalImage]) -> int:
+    """Return what the layers of *found* hold, shared ones once.
+
+    The engine tells a layer's size in the image's history; layers are the same where all steps up to theirs are.
+    """
+    sizes: dict[tuple[tuple[object, ...], ...], int] = {}
+    for image in found:
+        steps: tuple[tuple[object, ...], ...] = ()
+        for step in reversed(client.history(image.id)):  # type: ignore[no-untyped-call]  # its stubs leave it so
+            steps += ((step["Created"], step["CreatedBy"], step["Size"]),)
+            sizes[steps] = step["Size"]
+    return sum(sizes.values())
+
+
+def _require_space(folder: Path, contents: _Contents) -> None:
+    needed, free = contents.image_bytes + contents.model_bytes, shutil.disk_usage(folder).free
+    if needed > free:
+        raise BundleError(
+            f"The disk of {folder} has no room: about {readable(needed)} are needed, and {readable(free)} are free.",
+            hint="Free some, select fewer cells, leave model files out (--models none), or name another folder.",
+        )
+
+
+@contextlib.contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside *target*, which is gone afterwards unless it was renamed.
+
+    The folder around is held against other writers: so what is there already was left by one that was killed.
+    """
+    folder = target.with_name(f".{target.name}.partial")
+    with exclusive.folder(target.parent):
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(client: Engine, folder: Path, contents: _Contents, display: Display) -> Manifest:
+    def report(done: int, total: int) -> None:
+        display.progress(done, total, "bytes")
+
+    files = [_save(client, folder, contents, display)]
+    locks = sorted({cell.lock for cell in contents.cells})
+    files += [_copy(paths.assets() / "locks" / lock, folder, f"locks/{lock}", report) for lock in locks]
+    for model in contents.models:
+        display.phase(f"copy {model.source.name}")
+        files.append(_copy(model.source, folder, model.path, report))
+    manifest = Manifest(
+        version=__version__,
+        revision=revision(),
+        cells=contents.cells,
+        files=tuple(files),
+        missing=contents.missing,
+    )
+    manifests.write(folder, manifest)
+    return manifest
+
+
+def _save(client: Engine, folder: Path, contents: _Contents, display: Display) -> File:
+    tags = [cell.tag for cell in contents.cells]
+    display.phase(f"save {len(tags)} image{'s' if len(tags) > 1 else ''}")
+    expected = contents.image_bytes
+    with _NewFile(folder, manifests.IMAGES) as file:
+        archive.save(client, tags, file, lambda done: display.progress(done, max(done, expected), "bytes"))
+    try:
+        lacking = set(tags) - archive.tags_in(folder / manifests.IMAGES)
+    except archive.NoArchiveError as error:
+        raise BundleError(f"What the engine saved {error}.", hint="Is its disk full? See: docker system df") from error
+    if lacking:
+        raise BundleError(f"What the engine saved lacks {', '.join(sorted(lacking))}.", hint="Try again.")
+    return file.entry()
+
+
+def _copy(source: Path, folder: Path, path: str, report: Callable[[int, int], None]) -> File:
+    with source.open("rb") as reading, _NewFile(folder, path) as file:
+        total = os.fstat(reading.fileno()).st_size
+        while chunk := reading.read(_CHUNK_BYTES):
+            file.write(chunk)
+            report(file.size, total)
+    return file.entry()
+
+
+class _NewFile:
+    """A file of the bundle that is being written, and what the manifest says of it in the end."""
+
+    def __init__(self, folder: Path, path: str) -> None:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._file = path, (folder / path).open("xb")
+        self._hash, self.size = hashlib.sha256(), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())  # a disk that is unplugged afterwards has it all
+
+    def write(self, chunk: bytes) -> None:
+        """Append *chunk*."""
+        self._file.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def entry(self) -> File:
+        """Return path, size and checksum."""
+        return File(path=self._path, size_bytes=self.size, sha256=self._hash.hexdigest())

@@ -1,0 +1,104 @@
+"""`mlperf-docker bundle`: images, locks and model files in one folder, for hosts without a network."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mlperf_docker.cli.options import BackendName, BaseImageName, DeviceName, JsonOutput, OptionalModelName, Registry
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `bundle write` made.")]
+
+
+class WritesByDefault(TyperGroup):
+    """Takes `bundle MODEL …` for `bundle write MODEL …`: no model is called like a sub-command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # click's, or Typer's own copy of it
+        """Put `write` before what is neither a sub-command nor a request for help."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+def write(
+    model: OptionalModelName = "",
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A folder that does not exist yet.")],
+    backend: BackendName = "",
+    device: DeviceName = "",
+    every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")] = False,
+    models: Annotated[
+        str,
+        typer.Option(
+            "--models",
+            metavar="WHICH",
+            help="Model files: present takes those that are here, all fails where an official one is not, none.",
+        ),
+    ] = "present",
+    base: BaseImageName = "",
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Write images that are here, their locks and model files into a folder for `bundle load`. Prints its path.
+
+    The folder gets its name when it is complete. Exits 2 where an image is not here, 10 where the disk is full.
+    """
+    from mlperf_docker.bundle.writing import Models, WriteRequest
+    from mlperf_docker.bundle.writing import write as write_bundle
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.provide import Sources
+    from mlperf_docker.selector import choose, choose_all, parse_choice
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
+    which = parse_choice("choice of model files", models, Models)
+    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
+    with display() as show:
+        manifest = write_bundle(connect(), request, show)
+    typer.echo(json.dumps(manifest.model_dump(mode="json"), indent=2) if as_json else to.expanduser().absolute())
+
+
+def load(
+    folder: Folder,
+    *,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Load also what this version does not run, and replace model files that differ."),
+    ] = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Check a bundle, then load its images and model files; needs no network. Prints the tag of each image.
+
+    Nothing is loaded where anything is wrong, and what is here already stays. Exits 10 where the bundle is damaged.
+    """
+    from mlperf_docker.bundle.loading import LoadRequest
+    from mlperf_docker.bundle.loading import load as load_bundle
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    with display() as show:
+        loaded = load_bundle(connect(), catalog, LoadRequest(folder, registry or catalog.registry, force), show)
+    if as_json:
+        typer.echo(json.dumps({"images": loaded.tags, "model_files": list(map(str, loaded.model_files))}, indent=2))
+    else:
+        typer.echo("\n".join(loaded.tags))
+
+
+def verify(folder: Folder, *, as_json: JsonOutput = False) -> None:
+    """Check every file of a bundle against its manifest; needs no engine. Exits 10 where anything is wrong."""
+    from mlperf_docker.bundle.checking import check
+    from mlperf_docker.progress import display
+    from mlperf_docker.text import bundle_text
+
+    with display() as show:
+        manifest = check(folder, show)
+    typer.echo(json.dumps(manifest.model_dump(mode="json"), indent=2) if as_json else bundle_text(manifest))

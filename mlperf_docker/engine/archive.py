@@ -1,0 +1,103 @@
+"""Images out of the engine and into it, as one archive: what `docker save` writes and `docker load` reads.
+
+A layer that several images have is in it once.
+"""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from docker.errors import APIError, DockerException
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from mlperf_docker.engine.client import Engine, explanation
+from mlperf_docker.errors import EngineError
+
+_CHUNK_BYTES = 2**20
+_FULL = "no space left on device"
+
+
+class NoArchiveError(Exception):
+    """A file that is no archive of images, or one that was cut off."""
+
+
+class Sink(Protocol):
+    """Something that an archive can be written to."""
+
+    def write(self, chunk: bytes, /) -> object:
+        """Append *chunk*."""
+
+
+def save(client: Engine, tags: Sequence[str], to: Sink, report: Callable[[int], None]) -> None:
+    """Write the images *tags* to *to*. report: bytes written so far.
+
+    Whether it is all there is for `tags_in` to tell: an engine writes its error at the end of the archive. Raises
+    EngineError where it refuses, and OSError where *to* cannot be written.
+    """
+    done = 0
+    try:
+        with closing(client.export_images(tags)) as chunks:
+            for chunk in chunks:
+                to.write(chunk)
+                done += len(chunk)
+                report(done)
+    except APIError as error:
+        raise _refused("save", explanation(error)) from error
+    except (RequestException, HTTPError) as error:
+        raise _refused("save", f"the connection to it broke: {error}") from error
+
+
+def load(client: Engine, path: Path, report: Callable[[int], None]) -> None:
+    """Have the engine load the archive at *path*. report: bytes that it took so far. Raises EngineError."""
+    with path.open("rb") as file:
+        try:
+            for message in client.import_images(_reading(file, report)):
+                if "error" in message:
+                    raise _refused("load", str(message["error"]))
+        except APIError as error:
+            raise _refused("load", explanation(error)) from error
+        except (DockerException, RequestException, HTTPError) as error:
+            raise _refused("load", f"the connection to it broke: {error}") from error
+
+
+def tags_in(path: Path) -> set[str]:
+    """Return the tags that loading *path* would give. Reads no layer. Raises NoArchiveError, also where one lacks."""
+    try:
+        with tarfile.open(path) as tar:
+            held = set(tar.getnames())
+            member = tar.extractfile("manifest.json")
+            images: list[dict[str, Any]] = json.loads(member.read()) if member else []
+        absent = {name for image in images for name in (image["Config"], *image["Layers"])} - held
+        tags = {_familiar(tag) for image in images for tag in image["RepoTags"] or ()}
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
+        raise NoArchiveError(f"is no whole archive of images ({error})") from error
+    if absent:
+        raise NoArchiveError(f"is no whole archive of images (it lacks {', '.join(sorted(absent))})")
+    return tags
+
+
+def _familiar(tag: str) -> str:
+    """Return *tag* as Docker writes it; Podman names the host of Docker Hub, which is that of names without one."""
+    return tag.removeprefix("docker.io/").removeprefix("library/")
+
+
+def _reading(file: IO[bytes], report: Callable[[int], None]) -> Iterator[bytes]:
+    done = 0
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+        done += len(chunk)
+        report(done)
+
+
+def _refused(verb: str, reason: str) -> EngineError:
+    if _FULL in reason:
+        return EngineError(
+            f"The engine cannot {verb} the images: its disk is full ({reason}).",
+            hint="Free some: docker system df, then docker image prune; see mlperf-docker doctor. While it works, it"
+            " needs the size of the archive twice.",
+        )
+    return EngineError(f"The engine cannot {verb} the images: {reason}", hint="See: mlperf-docker doctor")
