@@ -19,7 +19,7 @@ from mlperf_docker.engine import image as images
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.progress import Display
-from mlperf_docker.provide import remove_untagged, revision
+from mlperf_docker.provide import revision
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ImageSpec
 
@@ -115,7 +115,7 @@ def _load_images(
         total = path.stat().st_size
         archive.load(client, path, lambda done: display.progress(done, total, "bytes"))
         for image in before:
-            remove_untagged(client, image.id)
+            images.remove_untagged(client, image.id)
     for cell in manifest.cells:
         found = images.find(client, cell.tag)
         if found is None or found.labels.get(f"{LABEL}.hash") != cell.hash:
