@@ -30,9 +30,17 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
+      --report=/tmp/report \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
+ && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
+each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
+      > /opt/mlperf/wheels/common.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
- && rm /tmp/before /tmp/new
+ && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+      || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/common.sha256 \
+ && sort --output=/opt/mlperf/bytecode/common.sha256 /opt/mlperf/bytecode/common.sha256 \
+ && rm /tmp/before /tmp/new /tmp/report
 
 # torch>=2.9,<3
 FROM common AS backend
@@ -44,9 +52,17 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
+      --report=/tmp/report \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
+ && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
+each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
+      > /opt/mlperf/wheels/backend.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
- && rm /tmp/before /tmp/new
+ && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+      || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/backend.sha256 \
+ && sort --output=/opt/mlperf/bytecode/backend.sha256 /opt/mlperf/bytecode/backend.sha256 \
+ && rm /tmp/before /tmp/new /tmp/report
 
 # soundfile>=0.13,<1
 FROM backend AS model
@@ -58,9 +74,17 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
       --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
       --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
+      --report=/tmp/report \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
+ && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
+each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
+      > /opt/mlperf/wheels/model.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
- && { /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new || true; } \
- && rm /tmp/before /tmp/new
+ && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+      || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/model.sha256 \
+ && sort --output=/opt/mlperf/bytecode/model.sha256 /opt/mlperf/bytecode/model.sha256 \
+ && rm /tmp/before /tmp/new /tmp/report
 
 FROM model AS image
 # Any user may run the image: nothing is written outside these two folders and /tmp.
@@ -87,10 +111,18 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && python -c "import importlib as i, importlib.metadata as m; \
 [i.import_module(name.replace('/', '.')) for name in m.packages_distributions()]"
 
-# The harness changes most often, so it comes last. Its byte code is compiled as that of the libraries.
+# The harness changes most often, so it comes last. Its byte code is compiled as that of the libraries. Then all is there
+# that the bill of materials tells of; the base it cannot find out by itself.
+COPY requirements/ /opt/mlperf/requirements/
 COPY harness/ /opt/mlperf/
+ARG BASE
+ARG BASE_IDENTITY
 RUN --mount=type=tmpfs,target=/tmp \
     python -m compileall -q --invalidation-mode=unchecked-hash /opt/mlperf \
+ && find /opt/mlperf -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/harness.sha256 \
+ && sort --output=/opt/mlperf/bytecode/harness.sha256 /opt/mlperf/bytecode/harness.sha256 \
+ && python -m mlperf_docker.harness.sbom --base="${BASE}" --base-identity="${BASE_IDENTITY}" \
+      > /opt/mlperf/sbom.cdx.json \
  && python -m mlperf_docker.harness --version
 
 USER 65532:65532
