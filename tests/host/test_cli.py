@@ -111,7 +111,6 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
 def test_push_and_pull_name_cells_as_build_does() -> None:
     for command in ("push", "pull"):
         assert "Did you mean resnet50?" in tool(command, "resnet5", expect=ExitCode.USAGE).stderr
-        assert "no image yet" in tool(command, "rnnt", expect=ExitCode.USAGE).stderr
         assert "/nowhere.sock" in tool(command, "--all", expect=ExitCode.ENGINE).stderr
     assert "at once" in tool("pull", "--all", "--digest", f"sha256:{'0' * 64}", expect=ExitCode.USAGE).stderr
     assert "sha256:" in tool("pull", "bert", "--digest", "latest", expect=ExitCode.USAGE).stderr
