@@ -186,9 +186,10 @@ def trusted(registries: Registries) -> Iterator[None]:
 
 def _compose() -> str:
     """Return the command of Docker Compose, version 2 or 1."""
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False, timeout=30)
-    if plugin.returncode == 0:
-        return "docker compose"
+    if shutil.which("docker") is not None:
+        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False, timeout=30)
+        if plugin.returncode == 0:
+            return "docker compose"
     if shutil.which("docker-compose") is None:
         if not bringup._may_install():
             reason = "the registry tests need docker-compose"
