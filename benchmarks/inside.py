@@ -23,7 +23,7 @@ from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest
 from mlperf_docker.harness.models import registry
 from mlperf_docker.harness.models.base import Model
-from mlperf_docker.harness.names import Device
+from mlperf_docker.harness.names import Device, Scenario
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import open_model
 from mlperf_docker.harness.qsl import Library
@@ -108,7 +108,7 @@ def rate(run: Callable[[Arrays], object], inputs: list[Arrays], seconds: float, 
 def best_batch(model: str, backend: str) -> dict[str, float]:
     """The batch size at which the bare loop is fastest, every size that the harness would try several times in turn."""
     found, library = opened(model, backend)
-    run, sizes = bare(found, backend), registry.load(model).batches(Device.CPU)
+    run, sizes = bare(found, backend), registry.load(model).batches(Device.CPU, Scenario.OFFLINE)
     trials: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(TRIALS):
         for size in sizes:
@@ -133,7 +133,6 @@ def full_size(model: str) -> Path:
 
 def overhead() -> dict[str, float]:
     """LoadGen and the harness around a predictor that does nothing."""
-    from mlperf_docker.harness.names import Scenario
     from mlperf_docker.harness.overhead import measure_overhead
 
     return {

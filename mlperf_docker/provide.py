@@ -18,7 +18,7 @@ from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
 from mlperf_docker.engine.transfer import Listener, has_host
-from mlperf_docker.errors import EngineError, RegistryError, UsageError
+from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display, TransferProgress
 from mlperf_docker.results import ImageUsed
@@ -36,9 +36,9 @@ class Sources:
     """Where an image may come from.
 
     registry: names the images; base: an image to build on instead of the cell's own, or ""; bootstrap: whether a base
-    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; unpinned: take
-    the cell's own base by its tag, whatever its digest; cached: take layers from the image that the cell's moving tag
-    names, on the engine or in the registry.
+    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; cached: take
+    layers from the image that the cell's moving tag names, on the engine or in the registry; unpinned: take the cell's
+    own base by its tag, whatever its digest.
     """
 
     registry: str
@@ -46,8 +46,8 @@ class Sources:
     bootstrap: bool = False
     pull: PullPolicy = PullPolicy.NEVER
     rebuild: bool = False
-    unpinned: bool = False
     cached: bool = False
+    unpinned: bool = False
 
     def given_base(self, spec: ImageSpec) -> str:
         """Return the base that *spec* is to stand on because the user says so, or ""."""
@@ -68,13 +68,14 @@ def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, p
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first, without asking any network.
 
-    The last may be of another machine, on a base that only that one has.
+    The last ones may have been pulled or loaded, on bases that only the machine has where they were built.
     """
     inputs, given = render.build_inputs(spec), sources.given_base(spec)
-    known = {base.identity: base for base in bases.local_bases(client, spec.base, given)}
-    for base in bases.recorded_bases(client, str(spec), given):
-        known.setdefault(base.identity, base)
-    return [candidate(spec, inputs, base, sources.registry) for base in known.values()]
+    known = bases.local_bases(client, spec.base, given)
+    identities = {base.identity for base in known}
+    recorded = {each.identity: each for each in bases.recorded_bases(client, str(spec), given)}
+    known += [base for identity, base in recorded.items() if identity not in identities]
+    return [candidate(spec, inputs, base, sources.registry) for base in known]
 
 
 def likely_image(client: Images, spec: ImageSpec, sources: Sources) -> tuple[str, bool]:
@@ -142,11 +143,6 @@ def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: So
 
 
 def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
-    if sources.cached and not sources.has_registry:
-        raise UsageError(
-            f"The registry {sources.registry!r} names no host, so no layers can be taken from it.",
-            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY, or leave out --registry-cache.",
-        )
     base = bases.resolve_base(
         client, spec.base, override=sources.given_base(spec), bootstrap=sources.bootstrap, say=display.say
     )

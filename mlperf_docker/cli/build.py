@@ -60,11 +60,13 @@ def build(
         base=base,
         bootstrap=bootstrap_base,
         rebuild=no_cache,
-        unpinned=unpinned_base,
         cached=cache,
+        unpinned=unpinned_base,
     )
     if push:
         require_host(sources.registry, "pushed")
+    if cache:
+        require_host(sources.registry, "taken as a cache")
     client = connect()
     tags = []
     try:

@@ -51,11 +51,6 @@ class Engine(docker.APIClient):
         except ImageNotFound:
             return None
 
-    def registries(self, say: Callable[[str], None]) -> Registries:
-        """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
-        version, trust = self.version(), self.info().get("RegistryConfig") or {}
-        return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
-
     def our_labels(self) -> list[dict[str, str]]:
         """Return the labels of every image on the engine that this tool built."""
         return [dict(each["Labels"]) for each in self.images(filters=OUR_IMAGES)]
@@ -73,8 +68,13 @@ class Engine(docker.APIClient):
 
     def import_images(self, archive: Iterator[bytes]) -> Generator[dict[str, Any]]:
         """Hand the engine an archive of images, and yield its messages. docker-py's load_image() has no patience."""
-        # Quiet: the answer comes after the archive, and what is said before is never read.
-        yield from self._messages("/images/load", {"quiet": "1"}, _TAR, _SILENCE_S, archive)
+        quiet = {"quiet": "1"}  # the answer comes after the archive, and what is said before is never read
+        yield from self._messages("/images/load", quiet, _TAR, _SILENCE_S, archive)
+
+    def registries(self, say: Callable[[str], None]) -> Registries:
+        """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
+        version, trust = self.version(), self.info().get("RegistryConfig") or {}
+        return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
 
     def build_with_buildkit(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]
@@ -84,8 +84,7 @@ class Engine(docker.APIClient):
         `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
         """
         # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
-        parameters = {"version": "2", **parameters}
-        yield from self._messages("/build", parameters, _TAR, _SILENCE_S, context)
+        yield from self._messages("/build", {"version": "2", **parameters}, _TAR, _SILENCE_S, context)
 
     def build_with_buildah(
         self, context: IO[bytes], parameters: dict[str, str | list[str]]

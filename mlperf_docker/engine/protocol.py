@@ -13,8 +13,8 @@ from mlperf_docker.engine.hostnet import HostSettings
 class BuildRequest:
     """One image to build.
 
-    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: its digest or id, for
-    the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
+    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: the base's digest or id,
+    for the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
     registry, or ""; the image that is built then serves so, too.
     """
 
@@ -24,8 +24,8 @@ class BuildRequest:
     labels: dict[str, str]
     host: HostSettings
     no_cache: bool = False
-    base_identity: str = ""
     cache_from: str = ""
+    base_identity: str = ""
 
 
 class BuildEventKind(StrEnum):

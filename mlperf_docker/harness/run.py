@@ -254,7 +254,8 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
         # The batch is of parts of a sample: samples come one by one.
         known = settings.hints(rate=options.instances / tuned.sample_s, latency_s=tuned.sample_s)
         return Measured(1, known, {"batch_size": 1, "parts_per_batch": tuned.batch})
-    sizes = calibrate.candidates(options.scenario, options.batch_size, benchmark.batches(options.cell.device))
+    worth = benchmark.batches(options.cell.device, options.scenario)
+    sizes = calibrate.candidates(options.scenario, options.batch_size, worth)
     batches = typical(prepared.samples, max(sizes), by_length=options.scenario is Scenario.OFFLINE)
     speeds = calibrate.calibrate_on(batches, loaded.predictors[0], sizes)
     if options.scenario is Scenario.SERVER:

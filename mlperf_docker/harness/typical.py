@@ -10,13 +10,16 @@ from mlperf_docker.harness.qsl import Library
 
 PANEL = 32
 """Samples that stand for all where they differ in length."""
+NEIGHBOURS = 8
+"""Share of the data set, as its inverse, whose lengths pass for alike."""
 
 
 def typical(samples: Samples, most: int, *, by_length: bool) -> Batches:
     """Batches of up to *most* samples; a data set that has fewer is repeated.
 
     Samples of one shape: the first ones. Of different length: with by_length, as Offline has them, neighbours around
-    the mean length; else as queries come, others each time and of all lengths.
+    the mean length, and of a small data set, which a query repeats, the same ones again; else as queries come, others
+    each time and of all lengths.
     """
     if samples.lengths is None:
         inputs = samples.load([index % samples.count for index in range(most)])
@@ -34,7 +37,8 @@ def typical(samples: Samples, most: int, *, by_length: bool) -> Batches:
 
 
 def _around_mean(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    return np.argsort(np.abs(lengths - lengths.mean()), kind="stable")[:count]
+    distinct = min(count, -(-len(lengths) // NEIGHBOURS))
+    return np.argsort(np.abs(lengths - lengths.mean()), kind="stable")[:distinct]
 
 
 def _of_all_lengths(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -40,8 +40,8 @@ class FakeEngine:
 
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
-        self.digests: dict[str, list[str]] = {}
         self.labels: list[dict[str, str]] = []
+        self.digests: dict[str, list[str]] = {}
         self.calls: list[tuple[str, ...]] = []
 
     def find_image(self, reference: str) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from mlperf_docker import provide as module
-from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError, UsageError
+from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.provide import Sources, candidates, likely_image, provide
 from mlperf_docker.results import ImageUsed
@@ -189,8 +189,6 @@ def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: 
         case = Case(resnet50, FakeEngine(resnet50.base.pinned), sources)
         case()
         assert case.builder.requests[0].cache_from == cache
-    with pytest.raises(UsageError, match="names no host"):
-        Case(resnet50, FakeEngine(resnet50.base.pinned), Sources(BARE, cached=True))()
 
 
 def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:

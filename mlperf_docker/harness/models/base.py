@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.interface import Interface
-from mlperf_docker.harness.names import Device, Format, Joined, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Joined, Scenario, SyntheticSize
 from mlperf_docker.harness.network import Network
 
 Report = Callable[[int, int, str], None]
@@ -226,7 +226,7 @@ class Benchmark(Protocol):
         """The payload of the data set's samples."""
         ...
 
-    def batches(self, device: Device) -> tuple[int, ...]:
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:
         """Batch sizes worth trying on *device*, ascending."""
         ...
 

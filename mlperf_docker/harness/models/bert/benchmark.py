@@ -32,7 +32,7 @@ from mlperf_docker.harness.models.bert import weights as drawing
 from mlperf_docker.harness.models.bert.dataset import Squad, open_squad, verify
 from mlperf_docker.harness.models.bert.official import READERS
 from mlperf_docker.harness.models.bert.parity import compare
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.network import Network
 
 
@@ -69,7 +69,7 @@ class Bert:
         """Start and end of each of 384 positions."""
         return Payload(np.float32, payloads.WIDTH)
 
-    def batches(self, device: Device) -> tuple[int, ...]:
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 8 on a CPU, which a single sample of mean length nearly fills."""
         return (1, 2, 4, 8) if device is Device.CPU else (1, 2, 4, 8, 16, 32, 64, 128)
 

@@ -29,7 +29,7 @@ from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES, Criteo, open_criteo
 from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, IDS
 from mlperf_docker.harness.models.dlrm.official import READERS
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.resources import free_memory
 
 
@@ -75,7 +75,7 @@ class Dlrm:
         """Score and label of up to 700 rows."""
         return Payload(np.float32, 2 * aggregation.LARGEST)
 
-    def batches(self, device: Device) -> tuple[int, ...]:
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """A sample has 270 rows on average; on a CPU 1000 to 4000, which caches still hold, are best."""
         return (2, 8, 16) if device is Device.CPU else (1, 4, 16, 64, 256)
 

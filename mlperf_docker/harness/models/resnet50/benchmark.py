@@ -17,7 +17,7 @@ from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
 from mlperf_docker.harness.models.resnet50.network import BACKGROUND, IMAGE, IMAGE_CHANNELS_LAST, LABEL, Form
 from mlperf_docker.harness.models.resnet50.official import READERS
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import cached, read_all
 
 
@@ -80,7 +80,7 @@ class ResNet50:
         """A label."""
         return Payload(np.float32, 1)
 
-    def batches(self, device: Device) -> tuple[int, ...]:
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
         return (1, 2, 4, 8, 16, 32) if device is Device.CPU else (1, 4, 16, 64, 128, 256)
 

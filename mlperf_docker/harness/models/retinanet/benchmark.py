@@ -25,7 +25,7 @@ from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages, open_openimages
 from mlperf_docker.harness.models.retinanet.official import READERS
 from mlperf_docker.harness.models.retinanet.parity import compare
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import cached, read_all
 
 VARIANTS = {Format.ONNX: "official ONNX graph", Format.TORCHSCRIPT: "official TorchScript archive"}
@@ -45,7 +45,7 @@ class RetinaNet:
         """The detections of an image."""
         return Payload(np.float32, detections.WIDTH, slow=True)
 
-    def batches(self, device: Device) -> tuple[int, ...]:
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
         return (1, 2, 4) if device is Device.CPU else (1, 2, 4, 8, 16, 32)
 

@@ -31,7 +31,7 @@ from mlperf_docker.harness.models.rnnt.decoding import MOST
 from mlperf_docker.harness.models.rnnt.features import frames
 from mlperf_docker.harness.models.rnnt.official import READERS
 from mlperf_docker.harness.models.rnnt.transcriber import Transcribers
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import read_all
 
 
@@ -50,9 +50,11 @@ class RnnTransducer:
         longest = max(frames(utterance.num_samples) for utterance in dataset.utterances)
         return Payload(accuracy.LABEL, -(-longest // STACKED) * MOST)
 
-    def batches(self, device: Device) -> tuple[int, ...]:
-        """A recurrent layer's steps are quick products only for many utterances at once."""
-        return (1, 8, 32, 64) if device is Device.CPU else (1, 16, 64, 256, 1024)
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:
+        """Steps of a recurrent layer are quick for many utterances at once; in Server these wait for the longest."""
+        if device is Device.CUDA:
+            return (1, 16, 64, 256, 1024)
+        return (16, 32, 64) if scenario is Scenario.OFFLINE else (1, 2, 4, 8)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """There is no official graph; the interfaces serve for what needs no model."""

@@ -26,7 +26,7 @@ from mlperf_docker.harness.models.unet3d import accuracy, geometry, preprocess, 
 from mlperf_docker.harness.models.unet3d import network as networks
 from mlperf_docker.harness.models.unet3d.dataset import KiTS19, open_kits19
 from mlperf_docker.harness.models.unet3d.official import READERS
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.preprocess import read_all
 
@@ -51,7 +51,7 @@ class UNet3D:
         """The class of each voxel of the largest volume."""
         return Payload(np.uint8, max(map(geometry.voxels, dataset.shapes)))
 
-    def batches(self, device: Device) -> tuple[int, ...]:  # noqa: ARG002
+    def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """One volume: batches are of windows, of which a volume has many."""
         return (1,)
 
