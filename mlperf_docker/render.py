@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker import atomic, paths, requirements
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex
+from mlperf_docker.digests import REQUIREMENTS_FOLDER, BuildInputs, ContextFile, OwnIndex
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec, ModelFile
 
@@ -56,7 +56,8 @@ def render(spec: ImageSpec, templates: Path | None = None) -> str:
     """
     environment = _environment(templates or paths.assets() / "templates")
     own = f"{spec.model.name}/{spec.variant}.Dockerfile.j2"
-    return environment.select_template([own, f"{spec.backend}.Dockerfile.j2", "Dockerfile.j2"]).render(spec=spec)
+    template = environment.select_template([own, f"{spec.backend}.Dockerfile.j2", "Dockerfile.j2"])
+    return template.render(spec=spec, model_layers=requirements.model_layers(spec))
 
 
 def cell(spec: ImageSpec) -> bytes:
@@ -93,9 +94,7 @@ def build_inputs(spec: ImageSpec) -> BuildInputs:
     """
     layers = requirements.split(_read_lock(paths.assets() / "locks" / spec.lock), spec)
     files = (
-        ContextFile("requirements/common.txt", layers.common.encode()),
-        ContextFile("requirements/backend.txt", layers.backend.encode()),
-        ContextFile("requirements/model.txt", layers.model.encode()),
+        *(ContextFile(f"{REQUIREMENTS_FOLDER}/{layer}.txt", text.encode()) for layer, text in layers.items()),
         *harness_files(),
         ContextFile("harness/cell.json", cell(spec)),
     )

@@ -29,13 +29,8 @@ class Pin:
         return " \\\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Layers:
-    """The requirements of one image as three files, slowest to change first. None repeats what an earlier one has."""
-
-    common: str
-    backend: str
-    model: str
+COMMON, BACKEND = "common", "backend"
+"""Layers that all images have, and all of a backend and device."""
 
 
 def canonical(name: str) -> str:
@@ -82,17 +77,30 @@ def closure(pins: Mapping[str, Pin], roots: Iterable[str]) -> set[str]:
     return reached
 
 
-def split(lock: str, spec: ImageSpec) -> Layers:
-    """Return the requirements of *spec* out of its backend's lock, in the layers of its image.
+def model_layers(spec: ImageSpec) -> dict[str, str]:
+    """Return layer → requirement for what the model of *spec* asks for itself, in its order.
 
-    Packages of other models are left out. Comments are too, so that a package that another model brings in changes
-    nothing here.
+    Each has a layer of its own, named after it: a large library that two models ask for is in their images once.
+    """
+    return {canonical(requirement): requirement for requirement in spec.model_requirements}
+
+
+def split(lock: str, spec: ImageSpec) -> dict[str, str]:
+    """Return layer → requirements file of *spec* out of its backend's lock, slowest to change first.
+
+    None repeats what an earlier one has. Packages of other models are left out, and so are comments: a package that
+    another model brings in changes nothing here.
     """
     pins = parse(lock)
-    common = closure(pins, spec.common_requirements)
-    backend = closure(pins, spec.backend_requirements) - common
-    model = closure(pins, spec.model_requirements) - common - backend
-    return Layers(*(_text(pins, names) for names in (common, backend, model)))
+    roots: dict[str, tuple[str, ...]] = {COMMON: spec.common_requirements, BACKEND: spec.backend_requirements}
+    roots |= {layer: (requirement,) for layer, requirement in model_layers(spec).items()}
+    below: set[str] = set()
+    layers = {}
+    for layer, wanted in roots.items():
+        names = closure(pins, wanted) - below
+        layers[layer] = _text(pins, names)
+        below |= names
+    return layers
 
 
 def _text(pins: Mapping[str, Pin], names: Iterable[str]) -> str:

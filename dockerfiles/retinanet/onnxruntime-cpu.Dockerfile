@@ -64,11 +64,11 @@ each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp
  && sort --output=/opt/mlperf/bytecode/backend.sha256 /opt/mlperf/bytecode/backend.sha256 \
  && rm /tmp/before /tmp/new /tmp/report
 
-# opencv-python-headless>=4.11,<5, pycocotools>=2.0.8,<3
+# opencv-python-headless>=4.11,<5, pycocotools>=2.0.8,<3: a layer each, as another model may have it too
 FROM backend AS model
 RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
-    --mount=type=bind,source=requirements/model.txt,target=/run/requirements.txt \
-    --mount=type=bind,source=host/model,target=/run/host \
+    --mount=type=bind,source=requirements/opencv-python-headless.txt,target=/run/requirements.txt \
+    --mount=type=bind,source=host/opencv-python-headless,target=/run/host \
     --mount=type=cache,id=mlperf-docker-pip,target=/run/cache \
     touch /tmp/before \
  && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
@@ -78,12 +78,31 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
-      > /opt/mlperf/wheels/model.txt \
+      > /opt/mlperf/wheels/opencv-python-headless.txt \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \
- && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/model.sha256 \
- && sort --output=/opt/mlperf/bytecode/model.sha256 /opt/mlperf/bytecode/model.sha256 \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/opencv-python-headless.sha256 \
+ && sort --output=/opt/mlperf/bytecode/opencv-python-headless.sha256 /opt/mlperf/bytecode/opencv-python-headless.sha256 \
+ && rm /tmp/before /tmp/new /tmp/report
+RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
+    --mount=type=bind,source=requirements/pycocotools.txt,target=/run/requirements.txt \
+    --mount=type=bind,source=host/pycocotools,target=/run/host \
+    --mount=type=cache,id=mlperf-docker-pip,target=/run/cache \
+    touch /tmp/before \
+ && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install \
+      --disable-pip-version-check --no-input --quiet --cache-dir=/run/cache \
+      --require-hashes --only-binary=:all: --no-deps --no-compile --requirement=/run/requirements.txt \
+      --report=/tmp/report \
+ && mkdir --parents /opt/mlperf/wheels /opt/mlperf/bytecode \
+ && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
+each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
+      > /opt/mlperf/wheels/pycocotools.txt \
+ && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
+ && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
+      || true; } \
+ && find /opt/venv/lib -newer /tmp/before -name '*.pyc' -exec sha256sum {} + > /opt/mlperf/bytecode/pycocotools.sha256 \
+ && sort --output=/opt/mlperf/bytecode/pycocotools.sha256 /opt/mlperf/bytecode/pycocotools.sha256 \
  && rm /tmp/before /tmp/new /tmp/report
 
 FROM model AS image

@@ -116,6 +116,7 @@ def test_an_image_as_it_should_be_has_none() -> None:
 
 
 NUMPY = PINS["numpy"]
+OPENCV = "opencv-python-headless"
 OTHER_WHEEL = f"sha256={'f' * 64}"
 
 
@@ -124,7 +125,11 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
     [
         ({SBOM: None}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
         ({SBOM: b"{}"}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
-        ({f"{HOME}/requirements/model.txt": None}, Kind.LOCK, "requirements/model.txt: not in the image"),
+        (
+            {f"{HOME}/requirements/{OPENCV}.txt": None},
+            Kind.LOCK,
+            "requirements/{OPENCV}.txt: not in the image",
+        ),
         (
             {f"{HOME}/requirements/common.txt": b"numpy==1.0 \\\n    --hash=sha256:" + b"0" * 64},
             Kind.LOCK,
@@ -139,9 +144,9 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
             f"numpy: came in a wheel that is not locked: sha256:{'f' * 64}",
         ),
         (
-            {f"{HOME}/requirements/model.txt": files()[f"{HOME}/requirements/model.txt"] + b"# mine\n"},
+            {f"{HOME}/requirements/{OPENCV}.txt": files()[f"{HOME}/requirements/{OPENCV}.txt"] + b"# mine\n"},
             Kind.LOCK,
-            "requirements/model.txt: other text than today's, with the same pins",
+            f"requirements/{OPENCV}.txt: other text than today's, with the same pins",
         ),
         (
             {f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD": b"numpy.py,sha256=x,1\nhalf a line\n"},

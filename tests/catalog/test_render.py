@@ -16,6 +16,8 @@ from mlperf_docker.digests import versions
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device
 from mlperf_docker.paths import assets
+from mlperf_docker.requirements import canonical
+from mlperf_docker.selector import find
 from mlperf_docker.spec import ImageSpec
 
 ROOT = assets()
@@ -62,7 +64,7 @@ def test_the_image_is_what_its_contract_says() -> None:
     assert 'ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]' in last
     assert "# syntax" not in text
     assert text.count("--require-hashes") == text.count("pip install") == 3
-    for layer in ("common", "backend", "model"):
+    for layer in ("common", "backend", "opencv-python-headless"):
         assert text.count(f"source=requirements/{layer}.txt,") == text.count(f"source=host/{layer},") == 1
     assert text.count("apt-get update") == text.count("rm -rf /var/lib/apt/lists/*")
 
@@ -82,7 +84,7 @@ def test_a_cuda_image_asks_for_the_driver_whatever_its_base(spec: ImageSpec) -> 
 @pytest.mark.parametrize("spec", IMPLEMENTED, ids=str)
 def test_a_makers_index_goes_with_the_layer_that_needs_it(spec: ImageSpec) -> None:
     inputs = render.build_inputs(spec)
-    assert inputs.layers == ("backend", "common", "model")
+    assert set(inputs.layers) == {"backend", "common", *map(canonical, spec.model_requirements)}
     indexes = [(each.layer, each.url, each.python) for each in inputs.indexes]
     assert indexes == ([("backend", spec.own_index, spec.base.python)] if spec.own_index else [])
     for layer in inputs.layers:
@@ -90,9 +92,19 @@ def test_a_makers_index_goes_with_the_layer_that_needs_it(spec: ImageSpec) -> No
         assert not local or layer in [each.layer for each in inputs.indexes]
 
 
+def test_models_share_the_layers_of_the_libraries_that_they_share() -> None:
+    one, two = (render.build_inputs(find(CATALOG, model, "onnxruntime", "cpu")) for model in ("resnet50", "retinanet"))
+    path = "requirements/opencv-python-headless.txt"
+    texts = {file.path: file.data for file in one.files}, {file.path: file.data for file in two.files}
+    assert texts[0][path] == texts[1][path] != b""
+    upto = one.dockerfile.index("FROM model AS image")
+    # All steps before the model's own are the same, and so is that of the library that both have, which comes first.
+    assert one.dockerfile[one.dockerfile.index("FROM backend AS model") : upto].strip() in two.dockerfile
+
+
 def test_a_model_without_libraries_of_its_own_installs_none() -> None:
     text = render.render(SPEC.model_copy(update={"model_requirements": (), "apt": ("libsndfile1",)}))
-    assert "requirements/model.txt" not in text
+    assert text.count("source=requirements/") == 2
     assert "install --yes --no-install-recommends libsndfile1" in text
 
 
@@ -169,7 +181,10 @@ def test_cell_json_tells_the_harness_all_it_needs() -> None:
 
 def test_the_build_context_is_complete_and_clean() -> None:
     files = {file.path: file for file in render.build_inputs(SPEC).files}
-    assert {"requirements/common.txt", "requirements/backend.txt", "requirements/model.txt"} < files.keys()
+    layers = ("common", "backend", "opencv-python-headless")
+    assert {path for path in files if path.startswith("requirements/")} == {
+        f"requirements/{each}.txt" for each in layers
+    }
     assert {"harness/cell.json", "harness/mlperf_docker/__init__.py"} < files.keys()
     assert "harness/mlperf_docker/harness/__init__.py" in files
     assert "harness/mlperf_docker/spec.py" not in files

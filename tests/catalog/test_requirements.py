@@ -9,7 +9,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.lock import by_variant, requirements_in
 from mlperf_docker.names import Device
 from mlperf_docker.paths import assets
-from mlperf_docker.requirements import canonical, closure, parse, split
+from mlperf_docker.requirements import COMMON, canonical, closure, parse, split
 from mlperf_docker.spec import ImageSpec
 
 CATALOG = Catalog.load(assets() / "images.yaml")
@@ -72,11 +72,9 @@ def test_a_lock_is_read_with_hashes_parents_and_markers() -> None:
 
 def test_the_split_puts_each_package_into_the_lowest_layer_that_needs_it() -> None:
     layers = split(SMALL, spec_with("base_lib>=1", "back.end[extra]>=2", "vision>=5"))
-    names = [
-        re.findall(r"^[^\s=]+(?===)", layer, re.MULTILINE) for layer in (layers.common, layers.backend, layers.model)
-    ]
+    names = [re.findall(r"^[^\s=]+(?===)", layer, re.MULTILINE) for layer in layers.values()]
     assert names == [["base-lib"], ["Back.End", "helper", "shared"], ["vision"]]
-    assert parse(layers.common)["base-lib"].hashes == (A, B)
+    assert parse(layers[COMMON])["base-lib"].hashes == (A, B)
 
 
 def test_a_package_that_another_model_brings_changes_nothing() -> None:
@@ -113,7 +111,7 @@ def test_names_are_compared_in_one_spelling() -> None:
 def test_the_layers_of_a_cell_are_disjoint_and_closed(spec: ImageSpec) -> None:
     pins = parse(text_of(spec))
     layers = split(text_of(spec), spec)
-    names = [set(parse(layer)) for layer in (layers.common, layers.backend, layers.model)]
+    names = [set(parse(layer)) for layer in layers.values()]
     assert not set.intersection(*names)
     assert sum(map(len, names)) == len(set.union(*names))
     below: set[str] = set()
@@ -135,7 +133,7 @@ def test_a_lock_has_what_the_catalog_asks_for_and_nothing_else(variant: str) -> 
 def test_the_common_layer_is_the_same_for_all_backends() -> None:
     """Otherwise the images of two backends would share nothing above the interpreter."""
     for device in Device:
-        texts = {split(text_of(spec), spec).common for spec in IMPLEMENTED if spec.device is device}
+        texts = {split(text_of(spec), spec)[COMMON] for spec in IMPLEMENTED if spec.device is device}
         assert len(texts) == 1
 
 

@@ -15,6 +15,7 @@ from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError
+from mlperf_docker.requirements import model_layers
 from mlperf_docker.spec import ImageSpec
 from tests.engine import tiny_wheel
 from tests.engine.conftest import MARK, TEST_LABEL
@@ -40,8 +41,10 @@ class Wheels:
 
     def inputs(self, spec: ImageSpec, index: str = "") -> BuildInputs:
         """The real Dockerfile of *spec*, around these wheels and a harness that does nothing."""
+        files = dict(zip(LAYERS, ("common", "backend", *model_layers(spec)), strict=True))
         pins = (
-            ContextFile(f"requirements/{layer}.txt", tiny_wheel.pin(getattr(self, layer)).encode()) for layer in LAYERS
+            ContextFile(f"requirements/{file}.txt", tiny_wheel.pin(getattr(self, layer)).encode())
+            for layer, file in files.items()
         )
         indexes = (OwnIndex("backend", index, spec.base.python),) if index else ()
         return BuildInputs(render.render(spec), (*pins, *HARNESS), indexes)
