@@ -128,7 +128,7 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
         (
             {f"{HOME}/requirements/{OPENCV}.txt": None},
             Kind.LOCK,
-            "requirements/{OPENCV}.txt: not in the image",
+            f"requirements/{OPENCV}.txt: not in the image",
         ),
         (
             {f"{HOME}/requirements/common.txt": b"numpy==1.0 \\\n    --hash=sha256:" + b"0" * 64},
