@@ -42,6 +42,9 @@ from mlperf_docker.harness.typical import typical
 CUDA_WAIT_S = 0.001
 """On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
 
+SPARE = 1.1
+"""By how much more than the best rate measured an Offline query is sized for: one that ends early is INVALID."""
+
 REDUCED_SHARE = 0.9
 """Share of the known accuracy that a synthetic run must reach in another precision than the fp32 it is known for. A
 random network decides more narrowly than a trained one; answers that got mixed up would cost most of the accuracy."""
@@ -267,7 +270,7 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
         return Measured(batch, known, {"batch_size": batch})
     best = calibrate.fastest(speeds)
     batch = options.batch_size or best.batch
-    rate = max(speed.best_rate for speed in speeds) * options.instances
+    rate = SPARE * max(speed.best_rate for speed in speeds) * options.instances
     return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
 
 
