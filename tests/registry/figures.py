@@ -27,9 +27,9 @@ from tests.registry.fixtures import Registries
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
 MODELS = {
-    "onnxruntime": ("bert", "resnet50", "retinanet", "dlrm", "3d-unet"),
-    "pytorch": ("bert", "resnet50"),
-    "tensorflow": ("bert", "resnet50"),
+    "onnxruntime": ("resnet50", "retinanet", "bert", "dlrm", "rnnt", "3d-unet"),
+    "pytorch": ("resnet50", "retinanet"),
+    "tensorflow": ("resnet50", "retinanet"),
 }
 ROUNDS = 7
 
