@@ -15,7 +15,7 @@ from tests.registry.cells import FOUNDATION
 from tests.registry.fixtures import Registries
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # gone before the tests of the engine clear up
 def foundation(engine: Engine) -> Iterator[None]:
     name, _, tag = FOUNDATION.rpartition(":")
     engine.import_image_from_data(tiny_image.archive(), repository=name, tag=tag)
