@@ -55,6 +55,28 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "mlperf_docker.harness", *map(str, arguments)]
 
 
+def finished(line: list[str], folder: Path, timeout_s: float = 60) -> Finished:
+    """Run a command in *folder* and read its events."""
+    done = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, env=environment(), cwd=folder)
+    return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
+
+
+def of_model(
+    model: str,
+    cache: Path,
+    tmp_path: Path,
+    verb: str,
+    *arguments: object,
+    backend: str = "pytorch",
+    timeout_s: float = 60,
+) -> Finished:
+    """Run a command of *model* with a cache, where it takes one, and with results in *tmp_path*."""
+    (tmp_path / "results").mkdir(exist_ok=True)
+    folders = ["--cache", cache] if verb not in ("convert", "parity") else []
+    folders += ["--results", tmp_path / "results"] if verb == "run" else []
+    return finished(command(verb, "--model", model, "--backend", backend, *folders, *arguments), tmp_path, timeout_s)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -75,9 +97,7 @@ def harness(cache: Path, tiny: SyntheticSet, tmp_path: Path) -> Harness:
         wanted = {"run": ["--cache", cache, "--results", results], "synthesize": ["--cache", cache]}
         wanted |= {"preprocess": ["--cache", cache], "outputs": ["--cache", cache]}
         folders = wanted.get(verb, [])
-        line = command(verb, "--model", "resnet50", "--backend", backend, *folders, *arguments)
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=environment(), cwd=tmp_path)
-        return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
+        return finished(command(verb, "--model", "resnet50", "--backend", backend, *folders, *arguments), tmp_path)
 
     return run
 

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +13,15 @@ from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.dlrm import aggregation
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, open_criteo
 
-from .conftest import Finished, command, environment
+from .conftest import Finished, command, environment, of_model
 
 BACKENDS = ["onnxruntime", "tensorflow", "pytorch"]
+harness = partial(of_model, "dlrm")
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dlrm")
-
-
-def harness(cache: Path, tmp_path: Path, verb: str, *arguments: object, backend: str = "pytorch") -> Finished:
-    (tmp_path / "results").mkdir(exist_ok=True)
-    folders = ["--cache", cache] if verb != "convert" else []
-    folders += ["--results", tmp_path / "results"] if verb == "run" else []
-    line = command(verb, "--model", "dlrm", "--backend", backend, *folders, *arguments)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, env=environment(), cwd=tmp_path)
-    return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
 
 
 def run(cache: Path, tmp_path: Path, *arguments: object, backend: str = "pytorch") -> Finished:

@@ -1,7 +1,7 @@
 """Whole runs of RNN-T through `python -m mlperf_docker.harness`, on every backend."""
 
 import json
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +9,16 @@ import pytest
 
 from mlperf_docker.harness.models.rnnt.vocabulary import text
 
-from .conftest import Finished, command, environment
+from .conftest import Finished, of_model
 
 BACKENDS = ["onnxruntime", "tensorflow", "pytorch"]
+harness = partial(of_model, "rnnt", timeout_s=90)
 COUNT = 24
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rnnt")
-
-
-def harness(cache: Path, tmp_path: Path, verb: str, *arguments: object, backend: str = "pytorch") -> Finished:
-    (tmp_path / "results").mkdir(exist_ok=True)
-    folders = ["--cache", cache] if verb not in ("convert", "parity") else []
-    folders += ["--results", tmp_path / "results"] if verb == "run" else []
-    line = command(verb, "--model", "rnnt", "--backend", backend, *folders, *arguments)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=90, env=environment(), cwd=tmp_path)
-    return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
 
 
 def run(cache: Path, tmp_path: Path, *arguments: object, backend: str = "pytorch") -> Finished:
