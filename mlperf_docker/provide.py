@@ -136,7 +136,7 @@ def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: So
     display.phase(f"pull {known[0].exact}")
     listener = Listener(TransferProgress(display, str(spec)).show, display.say)
     registries = client.registries(display.say)
-    pulled = prebuilt.pull(client, registries, spec, known, listener, other_bases=not sources.base)
+    pulled = prebuilt.pull(client, registries, spec, known, listener, other_bases=not sources.given_base(spec))
     exact, base = pulled.candidate.exact, _describe(pulled.candidate.base)
     display.say(f"Image {exact}: {pulled.state}.")
     return ImageUsed(tag=exact, id=pulled.id, base=base, digest=pulled.digest)

@@ -56,7 +56,9 @@ class Decoder:
         labels = np.full((count, 1), BLANK, dtype=np.int64)
         return labels, *(np.zeros((count, self._state), dtype=np.float32) for _ in range(2))
 
-    def decode(self, frames: NDArray[np.float32], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+    def decode(
+        self, frames: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Labels of all utterances, one utterance's after the other's, and how many each has.
 
         frames: (batch, longest, joint), of which the first *counts* of each utterance count.
@@ -76,7 +78,7 @@ class Decoder:
                 active.keep(going_on)
         row = np.concatenate(rows)
         order = np.argsort(row, kind="stable")
-        return np.concatenate(labels)[order], np.bincount(row, minlength=batch).tolist()
+        return np.concatenate(labels)[order], np.bincount(row, minlength=batch)
 
     def _step(self, frames: NDArray[np.float32], active: _Active) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Advance each utterance to its next label, or beyond the frames looked at. Gives who has one, and which."""

@@ -23,7 +23,7 @@ from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.rnnt import accuracy, synthetic_speech
 from mlperf_docker.harness.models.rnnt import network as networks
 from mlperf_docker.harness.models.rnnt.decoding import MOST
-from mlperf_docker.harness.models.rnnt.features import features
+from mlperf_docker.harness.models.rnnt.features import RATE, features
 from mlperf_docker.harness.models.rnnt.vocabulary import text
 from mlperf_docker.harness.names import SyntheticSize
 from mlperf_docker.harness.synthetic import cached_set
@@ -34,7 +34,7 @@ SPARE = 0.25
 """Utterances beyond those wanted, in case some are too close to call."""
 SAFE = 2e-4
 """Logits, in their standard deviation, by which a label must be ahead of the second: far more than rounding."""
-RATE = 0.9
+LABEL_RATE = 0.9
 """Labels to a frame of the encoder, as in dev-clean."""
 SPACE_SHARE = 0.18
 """Of all labels."""
@@ -166,13 +166,13 @@ def fit(
 def _fit_rate(
     plain: PlainTranscriber, encoded: Sequence[NDArray[np.float32]], bias: NDArray[np.float32], most: float
 ) -> None:
-    """Set *bias* of BLANK, up to *most*, so that labels come at the RATE."""
+    """Set *bias* of BLANK, up to *most*, so that labels come at the LABEL_RATE."""
     frames = sum(map(len, encoded))
     low, high = -most, most
     for _ in range(BISECTIONS):
         bias[BLANK] = (low + high) / 2
         labels = sum(len(plain.decode(each, bias).labels) for each in encoded)
-        low, high = (bias[BLANK], high) if labels > RATE * frames else (low, bias[BLANK])
+        low, high = (bias[BLANK], high) if labels > LABEL_RATE * frames else (low, bias[BLANK])
     bias[BLANK] = high
 
 
@@ -195,7 +195,7 @@ def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer,
         accuracy.compare(said[:count], list(transcripts.values())[:count]).accuracy for count in range(1, len(said) + 1)
     ]
     labels = sum(map(len, found.values()))
-    seconds = sum(len(drawn[number]) for number in found) / 16000
+    seconds = sum(len(drawn[number]) for number in found) / RATE
     facts: dict[str, Any] = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(found)}
     more = {"seconds": round(seconds, 1), "labels": labels, "words": sum(len(each.split()) for each in said)}
     write_json(folder / "synthetic.json", {**facts, **more, "accuracy": {"100 - WER": known[-1]}, "known": known})

@@ -37,17 +37,18 @@ class TranscribingPredictor:
         """Labels (n, longest) int64 of the utterances in inputs[0], (n, 1), and how many each has, (n,)."""
         frames, counts = self._encoder.predict(self._features(inputs))
         labels, lengths = self._decoder.decode(frames, counts)
-        rows = np.zeros((len(lengths), max(lengths)), dtype=np.int64)
-        rows[np.arange(rows.shape[1]) < np.array(lengths)[:, None]] = labels
-        return rows, np.array(lengths, dtype=np.int64)
+        rows = np.zeros((len(lengths), int(lengths.max())), dtype=np.int64)
+        rows[np.arange(rows.shape[1]) < lengths[:, None]] = labels
+        return rows, lengths
 
     def _features(self, inputs: Arrays) -> Arrays:
         return features([self._waveforms.waveform(int(number)) for number in inputs[0][:, 0]], self._pool)
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Prove each network; the encoder's is by far the largest, and its proof stands for all."""
-        proof = self._encoder.prove(self._features(inputs))
-        frames, _ = self._encoder.predict(self._features(inputs))
+        heard = self._features(inputs)
+        proof = self._encoder.prove(heard)
+        frames, _ = self._encoder.predict(heard)
         start = self._decoder.start(len(frames))
         self._prediction.prove(start)
         predicted = self._prediction.predict(start)[0]
