@@ -22,6 +22,7 @@ from mlperf_docker.errors import EngineError, MlperfDockerError
 from mlperf_docker.spec import BaseImage
 
 _INSTALL_TIMEOUT_S = 900
+_LOCK_TIMEOUT_S, _LOCK_PAUSE_S = 600, 2.0
 _START_TIMEOUT_S = 60
 
 
@@ -33,11 +34,11 @@ def ensure_engine(say: Callable[[str], None]) -> None:
     refusal = _refusal()
     if refusal is None:
         return
-    if not isinstance(refusal, EngineDownError) or _is_elsewhere() or not _may_install():
+    if not isinstance(refusal, EngineDownError) or _is_elsewhere() or not may_install():
         raise refusal
     if shutil.which("dockerd") is None:
         say("No Docker engine here: installing docker.io with apt-get.")
-        _install("docker.io")
+        install("docker.io", say)
     refusal = _refusal()
     if refusal is None:  # the package's own service started it
         return
@@ -46,13 +47,13 @@ def ensure_engine(say: Callable[[str], None]) -> None:
 
 def ensure_bootstrap(say: Callable[[str], None], bases: Iterable[BaseImage]) -> None:
     """Have what makes a base where no registry answers: mmdebstrap, unless the engine has one of *bases* already."""
-    if shutil.which("mmdebstrap") is not None or not _may_install():
+    if shutil.which("mmdebstrap") is not None or not may_install():
         return
     client = connect()
     if any(find(client, name) for base in bases for name in (base.pinned, bootstrap_tag(base))):
         return
     say("No base image here: installing mmdebstrap with apt-get, in case none can be pulled.")
-    _install("mmdebstrap")
+    install("mmdebstrap", say)
 
 
 def _refusal() -> EngineError | None:
@@ -68,20 +69,39 @@ def _is_elsewhere() -> bool:
     return bool(os.environ.get("DOCKER_HOST")) or has_context()
 
 
-def _may_install() -> bool:
+def may_install() -> bool:
+    """Tell whether packages can be installed here: as root, on Debian or what descends from it."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
 
 
-def _install(package: str) -> None:
-    """Install *package* and what it recommends: where AppArmor is on, an engine without its tools starts nothing."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+def install(package: str, say: Callable[[str], None]) -> None:
+    """Install *package* and what it recommends: where AppArmor is on, an engine without its tools starts nothing.
+
+    Waits for another package manager. Raises EngineError with apt-get's own words.
+    """
     for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", package]):
-        done = subprocess.run(
-            argv, env=environment, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
-        )
+        done = _apt(argv)
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        if _locked(done):
+            say("Another package manager is at work, as on a machine that has just started: waiting for it.")
+        while _locked(done) and time.monotonic() < deadline:
+            time.sleep(_LOCK_PAUSE_S)
+            done = _apt(argv)
         if done.returncode:
             last = "\n".join(done.stderr.strip().splitlines()[-8:])
             raise EngineError(f"{' '.join(argv)} failed:\n{last}", hint=f"Install {package} by hand.")
+
+
+def _apt(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    return subprocess.run(
+        argv, env=environment, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
+    )
+
+
+def _locked(done: subprocess.CompletedProcess[str]) -> bool:
+    """Tell whether apt-get only failed because another one runs. It has an option to wait, but not in `update`."""
+    return done.returncode != 0 and "Could not get lock" in done.stderr
 
 
 def _start(say: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ class Host:
         patch.setenv("PATH", str(self.bin))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setattr(bringup, "_refusal", lambda: None if self.up.exists() else NOT_RUNNING)
-        patch.setattr(bringup, "_may_install", lambda: True)
+        patch.setattr(bringup, "may_install", lambda: True)
         patch.setattr(bringup, "_START_TIMEOUT_S", 3)
 
     def program(self, name: str, script: str = "") -> None:
@@ -97,7 +97,7 @@ def test_an_engine_that_is_too_old_is_not_started_over(host: Host, monkeypatch: 
 
 def test_where_nothing_may_be_installed_the_reason_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.program("apt-get")
-    monkeypatch.setattr(bringup, "_may_install", lambda: False)
+    monkeypatch.setattr(bringup, "may_install", lambda: False)
     with pytest.raises(EngineError, match="No Docker engine is running"):
         host.ensure()
     assert host.called == []
@@ -114,7 +114,7 @@ def test_only_root_with_apt_may_install(
         (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    assert bringup._may_install() is may
+    assert bringup.may_install() is may
 
 
 def test_what_is_missing_is_installed_and_said(host: Host) -> None:
@@ -154,6 +154,26 @@ def test_an_installation_that_fails_is_quoted(host: Host) -> None:
     assert "by hand" in (caught.value.hint or "")
 
 
+LOCKED = "echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7' >&2; exit 100"
+
+
+def test_another_package_manager_is_waited_for(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringup, "_LOCK_PAUSE_S", 0.01)
+    host.program("apt-get", f"[ $(wc -l < {host.calls}) -gt 3 ] || {{ {LOCKED}; }}; [ $1 = update ] || : > {host.up}")
+    monkeypatch.setenv("PATH", f"{host.bin}:/usr/bin:/bin")
+    host.ensure()
+    assert host.called == [*["apt-get update"] * 4, "apt-get install --yes docker.io"]
+    assert [said for said in host.said if "waiting" in said] == host.said[1:]
+
+
+def test_another_package_manager_that_never_ends_is_not(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bringup, "_LOCK_PAUSE_S", 0.01)
+    monkeypatch.setattr(bringup, "_LOCK_TIMEOUT_S", 0.2)
+    host.program("apt-get", LOCKED)
+    with pytest.raises(EngineError, match="held by process 7"):
+        host.ensure()
+
+
 @pytest.mark.parametrize("script", ["exit 1", "exec /bin/sleep 4"], ids=["dies", "never answers"])
 def test_a_daemon_that_does_not_come_up_names_its_log(host: Host, script: str) -> None:
     host.program("dockerd", script)
@@ -164,7 +184,7 @@ def test_a_daemon_that_does_not_come_up_names_its_log(host: Host, script: str) -
 def test_the_script_says_what_is_wrong_and_how_to_help(
     host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bringup, "_may_install", lambda: False)
+    monkeypatch.setattr(bringup, "may_install", lambda: False)
     assert bringup.main() == ExitCode.ENGINE
     assert capsys.readouterr().err == "Error: No Docker engine is running.\nHint:  Start it.\n"
     host.up.touch()

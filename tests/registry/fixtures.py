@@ -191,12 +191,16 @@ def _compose() -> str:
         if plugin.returncode == 0:
             return "docker compose"
     if shutil.which("docker-compose") is None:
-        if not bringup._may_install():
+        if not bringup.may_install():
             reason = "the registry tests need docker-compose"
             pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-        sys.stderr.write("No docker-compose here: installing it with apt-get.\n")
-        bringup._install("docker-compose")
+        _tell("No docker-compose here: installing it with apt-get.")
+        bringup.install("docker-compose", _tell)
     return "docker-compose"
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _certificates(folder: Path, address: str) -> Path:
