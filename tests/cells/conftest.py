@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine.client import Engine
+from tests.tries import in_time
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 PATIENCE_S = 300
+PERFORMED = (0, 1)
+"""Codes of a performance run: VALID or not, which is a matter of time."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ class Tool:
             start_new_session=True,
         )
 
-    def __call__(self, *arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, *arguments: str, expect: int | tuple[int, ...] = 0, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command that ends with *expect*, or with one of these."""
         done = subprocess.run(
             [*self.prefix, str(COMMAND), *arguments],
             env={**self.environment, **variables},
@@ -47,15 +53,20 @@ class Tool:
             timeout=PATIENCE_S,
             check=False,
         )
-        assert done.returncode == expect, f"{arguments} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+        expected = expect if isinstance(expect, tuple) else (expect,)
+        assert done.returncode in expected, f"{arguments} → {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
 
-    def json(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
+    def json(self, *arguments: str, expect: int | tuple[int, ...] = 0) -> dict[str, Any]:
         """Run with --json and return the one object on stdout."""
         result = json.loads(self(*arguments, "--json", expect=expect).stdout)
         assert isinstance(result, dict)
         return result
+
+    def timed(self, *arguments: str) -> dict[str, Any]:
+        """Return the result of a performance run, VALID if one of three is."""
+        return in_time(lambda: self.json(*arguments, expect=PERFORMED), lambda result: bool(result["valid"]))
 
 
 def images_named(client: Engine, registry: str) -> list[str]:

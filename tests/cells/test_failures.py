@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import Engine
-from tests.cells.conftest import Tool, containers, interrupt, wait_for
+from tests.cells.conftest import PERFORMED, Tool, containers, interrupt, wait_for
 from tests.cells.imagenet import lay_out_noise
 
 pytestmark = pytest.mark.engine
@@ -187,7 +187,7 @@ def test_a_killed_tool_and_the_same_command_again(tool: Tool, image: str, result
     os.killpg(running.pid, signal.SIGKILL)
     running.communicate()
     assert containers(client) == [orphan]
-    done = tool(*TINY, "--min-duration", "1", "--results", str(results))
+    done = tool(*TINY, "--min-duration", "1", "--results", str(results), expect=PERFORMED)
     assert "Removed container" in done.stderr
     assert "VALID" in done.stdout
     assert not containers(client)

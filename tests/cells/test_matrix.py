@@ -59,7 +59,7 @@ def test_every_scenario_is_valid(
     tool: Tool, tags: dict[str, str], results: Path, spec: ImageSpec, scenario: str
 ) -> None:
     tag = built(tool, tags, spec)
-    result = tool.json(*command(spec, results), "--scenario", scenario, "--min-duration", "2")
+    result = tool.timed(*command(spec, results), "--scenario", scenario, "--min-duration", "2")
     assert result.keys() >= KEYS
     assert result["valid"], result["reasons"]
     cell = (result["model"], result["backend"], result["device"], result["scenario"])

@@ -139,6 +139,6 @@ def test_photographs_are_answered_as_by_a_plain_loop(
 
 def test_photographs_in_a_timed_run(tool: Tool, image: str, model: Path, dataset: Path, results: Path) -> None:
     options = ("--dataset", str(dataset), "--model-file", str(model), "--results", str(results))
-    result = tool.json("run", "resnet50", *options, "--scenario", "SingleStream", "--min-duration", "2")
+    result = tool.timed("run", "resnet50", *options, "--scenario", "SingleStream", "--min-duration", "2")
     assert result["valid"], result["reasons"]
     assert result["model_file"]["official"] is False

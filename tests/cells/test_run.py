@@ -11,7 +11,7 @@ import pytest
 
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.image import find
-from tests.cells.conftest import Tool, containers, wait_for
+from tests.cells.conftest import PERFORMED, Tool, containers, wait_for
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny")
@@ -36,7 +36,7 @@ def test_the_container_is_confined(tool: Tool, image: str, results: Path, client
     (container,) = wait_for(lambda: containers(client))
     config = client.inspect_container(container)
     out, err = running.communicate(timeout=120)
-    assert running.returncode == 0, err
+    assert running.returncode in PERFORMED, err
     assert "VALID" in out
     host: dict[str, Any] = config["HostConfig"]
     assert host["NetworkMode"] == "none"
@@ -60,7 +60,7 @@ def test_the_image_helps_without_this_tool(image: str) -> None:
 
 
 def test_results_are_listed_and_shown(tool: Tool, image: str, results: Path) -> None:
-    done = tool.json(*TINY, "--min-duration", "1", "--results", str(results))
+    done = tool.json(*TINY, "--mode", "accuracy", "--results", str(results))
     listed = json.loads(tool("results", "list", "--results", str(results), "--json").stdout)
     assert [each["results_dir"] for each in listed] == [done["results_dir"]]
     shown = tool("results", "show", "last", "--results", str(results)).stdout

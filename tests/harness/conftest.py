@@ -37,6 +37,9 @@ class Finished:
         assert self.of("result"), (self.events, self.stderr)
         return self.of("result")[-1]
 
+    def valid(self) -> bool:
+        return bool(self.result["valid"])
+
     @property
     def error(self) -> dict[str, Any]:
         (error,) = self.of("error")

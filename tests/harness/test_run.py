@@ -12,8 +12,9 @@ from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.names import Device, Mode, Scenario
+from tests.tries import in_time
 
-from .conftest import Harness, command, environment
+from .conftest import Finished, Harness, command, environment
 
 SCENARIOS = [scenario.value for scenario in Scenario]
 PHASES = ["synthesize", "preprocess", "load-model", "prove-device", "calibrate", "loadgen"]
@@ -24,7 +25,8 @@ def test_a_dummy_performance_run_is_valid(harness: Harness, scenario: str) -> No
     # Offline is over in half a microsecond a sample.
     duration, rate = (0.2, 4_000_000) if scenario == "Offline" else (1, 1000)
     load = ("--min-duration", duration, "--target-qps", rate)
-    done = harness("--synthetic", "tiny", "--scenario", scenario, *load, backend="dummy")
+    options = ("--synthetic", "tiny", "--scenario", scenario, *load)
+    done = in_time(lambda: harness(*options, backend="dummy"), Finished.valid)
     result = done.result
     assert (done.code, result["valid"], result["reasons"]) == (0, True, []), done
     assert [event["name"] for event in done.of("phase")] == PHASES
@@ -44,7 +46,7 @@ def test_a_dummy_accuracy_run_misses_the_known_value(harness: Harness, scenario:
 
 
 def test_a_performance_run(harness: Harness, tmp_path: Path) -> None:
-    done = harness("--synthetic", "tiny", "--min-duration", 2)
+    done = in_time(lambda: harness("--synthetic", "tiny", "--min-duration", 2), Finished.valid)
     result = done.result
     assert done.code == 0, result["reasons"]
     assert result["metric"]["name"] == "result_samples_per_second"

@@ -17,8 +17,9 @@ from mlperf_docker.harness.models.unet3d import accuracy, cases, geometry, nifti
 from mlperf_docker.harness.models.unet3d.benchmark import UNet3D
 from mlperf_docker.harness.models.unet3d.dataset import open_kits19
 from mlperf_docker.harness.preprocess import BadSample
+from tests.tries import in_time
 
-from .conftest import Harness
+from .conftest import Finished, Harness
 
 RNG = np.random.default_rng(8)
 SMALL = (30, 40, 50)
@@ -412,7 +413,8 @@ def test_marks_of_other_cases_are_noticed(harness: Harness, volumes: SyntheticSe
 
 def test_single_stream_issues_every_case_equally_often_and_ends(harness: Harness, volumes: SyntheticSet) -> None:
     options = ("--scenario", "SingleStream", "--min-duration", 1)
-    done = harness("--model", "3d-unet", "--synthetic", "tiny", *options, backend="dummy")
+    line = ("--model", "3d-unet", "--synthetic", "tiny", *options)
+    done = in_time(lambda: harness(*line, backend="dummy"), Finished.valid)
     settings = done.result["settings"]
     assert settings["sample_concatenate_permutation"] is True
     assert done.result["samples"] % 3 == 0
