@@ -10,10 +10,12 @@ from pydantic import Field, ValidationError
 from mlperf_docker import yaml_lines
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.requirements import canonical
 from mlperf_docker.spec import (
     AccuracyTarget,
     BaseImage,
     DatasetSpec,
+    Folder,
     Frozen,
     ImageSpec,
     ModelFile,
@@ -40,6 +42,7 @@ _SHAPES = {
     r"^[0-9a-f]{32}": "not an MD5 checksum: write 32 hexadecimal digits",
     r"^[0-9a-f]{64}": "not a SHA-256 checksum: write 64 hexadecimal digits",
     r"^https?:": "not an address: write http:// or https://, a host and a path",
+    r"^[A-Za-z0-9_]+(/": "not a folder of a library: write for example numpy/**/tests",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[": "not a requirement with its versions: write for example numpy>=2.2,<2.5",
 }
 
@@ -49,6 +52,7 @@ class _Outline(Frozen):
 
     registry: RegistryName
     requirements: tuple[Requirement, ...]
+    left_out: dict[Name, tuple[Folder, ...]]
     bases: dict[Name, Any]
     devices: dict[Device, Any]
     backends: dict[Backend, Any]
@@ -207,6 +211,7 @@ def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _repeated(data)
     yield from _absent(data)
     yield from _unobtainable(data)
+    yield from _of_nothing(data)
     for path, accuracy in _select(data, "models", "*", "accuracy"):
         values = (
             [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
@@ -237,6 +242,7 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """
     lists = [
         *(("models", "*", key) for key in ("scenarios", "requirements", "apt", "files")),
+        ("left_out", "*"),
         *(("models", "*", key, "*") for key in ("implemented", "precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),
         ("datasets", "*", "files"),
@@ -280,6 +286,20 @@ def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     ):
         if isinstance(requirement, str) and "+" in requirement:
             yield path, f"the public index cannot have {requirement}, and only backends have one of their own"
+
+
+def _of_nothing(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield what would be left out of a requirement that nothing has."""
+    wanted = (
+        ("requirements", "*"),
+        ("backends", "*", "requirements", "*", "*"),
+        ("models", "*", "requirements", "*"),
+        ("models", "*", "backend_requirements", "*", "*"),
+    )
+    known = {canonical(str(each)) for pattern in wanted for _, each in _select(data, *pattern)}
+    for path, _ in _select(data, "left_out", "*"):
+        if path[-1] not in known:
+            yield path, f"nothing requires {path[-1]}"
 
 
 def _lacks(section: object, key: str) -> bool:
@@ -334,4 +354,5 @@ def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device)
         backend_requirements=on.requirements[device],
         model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend, ())),
         own_index=on.index.get(device),
+        left_out=entries.outline.left_out,
     )

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlperf_docker import digests, requirements
+from mlperf_docker import digests, left_out, requirements
 from mlperf_docker.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.digests import LABEL, BuildInputs, Origin
 from mlperf_docker.engine.filesystem import Kind as EntryKind
@@ -84,7 +84,7 @@ def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterat
     yield from _locks(inputs, image.contents)
     yield from _python(inputs, image.contents)
     yield from _harness(inputs, image.contents)
-    yield from _files_of_python(image.contents)
+    yield from _files_of_python(spec, image.contents)
     yield from _bytecode(image.contents)
     yield from _files_of_debian(image.contents)
     yield from _sbom(image)
@@ -214,12 +214,14 @@ def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
             yield Difference(Kind.HARNESS, f"/{path}", "not a file of the harness", None, entries[path].sha256)
 
 
-def _files_of_python(contents: Contents) -> Iterator[Difference]:
-    """Compare every file in the virtual environment with its installer's record."""
+def _files_of_python(spec: ImageSpec, contents: Contents) -> Iterator[Difference]:
+    """Compare every file in the virtual environment with its installer's record, less what is left out on purpose."""
     recorded: set[str] = set()
+    unwanted = re.compile(rf"{VENV}/lib/[^/]+/site-packages/({left_out.of_image(spec)})/")
     for distribution in contents.distributions.values():
-        recorded |= distribution.files.keys()
-        for path, digest in distribution.files.items():
+        wanted = {path: digest for path, digest in distribution.files.items() if not unwanted.match(path)}
+        recorded |= wanted.keys()
+        for path, digest in wanted.items():
             yield from _changed(Kind.FILE, path, digest, contents, f" of {distribution.name}")
     for path in _entries_below(contents, VENV):
         if path not in recorded and path not in contents.bytecode and not _OF_THE_VENV.fullmatch(path):

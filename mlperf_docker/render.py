@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlperf_docker import atomic, paths, requirements
+from mlperf_docker import atomic, left_out, paths, requirements
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import REQUIREMENTS_FOLDER, BuildInputs, ContextFile, OwnIndex
 from mlperf_docker.errors import UsageError
@@ -57,7 +57,7 @@ def render(spec: ImageSpec, templates: Path | None = None) -> str:
     environment = _environment(templates or paths.assets() / "templates")
     own = f"{spec.model.name}/{spec.variant}.Dockerfile.j2"
     template = environment.select_template([own, f"{spec.backend}.Dockerfile.j2", "Dockerfile.j2"])
-    return template.render(spec=spec, model_layers=requirements.model_layers(spec))
+    return template.render(spec=spec, model_layers=requirements.model_layers(spec), left_out=left_out.of_layers(spec))
 
 
 def cell(spec: ImageSpec) -> bytes:

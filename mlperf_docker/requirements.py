@@ -85,6 +85,12 @@ def model_layers(spec: ImageSpec) -> dict[str, str]:
     return {canonical(requirement): requirement for requirement in spec.model_requirements}
 
 
+def layers(spec: ImageSpec) -> dict[str, tuple[str, ...]]:
+    """Return layer → the requirements it is made for, slowest to change first."""
+    found: dict[str, tuple[str, ...]] = {COMMON: spec.common_requirements, BACKEND: spec.backend_requirements}
+    return found | {layer: (requirement,) for layer, requirement in model_layers(spec).items()}
+
+
 def split(lock: str, spec: ImageSpec) -> dict[str, str]:
     """Return layer → requirements file of *spec* out of its backend's lock, slowest to change first.
 
@@ -92,15 +98,13 @@ def split(lock: str, spec: ImageSpec) -> dict[str, str]:
     another model brings in changes nothing here.
     """
     pins = parse(lock)
-    roots: dict[str, tuple[str, ...]] = {COMMON: spec.common_requirements, BACKEND: spec.backend_requirements}
-    roots |= {layer: (requirement,) for layer, requirement in model_layers(spec).items()}
     below: set[str] = set()
-    layers = {}
-    for layer, wanted in roots.items():
+    texts = {}
+    for layer, wanted in layers(spec).items():
         names = closure(pins, wanted) - below
-        layers[layer] = _text(pins, names)
+        texts[layer] = _text(pins, names)
         below |= names
-    return layers
+    return texts
 
 
 def _text(pins: Mapping[str, Pin], names: Iterable[str]) -> str:

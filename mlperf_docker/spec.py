@@ -13,6 +13,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+/\S+$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[A-Za-z0-9_]+$")]
 ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torchscript", "state-dict"]
 
 
@@ -119,7 +120,8 @@ class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
     requirements are in layer order, slowest to change first; lock is the file name below locks/. own_index: where the
-    backend's wheels are that the public index does not hold, or None.
+    backend's wheels are that the public index does not hold, or None. left_out: requirement by canonical name → folders
+    below site-packages that come with it and no run needs, where `**` is any depth.
     """
 
     model: ModelSpec
@@ -133,6 +135,7 @@ class ImageSpec(Frozen):
     backend_requirements: tuple[str, ...]
     model_requirements: tuple[str, ...]
     own_index: Url | None
+    left_out: dict[str, tuple[Folder, ...]]
 
     @property
     def variant(self) -> str:

@@ -35,6 +35,8 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
       > /opt/mlperf/wheels/common.txt \
+ && find /opt/venv/lib -newer /tmp/before -type d -regextype posix-extended \
+      -regex '.*/site-packages/(numpy/(.*/)?tests)' -prune -exec rm --recursive {} + \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \
@@ -57,6 +59,8 @@ RUN --mount=type=bind,from=tools,source=/opt/pip,target=/run/pip \
  && python3 -c "import json; print(*sorted(' '.join((each['metadata']['name'], each['metadata']['version'], \
 each['download_info']['archive_info']['hash'])) for each in json.load(open('/tmp/report'))['install']), sep='\n')" \
       > /opt/mlperf/wheels/backend.txt \
+ && find /opt/venv/lib -newer /tmp/before -type d -regextype posix-extended \
+      -regex '.*/site-packages/(tensorflow/include)' -prune -exec rm --recursive {} + \
  && find /opt/venv/lib -name '*.py' -newer /tmp/before -fprint /tmp/new \
  && { PYTHONDONTWRITEBYTECODE=1 /opt/venv/bin/python -m compileall -q --invalidation-mode=unchecked-hash -i /tmp/new \
       || true; } \

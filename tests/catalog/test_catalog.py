@@ -102,6 +102,10 @@ CASES = {
     "missing key": ("  rnnt:\n    title: RNN-T\n", "  rnnt:\n", 0, "models.rnnt.title: missing key"),
     "missing device": ("  cuda: {base: cuda}\n", "", None, "devices: missing key cuda"),
     "missing section": ("registry: mlperf-docker\n", "", None, "registry: missing key"),
+    "a folder that is all of a library": ("[numpy/**/tests]", "[numpy]", 0, "not a folder of a library"),
+    "a folder with a pattern": ("[numpy/**/tests]", "[numpy/te.t]", 0, "not a folder of a library"),
+    "left out twice": ("[numpy/**/tests]", "[numpy/tests, numpy/tests]", 0, "left_out.numpy[1]: duplicate"),
+    "left out of nothing": ("  nibabel: [", "  nibable: [", 0, "left_out.nibable: nothing requires nibable"),
     "dangling data set": (
         "    dataset: kits19\n",
         "    dataset: kits91\n",

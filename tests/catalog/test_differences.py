@@ -182,6 +182,20 @@ def test_each_change_of_a_file_is_named(changes: dict[str, bytes | None], kind: 
     assert (kind, text) in [(each.kind, str(each)) for each in found(changes)]
 
 
+def test_what_is_left_out_is_not_missing_and_not_wanted() -> None:
+    record = f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD"
+    left = files()[record] + b"numpy/tests/__init__.py,,\nnumpy/lib/tests/a.py,,\nnumpy/lib/attests/b.py,,\n"
+    assert [str(each) for each in found({record: left})] == [
+        f"/{SITE}/numpy/lib/attests/b.py: a file of numpy is missing"
+    ]
+    there: dict[str, bytes | None] = {
+        record: left,
+        f"{SITE}/numpy/lib/tests/a.py": b"",
+        f"{SITE}/numpy/lib/attests/b.py": b"",
+    }
+    assert [str(each) for each in found(there)] == [f"/{SITE}/numpy/lib/tests/a.py: belongs to no package"]
+
+
 def test_one_changed_file_is_one_difference() -> None:
     (difference,) = found({f"{SITE}/numpy.py": b"other"})
     assert difference.fields() == {
