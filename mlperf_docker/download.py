@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from mlperf_docker import __version__, checksums
 from mlperf_docker.checksums import Checksum
-from mlperf_docker.errors import Interrupted, ModelFileError
+from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 from mlperf_docker.progress import Display
 from mlperf_docker.sizes import readable
 
@@ -57,7 +57,8 @@ _BUNDLES = ("SSL_CERT_FILE", "PIP_CERT")  # beside REQUESTS_CA_BUNDLE and CURL_C
 class Wanted:
     """A file to fetch. urls: in the order of trying; checksum: None where nobody published one.
 
-    private: the addresses are the user's own, so what may be a secret in them is not printed.
+    private: the addresses are the user's own, so what may be a secret in them is not printed. exit_code: of a failure;
+    folder_option: how the command that fetches it takes another folder.
     """
 
     name: str
@@ -65,6 +66,8 @@ class Wanted:
     urls: tuple[str, ...]
     checksum: Checksum | None
     private: bool = False
+    exit_code: ExitCode = ExitCode.MODEL_FILE
+    folder_option: str = "--to DIR"
 
     @property
     def partial(self) -> Path:
@@ -82,7 +85,15 @@ class Fetched:
     resumed_bytes: int = 0
 
 
-class FetchError(ModelFileError):
+class DownloadError(MlperfDockerError):
+    """A file could not be brought to its place; the exit code says what it is needed for."""
+
+    def __init__(self, message: str, *, hint: str, exit_code: ExitCode) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class FetchError(DownloadError):
     """No address gave the file; what each of them did is in the message."""
 
 
@@ -107,15 +118,16 @@ class _NotAsAsked(_Fault):
     """The server cannot be trusted with ranges: what it sent is not what was asked for."""
 
 
-def fetch(wanted: Wanted, display: Display) -> Fetched:
-    """Return the file in its place, fetched if it is not there yet.
+def fetch(wanted: Wanted, display: Display, session: requests.Session | None = None) -> Fetched:
+    """Return the file in its place, fetched if it is not there yet. session: the connections to use, for many files.
 
-    Raises FetchError where no address gave it, ModelFileError where it cannot be written, Interrupted on Ctrl-C; the
+    Raises FetchError where no address gave it, DownloadError where it cannot be written, Interrupted on Ctrl-C; the
     bytes of an unfinished download stay for the next time, wrong ones never do.
     """
+    connections = new_session() if session is None else contextlib.nullcontext(session)
     try:
-        with _claimed(wanted, display) as partial:
-            return _fetch(wanted, partial, display)
+        with connections as live, _claimed(wanted, display) as partial:
+            return _fetch(wanted, partial, display, live)
     except KeyboardInterrupt as error:
         kept = _size(wanted.partial)
         rest = f" {readable(kept)} are kept; the same command goes on from there." if kept else ""
@@ -124,27 +136,26 @@ def fetch(wanted: Wanted, display: Display) -> Fetched:
         raise _cannot_write(wanted, error) from error
 
 
-def _fetch(wanted: Wanted, partial: "_Partial", display: Display) -> Fetched:
-    if _is_there(wanted, display):
+def _fetch(wanted: Wanted, partial: "_Partial", display: Display, session: requests.Session) -> Fetched:
+    if is_there(wanted, display):
         return Fetched(wanted.target, wanted.target.stat().st_size, None)
     partial.read(display)
     resumed = partial.size
     if resumed and partial.is_right():  # it was complete, and the tool was killed before it said so
         return _put_in_place(wanted, partial, Fetched(wanted.target, partial.size, None, resumed))
     said: list[str] = []
-    with _session() as session:
-        for url in wanted.urls:
-            try:
-                _Address(session, url, partial, display).get(wanted)
-            except _Settled as fault:
-                said.append(f"{_shown(url, wanted)}: {fault}")
-                continue
-            resumed = min(resumed, partial.resumed)
-            return _put_in_place(wanted, partial, Fetched(wanted.target, partial.size, _shown(url, wanted), resumed))
+    for url in wanted.urls:
+        try:
+            _Address(session, url, partial, display).get(wanted)
+        except _Settled as fault:
+            said.append(f"{_shown(url, wanted)}: {fault}")
+            continue
+        resumed = min(resumed, partial.resumed)
+        return _put_in_place(wanted, partial, Fetched(wanted.target, partial.size, _shown(url, wanted), resumed))
     raise _nobody_gave_it(wanted, said)
 
 
-def _is_there(wanted: Wanted, display: Display) -> bool:
+def is_there(wanted: Wanted, display: Display) -> bool:
     """Tell whether the file lies in its place already; a wrong one there stays until the right one replaces it."""
     if not wanted.target.is_file():
         return False
@@ -264,7 +275,7 @@ class _Address:
         failures, furthest = 0, self._partial.size
         while True:
             try:
-                self._attempt()
+                self._attempt(wanted)
             except _NotAsAsked as fault:
                 if not self._ranges:
                     raise _Settled(f"it {fault}") from fault
@@ -298,7 +309,7 @@ class _Address:
             return False
         raise _Settled(f"{checksum.algorithm} is {found}, and {checksum.value} is expected")
 
-    def _attempt(self) -> None:
+    def _attempt(self, wanted: Wanted) -> None:
         """Ask once, for what is missing, and take what comes. Raises _Fault."""
         headers = self._headers()
         try:
@@ -310,7 +321,7 @@ class _Address:
         with answer:
             total = self._total(answer, asked_range="Range" in headers)
             self._note(answer, total)
-            self._require_space(total)
+            self._require_space(wanted, total)
             self._receive(answer, total)
 
     def _headers(self) -> dict[str, str]:
@@ -372,11 +383,11 @@ class _Address:
         validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
         self._partial.note({"address": self._key, "validator": validator, "total": total})
 
-    def _require_space(self, total: int | None) -> None:
+    def _require_space(self, wanted: Wanted, total: int | None) -> None:
         missing = (total or 0) - self._partial.size
         free = shutil.disk_usage(self._partial.folder).free
         if missing > free:
-            raise _no_space(self._partial.folder, missing, free)
+            raise _no_space(wanted, missing, free)
 
     def _receive(self, answer: requests.Response, total: int | None) -> None:
         """Append the body. Raises _Passing where it breaks off, _NotAsAsked where it is longer than was said."""
@@ -401,7 +412,7 @@ class _Address:
         return _Passing(f"the connection broke after {readable(self._partial.size)}{of_how_many}{why}")
 
 
-def _session() -> requests.Session:
+def new_session() -> requests.Session:
     """Return a session with the proxies and the CA bundle of the user's environment."""
     session = requests.Session()
     session.headers["User-Agent"] = f"mlperf-docker/{__version__}"
@@ -476,20 +487,25 @@ def _nobody_gave_it(wanted: Wanted, said: list[str]) -> FetchError:
     return FetchError(
         "\n  ".join((f"{wanted.name} could not be fetched from {count}:", *said)),
         hint=f"Try again later, name a mirror of your own with --url URL, or put the file at {wanted.target}.{rest}",
+        exit_code=wanted.exit_code,
     )
 
 
-def _no_space(folder: Path, missing: int, free: int) -> ModelFileError:
-    return ModelFileError(
-        f"The disk of {folder} has no room: {readable(missing)} more are needed, and {readable(free)} are free.",
-        hint="Free some, or fetch to another folder with --to DIR; the same command goes on from what has come.",
+def _no_space(wanted: Wanted, missing: int, free: int) -> DownloadError:
+    return DownloadError(
+        f"The disk of {wanted.target.parent} has no room: {readable(missing)} more are needed, and {readable(free)} are"
+        " free.",
+        hint=f"Free some, or name another folder as {wanted.folder_option}; the same command goes on from what has"
+        " come.",
+        exit_code=wanted.exit_code,
     )
 
 
-def _cannot_write(wanted: Wanted, error: OSError) -> ModelFileError:
-    return ModelFileError(
+def _cannot_write(wanted: Wanted, error: OSError) -> DownloadError:
+    return DownloadError(
         f"{wanted.name} cannot be written to {wanted.target.parent}: {error.strerror or error}.",
-        hint="Free some space or check the permissions there, or fetch to another folder with --to DIR.",
+        hint=f"Free some space or check the permissions there, or name another folder as {wanted.folder_option}.",
+        exit_code=wanted.exit_code,
     )
 
 

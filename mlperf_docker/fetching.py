@@ -1,12 +1,11 @@
 """`models fetch`: which official files are meant, and their fetching one after the other."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import paths
+from mlperf_docker import mirror, paths
 from mlperf_docker.download import Fetched, FetchError, Wanted, fetch
 from mlperf_docker.errors import UsageError
 from mlperf_docker.model_files import Official, no_official, officials, select
@@ -14,8 +13,6 @@ from mlperf_docker.names import Backend, Precision
 from mlperf_docker.progress import Display
 from mlperf_docker.selector import UnknownNameError, parse_choice
 from mlperf_docker.spec import ModelSpec
-
-_ADDRESS = re.compile(r"https?://[^\s/]+/\S*")
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,8 @@ class Outcome:
         if self.failures:
             total = len(self.fetched) + len(self.failures)
             lines = (f"{len(self.failures)} of {total} files could not be fetched.", *map(str, self.failures))
-            raise FetchError("\n".join(lines), hint="Try again: what is here already is not fetched a second time.")
+            hint = "Try again: what is here already is not fetched a second time."
+            raise FetchError("\n".join(lines), hint=hint, exit_code=self.failures[0].exit_code)
 
 
 def choose(request: FetchRequest) -> list[Official]:
@@ -104,24 +102,15 @@ def fetch_all(chosen: list[Official], request: FetchRequest, display: Display) -
 
 
 def _wanted(official: Official, request: FetchRequest) -> Wanted:
-    urls = official.file.urls
-    if request.url:
-        urls = (f"{request.url}{official.file.name}" if request.url.endswith("/") else request.url,)
+    urls = (mirror.address(request.url, official.file.name),) if request.url else official.file.urls
     return Wanted(official.path.name, official.path, urls, official.checksum, private=bool(request.url))
 
 
 def _check(request: FetchRequest) -> None:
     if request.every and request.file:
         raise UsageError("--all and --file exclude each other.")
-    if request.url and not _ADDRESS.fullmatch(request.url):
-        raise UsageError(
-            "--url is no address.", hint="Write http:// or https://, a host and a path; a folder's ends with a slash."
-        )
-    if request.every and request.url and not request.url.endswith("/"):
-        raise UsageError(
-            "--url names one file, and --all may mean several.",
-            hint="Name the folder that they are in, with a slash at its end: --url https://mirror.example/models/",
-        )
+    if request.url:
+        mirror.check(request.url, several="--all may mean several" if request.every else "")
 
 
 def _folder(request: FetchRequest) -> Path:

@@ -15,8 +15,8 @@ import pytest
 
 from mlperf_docker import checksums, download
 from mlperf_docker.checksums import Checksum
-from mlperf_docker.download import Fetched, FetchError, Wanted, fetch
-from mlperf_docker.errors import ExitCode, Interrupted, ModelFileError
+from mlperf_docker.download import DownloadError, Fetched, FetchError, Wanted, fetch
+from mlperf_docker.errors import ExitCode, Interrupted
 from tests.host.http_server import Behaviour, Server, serving
 
 RANDOM = random.Random(7)  # noqa: S311  # for bytes and moments, not for secrets
@@ -304,7 +304,7 @@ def test_a_disk_too_small_is_told_before_the_download(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(ModelFileError, match=r"300 kB more are needed, and 1 kB are free"):
+    with pytest.raises(DownloadError, match=r"300 kB more are needed, and 1 kB are free"):
         fetch(wanted(folder, server.address("model")), Quiet())
     assert not list(folder.iterdir())
 
@@ -321,7 +321,7 @@ def test_a_disk_that_fills_up_keeps_what_came(server: Server, folder: Path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", filling)
-        with pytest.raises(ModelFileError, match="No space left on device") as caught:
+        with pytest.raises(DownloadError, match="No space left on device") as caught:
             fetch(wanted(folder, server.address("model")), Quiet())
     assert "--to DIR" in (caught.value.hint or "")
     assert not (folder / NAME).exists()
@@ -329,7 +329,7 @@ def test_a_disk_that_fills_up_keeps_what_came(server: Server, folder: Path, monk
 
 
 def test_a_folder_where_nothing_can_be_written() -> None:
-    with pytest.raises(ModelFileError, match=r"cannot be written to /proc/sys") as caught:
+    with pytest.raises(DownloadError, match=r"cannot be written to /proc/sys") as caught:
         fetch(Wanted(NAME, Path("/proc/sys") / NAME, ("http://127.0.0.1:9/m",), md5(CONTENT)), Quiet())
     assert caught.value.exit_code is ExitCode.MODEL_FILE
 
