@@ -43,6 +43,7 @@ _SHAPES = {
     r"^[0-9a-f]{64}": "not a SHA-256 checksum: write 64 hexadecimal digits",
     r"^https?:": "not an address: write http:// or https://, a host and a path",
     r"^[A-Za-z0-9_]+(/": "not a folder of a library: write for example numpy/**/tests",
+    r"^[A-Za-z0-9{]": "not a path below the data set's folder: write names with / between them, none of them hidden",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[": "not a requirement with its versions: write for example numpy>=2.2,<2.5",
 }
 
@@ -201,6 +202,8 @@ def _explain(error: Mapping[str, Any]) -> str:
             return f"{shape} (found {error['input']!r})"
         case "model_type" | "dict_type":
             return f"must be a mapping (found {error['input']!r})"
+        case "value_error":  # of a validator of ours, which says what is wrong and where
+            return str(error["ctx"]["error"])
         case _:
             return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {error['input']!r})"
 
@@ -245,7 +248,9 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         ("left_out", "*"),
         *(("models", "*", key, "*") for key in ("implemented", "precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),
-        ("datasets", "*", "files"),
+        *(("datasets", "*", key) for key in ("files", "series")),
+        *(("datasets", "*", key, "*", "urls") for key in ("files", "series")),
+        ("datasets", "*", "series", "*", "items"),
         ("backends", "*", "requirements", "*"),
         ("requirements",),
     ]

@@ -1,9 +1,9 @@
 """Frozen values that describe the catalog. They come complete out of `Catalog.load`; what may be missing says so."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlperf_docker.names import Backend, Device, Precision, Scenario
 
@@ -14,6 +14,8 @@ Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+/\S+$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[A-Za-z0-9_]+$")]
+DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-z0-9{][A-Za-z0-9._{}-]*)*$")]
+ITEM = "{item}"
 ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torchscript", "state-dict"]
 
 
@@ -63,20 +65,73 @@ class ModelFile(Frozen):
 
 
 class DatasetFile(Frozen):
-    """A file that a data set is made from, or that goes with it: a vocabulary, a list of labels."""
+    """A file that a data set is made from, or that goes with it: a vocabulary, a list of labels.
+
+    path: where it belongs below the data set's folder, its name by default. archive: how it is to be unpacked there;
+    members: the only files wanted of it, name → path, all of it as it is where none is named. account: nobody gets it
+    without one, so it cannot be fetched and is unpacked once the user has put it there. optional: only fetched when it
+    is asked for. size_bytes: about, of the download, where somebody published it.
+    """
 
     name: FileName
     urls: tuple[Url, ...] = Field(min_length=1)
     md5: Md5 | None = None
     sha256: Sha256 | None = None
+    path: DataPath = ""
+    archive: Literal["tar", "zip"] | None = None
+    members: dict[FileName, DataPath] = Field(default_factory=dict)
+    account: bool = False
+    optional: bool = False
+    size_bytes: int | None = Field(default=None, gt=0)
     note: str = ""
+
+    @property
+    def target(self) -> str:
+        """Where it belongs below the data set's folder."""
+        return self.path or self.name
+
+    @model_validator(mode="after")
+    def _members_are_of_an_archive(self) -> Self:
+        if self.members and self.archive is None:
+            raise ValueError(f"{self.name} has members, and does not say which archive it is: tar or zip")
+        return self
+
+
+class DatasetSeries(Frozen):
+    """Files of one kind that are fetched one by one; `{item}` in addresses and path stands for each one's own part.
+
+    items: these parts; where they are too many, listed_in names the annotations (in COCO's format, below the data
+    set's folder) whose images are the items. md5s: of the items whose checksum was published. size_bytes: about, of
+    all together.
+    """
+
+    name: FileName
+    urls: tuple[Url, ...] = Field(min_length=1)
+    path: DataPath
+    items: tuple[FileName, ...] = ()
+    listed_in: DataPath | None = None
+    md5s: dict[str, Md5] = Field(default_factory=dict)
+    size_bytes: int | None = Field(default=None, gt=0)
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if bool(self.items) == (self.listed_in is not None):
+            raise ValueError(f"{self.name} needs either items or listed_in")
+        without = [text for text in (*self.urls, self.path) if ITEM not in text]
+        if without:
+            raise ValueError(f"{self.name} has files of one name: {ITEM} is not in {', '.join(without)}")
+        unknown = sorted(self.md5s.keys() - set(self.items))
+        if unknown:
+            raise ValueError(f"{self.name} has no item {', '.join(unknown)}, and its md5s name it")
+        return self
 
 
 class DatasetSpec(Frozen):
     """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one.
 
-    other_markers: those of other layouts that serve as well. count: samples that LoadGen sees. files: what is offered
-    for download, where anything is.
+    other_markers: those of other layouts that serve as well. count: samples that LoadGen sees. files, series: what is
+    offered for download. convert: what is offered is not yet the data set; `data convert` makes it.
     """
 
     name: Name
@@ -87,6 +142,8 @@ class DatasetSpec(Frozen):
     source: Url
     licence: str
     files: tuple[DatasetFile, ...] = ()
+    series: tuple[DatasetSeries, ...] = ()
+    convert: bool = False
     note: str = ""
 
 

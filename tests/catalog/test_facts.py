@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from mlperf_docker.catalog import Catalog
+from mlperf_docker.harness.models.unet3d import cases
 from mlperf_docker.names import Backend, Device, Precision
 from mlperf_docker.paths import assets
 from mlperf_docker.spec import DatasetFile, ImageSpec, ModelFile, ModelSpec
@@ -28,6 +29,8 @@ def spec(model: str, backend: Backend) -> ImageSpec:
 
 @pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.name)
 def test_addresses_and_checksums_are_well_formed(model: ModelSpec) -> None:
+    for address in (url for series in model.dataset.series for url in series.urls):
+        assert urlsplit(address).scheme == "https"  # most of these files have no checksum
     files: list[ModelFile | DatasetFile] = [*model.files, *model.dataset.files]
     for file in files:
         assert bool(file.md5 or file.sha256) is (file.name not in WITHOUT_CHECKSUM), file.name
@@ -38,6 +41,30 @@ def test_addresses_and_checksums_are_well_formed(model: ModelSpec) -> None:
             assert "." in parts.netloc
             assert "@" not in parts.netloc
             assert parts.path not in ("", "/")
+
+
+def test_criteo_has_a_checksum_for_every_day() -> None:
+    (days,) = MODELS["dlrm"].dataset.series
+    assert list(days.md5s) == list(days.items) == [str(day) for day in range(24)]
+    assert len(set(days.md5s.values())) == 24
+    assert days.md5s["23"] == "a2748bdbc67dd544b3ac470c4f1a52df"
+
+
+def test_kits19_offers_the_cases_that_the_benchmark_takes() -> None:
+    taken = {name.removeprefix("case_") for name in cases.OFFICIAL if name not in cases.COPIES}
+    assert [set(series.items) for series in MODELS["3d-unet"].dataset.series] == [taken, taken]
+
+
+def test_what_cannot_be_fetched_and_what_is_not_by_itself() -> None:
+    files = [file for model in CATALOG.models for file in model.dataset.files]
+    assert [file.name for file in files if file.account] == ["ILSVRC2012_img_val.tar"]
+    assert {file.name for file in files if file.optional} == {
+        "ILSVRC2012_img_val_500.tar",
+        "validation-annotations-bbox.csv",
+        "class-descriptions-boxable.csv",
+        "dlrm_trace_of_aggregated_samples.txt",
+    }
+    assert [name for name, model in MODELS.items() if model.dataset.convert] == ["dlrm"]
 
 
 @pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.name)
