@@ -15,7 +15,7 @@ def check_folder(dataset: DatasetSpec, path: Path) -> Path:
     except OSError as error:  # a folder above it may be closed to us
         problem = f"it cannot be read ({error.strerror})"
     if problem:
-        raise DatasetError(f"{dataset.title} is not at {folder}: {problem}.", hint=_hint(dataset))
+        raise DatasetError(f"{dataset.title} is not at {folder}: {problem}.", hint=_hint(dataset, folder))
     return folder
 
 
@@ -34,5 +34,5 @@ def _problem(dataset: DatasetSpec, folder: Path) -> str | None:
     return None
 
 
-def _hint(dataset: DatasetSpec) -> str:
-    return f"{dataset.source} A run without it: --synthetic tiny"
+def _hint(dataset: DatasetSpec, folder: Path) -> str:
+    return f"Fetch it: mlperf-docker data fetch {dataset.name} {folder}. A run without it: --synthetic tiny"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import RunResult
 from mlperf_docker.sizes import readable
-from mlperf_docker.spec import DatasetSpec, ImageSpec
+from mlperf_docker.spec import DatasetFile, DatasetSeries, DatasetSpec, ImageSpec
 
 if TYPE_CHECKING:
     from mlperf_docker.bundle.manifest import Manifest
+    from mlperf_docker.dataset_fetching import Outcome
     from mlperf_docker.evidence import Entry
 
 _NS_PER_MS = 1e6
@@ -163,9 +164,40 @@ def dataset_text(dataset: DatasetSpec, models: Sequence[str]) -> str:
         ("Licence", dataset.licence),
         ("Marker", f"{dataset.marker}, which its folder must have"),
         *((("Note", dataset.note),) if dataset.note else ()),
-        *(("File", f"{each.name} {each.urls[0]}{f' ({each.note})' if each.note else ''}") for each in dataset.files),
+        *(("File", _file_text(each)) for each in dataset.files),
+        *(("Series", _series_text(each)) for each in dataset.series),
+        ("Fetch", f"mlperf-docker data fetch {dataset.name} DIR"),
     ]
     return "\n".join(f"{name + ':':<10}{value}" for name, value in facts)
+
+
+def _file_text(file: DatasetFile) -> str:
+    unpacked = f"unpacked to {', '.join(file.members.values())}" if file.members else "unpacked"
+    facts = (
+        "needs an account" if file.account else "",
+        "optional" if file.optional else "",
+        unpacked if file.archive else "",
+        file.note,
+    )
+    return f"{file.name} {file.urls[0]}{_in_brackets(facts)}"
+
+
+def _series_text(series: DatasetSeries) -> str:
+    count = f"{len(series.items)} files" if series.items else f"those in {series.listed_in}"
+    return f"{series.name} {series.urls[0]}{_in_brackets((count, series.note))}"
+
+
+def _in_brackets(facts: Iterable[str]) -> str:
+    said = "; ".join(fact for fact in facts if fact)
+    return f" ({said})" if said else ""
+
+
+def fetched_text(outcome: "Outcome") -> str:
+    """What `data fetch` did, and the command that comes next."""
+    new, size = sum(part.new for part in outcome.parts), sum(part.size_bytes for part in outcome.parts)
+    names = ", ".join(f"{part.name} ({part.files})" if part.files > 1 else part.name for part in outcome.parts)
+    fetched = f"{new} new" if new else "all of it was there"
+    return f"{outcome.dataset.title} at {outcome.folder}: {names}; {readable(size)}, {fetched}.\nNext: {outcome.next}"
 
 
 def dataset_fields(dataset: DatasetSpec, models: Sequence[str]) -> dict[str, Any]:

@@ -118,9 +118,10 @@ _register("convert", models.convert, _models)
 app.add_typer(_models, name="models")
 
 _data = typer.Typer(
-    help="The data sets: list, verify, convert, preprocess.", no_args_is_help=True, rich_markup_mode=None
+    help="The data sets: list, fetch, verify, convert, preprocess.", no_args_is_help=True, rich_markup_mode=None
 )
 _register("list", data.list_datasets, _data)
+_register("fetch", data.fetch, _data)
 _register("verify", data.verify, _data)
 _register("convert", data.convert, _data)
 _register("preprocess", data.preprocess, _data)

@@ -32,6 +32,43 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
         typer.echo("\n\n".join(dataset_text(*each) for each in found))
 
 
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An existing folder for it.")],
+    *,
+    file: Annotated[
+        str, typer.Option("--file", metavar="NAME", help="Only this file or series, as `data list` names it.")
+    ] = "",
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url", help="Your own mirror instead: a folder, with a slash at its end, with the files as in DIR."
+        ),
+    ] = "",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Files at a time, where there are many.")] = 8,
+    as_json: JsonOutput = False,
+) -> None:
+    """Fetch a data set into a folder as `run` takes it, verify what has a checksum, and unpack archives.
+
+    Where something is missing still, the next command is named. An interrupted fetch goes on where it stopped, and what
+    is there is left alone. ImageNet needs an account, so its images are yours to get. Exits 6 where something cannot be
+    had.
+    """
+    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.data import find, models_of
+    from mlperf_docker.dataset_fetching import FetchRequest, fetch_dataset
+    from mlperf_docker.paths import assets
+    from mlperf_docker.progress import display
+    from mlperf_docker.text import fetched_text
+
+    catalog = Catalog.load(assets() / "images.yaml")
+    dataset = find(catalog, name)
+    request = FetchRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
+    with display() as show:
+        outcome = fetch_dataset(request, show)
+    typer.echo(json.dumps(outcome.fields(), indent=2) if as_json else fetched_text(outcome))
+
+
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where it is.")],
