@@ -35,4 +35,5 @@ def _problem(dataset: DatasetSpec, folder: Path) -> str | None:
 
 
 def _hint(dataset: DatasetSpec, folder: Path) -> str:
-    return f"Fetch it: mlperf-docker data fetch {dataset.name} {folder}. A run without it: --synthetic tiny"
+    how = "Make it with mlperf-docker data convert, out of what this fetches" if dataset.convert else "Fetch it"
+    return f"{how}: mlperf-docker data fetch {dataset.name} {folder}. A run without it: --synthetic tiny"

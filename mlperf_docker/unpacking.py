@@ -25,8 +25,9 @@ from mlperf_docker.sizes import readable
 
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
+_ENCRYPTED = 1  # of a zip entry's flags
 _BLOCKING_SHOWN = 3
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError)
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ def _zip_entries(stream: IO[bytes]) -> Iterator[_Entry]:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):
                 raise _RefusedError(f"{member.filename!r} in it is a link or a device")
+            if member.flag_bits & _ENCRYPTED:
+                raise _RefusedError(f"{member.filename!r} in it is encrypted")
 
             def content(member: zipfile.ZipInfo = member) -> IO[bytes]:
                 return archive.open(member)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlperf_docker import download
+from mlperf_docker import download, unpacking
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.dataset_fetching import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
 from mlperf_docker.download import DownloadError, FetchError
@@ -192,7 +192,16 @@ def test_a_file_that_was_lost_comes_out_of_the_archive_again(speech: DatasetSpec
     assert len(server.seen) == 1
 
 
-def test_two_at_once_fetch_and_unpack_once(speech: DatasetSpec, server: Server, folder: Path) -> None:
+def test_two_at_once_fetch_and_unpack_once(
+    speech: DatasetSpec, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = unpacking._write
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(0.1)
+        write(*arguments)
+
+    monkeypatch.setattr(unpacking, "_write", slowly)
     displays = [Silent(), Silent()]
     threads = [threading.Thread(target=got, args=(speech, folder, server, each)) for each in displays]
     for thread in threads:
@@ -258,8 +267,10 @@ def test_images_are_those_of_the_annotations(openimages: DatasetSpec, server: Se
     assert outcome.parts[-1].new == len(IMAGES)
     assert max(display.counts) == (len(IMAGES), len(IMAGES))
     requests = len(server.seen)
-    assert got(openimages, folder, server).parts[-1].new == 0
+    again = Silent()
+    assert got(openimages, folder, server, again).parts[-1].new == 0
     assert len(server.seen) == requests == len(IMAGES) + 1
+    assert not again.said, "24,781 images are not told one by one"
 
 
 def test_an_image_that_is_missing_does_not_keep_the_others_back(

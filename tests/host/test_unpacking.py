@@ -7,11 +7,12 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from mlperf_docker import unpacking
-from mlperf_docker.errors import DatasetError, ExitCode
+from mlperf_docker.errors import DatasetError, ExitCode, Interrupted
 from tests.host.test_download import Quiet
 
 FILES = {"Set/a/1.flac": b"first" * 100, "Set/a/2.flac": b"second" * 200, "Set/README.TXT": b"read me"}
@@ -143,6 +144,13 @@ def test_an_archive_that_is_damaged_or_none(tmp_path: Path, kind: str) -> None:
     assert "damaged or cut off" in str(refused(tmp_path / "cut", zipped(FILES)[:-30], "zip"))
 
 
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    content = bytearray(zipped(FILES))
+    at = content.index(b"PK\x01\x02")
+    content[at + 8] |= 1
+    assert "is encrypted" in str(refused(tmp_path / "set", bytes(content), "zip"))
+
+
 def test_a_member_that_is_not_there(tmp_path: Path) -> None:
     assert "has no val.txt" in str(refused(tmp_path / "set", tarred(FILES), members={"val.txt": "val_map.txt"}))
     assert "no file in it" in str(refused(tmp_path / "empty", tarred({})))
@@ -161,6 +169,17 @@ def test_other_files_are_not_replaced(tmp_path: Path) -> None:
         refused(tmp_path / "set", tarred(FILES))
     )
     assert (tmp_path / "set/Set/README.TXT").read_text() == "my own notes"
+
+
+def test_an_interruption_leaves_only_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(source: object, target: IO[bytes], length: int) -> None:
+        target.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfileobj", stopped)
+    with pytest.raises(Interrupted, match="the same command unpacks it again"):
+        unpack(tmp_path / "set", tarred(FILES))
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["set.archive"]
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
