@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from mlperf_docker.several import fetch_each
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ITEM, DatasetFile, DatasetSeries, DatasetSpec
 
-JOBS = 8
 _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -36,21 +35,21 @@ class FetchRequest:
     folder: Path
     part: str = ""
     url: str = ""
-    jobs: int = JOBS
+    jobs: int = 8
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file or a series in its place. files: how many; new: those that were not there before; size_bytes: of all."""
+    """A file or a series in its place. files: how many; new: those that were not there before; size_bytes: of all.
+
+    verified: each has the checksum that was published; False where none was.
+    """
 
     name: str
     files: int
     new: int
     size_bytes: int
-
-    def fields(self) -> dict[str, Any]:
-        """The same for programs."""
-        return {"name": self.name, "files": self.files, "new": self.new, "size_bytes": self.size_bytes}
+    verified: bool
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Outcome:
         return {
             "name": self.dataset.name,
             "path": str(self.folder),
-            "parts": [part.fields() for part in self.parts],
+            "parts": [asdict(part) for part in self.parts],
             "usable": self.usable,
             "next": self.next,
         }
@@ -172,11 +171,11 @@ def _size(path: Path) -> int:
 
 def _fetch_file(file: DatasetFile, folder: Path, request: FetchRequest, display: Display) -> Part:
     """Bring one file to its place, and unpack it if it is an archive, unless all that came out of it is there."""
-    target = folder / file.target
+    target, checksum = folder / file.target, checksums.published(file)
     if file.archive is not None and unpacking.is_unpacked(folder, file.name, _identity(file)):
-        return Part(file.name, 1, 0, _size(target))
+        return Part(file.name, 1, 0, _size(target), verified=checksum is not None)
     _make(target.parent)
-    wanted = _wanted(file.target, file.urls, checksums.published(file), folder, request)
+    wanted = _wanted(file.target, file.urls, checksum, folder, request)
     if file.account and not request.url:
         _require_right(wanted, display)
         new = False
@@ -187,7 +186,7 @@ def _fetch_file(file: DatasetFile, folder: Path, request: FetchRequest, display:
         with exclusive.folder(folder):
             if not unpacking.is_unpacked(folder, file.name, _identity(file)):
                 unpacking.unpack(target, file.archive, file.members, folder, _identity(file), display)
-    return Part(file.name, 1, int(new), _size(target))
+    return Part(file.name, 1, int(new), _size(target), verified=checksum is not None)
 
 
 def _require_right(wanted: Wanted, display: Display) -> None:
@@ -211,7 +210,8 @@ def _fetch_series(series: DatasetSeries, folder: Path, request: FetchRequest, di
     for parent in {each.target.parent for each in wanted}:
         _make(parent)
     brought = fetch_each(f"{series.name} of {request.dataset.name}", wanted, display, jobs=request.jobs)
-    return Part(series.name, brought.here, brought.new, brought.size_bytes)
+    verified = all(each.checksum is not None for each in wanted)
+    return Part(series.name, brought.here, brought.new, brought.size_bytes, verified)
 
 
 def _make(folder: Path) -> None:

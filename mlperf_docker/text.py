@@ -197,7 +197,13 @@ def fetched_text(outcome: "Outcome") -> str:
     new, size = sum(part.new for part in outcome.parts), sum(part.size_bytes for part in outcome.parts)
     names = ", ".join(f"{part.name} ({part.files})" if part.files > 1 else part.name for part in outcome.parts)
     fetched = f"{new} new" if new else "all of it was there"
-    return f"{outcome.dataset.title} at {outcome.folder}: {names}; {readable(size)}, {fetched}.\nNext: {outcome.next}"
+    unverified = ", ".join(part.name for part in outcome.parts if not part.verified)
+    lines = (
+        f"{outcome.dataset.title} at {outcome.folder}: {names}; {readable(size)}, {fetched}.",
+        f"Not verified, as nobody published checksums: {unverified}." if unverified else "",
+        f"Next: {outcome.next}",
+    )
+    return "\n".join(line for line in lines if line)
 
 
 def dataset_fields(dataset: DatasetSpec, models: Sequence[str]) -> dict[str, Any]:

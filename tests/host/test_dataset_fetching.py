@@ -458,10 +458,14 @@ def test_the_command(tool: Tool, server: Server, folder: Path) -> None:
     out, err = tool("retinanet", str(folder), *mirror)
     assert f"OpenImages v6 validation set, 264 classes at {folder}:" in out
     assert f"Next: mlperf-docker data verify openimages-mlperf {folder}\n" in out
+    assert "Not verified, as nobody published checksums: images." in out
     assert "unpack openimages-mlperf_annotations_2.1.json.zip" in err
     said = json.loads(tool("openimages-mlperf", str(folder), *mirror, "--json")[0])
     assert (said["name"], said["path"], said["usable"]) == ("openimages-mlperf", str(folder), True)
-    assert [(part["name"], part["files"], part["new"]) for part in said["parts"]][-1] == ("images", len(IMAGES), 0)
+    size = sum(map(len, IMAGES.values()))
+    images = {"name": "images", "files": len(IMAGES), "new": 0, "size_bytes": size, "verified": False}
+    assert said["parts"][-1] == images
+    assert said["parts"][0]["verified"]
     assert "Did you mean openimages-mlperf?" in tool("openimages-mlper", str(folder), expect=ExitCode.USAGE)[1]
     assert "account" in tool("imagenet2012", str(folder), expect=ExitCode.DATASET)[1]
     server.address("m/validation/data/gone")
