@@ -18,6 +18,7 @@ from mlperf_docker import exchange
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.names import Backend
 from mlperf_docker.provide import Sources
 from tests.cells.conftest import COMMAND
 from tests.engine.fake import FakeDisplay
@@ -26,11 +27,7 @@ from tests.registry import cells
 from tests.registry.fixtures import Registries
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
-MODELS = {
-    "onnxruntime": ("resnet50", "retinanet", "bert", "dlrm", "rnnt", "3d-unet"),
-    "pytorch": ("resnet50", "retinanet"),
-    "tensorflow": ("resnet50", "retinanet"),
-}
+MODELS = ("resnet50", "retinanet", "bert", "dlrm", "rnnt", "3d-unet")
 ROUNDS = 7
 
 
@@ -62,7 +59,7 @@ def say(text: str) -> None:
 def tell_pairs(engine: Engine, name: str, backend: str) -> None:
     """Print, for each two images of *backend*, what the second would move after the first, by their layers."""
     asked = engine.registries(say)
-    found = {model: asked.describe(f"{name}/{model}:{backend}-cpu") for model in MODELS[backend]}
+    found = {model: asked.describe(f"{name}/{model}:{backend}-cpu") for model in MODELS}
     layers = {model: remote.layers for model, remote in found.items() if remote is not None}
     for (first, here), (then, wanted) in itertools.permutations(layers.items(), 2):
         moved = sum(size for digest, size in wanted.items() if digest not in here)
@@ -76,11 +73,11 @@ def test_layers_shared(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", other_machine.socket)
         second = connect()
-    for backend, models in MODELS.items():
+    for backend in Backend:
         first = 0
         for image in second.images():  # so that the first one brings all that it stands on
             second.remove_image(image["Id"], force=True)
-        for model in models:
+        for model in MODELS:
             run(environment, "build", model, "-b", backend, "--bootstrap-base", "--push")
             before = len(registries.open.served(engine, path="/blobs/sha256:"))
             seconds, out = run(there, "pull", model, "-b", backend, "--json")
