@@ -16,44 +16,65 @@ WAITS_S = (1.0, 2.0, 4.0)  # between four attempts; the engine itself has tried 
 _Result = TypeVar("_Result")
 Messages: TypeAlias = Generator[dict[str, Any]]
 
-# What the engine or the registry says → what it means, and what helps; the first that fits. All of it is settled.
-_SETTLED = {
-    "no space left on device": (
+
+@dataclass(frozen=True)
+class _Settled:
+    """What the engine or the registry says when asking again would not help.
+
+    signs: words of theirs, in small letters; cause, hint: what that means and what helps, `{host}` is the registry.
+    """
+
+    signs: tuple[str, ...]
+    cause: str
+    hint: str
+
+
+# The first that fits counts: where a login is missing, "denied" is said of it too.
+_SETTLED = (
+    _Settled(
+        ("no space left on device",),
         "The engine's disk is full.",
         "Free some: docker system df, then docker image prune or docker builder prune; see mlperf-docker doctor.",
     ),
-    "no basic auth credentials": ("Docker has no login for {host}.", "Log in: docker login {host}"),
-    "unauthorized": ("{host} does not accept docker's login, or needs one.", "Log in (again): docker login {host}"),
-    "authentication required": ("{host} needs a login.", "Log in: docker login {host}"),
-    "denied": (
+    _Settled(("no basic auth credentials",), "Docker has no login for {host}.", "Log in: docker login {host}"),
+    _Settled(
+        ("unauthorized",),
+        "{host} does not accept docker's login, or needs one.",
+        "Log in (again): docker login {host}",
+    ),
+    _Settled(("authentication required",), "{host} needs a login.", "Log in: docker login {host}"),
+    _Settled(
+        ("denied",),
         "{host} does not allow this to docker's login for it, or there is no such repository.",
         "Log in as somebody who may: docker login {host}",
     ),
-    "verification failed": (
+    _Settled(
+        ("verification failed", "does not match"),
         "What the registry, or a proxy before it, gave is not what its digest says.",
         "Push the image again. If it stays, the registry's storage is damaged, or something alters what it sends.",
     ),
-    "does not match": (
-        "What the registry, or a proxy before it, gave is not what its digest says.",
-        "Push the image again. If it stays, the registry's storage is damaged, or something alters what it sends.",
-    ),
-    "manifest unknown": ("The registry has no such tag.", "See what there is: mlperf-docker list --remote"),
-    "x509": (
-        "The engine does not trust the registry's certificate.",
-        "Put the authority's certificate into /etc/docker/certs.d/{host}/ca.crt on the engine's host.",
-    ),
-    "certificate": (
+    _Settled(("manifest unknown",), "The registry has no such tag.", "See what there is: mlperf-docker list --remote"),
+    _Settled(
+        ("x509", "certificate"),
         "The registry's certificate is not trusted.",
         "Put the authority's certificate into /etc/docker/certs.d/{host}/ca.crt on the engine's host.",
     ),
-    "server gave http response to https client": (
+    _Settled(
+        ("server gave http response to https client",),
         "The registry speaks no TLS.",
         'Give it a certificate, or add "{host}" to insecure-registries in the engine\'s daemon.json.',
     ),
-    "no such host": ("There is no host of that name.", "Check --registry, or MLPERF_DOCKER_REGISTRY."),
-    "name or service not known": ("There is no host of that name.", "Check --registry, or MLPERF_DOCKER_REGISTRY."),
-    "no matching manifest": ("The registry has it for other architectures only.", "Build it: mlperf-docker build"),
-}
+    _Settled(
+        ("no such host", "name or service not known"),
+        "There is no host of that name.",
+        "Check --registry, or MLPERF_DOCKER_REGISTRY.",
+    ),
+    _Settled(
+        ("no matching manifest",),
+        "The registry has it for other architectures only.",
+        "Build it: mlperf-docker build",
+    ),
+)
 _MAY_PASS = re.compile(
     r"connection (was )?(reset|refused|aborted|closed|broken)|closed network connection|broken pipe|\bEOF\b|incomplete"
     r"|time-?d? ?out|deadline exceeded|too ?many ?requests|\b(429|500|502|503|504)\b|http status: 5|unreachable"
@@ -146,9 +167,9 @@ def refused(what: str, host: str, said: str) -> RefusedError:
 
     what: the sentence's beginning, as "x/y:1 cannot be pulled".
     """
-    for sign, (cause, hint) in _SETTLED.items():
-        if sign in said.lower():
-            return RefusedError(what, said, cause.format(host=host), hint.format(host=host))
+    for settled in _SETTLED:
+        if any(sign in said.lower() for sign in settled.signs):
+            return RefusedError(what, said, settled.cause.format(host=host), settled.hint.format(host=host))
     if _MAY_PASS.search(said):
         cause, hint = _DOWN
         return PassingError(what, said, cause, hint.format(host=host))
