@@ -6,12 +6,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from mlperf_docker import atomic, yaml_lines
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine.distribution import RegistryDownError
+from mlperf_docker.engine.registry import Remote
+from mlperf_docker.engine.transfer import NoHostError, PassingError, RefusedError, host_of
 from mlperf_docker.errors import RegistryError, UsageError
 from mlperf_docker.spec import BaseImage
+
+Describe: TypeAlias = Callable[[str], Remote | None]  # `Registries.describe`
+
+
+class RegistryDownError(RegistryError):
+    """The registry does not answer, which may pass."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class BaseRefresh:
         """Raise one error for all failures: where a registry refused, and where none answers though it is *needed*."""
         settled = [error for error in self.failures if needed or not isinstance(error, RegistryDownError)]
         if settled:
-            lines = "\n".join(dict.fromkeys(f"  {error}" for error in settled))
+            lines = "\n".join(f"  {error}" for error in settled)
             raise RegistryError(f"Digests of bases are not known:\n{lines}", hint=settled[0].hint)
 
     def __str__(self) -> str:
@@ -47,16 +55,15 @@ class BaseRefresh:
         return f"Digests of bases stay as they are: {'; '.join(map(str, self.failures))}" if self.failures else ""
 
 
-def refresh(path: Path, ask: Callable[[str], str], today: dt.date) -> BaseRefresh:
+def refresh(path: Path, describe: Describe, today: dt.date) -> BaseRefresh:
     """Ask for the digest of every base that a cell of the catalog at *path* stands on, and write what is new.
 
-    ask: a reference → its digest today; what it raises of RegistryError leaves that one base as it is. The file is
-    replaced once, in one step.
+    What *describe* raises of RegistryError leaves that one base as it is. The file is replaced once, in one step.
     """
-    done = BaseRefresh()
+    done, digests = BaseRefresh(), _Digests(describe)
     for base in dict.fromkeys(spec.base for spec in Catalog.load(path).specs):
         try:
-            digest = ask(base.reference)
+            digest = digests.today(base.reference)
         except RegistryError as error:
             done.failures.append(error)
             continue
@@ -65,6 +72,34 @@ def refresh(path: Path, ask: Callable[[str], str], today: dt.date) -> BaseRefres
     if done.changes:
         _write(path, done.changes, today)
     return done
+
+
+class _Digests:
+    """The digests of names, of whichever registry. One that does not answer is waited for once, not for every name."""
+
+    def __init__(self, describe: Describe) -> None:
+        self._describe = describe
+        self._down: dict[str, str] = {}  # the registry's host → what came of asking it
+
+    def today(self, reference: str) -> str:
+        """Return the digest, `sha256:…`, that the registry has under *reference*, a name with its tag.
+
+        Of an image for several architectures it is that of the index. Raises RegistryDownError where nothing answers,
+        and RegistryError where the registry refuses or has no such tag.
+        """
+        host, hint = host_of(reference), f"Try it by hand: docker pull {reference}"
+        if host in self._down:
+            raise RegistryDownError(f"{reference}: {self._down[host]}", hint=hint)
+        try:
+            found = self._describe(reference)
+        except (PassingError, NoHostError) as error:
+            self._down[host] = error.reason
+            raise RegistryDownError(f"{reference}: {error.reason}", hint=hint) from error
+        except RefusedError as error:
+            raise RegistryError(f"{reference}: {error.reason}", hint=hint) from error
+        if found is None:
+            raise RegistryError(f"{reference}: there is no such tag in the registry", hint=hint)
+        return found.digest
 
 
 def _write(path: Path, changes: list[BaseChange], today: dt.date) -> None:

@@ -34,7 +34,6 @@ def _refresh_bases(path: Path, *, needed: bool) -> None:
 
     from mlperf_docker import base_lock
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.engine.distribution import RegistryDigests
     from mlperf_docker.errors import EngineError
 
     try:
@@ -44,7 +43,8 @@ def _refresh_bases(path: Path, *, needed: bool) -> None:
             raise
         typer.echo(f"Digests of bases stay as they are: {error}", err=True)
         return
-    done = base_lock.refresh(path, RegistryDigests(client).digest_of, dt.datetime.now(dt.UTC).date())
+    registries = client.registries(lambda line: typer.echo(line, err=True))
+    done = base_lock.refresh(path, registries.describe, dt.datetime.now(dt.UTC).date())
     for change in done.changes:
         typer.echo(str(change))
     if any(change.digest != change.base.digest for change in done.changes):

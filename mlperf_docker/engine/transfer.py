@@ -17,16 +17,34 @@ _Result = TypeVar("_Result")
 Messages: TypeAlias = Generator[dict[str, Any]]
 
 
+class RefusedError(RegistryError):
+    """A registry, or the engine that speaks to it, refuses. reason: in their own words."""
+
+    def __init__(self, what: str, reason: str, cause: str = "", hint: str | None = None) -> None:
+        super().__init__("\n".join(line for line in (f"{what}: {reason}", cause) if line), hint=hint)
+        self.what, self.reason = what, reason
+
+
+class NoHostError(RefusedError):
+    """There is no host of that name, or none that this network knows."""
+
+
+class PassingError(RefusedError):
+    """A fault that may pass: the network's, or a registry that is busy or restarts."""
+
+
 @dataclass(frozen=True)
 class _Settled:
     """What the engine or the registry says when asking again would not help.
 
-    signs: words of theirs, in small letters; cause, hint: what that means and what helps, `{host}` is the registry.
+    signs: words of theirs, in small letters; cause, hint: what that means and what helps, `{host}` is the registry;
+    kind: of the error that it becomes.
     """
 
     signs: tuple[str, ...]
     cause: str
     hint: str
+    kind: type[RefusedError] = RefusedError
 
 
 # The first that fits counts: where a login is missing, "denied" is said of it too.
@@ -68,6 +86,7 @@ _SETTLED = (
         ("no such host", "name or service not known"),
         "There is no host of that name.",
         "Check --registry, or MLPERF_DOCKER_REGISTRY.",
+        NoHostError,
     ),
     _Settled(
         ("no matching manifest",),
@@ -82,18 +101,6 @@ _MAY_PASS = re.compile(
     re.IGNORECASE,
 )
 _DOWN = ("The registry is down, out of reach, or busy.", "Check that {host} answers, then run the same command again.")
-
-
-class RefusedError(RegistryError):
-    """A registry, or the engine that speaks to it, refuses. reason: in their own words."""
-
-    def __init__(self, what: str, reason: str, cause: str = "", hint: str | None = None) -> None:
-        super().__init__("\n".join(line for line in (f"{what}: {reason}", cause) if line), hint=hint)
-        self.what, self.reason = what, reason
-
-
-class PassingError(RefusedError):
-    """A fault that may pass: the network's, or a registry that is busy or restarts."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,7 @@ def refused(what: str, host: str, said: str) -> RefusedError:
     """
     for settled in _SETTLED:
         if any(sign in said.lower() for sign in settled.signs):
-            return RefusedError(what, said, settled.cause.format(host=host), settled.hint.format(host=host))
+            return settled.kind(what, said, settled.cause.format(host=host), settled.hint.format(host=host))
     if _MAY_PASS.search(said):
         cause, hint = _DOWN
         return PassingError(what, said, cause, hint.format(host=host))

@@ -1,7 +1,6 @@
 """Digests of bases are written into images.yaml in place: nothing else in it moves."""
 
 import datetime as dt
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,8 @@ import pytest
 from mlperf_docker import base_lock
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.cli.lock import lock
-from mlperf_docker.engine.distribution import RegistryDownError
+from mlperf_docker.engine.registry import Remote
+from mlperf_docker.engine.transfer import refused
 from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
 from mlperf_docker.paths import assets
 
@@ -26,16 +26,25 @@ def images_yaml(tmp_path: Path) -> Path:
     return path
 
 
-def telling(**digests: str) -> Callable[[str], str]:
+def telling(**digests: str) -> base_lock.Describe:
     """A registry that tells the digests of the bases by name, and has none of the others."""
 
-    def ask(reference: str) -> str:
+    def describe(reference: str) -> Remote | None:
         name = next(name for name, base in BASES.items() if base.reference == reference)
-        if name not in digests:
-            raise RegistryError(f"{reference}: manifest unknown")
-        return digests[name]
+        return Remote(reference, digests[name], ("linux/amd64",)) if name in digests else None
 
-    return ask
+    return describe
+
+
+class Refusing:
+    """A registry that says the same of everything, and counts how often it is asked."""
+
+    def __init__(self, said: str) -> None:
+        self.said, self.asked = said, 0
+
+    def describe(self, reference: str) -> Remote | None:
+        self.asked += 1
+        raise refused(f"{reference} cannot be looked up", "docker.io", self.said)
 
 
 def unchanged() -> dict[str, str]:
@@ -70,25 +79,42 @@ def test_a_digest_that_the_registry_confirms_gets_its_day_once(images_yaml: Path
     assert images_yaml.read_bytes().count(b"\n") == text.count(b"\n")
 
 
-def test_what_no_registry_tells_stays_and_is_said(images_yaml: Path) -> None:
-    def down(reference: str) -> str:
-        raise RegistryDownError(f"{reference}: no such host")
-
-    done = base_lock.refresh(images_yaml, down, DAY)
+@pytest.mark.parametrize("said", ["no such host", "time out", "HTTP 503 Service Unavailable"])
+def test_a_registry_that_does_not_answer_is_asked_once_and_said(images_yaml: Path, said: str) -> None:
+    registry = Refusing(said)
+    done = base_lock.refresh(images_yaml, registry.describe, DAY)
+    assert registry.asked == 1
     assert images_yaml.read_bytes() == TEXT.encode()
-    assert "debian:bookworm-slim: no such host" in str(done)
-    assert "\n" not in str(done)
+    told = "; ".join(f"{base.reference}: {said}" for base in BASES.values())
+    assert str(done) == f"Digests of bases stay as they are: {told}"
     done.raise_failure(needed=False)
     with pytest.raises(RegistryError) as caught:
         done.raise_failure(needed=True)
     assert caught.value.exit_code is ExitCode.REGISTRY
+    assert caught.value.hint == f"Try it by hand: docker pull {next(iter(BASES.values())).reference}"
+
+
+def test_another_registry_is_asked_though_one_does_not_answer(images_yaml: Path) -> None:
+    images_yaml.write_text(TEXT.replace(f"reference: {BASES['cuda'].reference}", "reference: elsewhere.test/cuda:1"))
+    registry = Refusing("no such host")
+    assert len(base_lock.refresh(images_yaml, registry.describe, DAY).failures) == len(BASES)
+    assert registry.asked == 2
+
+
+@pytest.mark.parametrize("said", ["HTTP 403 Forbidden: denied", "no basic auth credentials", "x509: unknown authority"])
+def test_what_a_registry_has_settled_is_an_error_anyway(images_yaml: Path, said: str) -> None:
+    registry = Refusing(said)
+    done = base_lock.refresh(images_yaml, registry.describe, DAY)
+    assert registry.asked == len(BASES)
+    with pytest.raises(RegistryError, match=f"debian:bookworm-slim: {said}"):
+        done.raise_failure(needed=False)
 
 
 def test_a_registry_that_refuses_one_leaves_the_others_written(images_yaml: Path) -> None:
     done = base_lock.refresh(images_yaml, telling(cuda=NEW), DAY)
     assert recorded(images_yaml)["cuda"] == (NEW, DAY)
     assert recorded(images_yaml)["debian"] == (BASES["debian"].digest, None)
-    with pytest.raises(RegistryError, match="debian:bookworm-slim: manifest unknown"):
+    with pytest.raises(RegistryError, match="debian:bookworm-slim: there is no such tag"):
         done.raise_failure(needed=False)
 
 

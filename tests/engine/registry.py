@@ -1,88 +1,124 @@
-"""A registry that serves one image over plain HTTP on this host, which every engine allows for 127.0.0.0/8."""
+"""A registry that says what a test has it say, over plain HTTP on this host: every engine allows 127.0.0.0/8."""
 
 import gzip
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
+OURS = "linux/amd64"
+INDEX = "application/vnd.oci.image.index.v1+json"
 _MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG = "application/vnd.docker.container.image.v1+json"
 _LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+Answer = tuple[int, dict[str, str], bytes]
 
 
-@dataclass(frozen=True)
+def digest(body: bytes) -> str:
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+@dataclass
 class Served:
-    """reference: `127.0.0.1:<port>/<name>:<tag>`; digest: of its manifest."""
+    """A registry that answers what *answer* says of a path, and remembers what it was asked."""
 
-    reference: str
-    digest: str
+    host: str = ""
+    answer: Callable[[str, dict[str, str]], Answer] = lambda *_: (404, {}, b"")
+    asked: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def registry(name: str, content: bytes) -> Iterator[Served]:
-    """Serve an image whose one file, /content, holds *content*, as `<name>:1`."""
-    blobs, manifest = _image(content)
+def serving() -> Iterator[Served]:
+    """Serve until the end of the block; nobody is there afterwards."""
+    served = Served()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
         def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def _answer(self, *, with_body: bool) -> None:
-            kind, body = _MANIFEST, blobs.get(self.path.rpartition("/")[2])
-            if self.path == "/v2/":
-                kind, body = "application/json", b"{}"
-            elif "/manifests/" in self.path:
-                body = manifest
-            self.send_response(404 if body is None else 200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body or b"")))
-            if body is manifest:
-                self.send_header("Docker-Content-Digest", _digest(manifest))
+            length = int(self.headers.get("Content-Length") or 0)
+            path = f"{self.path}{'?' if length else ''}{self.rfile.read(length).decode()}"
+            served.asked.append(path)
+            status, headers, body = served.answer(path, dict(self.headers))
+            self.send_response(status)
+            for key, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(key, value)
             self.end_headers()
-            if with_body:
-                self.wfile.write(body or b"")
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_POST = do_GET  # noqa: N815  # the base class's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        served.host = f"127.0.0.1:{server.server_port}"
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
-            yield Served(f"127.0.0.1:{server.server_port}/{name}:1", _digest(manifest))
+            yield served
         finally:
             server.shutdown()
 
 
-def _image(content: bytes) -> tuple[dict[str, bytes], bytes]:
+def body(value: Any, kind: str = "application/json") -> Answer:
+    return 200, {"Content-Type": kind}, json.dumps(value).encode()
+
+
+def image(architecture: str, content: bytes = b"content\n") -> dict[str, bytes]:
+    """Return the manifest, the configuration and the one layer of an image by their digests, in this order.
+
+    Its label `for` is the architecture, its one file, /content, holds *content*.
+    """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo("content")
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
     layer = gzip.compress(archive.getvalue(), mtime=0)
-    rootfs = {"type": "layers", "diff_ids": [_digest(archive.getvalue())]}
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
+    facts = {
+        "os": "linux",
+        "architecture": architecture,
+        "config": {"Labels": {"for": architecture}},
+        "rootfs": {"type": "layers", "diff_ids": [digest(archive.getvalue())]},
+    }
+    config = json.dumps(facts).encode()
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
         "config": _descriptor(_CONFIG, config),
         "layers": [_descriptor(_LAYER, layer)],
     }
-    return {_digest(blob): blob for blob in (config, layer)}, json.dumps(manifest).encode()
+    return {digest(blob): blob for blob in (json.dumps(manifest).encode(), config, layer)}
+
+
+def index(**images: dict[str, bytes]) -> bytes:
+    """Return the index of *images*, architecture → what `image` returned, with an attestation as builders put in."""
+    entries = [
+        {"digest": next(iter(each)), "platform": {"os": "linux", "architecture": name}} for name, each in images.items()
+    ]
+    attestation = {"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}}
+    return json.dumps({"mediaType": INDEX, "manifests": [*entries, attestation]}).encode()
+
+
+def store(blobs: dict[str, bytes], tagged: bytes, tag: str = "1") -> Callable[[str, dict[str, str]], Answer]:
+    """Have *blobs* in every repository, and *tagged*, a manifest or an index, under *tag*."""
+
+    def answer(path: str, _: dict[str, str]) -> Answer:
+        if path == "/v2/":
+            return body({})
+        content = blobs.get(path.rpartition("/")[2], tagged if path.endswith(f"/manifests/{tag}") else None)
+        if content is None:
+            return 404, {}, b"{}"
+        kind = json.loads(content)["mediaType"] if "/manifests/" in path else "application/octet-stream"
+        return 200, {"Content-Type": kind, "Docker-Content-Digest": digest(content)}, content
+
+    return answer
 
 
 def _descriptor(kind: str, blob: bytes) -> dict[str, str | int]:
-    return {"mediaType": kind, "size": len(blob), "digest": _digest(blob)}
-
-
-def _digest(blob: bytes) -> str:
-    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+    return {"mediaType": kind, "size": len(blob), "digest": digest(blob)}

@@ -8,6 +8,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildRequest
 from mlperf_docker.errors import BaseImageError
 from mlperf_docker.spec import BaseImage
-from tests.engine.registry import Served, registry
+from tests.engine.registry import digest, image, serving, store
 
 PINNED = BaseImage(
     name="debian", reference="debian:bookworm-slim", digest=f"sha256:{'1' * 64}", suite="bookworm", python="3.11"
@@ -235,15 +236,21 @@ def test_the_work_folder_is_always_gone_and_takes_a_killed_tools_along(
     assert [path.name for path in tmp_path.iterdir()] == ["mlperf-docker-base-a-neighbours"]
 
 
+@contextmanager
+def offering(content: bytes) -> Iterator[BaseImage]:
+    """Yield a base that a registry on this host has, and no Debian mirror."""
+    blobs = image("amd64", content)
+    manifest = next(iter(blobs.values()))
+    with serving() as registry:
+        registry.answer = store(blobs, manifest)
+        reference = f"{registry.host}/mlperf-test-{uuid.uuid4().hex[:8]}:1"
+        yield PINNED.model_copy(update={"reference": reference, "digest": digest(manifest), "suite": "no-such-suite"})
+
+
 @pytest.fixture
-def served() -> Iterator[Served]:
-    name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
-    with registry(name, b"from the registry\n") as image:
-        yield image
-
-
-def _base(served: Served) -> BaseImage:
-    return PINNED.model_copy(update={"reference": served.reference, "digest": served.digest, "suite": "no-such-suite"})
+def offered() -> Iterator[BaseImage]:
+    with offering(b"from the registry\n") as base:
+        yield base
 
 
 def _request(base: str, tag: str) -> BuildRequest:
@@ -253,17 +260,17 @@ def _request(base: str, tag: str) -> BuildRequest:
 
 @pytest.mark.engine
 def test_a_real_pull_and_then_no_network_again(
-    engine: Engine, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: Engine, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    base, tag = _base(served), f"mlperf-test-{uuid.uuid4().hex[:8]}:1"
+    base, tag = offered, f"mlperf-test-{uuid.uuid4().hex[:8]}:1"
     names = [tag]
     try:
         assert bases.resolve_base(engine, base, say=lambda _: None).origin == "pulled"
         names.append(base.pinned)
         unreachable = base.model_copy(update={"suite": "still-no-suite"})
         found = bases.resolve_base(engine, unreachable, say=pytest.fail)
-        assert found == Base(base.pinned, served.digest, "local")
+        assert found == Base(base.pinned, base.digest, "local")
         built = builder_of(engine).build(_request(found.reference, tag), on_event=lambda _: None)
         local = images.find(engine, base.pinned)
         assert local is not None
@@ -277,8 +284,8 @@ def test_a_real_pull_and_then_no_network_again(
 
 
 @pytest.mark.engine
-def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: Engine, served: Served) -> None:
-    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: Engine, offered: BaseImage) -> None:
+    pinned = offered.model_copy(update={"digest": f"sha256:{'9' * 64}"})
     with pytest.raises(BaseImageError, match="cannot be pulled"):
         bases.resolve_base(engine, pinned, say=lambda _: None)
     assert engine.find_image(pinned.pinned) is None
@@ -286,27 +293,26 @@ def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: E
 
 @pytest.mark.engine
 def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: Engine) -> None:
-    name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
-    with registry(name, b"moved on\n") as served:
-        engine.pull(served.reference)
-    pinned = _base(served).model_copy(update={"digest": f"sha256:{'9' * 64}"})
+    with offering(b"moved on\n") as offered:
+        engine.pull(offered.reference)
+    pinned = offered.model_copy(update={"digest": f"sha256:{'9' * 64}"})
     try:
         with pytest.raises(BaseImageError) as caught:
             bases.resolve_base(engine, pinned, say=lambda _: None)
-        assert served.digest in str(caught.value)
+        assert offered.digest in str(caught.value)
         assert pinned.digest in str(caught.value)
         told = bases.resolve_base(engine, pinned, override=pinned.reference, say=pytest.fail)
-        assert (told.reference, told.origin) == (served.reference, "given")
+        assert (told.reference, told.origin) == (offered.reference, "given")
     finally:
-        engine.remove_image(served.reference, force=True)
+        engine.remove_image(offered.reference, force=True)
 
 
 @pytest.mark.engine
 def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
-    engine: Engine, base_image: Base, served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: Engine, base_image: Base, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    base = _base(served).model_copy(update={"digest": f"sha256:{'0' * 64}"})
+    base = offered.model_copy(update={"digest": f"sha256:{'0' * 64}"})
     with pytest.raises(BaseImageError, match="mmdebstrap could not make Debian no-such-suite") as caught:
         bases.resolve_base(engine, base, bootstrap=True, say=lambda _: None)
     assert "no-such-suite" in str(caught.value).partition("\n")[2], "mmdebstrap's own words"

@@ -1,69 +1,17 @@
 """What is asked of a registry over HTTP: tokens, pages, indexes, digests, faults. The real one is in tests/registry."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlperf_docker.engine import transfer
+from mlperf_docker.engine import registry, transfer
 from mlperf_docker.engine.registry import Registries
-from mlperf_docker.engine.transfer import PassingError, RefusedError
-
-OURS = "linux/amd64"
-INDEX = "application/vnd.oci.image.index.v1+json"
-Answer = tuple[int, dict[str, str], bytes]
-
-
-def digest(body: bytes) -> str:
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
-
-
-@dataclass
-class Served:
-    """A registry that answers what *answer* says of a path, and remembers what it was asked."""
-
-    host: str = ""
-    answer: Callable[[str, dict[str, str]], Answer] = lambda *_: (404, {}, b"")
-    asked: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def serving() -> Iterator[Served]:
-    served = Served()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            path = f"{self.path}{'?' if length else ''}{self.rfile.read(length).decode()}"
-            served.asked.append(path)
-            status, headers, body = served.answer(path, dict(self.headers))
-            self.send_response(status)
-            for key, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET  # noqa: N815  # the base class's name
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served.host = f"127.0.0.1:{server.server_port}"
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
+from mlperf_docker.engine.transfer import NoHostError, PassingError, RefusedError
+from tests.engine.registry import OURS, Answer, Served, body, digest, image, index, serving, store
 
 
 @pytest.fixture
@@ -79,12 +27,15 @@ def log_in(tmp_path: Path, host: str, **entry: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"auths": {host: entry}}))
 
 
-def body(value: Any, kind: str = "application/json") -> Answer:
-    return 200, {"Content-Type": kind}, json.dumps(value).encode()
+def bert_tags(*_: object) -> Answer:
+    return body({"name": "team/bert", "tags": ["b", "a"]})
 
 
-def with_token(served: Served, expected: str) -> Callable[[str, dict[str, str]], Answer]:
-    """Want a token for each repository, and give it to whoever *expected* says."""
+def with_token(
+    served: Served, expected: str, repository: str = "team/bert", then: Callable[..., Answer] = bert_tags
+) -> Callable[[str, dict[str, str]], Answer]:
+    """Want a token for the repository, give it to whoever *expected* says, and *then* answer."""
+    scope = f"repository:{repository}:pull"
 
     def answer(path: str, headers: dict[str, str]) -> Answer:
         url = urlsplit(path)
@@ -94,11 +45,10 @@ def with_token(served: Served, expected: str) -> Callable[[str, dict[str, str]],
             if (said or asked.get("refresh_token", [""])[0]) != expected:
                 return 401, {}, b'{"errors": [{"code": "UNAUTHORIZED", "message": "incorrect username or password"}]}'
             return body({"access_token": f"for {asked['scope'][0]} at {asked['service'][0]}"})
-        scope = "repository:team/bert:pull"
         if said != f"Bearer for {scope} at test":
             challenge = f'Bearer realm="http://{served.host}/token",service="test",scope="{scope}"'
             return 401, {"WWW-Authenticate": challenge}, b"{}"
-        return body({"name": "team/bert", "tags": ["b", "a"]})
+        return then(path, headers)
 
     return answer
 
@@ -146,39 +96,15 @@ def test_tags_come_page_by_page(served: Served) -> None:
     assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b", "c")
 
 
-def image(architecture: str) -> dict[str, bytes]:
-    """Return an image's manifest and configuration by their digests, the manifest first."""
-    config = json.dumps({"os": "linux", "architecture": architecture, "config": {"Labels": {"for": architecture}}})
-    manifest = {
-        "schemaVersion": 2,
-        "config": {"digest": digest(config.encode()), "size": len(config)},
-        "layers": [{"digest": f"sha256:{'1' * 64}", "size": 7}],
-    }
-    content = json.dumps(manifest).encode()
-    return {digest(content): content, digest(config.encode()): config.encode()}
-
-
-def store(blobs: dict[str, bytes], tagged: bytes) -> Callable[[str, dict[str, str]], Answer]:
-    def answer(path: str, _: dict[str, str]) -> Answer:
-        content = blobs.get(path.rpartition("/")[2], tagged if path.endswith("/manifests/1") else None)
-        return (404, {}, b"{}") if content is None else (200, {"Docker-Content-Digest": digest(content)}, content)
-
-    return answer
-
-
 def test_an_index_is_looked_up_for_this_platform(served: Served) -> None:
     images = {"amd64": image("amd64"), "arm64": image("arm64")}
-    entries = [
-        {"digest": next(iter(each)), "platform": {"os": "linux", "architecture": name}} for name, each in images.items()
-    ]
-    attestation = {"digest": "sha256:0", "platform": {"os": "unknown", "architecture": "unknown"}}
-    index = json.dumps({"mediaType": INDEX, "manifests": [*entries, attestation]}).encode()
-    served.answer = store({**images["amd64"], **images["arm64"]}, index)
+    offered, layer = index(**images), list(images["arm64"])[2]
+    served.answer = store({**images["amd64"], **images["arm64"]}, offered)
     found = Registries({}, "linux/arm64").describe(f"{served.host}/team/bert:1")
     assert found is not None
-    assert (found.digest, found.platforms) == (digest(index), ("linux/amd64", "linux/arm64"))
-    assert (found.labels, found.layers) == ({"for": "arm64"}, {f"sha256:{'1' * 64}": 7})
-    assert found.pinned == f"{served.host}/team/bert@{digest(index)}"
+    assert (found.digest, found.platforms) == (digest(offered), ("linux/amd64", "linux/arm64"))
+    assert (found.labels, found.layers) == ({"for": "arm64"}, {layer: len(images["arm64"][layer])})
+    assert found.pinned == f"{served.host}/team/bert@{digest(offered)}"
     other = Registries({}, "linux/riscv64").describe(f"{served.host}/team/bert:1")
     assert other is not None
     assert (other.platforms, other.labels) == (found.platforms, {})
@@ -188,7 +114,7 @@ def test_an_index_is_looked_up_for_this_platform(served: Served) -> None:
 @pytest.mark.parametrize("changed", ["manifest", "configuration"])
 def test_what_is_not_what_its_digest_says(served: Served, changed: str) -> None:
     blobs = image("amd64")
-    manifest, config = blobs
+    manifest, config, _ = blobs
     right = store(blobs, blobs[manifest])
 
     def answer(path: str, headers: dict[str, str]) -> Answer:
@@ -237,6 +163,26 @@ def test_nobody_there(served: Served) -> None:
 
 
 def test_a_host_that_does_not_exist(served: Served) -> None:
-    with pytest.raises(RefusedError, match="There is no host of that name") as caught:
-        Registries({}, OURS).tags("no-such-registry.invalid/x")
-    assert not isinstance(caught.value, PassingError)
+    said: list[str] = []
+    with pytest.raises(NoHostError, match="There is no host of that name"):
+        Registries({}, OURS, said.append).tags("no-such-registry.invalid/x")
+    assert said == [], "not tried again"
+
+
+def test_a_name_without_a_host_is_docker_hubs(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its images are on another host than its name says, those without a user's name below library/."""
+    monkeypatch.setattr(registry, "_HUB_HOST", served.host)
+    monkeypatch.setenv("NO_PROXY", "*")
+    encoded = base64.b64encode(b"me:hunter2").decode()
+    log_in(tmp_path, "https://index.docker.io/v1/", auth=encoded)
+    offered = index(amd64=image("amd64"))
+    content = store(image("amd64"), offered, "bookworm-slim")
+    hub = Registries({"IndexConfigs": {"docker.io": {"Secure": False}}}, OURS)  # as the real one would need TLS
+    for name, repository in (("debian", "library/debian"), ("nvidia/cuda", "nvidia/cuda")):
+        served.asked.clear()
+        served.answer = with_token(served, f"Basic {encoded}", repository, content)
+        found = hub.describe(f"{name}:bookworm-slim")
+        assert found is not None
+        assert (found.name, found.digest, found.labels) == (name, digest(offered), {"for": "amd64"})
+        assert served.asked[0] == f"/v2/{repository}/manifests/bookworm-slim"
+        assert served.asked[1].startswith("/token?")
