@@ -1,8 +1,6 @@
 """`bundle load`: the images of a bundle into the engine, its model files into the cache."""
 
 import contextlib
-import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from pathlib import Path
 from mlperf_docker import __version__, checksums, digests, exclusive, paths, render, termination
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.checking import check
+from mlperf_docker.bundle.copying import copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import LABEL
@@ -22,8 +21,6 @@ from mlperf_docker.progress import Display
 from mlperf_docker.provide import revision
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ImageSpec
-
-_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -178,16 +175,8 @@ def _place(file: File, folder: Path, display: Display) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exclusive.folder(target.parent), _aside(target) as aside:
-            digest, done = hashlib.sha256(), 0
-            with (folder / file.path).open("rb") as source, aside.open("wb") as copy:
-                while chunk := source.read(_CHUNK_BYTES):
-                    copy.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    display.progress(done, file.size_bytes, "bytes")
-                copy.flush()
-                os.fsync(copy.fileno())
-            if digest.hexdigest() != file.sha256:
+            copied = copy(folder / file.path, aside, lambda done, total: display.progress(done, total, "bytes"))
+            if copied.sha256 != file.sha256:
                 raise BundleError(f"{folder / file.path} changed while it was loaded.", hint="Run the command again.")
             aside.replace(target)
     except OSError as error:
@@ -200,8 +189,9 @@ def _place(file: File, folder: Path, display: Display) -> None:
 
 @contextlib.contextmanager
 def _aside(target: Path) -> Iterator[Path]:
-    """Yield a hidden name beside *target*, always the same: so the next one overwrites what a killed one left."""
+    """Yield a hidden name beside *target*, always the same: so the next one removes what a killed one left."""
     aside = target.with_name(f".{target.name}.loading")
+    aside.unlink(missing_ok=True)
     try:
         yield aside
     finally:

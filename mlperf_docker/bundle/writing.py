@@ -1,17 +1,16 @@
 """`bundle write`: selected images, their locks and model files into a folder that appears when it is complete."""
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
 
 from mlperf_docker import __version__, exclusive, model_files, paths, termination
 from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle.copying import HashedFile, copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import archive
@@ -24,8 +23,6 @@ from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources, likely_image, revision
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ImageSpec
-
-_CHUNK_BYTES = 2**20
 
 
 class Models(StrEnum):
@@ -246,7 +243,7 @@ def _save(client: Engine, folder: Path, contents: _Contents, display: Display) -
     tags = [cell.tag for cell in contents.cells]
     display.phase(f"save {len(tags)} image{'s' if len(tags) > 1 else ''}")
     expected = contents.image_bytes
-    with _NewFile(folder, manifests.IMAGES) as file:
+    with HashedFile(folder / manifests.IMAGES) as file:
         archive.save(client, tags, file, lambda done: display.progress(done, max(done, expected), "bytes"))
     try:
         lacking = set(tags) - archive.tags_in(folder / manifests.IMAGES)
@@ -254,40 +251,14 @@ def _save(client: Engine, folder: Path, contents: _Contents, display: Display) -
         raise BundleError(f"What the engine saved {error}.", hint="Is its disk full? See: docker system df") from error
     if lacking:
         raise BundleError(f"What the engine saved lacks {', '.join(sorted(lacking))}.", hint="Try again.")
-    return file.entry()
+    return _entry(manifests.IMAGES, file)
 
 
 def _copy(source: Path, folder: Path, path: str, report: Callable[[int, int], None]) -> File:
-    with source.open("rb") as reading, _NewFile(folder, path) as file:
-        total = os.fstat(reading.fileno()).st_size
-        while chunk := reading.read(_CHUNK_BYTES):
-            file.write(chunk)
-            report(file.size, total)
-    return file.entry()
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return _entry(path, copy(source, target, report))
 
 
-class _NewFile:
-    """A file of the bundle that is being written, and what the manifest says of it in the end."""
-
-    def __init__(self, folder: Path, path: str) -> None:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._file = path, (folder / path).open("xb")
-        self._hash, self.size = hashlib.sha256(), 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())  # a disk that is unplugged afterwards has it all
-
-    def write(self, chunk: bytes) -> None:
-        """Append *chunk*."""
-        self._file.write(chunk)
-        self._hash.update(chunk)
-        self.size += len(chunk)
-
-    def entry(self) -> File:
-        """Return path, size and checksum."""
-        return File(path=self._path, size_bytes=self.size, sha256=self._hash.hexdigest())
+def _entry(path: str, file: HashedFile) -> File:
+    return File(path=path, size_bytes=file.size_bytes, sha256=file.sha256)
