@@ -11,7 +11,7 @@ from benchmarks.measures import MEASURES, ROOT, Bench, Figure
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.client import facts
 from mlperf_docker.engine.image import find
-from mlperf_docker.selector import choose_all
+from mlperf_docker.selector import find_all
 from mlperf_docker.text import table
 
 IMAGES = ROOT / "images.yaml"
@@ -53,7 +53,7 @@ def main() -> None:
     unknown = set(options.measures) - set(names)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(names)}")
-    cells = {f"{spec.model.name}:{spec.backend}": spec for spec in choose_all(Catalog.load(IMAGES), None, None, "cpu")}
+    cells = {f"{spec.model.name}:{spec.backend}": spec for spec in find_all(Catalog.load(IMAGES), None, None, "cpu")}
     wanted = options.cell or list(cells)
     if not set(wanted) <= set(cells):
         parser.error(f"cells are {', '.join(cells)}")

@@ -237,9 +237,9 @@ def _plain_image(bench: Bench, tag: str, base: str) -> int:
     from mlperf_docker.engine.hostnet import HostSettings
     from mlperf_docker.engine.protocol import BuildRequest
     from mlperf_docker.render import build_inputs
-    from mlperf_docker.selector import choose
+    from mlperf_docker.selector import find as find_cell
 
-    spec = choose(Catalog.load(ROOT / "images.yaml"), "resnet50")
+    spec = find_cell(Catalog.load(ROOT / "images.yaml"), "resnet50")
     texts = [file.data for file in build_inputs(spec).files if file.path.startswith("requirements/")]
     dockerfile = """ARG BASE
 FROM ${BASE}

@@ -85,7 +85,6 @@ class _ModelEntry(Frozen):
     accuracy: AccuracyTarget
     default_backend: Backend = _DEFAULT_BACKEND
     precisions: dict[Backend, tuple[Precision, ...]] = Field(default_factory=dict)
-    implemented: dict[Backend, tuple[Device, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     backend_requirements: dict[Backend, tuple[Requirement, ...]] = Field(default_factory=dict)
     apt: tuple[AptPackage, ...] = ()
@@ -239,14 +238,14 @@ def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
 
 def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
-    """Yield list items that come twice: scenarios, devices, precisions, requirements, addresses, and files.
+    """Yield list items that come twice: scenarios, precisions, requirements, addresses, and files.
 
     Two files may share a name (ResNet50 has such a pair) if their checksums tell them apart.
     """
     lists = [
         *(("models", "*", key) for key in ("scenarios", "requirements", "apt", "files")),
         ("left_out", "*"),
-        *(("models", "*", key, "*") for key in ("implemented", "precisions", "backend_requirements")),
+        *(("models", "*", key, "*") for key in ("precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),
         *(("datasets", "*", key) for key in ("files", "series")),
         *(("datasets", "*", key, "*", "urls") for key in ("files", "series")),
@@ -353,7 +352,6 @@ def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device)
         device=device,
         base=entries.bases[on.base.get(device, entries.devices[device].base)],
         precisions=entry.precisions.get(backend, _DEFAULT_PRECISIONS),
-        implemented=device in entry.implemented.get(backend, ()),
         apt=entry.apt,
         common_requirements=entries.outline.requirements,
         backend_requirements=on.requirements[device],

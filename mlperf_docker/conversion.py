@@ -15,7 +15,7 @@ from mlperf_docker.names import Backend
 from mlperf_docker.plan import BindMount
 from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources
-from mlperf_docker.selector import choose, find_model, parse_choice
+from mlperf_docker.selector import find, find_model, parse_choice
 from mlperf_docker.session import Job, cache_mount, connect_for, perform
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     source, output = existing(request.source), _output(request)
     wanted = parse_choice("backend", request.backend, Backend) if request.backend else None
     steps = plan(model, source, output.suffix, wanted, display)
-    specs = [choose(catalog, model.name, step.backend) for step in steps]
+    specs = [find(catalog, model.name, step.backend) for step in steps]
     client = connect_for(specs[0])
     fields: dict[str, Any] = {}
     with _aside(output, steps) as files:

@@ -7,7 +7,6 @@ from mlperf_docker.spec import ImageSpec
 from mlperf_docker.text import markdown_table
 
 _LETTERS = {"built": "B", "performance": "P", "accuracy": "A", "parity": "X"}
-_PLANNED = "planned"
 _NOT_RUN = "not run"
 
 
@@ -31,14 +30,12 @@ def _legend(record: Record) -> list[str]:
         f"X: raw outputs on the same weights as those of the other backends, within {LARGEST_DIFFERENCE:g}{worst}.",
         f"G: it ran on a GPU{f' ({gpus})' if gpus else ''}. ✗: it was tried and failed.",
         "Capitals: the network in its full size; small letters: `--synthetic tiny`; bold: real data.",
-        f"{_NOT_RUN}: it has an image, and nothing is on record; {_PLANNED}: it has none yet.",
+        f"{_NOT_RUN}: nothing is on record.",
         "Written by `mlperf-docker evidence`; dates, versions and figures are in `evidence.json`.",
     ]
 
 
 def _letters(spec: ImageSpec, entries: Sequence[Entry]) -> str:
-    if not spec.implemented:
-        return _PLANNED
     parts = []
     for entry in entries:
         letters = [_letter(name, each) for name, each in entry.findings().items()] + (["G"] if entry.gpu else [])

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets
+from mlperf_docker import datasets, selector
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Device
 from mlperf_docker.plan import BindMount
 from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources
-from mlperf_docker.selector import UnknownNameError, choose
+from mlperf_docker.selector import UnknownNameError
 from mlperf_docker.session import Job, cache_mount, connect_for, perform
 from mlperf_docker.spec import DatasetSpec, ImageSpec, ModelSpec
 
@@ -74,7 +73,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
 
     Raises UsageError unless both folders exist and the second can be written.
     """
-    spec = choose(catalog, request.model, "")
+    spec = selector.find(catalog, request.model, "")
     source, output = (folder.expanduser().resolve() for folder in (request.source, request.output))
     for folder in (source, output):
         if not folder.is_dir():
@@ -95,7 +94,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
 
 def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:
     """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
-    spec = choose(catalog, request.model, request.backend)
+    spec = selector.find(catalog, request.model, request.backend)
     path = datasets.check_folder(spec.model.dataset, request.folder)
     named = {"samples": request.samples, "workers": request.workers}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
@@ -109,12 +108,5 @@ def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display:
 
 
 def _reader(catalog: Catalog, dataset: DatasetSpec) -> ImageSpec:
-    """Return a cell whose harness knows the data set: the default backend's where it has an image. Any one would do."""
-    models = models_of(catalog, dataset)
-    cells = [spec for spec in catalog.specs if spec.model in models and spec.device is Device.CPU and spec.implemented]
-    if not cells:
-        names = ", ".join(model.name for model in models)
-        raise UsageError(
-            f"No image can read {dataset.title} yet: {names} has none.", hint="A quick look needs none: --quick"
-        )
-    return min(cells, key=lambda spec: spec.backend is not spec.model.default_backend)
+    """Return a cell whose harness knows the data set: the default one of a model that it is for. Any would do."""
+    return selector.find(catalog, models_of(catalog, dataset)[0].name)

@@ -1,4 +1,4 @@
-"""images.yaml → locks/: one hash-locked requirements file for each backend and device that has an image."""
+"""images.yaml → locks/: one hash-locked requirements file for each backend and device."""
 
 import difflib
 import json
@@ -66,11 +66,10 @@ def lock(catalog: Catalog, folder: Path, *, upgrade: bool) -> tuple[LockChange, 
 
 
 def by_variant(catalog: Catalog) -> dict[str, tuple[ImageSpec, ...]]:
-    """Return the cells with an image, grouped by the lock they share."""
+    """Return the cells, grouped by the lock they share."""
     groups: dict[str, tuple[ImageSpec, ...]] = {}
     for spec in catalog.specs:
-        if spec.implemented:
-            groups[spec.variant] = (*groups.get(spec.variant, ()), spec)
+        groups[spec.variant] = (*groups.get(spec.variant, ()), spec)
     return groups
 
 

@@ -1,4 +1,4 @@
-"""The matrix as `list` shows it: what is declared, what has an image, and what of it is on this host."""
+"""The matrix as `list` shows it: every cell, its image, whether it is here, and what was shown of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,6 +8,8 @@ from mlperf_docker import evidence
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.evidence import Entry, Record
 from mlperf_docker.paths import assets
+from mlperf_docker.provide import Sources, likely_images
+from mlperf_docker.render import build_inputs
 from mlperf_docker.spec import ImageSpec
 
 HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "image", "model file")
@@ -15,7 +17,7 @@ HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "imag
 
 @dataclass(frozen=True)
 class Row:
-    """One cell. present: None where no engine could be asked; image: its tag, or "" where the cell has none yet.
+    """One cell. present: None where no engine could be asked; image: its tag.
 
     pullable: whether the registry has it, or None where it was not asked; shown: what is on record of it; source: the
     hash of its source as it is now, or None where nothing is on record.
@@ -30,9 +32,7 @@ class Row:
 
     @property
     def state(self) -> str:
-        """What can be done with the cell: `present`, `pullable`, `buildable`, or only `planned`."""
-        if not self.spec.implemented:
-            return "planned"
+        """What can be done with the cell: `present`, `pullable` or `buildable`."""
         if self.present:
             return "present"
         return "pullable" if self.pullable else "buildable"
@@ -43,7 +43,7 @@ class Row:
         files = ", ".join(dict.fromkeys(each.name for each in self._files()))
         identity = (spec.model.name, spec.backend, spec.device, ", ".join(spec.precisions))
         shown = evidence.shown(self.shown, self.source)
-        return (*identity, self.state, shown or "-", self.image or "-", files or "-")
+        return (*identity, self.state, shown or "-", self.image, files or "-")
 
     def fields(self) -> dict[str, Any]:
         """The row for programs."""
@@ -54,9 +54,8 @@ class Row:
             "device": spec.device,
             "precisions": list(spec.precisions),
             "default": spec.backend is spec.model.default_backend,
-            "implemented": spec.implemented,
             "state": self.state,
-            "image": self.image or None,
+            "image": self.image,
             "present": self.present,
             "pullable": self.pullable,
             "dataset": spec.model.dataset.name,
@@ -75,33 +74,22 @@ def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
     remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.
     """
     catalog = Catalog.load(assets() / "images.yaml")
-    wanted = [spec for spec in catalog.specs if spec.implemented]
-    found = _images(wanted, registry or catalog.registry)
-    record = evidence.known()
-    rows = [Row(spec, *found.get(str(spec), ("", None)), *_evidence(spec, record)) for spec in catalog.specs]
-    return _asked(rows, registry or catalog.registry) if remote else rows
+    sources, record = Sources(registry or catalog.registry), evidence.known()
+    images = likely_images(catalog.specs, sources)
+    rows = [Row(spec, *image, *_evidence(spec, record)) for spec, image in zip(catalog.specs, images, strict=True)]
+    return _asked(rows, sources) if remote else rows
 
 
-def _asked(rows: list[Row], registry: str) -> list[Row]:
+def _asked(rows: list[Row], sources: Sources) -> list[Row]:
     """Return *rows* with what the registry has."""
     from mlperf_docker.engine.client import connect
     from mlperf_docker.exchange import offered
-    from mlperf_docker.provide import Sources
 
-    there = offered(connect(), [row.spec for row in rows if row.spec.implemented], Sources(registry))
+    there = offered(connect(), [row.spec for row in rows], sources)
     return [replace(row, pullable=str(row.spec) in there) for row in rows]
 
 
 def _evidence(spec: ImageSpec, record: Record) -> tuple[tuple[Entry, ...], str | None]:
-    """Return what is on record of *spec*, and the hash of its source as it is now, if it has an image."""
-    from mlperf_docker.render import build_inputs
-
+    """Return what is on record of *spec*, and where anything is, the hash of its source as it is now."""
     entries = record.of(spec)
-    return entries, evidence.source_of(build_inputs(spec)) if entries and spec.implemented else None
-
-
-def _images(specs: list[ImageSpec], registry: str) -> dict[str, tuple[str, bool | None]]:
-    """Return cell → its likely tag and whether it is present."""
-    from mlperf_docker.provide import Sources, likely_images
-
-    return dict(zip(map(str, specs), likely_images(specs, Sources(registry)), strict=True))
+    return entries, evidence.source_of(build_inputs(spec)) if entries else None

@@ -127,8 +127,8 @@ def harness_files() -> tuple[ContextFile, ...]:
 
 
 def drifts(specs: Iterable[ImageSpec], folder: Path) -> tuple[Drift, ...]:
-    """Return how *folder* differs from what *specs*, those with an image, give; nothing if all is current."""
-    wanted = {folder / spec.dockerfile: render(spec) for spec in specs if spec.implemented}
+    """Return how *folder* differs from what *specs* give; nothing if all is current."""
+    wanted = {folder / spec.dockerfile: render(spec) for spec in specs}
     present = {path: path.read_text() for path in folder.glob("*/*.Dockerfile")}
     return tuple(
         Drift(path, present.get(path), wanted.get(path))

@@ -30,20 +30,6 @@ class UnknownNameError(UsageError):
         super().__init__(f"Unknown {kind} {name!r}.{guess} Known: {', '.join(self.choices)}.")
 
 
-class NotImplementedCellError(UsageError):
-    """A cell that images.yaml declares and that has no image yet."""
-
-    def __init__(self, spec: ImageSpec) -> None:
-        self.spec = spec
-        super().__init__(f"{spec} is declared but has no image yet.", hint="See what has one: mlperf-docker list")
-
-
-def require_implemented(spec: ImageSpec) -> None:
-    """Raise NotImplementedCellError if *spec* has no image yet."""
-    if not spec.implemented:
-        raise NotImplementedCellError(spec)
-
-
 def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
     """Return the member that *name* spells, in any case. kind: what to call it in the UnknownNameError."""
     for choice in choices:
@@ -61,41 +47,40 @@ def find_model(catalog: Catalog, name: str) -> ModelSpec:
 
 
 def find(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
-    """Return the cell, built or not; the model's default backend and the CPU stand in for what is not given."""
+    """Return the cell that is named; the model's default backend and the CPU stand in for what is not given.
+
+    Raises UnknownNameError.
+    """
     found = find_model(catalog, model)
     on = parse_choice("backend", backend, Backend) if backend else found.default_backend
     where = parse_choice("device", device, Device) if device else Device.CPU
     return next(spec for spec in catalog.specs if spec.model is found and spec.backend is on and spec.device is where)
 
 
-def choose(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
-    """Return the cell to build or run. Raises UsageError for an unknown name and for a cell without an image."""
-    spec = find(catalog, model, backend, device)
-    require_implemented(spec)
-    return spec
-
-
-def choose_all(
+def find_all(
     catalog: Catalog, model: str | None = None, backend: str | None = None, device: str | None = None
 ) -> tuple[ImageSpec, ...]:
-    """Return every cell that has an image and fits what is given (`--all`). Raises UsageError if there is none."""
+    """Return every cell that fits what is given (`--all`). Raises UnknownNameError."""
     wanted_model = find_model(catalog, model) if model else None
     wanted_backend = parse_choice("backend", backend, Backend) if backend else None
     wanted_device = parse_choice("device", device, Device) if device else None
-    chosen = tuple(
+    return tuple(
         spec
         for spec in catalog.specs
-        if spec.implemented
-        and wanted_model in (None, spec.model)
+        if wanted_model in (None, spec.model)
         and wanted_backend in (None, spec.backend)
         and wanted_device in (None, spec.device)
     )
-    if not chosen:
-        words = " ".join(word for word in (model, backend, device) if word)
-        raise UsageError(f"No cell for {words} has an image yet.", hint="See them with: mlperf-docker list")
-    return chosen
 
 
 def select(catalog: Catalog, model: str, backend: str, device: str, *, every: bool = False) -> tuple[ImageSpec, ...]:
-    """Return the cell that is named, or with *every* (`--all`) each one that fits; "" stands for what is not given."""
-    return choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
+    """Return the cell that is named, or with *every* (`--all`) each one that fits; "" stands for what is not given.
+
+    Raises UsageError.
+    """
+    if every:
+        return find_all(catalog, model, backend, device)
+    if not model:
+        names = ", ".join(model.name for model in catalog.models)
+        raise UsageError(f"No model is named. Known: {names}.", hint="Name one, or take every cell with --all.")
+    return (find(catalog, model, backend, device),)

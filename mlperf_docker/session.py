@@ -17,7 +17,7 @@ from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_comma
 from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources, likely_images, provide
 from mlperf_docker.runner import execute
-from mlperf_docker.selector import UnknownNameError, require_implemented
+from mlperf_docker.selector import UnknownNameError
 from mlperf_docker.spec import ImageSpec
 
 
@@ -100,7 +100,6 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
 def dry_run(request: RunRequest) -> str:
     """Return the docker command that `run` would be equal to, writing to the results folder itself."""
     _check_options(request)
-    require_implemented(request.spec)
     inputs = _inputs(request)
     results.check_writable(request.root)
     ((tag, _),) = likely_images([request.spec], request.sources)
@@ -109,12 +108,9 @@ def dry_run(request: RunRequest) -> str:
 
 def connect_for(spec: ImageSpec) -> Engine:
     """Connect, and refuse a device that is not there before saying anything about images."""
-    if spec.device is not Device.CUDA:
-        require_implemented(spec)
-        return connect()
     client = connect()
-    require_gpu_runtime(client)
-    require_implemented(spec)
+    if spec.device is Device.CUDA:
+        require_gpu_runtime(client)
     return client
 
 

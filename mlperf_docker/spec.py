@@ -186,7 +186,6 @@ class ImageSpec(Frozen):
     device: Device
     base: BaseImage
     precisions: tuple[Precision, ...]
-    implemented: bool
     apt: tuple[str, ...]
     common_requirements: tuple[str, ...]
     backend_requirements: tuple[str, ...]

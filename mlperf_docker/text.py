@@ -99,7 +99,7 @@ def spec_text(spec: ImageSpec) -> str:
 
 def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
     model = spec.model
-    yield "Cell", f"{spec}{'' if spec.implemented else ' (planned: it has no image yet)'}"
+    yield "Cell", str(spec)
     yield "Benchmark", f"{model.title} ({model.loadgen_key} in mlperf.conf)"
     yield "Precisions", ", ".join(spec.precisions)
     yield "Scenarios", ", ".join(model.scenarios)

@@ -76,7 +76,7 @@ def _check_platform(client: Engine, manifest: Manifest) -> None:
 
 def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
     """Raise UsageError unless `run` of this very tool looks for the images that the bundle has."""
-    specs = {str(spec): spec for spec in catalog.specs if spec.implemented}
+    specs = {str(spec): spec for spec in catalog.specs}
     findings = [finding for cell in manifest.cells if (finding := _difference(specs.get(cell.cell), cell, folder))]
     if findings:
         theirs = f"{manifest.version}, commit {manifest.revision}"
@@ -90,7 +90,7 @@ def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
 def _difference(spec: ImageSpec | None, cell: Cell, folder: Path) -> str:
     """Return why *cell* is not what `run` looks for, or nothing."""
     if spec is None:
-        return f"{cell.cell}: no cell that has an image here"
+        return f"{cell.cell}: there is no such cell here"
     inputs = render.build_inputs(spec)
     if digests.content_hash(inputs, cell.base_identity) == cell.hash:
         return ""

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mlperf_docker.cli.options import BackendName, BaseImageName, DeviceName, JsonOutput, OptionalModelName, Registry
+from mlperf_docker.cli.options import (
+    BackendName,
+    BaseImageName,
+    DeviceName,
+    EveryCell,
+    JsonOutput,
+    OptionalModelName,
+    Registry,
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `bundle write` made.")]
 
@@ -28,7 +36,7 @@ def write(
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A folder that does not exist yet.")],
     backend: BackendName = "",
     device: DeviceName = "",
-    every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")] = False,
+    every: EveryCell = False,
     models: Annotated[
         str,
         typer.Option(
@@ -52,10 +60,10 @@ def write(
     from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import choose, choose_all, parse_choice
+    from mlperf_docker.selector import parse_choice, select
 
     catalog = Catalog.load(assets() / "images.yaml")
-    specs = choose_all(catalog, model, backend, device) if every else (choose(catalog, model, backend, device),)
+    specs = select(catalog, model, backend, device, every=every)
     which = parse_choice("choice of model files", models, Models)
     request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
     with display() as show:

@@ -63,17 +63,17 @@ def evidence(
     from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
-    from mlperf_docker.selector import choose_all, parse_choice
+    from mlperf_docker.selector import find_all, parse_choice
     from mlperf_docker.text import EVIDENCE_HEADER, evidence_line, table
 
     catalog = Catalog.load(assets() / "images.yaml")
     size = parse_choice("synthetic size", synthetic, SyntheticSize)
     if from_results:
-        gathered = take(from_results, choose_all(catalog), record or place())
+        gathered = take(from_results, find_all(catalog), record or place())
     else:
         request = GatherRequest(
-            specs=choose_all(catalog, model, backend, device),
-            peers=choose_all(catalog, model, None, device),
+            specs=find_all(catalog, model, backend, device),
+            peers=find_all(catalog, model, None, device),
             size=size,
             min_duration_s=min_duration,
             sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),

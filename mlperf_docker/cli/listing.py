@@ -23,9 +23,6 @@ def list_cells(
 
     Evidence: what `mlperf-docker evidence` found and put on record; (older) means an earlier source of the image.
     """
-    from mlperf_docker.matrix import HEADER, matrix
-    from mlperf_docker.text import table
-
     if markdown:
         from mlperf_docker import evidence
         from mlperf_docker.catalog import Catalog
@@ -34,6 +31,9 @@ def list_cells(
 
         typer.echo(coverage(Catalog.load(assets() / "images.yaml").specs, evidence.known()))
         return
+    from mlperf_docker.matrix import HEADER, matrix
+    from mlperf_docker.text import table
+
     rows = matrix(registry, remote=remote)
     if as_json:
         typer.echo(json.dumps([row.fields() for row in rows], indent=2))

@@ -38,18 +38,18 @@ def verify(
     from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import choose, choose_all
+    from mlperf_docker.selector import select
 
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
     catalog = Catalog.load(assets() / "images.yaml")
-    client = connect()
+    specs = select(catalog, model, backend, device, every=every)
     sources = Sources(registry or catalog.registry, base=base)
+    client = connect()
     if every:
-        wanted = _present(client, choose_all(catalog, model, backend, device), sources)
+        wanted = _present(client, specs, sources)
     else:
-        spec = choose(catalog, model, backend, device)
-        wanted = [(spec, image or _located(client, spec, sources))]
+        wanted = [(spec, image or _located(client, spec, sources)) for spec in specs]
     with display() as show:
         verdicts = [examine(client, spec, reference, show) for spec, reference in wanted]
     if as_json:

@@ -140,7 +140,6 @@ def test_uv_itself_locks_a_local_version(
         "backend_requirements": ("torch==2.13.0+cpu",),
         "model_requirements": ("vision>=1",),
         "own_index": f"{url}/own",
-        "implemented": True,
     }
     catalog = replace(CATALOG, specs=(pytorch.model_copy(update=asks),))
     if from_folder:

@@ -6,7 +6,7 @@ from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode, UsageError
 from mlperf_docker.names import Backend, Device, Scenario
 from mlperf_docker.paths import assets
-from mlperf_docker.selector import UnknownNameError, choose, choose_all, find, nearest, parse_choice
+from mlperf_docker.selector import UnknownNameError, find, find_all, nearest, parse_choice, select
 
 CATALOG = Catalog.load(assets() / "images.yaml")
 
@@ -52,28 +52,19 @@ def test_nothing_near_gives_nothing() -> None:
     assert nearest("torch", Backend) == "pytorch"
 
 
-def planned(cell: str) -> Catalog:
-    """The catalog with one cell that is only declared."""
-    specs = (spec.model_copy(update={"implemented": str(spec) != cell}) for spec in CATALOG.specs)
-    return Catalog(CATALOG.registry, CATALOG.models, tuple(specs))
+def test_all_takes_what_fits() -> None:
+    assert find_all(CATALOG) == CATALOG.specs
+    assert [spec.model.name for spec in find_all(CATALOG, "resnet50")] == ["resnet50"] * 6
+    assert {spec.backend for spec in find_all(CATALOG, backend="PyTorch")} == {Backend.PYTORCH}
+    assert {spec.device for spec in find_all(CATALOG, device="cuda")} == {Device.CUDA}
+    assert [str(spec) for spec in find_all(CATALOG, "resnet50", "onnxruntime", "cpu")] == ["resnet50:onnxruntime-cpu"]
+    with pytest.raises(UnknownNameError, match="Did you mean resnet50"):
+        find_all(CATALOG, "resnet5")
 
 
-def test_a_cell_without_an_image_is_one_line() -> None:
-    with pytest.raises(UsageError) as caught:
-        choose(planned("rnnt:tensorflow-cuda"), "rnnt", "tensorflow", "cuda")
-    assert str(caught.value) == "rnnt:tensorflow-cuda is declared but has no image yet."
-    assert caught.value.exit_code == ExitCode.USAGE
-
-
-def test_all_takes_what_fits_and_has_an_image() -> None:
-    assert choose_all(CATALOG) == CATALOG.specs
-    some = choose_all(planned("dlrm:pytorch-cuda"))
-    assert [str(spec) for spec in CATALOG.specs if spec not in some] == ["dlrm:pytorch-cuda"]
-    assert all(spec.model.name == "resnet50" for spec in choose_all(CATALOG, "resnet50"))
-    assert [str(spec) for spec in choose_all(CATALOG, "resnet50", "onnxruntime", "cpu")] == ["resnet50:onnxruntime-cpu"]
-
-
-def test_all_of_nothing_is_an_error() -> None:
-    only_cpu = Catalog(CATALOG.registry, CATALOG.models, tuple(s for s in CATALOG.specs if s.device is Device.CPU))
-    with pytest.raises(UsageError, match="No cell for resnet50 cuda has an image yet"):
-        choose_all(only_cpu, "resnet50", device="cuda")
+def test_a_command_line_selects_one_cell_or_all() -> None:
+    assert [str(spec) for spec in select(CATALOG, "rnnt", "", "")] == ["rnnt:pytorch-cpu"]
+    assert len(select(CATALOG, "rnnt", "", "", every=True)) == 6
+    with pytest.raises(UsageError, match=r"No model is named\. Known: resnet50, ") as caught:
+        select(CATALOG, "", "pytorch", "")
+    assert caught.value.hint == "Name one, or take every cell with --all."

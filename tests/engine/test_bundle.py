@@ -189,8 +189,8 @@ def test_a_layer_that_images_share_is_in_it_once(home: Host, tmp_path: Path) -> 
         home("bundle", model, "--models", "none", "--to", tmp_path / model)
     with_both = tmp_path / "both"
     script = (
-        "import sys; from mlperf_docker.selector import choose_all;"
-        "import mlperf_docker.selector as s; s.choose_all = lambda catalog, *_:"
+        "import sys; import mlperf_docker.selector as s;"
+        "s.find_all = lambda catalog, *_:"
         " tuple(s.find(catalog, model, 'onnxruntime') for model in ('resnet50', 'bert'));"
         "from mlperf_docker.cli.app import main; main()"
     )

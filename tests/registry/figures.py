@@ -94,7 +94,7 @@ def test_layers_shared(
 
 def test_present(here: Engine, there: Engine, other_machine: SecondEngine, catalog: Catalog, name: str) -> None:
     """What is there already is only asked for; so small images do, as many as there are cells."""
-    specs = [spec for spec in catalog.specs if spec.implemented]
+    specs = list(catalog.specs)
     for spec in specs:
         cells.make(here, spec, name, str(spec).encode())
     exchange.require_all(exchange.push_each(here, specs, Sources(name), name, FakeDisplay(), jobs=3), "pushed")
