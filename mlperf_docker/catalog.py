@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from mlperf_docker import yaml_lines
+from mlperf_docker import paths, yaml_lines
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
 from mlperf_docker.requirements import canonical
@@ -121,8 +121,9 @@ class Catalog:
     specs: tuple[ImageSpec, ...]
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read *path*. Raises UsageError that lists every problem of the file with its line."""
+    def load(cls, path: Path | None = None) -> Self:
+        """Read *path*, by default the tool's own images.yaml. Raises UsageError with every problem and its line."""
+        path = path or paths.assets() / "images.yaml"
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,6 @@ from typing import Any
 from mlperf_docker import evidence
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.evidence import Entry, Record
-from mlperf_docker.paths import assets
 from mlperf_docker.provide import Sources, likely_images
 from mlperf_docker.render import build_inputs
 from mlperf_docker.spec import ImageSpec
@@ -73,7 +72,7 @@ def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
 
     remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.
     """
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     sources, record = Sources(registry or catalog.registry), evidence.known()
     images = likely_images(catalog.specs, sources)
     rows = [Row(spec, *image, *_evidence(spec, record)) for spec, image in zip(catalog.specs, images, strict=True)]

@@ -63,22 +63,20 @@ class PlainDisplay:
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
         """Print the count, at most every ten seconds."""
-        now = time.monotonic()
-        if now - self._spoke < _PLAIN_INTERVAL_S:
-            return
-        self._spoke = now
-        self.say(f"[{now - self._start:6.1f} s] {self._phase}: {_count(done, total, unit, ' of ')}")
+        self._sometimes(f"{self._phase}: {_count(done, total, unit, ' of ')}")
 
     def part(self, name: str, done: int, total: int | None) -> None:
         """Print how far this one is, at most every ten seconds for all of them."""
-        now = time.monotonic()
-        if now - self._spoke < _PLAIN_INTERVAL_S:
-            return
-        self._spoke = now
-        self.say(f"[{now - self._start:6.1f} s] {name}: {_count(done, total, _BYTES, ' of ')}")
+        self._sometimes(f"{name}: {_count(done, total, _BYTES, ' of ')}")
 
     def part_over(self, name: str) -> None:
         """Say nothing."""
+
+    def _sometimes(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._spoke >= _PLAIN_INTERVAL_S:
+            self._spoke = now
+            self.say(f"[{now - self._start:6.1f} s] {text}")
 
 
 class LiveDisplay:

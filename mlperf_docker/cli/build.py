@@ -47,13 +47,12 @@ def build(
     from mlperf_docker.engine.buildah import builder_of
     from mlperf_docker.engine.client import connect
     from mlperf_docker.exchange import push_built
-    from mlperf_docker.paths import assets
     from mlperf_docker.prebuilt import require_host
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources, provide
     from mlperf_docker.selector import select
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(
         registry or catalog.registry,

@@ -57,12 +57,11 @@ def write(
     from mlperf_docker.bundle.writing import write as write_bundle
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
     from mlperf_docker.selector import parse_choice, select
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     which = parse_choice("choice of model files", models, Models)
     request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
@@ -89,10 +88,9 @@ def load(
     from mlperf_docker.bundle.loading import load as load_bundle
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     with display() as show:
         loaded = load_bundle(connect(), catalog, LoadRequest(folder, registry or catalog.registry, force), show)
     if as_json:

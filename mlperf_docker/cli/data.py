@@ -21,10 +21,9 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
     """List the data sets: what each is, how many samples, where it comes from, and under which licence."""
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.data import catalog_datasets, models_of
-    from mlperf_docker.paths import assets
     from mlperf_docker.text import dataset_fields, dataset_text
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     found = [(each, [model.name for model in models_of(catalog, each)]) for each in catalog_datasets(catalog)]
     if as_json:
         typer.echo(json.dumps([dataset_fields(*each) for each in found], indent=2))
@@ -83,11 +82,10 @@ def verify(
     """Read every file of a data set in a container, and say what is missing or damaged. Exits 6 where something is."""
     from mlperf_docker import data, datasets
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.text import verified_text
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     dataset = data.find(catalog, name)
     if quick:
         path = datasets.check_folder(dataset, folder)
@@ -123,11 +121,10 @@ def convert(
     """
     from mlperf_docker import data
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     request = data.Convert(model, source, output, max_ind_range, days)
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
@@ -151,11 +148,10 @@ def preprocess(
     """Preprocess a data set into the cache, as the first run would; goes on where it was interrupted."""
     from mlperf_docker import data
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     request = data.Preprocess(model, dataset, backend, samples, workers)
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:

@@ -60,13 +60,12 @@ def evidence(
     from mlperf_docker.gather import GatherRequest, gather
     from mlperf_docker.gather import from_results as take
     from mlperf_docker.names import SyntheticSize
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
     from mlperf_docker.selector import find_all, parse_choice
     from mlperf_docker.text import EVIDENCE_HEADER, evidence_line, table
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     size = parse_choice("synthetic size", synthetic, SyntheticSize)
     if from_results:
         gathered = take(from_results, find_all(catalog), record or place())

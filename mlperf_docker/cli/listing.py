@@ -27,9 +27,8 @@ def list_cells(
         from mlperf_docker import evidence
         from mlperf_docker.catalog import Catalog
         from mlperf_docker.coverage import coverage
-        from mlperf_docker.paths import assets
 
-        typer.echo(coverage(Catalog.load(assets() / "images.yaml").specs, evidence.known()))
+        typer.echo(coverage(Catalog.load().specs, evidence.known()))
         return
     from mlperf_docker.matrix import HEADER, matrix
     from mlperf_docker.text import table

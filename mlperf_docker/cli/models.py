@@ -29,10 +29,11 @@ def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> Non
     State: absent, partial (fetching goes on from there), present (not verified yet, or no checksum was published),
     verified, or wrong.
     """
+    from mlperf_docker.catalog import Catalog
     from mlperf_docker.model_files import officials
     from mlperf_docker.text import OFFICIAL_HEADER, official_fields, official_line, table
 
-    found = [each for one in _models(_catalog(), model) for each in officials(one)]
+    found = [each for one in _models(Catalog.load(), model) for each in officials(one)]
     if as_json:
         typer.echo(json.dumps([official_fields(each) for each in found], indent=2))
     else:
@@ -64,11 +65,12 @@ def fetch(
     An interrupted download goes on where it stopped. Proxies and certificates are those of the environment
     (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 where the file cannot be had.
     """
+    from mlperf_docker.catalog import Catalog
     from mlperf_docker.fetching import FetchRequest, choose, fetch_all
     from mlperf_docker.progress import display
     from mlperf_docker.selector import find_model
 
-    request = FetchRequest(find_model(_catalog(), model), backend, precision, file, every, to, url)
+    request = FetchRequest(find_model(Catalog.load(), model), backend, precision, file, every, to, url)
     with display() as show:
         outcome = fetch_all(choose(request), request, show)
     found = [each.fields() for each in outcome.fetched]
@@ -92,10 +94,11 @@ def verify(
 
     Exits 7 where one is not what it should be.
     """
+    from mlperf_docker.catalog import Catalog
     from mlperf_docker.progress import display
     from mlperf_docker.verification import VERDICT_HEADER, read_request, verify_all
 
-    catalog = _catalog()
+    catalog = Catalog.load()
     request = read_request(catalog, names or [], backend)
     with display() as show:
         verdicts = verify_all(request, show)
@@ -129,24 +132,18 @@ def convert(
     Runs in a container of the backend that can read the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
     Prints where the new file is.
     """
+    from mlperf_docker.catalog import Catalog
     from mlperf_docker.conversion import ConvertRequest
     from mlperf_docker.conversion import convert as convert_file
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
 
-    catalog = _catalog()
+    catalog = Catalog.load()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     request = ConvertRequest(model, model_file, to, sources, backend, force, tables)
     with display() as show:
         done = convert_file(catalog, request, show)
     typer.echo(json.dumps(done, indent=2) if as_json else done["model_file"])
-
-
-def _catalog() -> "Catalog":
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
-
-    return Catalog.load(assets() / "images.yaml")
 
 
 def _models(catalog: "Catalog", name: str) -> "tuple[ModelSpec, ...]":

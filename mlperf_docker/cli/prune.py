@@ -39,10 +39,9 @@ def _is_current(labels: Mapping[str, str]) -> bool:
     """Tell whether an image with *labels* is what today's sources give on its own base."""
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.digests import LABEL, content_hash
-    from mlperf_docker.paths import assets
     from mlperf_docker.render import build_inputs
 
-    cells = {str(spec): spec for spec in Catalog.load(assets() / "images.yaml").specs}
+    cells = {str(spec): spec for spec in Catalog.load().specs}
     spec = cells.get(labels.get(f"{LABEL}.cell", ""))
     if spec is None:
         return False

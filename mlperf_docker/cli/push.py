@@ -18,12 +18,11 @@ def push(
     from mlperf_docker.cli.exchange import report
     from mlperf_docker.engine.client import connect
     from mlperf_docker.exchange import push_each
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
     from mlperf_docker.selector import select
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(registry or catalog.registry)
     with display() as show:

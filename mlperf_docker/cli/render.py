@@ -12,10 +12,9 @@ def render(
 ) -> None:
     """Write dockerfiles/ from images.yaml and templates/."""
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
     from mlperf_docker.render import drift, write
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     if check:
         difference = drift(catalog)
         if difference:

@@ -63,7 +63,6 @@ def run(
 ) -> None:
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
     from mlperf_docker.catalog import Catalog
-    from mlperf_docker.paths import assets
     from mlperf_docker.plan import Limits, RunOptions
     from mlperf_docker.progress import display
     from mlperf_docker.provide import sources_of
@@ -73,7 +72,7 @@ def run(
     from mlperf_docker.session import run as run_request
     from mlperf_docker.text import result_text
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     spec = find(catalog, model, backend, device)
     options = RunOptions(
         scenario=parse_choice("scenario", scenario, Scenario),

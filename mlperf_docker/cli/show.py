@@ -28,14 +28,13 @@ def show(
     from mlperf_docker import atomic
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.paths import assets
     from mlperf_docker.render import render
     from mlperf_docker.selector import find
     from mlperf_docker.text import spec_text
 
     if dockerfile and sbom:
         raise UsageError("--dockerfile and --sbom are two different things: ask for one of them.")
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     spec = find(catalog, model, backend, device)
     if dockerfile:
         text = render(spec)

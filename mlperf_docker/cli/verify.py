@@ -35,14 +35,13 @@ def verify(
     from mlperf_docker.engine.client import connect
     from mlperf_docker.errors import UsageError
     from mlperf_docker.examine import verify as examine
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.provide import Sources
     from mlperf_docker.selector import select
 
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(registry or catalog.registry, base=base)
     client = connect()

@@ -129,7 +129,7 @@ def main() -> int:
 
     try:
         ensure_engine(say)
-        ensure_bootstrap(say, {spec.base for spec in Catalog.load(paths.assets() / "images.yaml").specs})
+        ensure_bootstrap(say, {spec.base for spec in Catalog.load().specs})
     except MlperfDockerError as error:
         say("\n".join(error.lines()))
         return error.exit_code
