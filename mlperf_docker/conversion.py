@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlperf_docker import checksums
+from mlperf_docker import checksums, folders
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.model_files import existing, identify
@@ -132,10 +132,7 @@ def _output(request: ConvertRequest) -> Path:
     output = folder / output.name
     if output.suffix not in (SAFETENSORS, ONNX):
         raise UsageError(f"{output} is neither a {SAFETENSORS} nor an {ONNX} file.", hint="Name one with --to FILE.")
-    if not folder.is_dir():
-        raise UsageError(f"The folder {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {folder} is not writable.", hint="Name another one with --to FILE.")
+    folders.require_writable(folder, "--to FILE")
     if output.is_dir():
         raise UsageError(f"{output} is a folder.", hint="Name a file with --to FILE.")
     if output.exists() and not request.force:

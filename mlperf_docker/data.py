@@ -1,11 +1,10 @@
 """`data verify`, `data convert` and `data preprocess`: the harness's own look at a data set, in a container."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, selector
+from mlperf_docker import datasets, folders, selector
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.plan import BindMount
@@ -75,11 +74,9 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     """
     spec = selector.find(catalog, request.model, "")
     source, output = (folder.expanduser().resolve() for folder in (request.source, request.output))
-    for folder in (source, output):
-        if not folder.is_dir():
-            raise UsageError(f"The folder {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {output} is not writable.", hint="Name another one with --to DIR.")
+    if not source.is_dir():
+        raise UsageError(f"The folder {source} does not exist.", hint="Say where the files are with --from DIR.")
+    folders.require_writable(output, "--to DIR")
     named = {"max-ind-range": request.max_ind_range, "days": request.days}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     mounts = (

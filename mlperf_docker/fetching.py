@@ -1,11 +1,10 @@
 """`models fetch`: which official files are meant, and their fetching one after the other."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import mirror, paths
+from mlperf_docker import folders, mirror, paths
 from mlperf_docker.download import Fetched, FetchError, Wanted, fetch
 from mlperf_docker.errors import UsageError
 from mlperf_docker.model_files import Official, no_official, officials, select
@@ -117,8 +116,5 @@ def _folder(request: FetchRequest) -> Path:
     if request.to is None:
         return paths.models_dir(request.model.name)
     folder = request.to.expanduser().resolve()
-    if not folder.is_dir():
-        raise UsageError(f"The folder {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {folder} is not writable.", hint="Give another one with --to DIR.")
+    folders.require_writable(folder, "--to DIR")
     return folder

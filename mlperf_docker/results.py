@@ -4,14 +4,13 @@ import contextlib
 import datetime as dt
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlperf_docker import atomic
+from mlperf_docker import atomic, folders
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
 
@@ -161,10 +160,7 @@ def claim(root: Path, name: str) -> Iterator[Path]:
 
 def check_writable(root: Path) -> None:
     """Raise UsageError unless *root* is a folder that we can write to."""
-    if not root.is_dir():
-        raise UsageError(f"The results folder {root} does not exist.", hint=f"Make it: mkdir -p {root}")
-    if not os.access(root, os.W_OK | os.X_OK):
-        raise UsageError(f"The results folder {root} is not writable.", hint="Give another one with --results DIR.")
+    folders.require_writable(root, "--results DIR", "results folder")
 
 
 def _lock(descriptor: int, root: Path) -> None:

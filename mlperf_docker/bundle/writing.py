@@ -1,14 +1,13 @@
 """`bundle write`: selected images, their locks and model files into a folder that appears when it is complete."""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker import __version__, exclusive, model_files, paths, termination
+from mlperf_docker import __version__, exclusive, folders, model_files, paths, termination
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.copying import HashedFile, copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
@@ -23,6 +22,8 @@ from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources, likely_image, revision
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ImageSpec
+
+_OPTION = "--to FOLDER"
 
 
 class Models(StrEnum):
@@ -82,7 +83,7 @@ def write(client: Engine, request: WriteRequest, display: Display) -> Manifest:
     except OSError as error:
         raise BundleError(
             f"The bundle cannot be written to {target}: {error.strerror or error}.",
-            hint="Free some space there or check the permissions, or name another folder with --to DIR.",
+            hint=f"Free some space there or check the permissions, or name another folder with {_OPTION}.",
         ) from error
     return manifest
 
@@ -91,12 +92,9 @@ def _target(folder: Path) -> Path:
     """Return the absolute path of the new folder. Raises UsageError unless it can be made there."""
     folder = folder.expanduser().absolute()
     target = folder.parent.resolve() / folder.name
-    if not target.parent.is_dir():
-        raise UsageError(f"The folder {target.parent} does not exist.", hint=f"Make it: mkdir -p {target.parent}")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {target.parent} is not writable.", hint="Name another one with --to DIR.")
+    folders.require_writable(target.parent, _OPTION)
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
-        raise UsageError(f"{target} is there already.", hint="Remove it, or name another folder with --to DIR.")
+        raise UsageError(f"{target} is there already.", hint=f"Remove it, or name another folder with {_OPTION}.")
     return target
 
 

@@ -55,10 +55,11 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Jo
     assert BindMount(output, "/results", read_only=False) in job.mounts
 
 
-@pytest.mark.parametrize("missing", ["raw", "out"])
-def test_both_folders_must_exist(catalog: Catalog, jobs: list[Job], tmp_path: Path, missing: str) -> None:
+@pytest.mark.parametrize(("missing", "remedy"), [("raw", "--from DIR"), ("out", "mkdir -p ")])
+def test_both_folders_must_exist(catalog: Catalog, jobs: list[Job], tmp_path: Path, missing: str, remedy: str) -> None:
     for name in {"raw", "out"} - {missing}:
         (tmp_path / name).mkdir()
-    with pytest.raises(UsageError, match=f"{missing} does not exist"):
+    with pytest.raises(UsageError, match=f"{missing} does not exist") as caught:
         convert(catalog, tmp_path / "raw", tmp_path / "out")
+    assert remedy in (caught.value.hint or "")
     assert not jobs
