@@ -1,5 +1,6 @@
 """Where things stand: the project's own assets, and the user's cache, logs and results (XDG base directories)."""
 
+import datetime as dt
 import os
 from pathlib import Path
 
@@ -48,10 +49,20 @@ def harness_cache_dir() -> Path:
 
 
 def log_dir() -> Path:
-    """Full logs of builds."""
+    """Full logs of builds and of containers."""
     path = _user_dir("XDG_STATE_HOME", ".local/state") / "logs"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def new_log(command: str, about: str) -> Path:
+    """A name for the log of one *command*: of that, the time now, and what it is *about*."""
+    return log_dir() / f"{command}-{timestamp()}-{about}.log"
+
+
+def timestamp() -> str:
+    """The time now, UTC, to the millisecond, as it stands in the names of logs and of results: they sort by it."""
+    return dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
 
 
 def results_dir() -> Path:

@@ -1,7 +1,6 @@
 """Results of runs: the value, its file, and the folder that a run writes to."""
 
 import contextlib
-import datetime as dt
 import fcntl
 import json
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlperf_docker import atomic, folders
+from mlperf_docker import atomic, folders, paths
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
 
@@ -148,8 +147,7 @@ def claim(root: Path, name: str) -> Iterator[Path]:
     check_writable(root)
     with (root / _LOCK_FILE).open("a+") as lock:
         _lock(lock.fileno(), root)
-        stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-        folder = root / f"{stamp}-{name}"
+        folder = root / f"{paths.timestamp()}-{name}"
         folder.mkdir()
         try:
             yield folder

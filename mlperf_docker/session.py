@@ -1,6 +1,5 @@
 """A harness command from the user's request to its result: check, plan, provide the image, execute."""
 
-import datetime as dt
 import os
 import time
 from dataclasses import dataclass, field
@@ -77,7 +76,7 @@ def perform(client: Engine, job: Job, display: Display, log: Path | None = None)
         display.say(f"Removed container {name}: the tool that started it was killed.")
     image = provide(client, builder_of(client), job.spec, job.sources, display)
     start = time.monotonic()
-    path = log or _log_path(job)
+    path = log or paths.new_log(job.arguments[0], f"{job.spec.model.name}-{job.spec.variant}")
     fields = execute(client, job.plan(image.tag), path, display)
     if log is None:
         path.unlink(missing_ok=True)
@@ -161,8 +160,3 @@ def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:
 def cache_mount() -> BindMount:
     """Return the mount of what is preprocessed and made up, which all containers share."""
     return BindMount(paths.harness_cache_dir(), "/cache", read_only=False)
-
-
-def _log_path(job: Job) -> Path:
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-    return paths.log_dir() / f"{job.arguments[0]}-{stamp}-{job.spec.model.name}-{job.spec.variant}.log"

@@ -1,6 +1,5 @@
 """Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
 
-import datetime as dt
 import io
 import json
 import tempfile
@@ -84,7 +83,7 @@ def follow(
 
     Keeps all output in a log. Raises BuildError.
     """
-    log_path = _log_path(request.tags[0])
+    log_path = paths.new_log("build", request.tags[0].rpartition("/")[2].replace(":", "-"))
     with log_path.open("w") as log, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context:
         write_context(request.inputs, request.host, context)
         context.seek(0)
@@ -193,9 +192,3 @@ def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError
         cause,
     )
     return BuildError("\n".join(part for part in parts if part), hint=hint, log=log)
-
-
-def _log_path(tag: str) -> Path:
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
-    name = tag.rpartition("/")[2].replace(":", "-")
-    return paths.log_dir() / f"build-{stamp}-{name}.log"
