@@ -24,8 +24,8 @@ class ImageAbsentError(UsageError):
 
     def __init__(self, reference: str, spec: ImageSpec) -> None:
         self.reference = reference
-        command = f"mlperf-docker build {spec.model.name} --backend {spec.backend} --device {spec.device}"
-        super().__init__(f"The image {reference} is not on this engine.", hint=f"Build it: {command}; or pull it.")
+        hint = f"Build it: mlperf-docker build {spec.words}; or pull it."
+        super().__init__(f"The image {reference} is not on this engine.", hint=hint)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ def _check(request: FetchRequest) -> None:
 
 def _folder(request: FetchRequest) -> Path:
     if request.to is None:
-        return paths.models_dir(request.model.name)
+        folder = paths.models_dir(request.model.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     folder = request.to.expanduser().resolve()
     folders.require_writable(folder, "--to DIR")
     return folder

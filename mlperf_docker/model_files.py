@@ -71,7 +71,7 @@ def officials(
     Two files may share a name; the later one's name on this host has the first digits of its checksum in it. folder:
     where they lie; by default the user's cache.
     """
-    place = folder or paths.cache_dir() / "models" / model.name
+    place = folder or paths.models_dir(model.name)
     names: set[str] = set()
     seen: set[tuple[Backend, Precision]] = set()
     found = []

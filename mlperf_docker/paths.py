@@ -35,10 +35,8 @@ def cache_dir() -> Path:
 
 
 def models_dir(model: str) -> Path:
-    """Where the official files of *model* are looked for."""
-    path = cache_dir() / "models" / model
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """Where the official files of *model* are looked for; the folder need not exist."""
+    return cache_dir() / "models" / model
 
 
 def harness_cache_dir() -> Path:

@@ -169,7 +169,7 @@ def _local(
             return by_content[named.content], found
     raise RegistryError(
         f"{known[0].exact} cannot be pushed: it is not on this engine.",
-        hint=f"Build it: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device} --push",
+        hint=f"Build it: mlperf-docker build {spec.words} --push",
     )
 
 
@@ -197,7 +197,7 @@ def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str) -> None:
     if platform not in remote.platforms:
         raise RegistryError(
             f"{candidate.exact} is for {', '.join(remote.platforms)}, and this engine is {platform}.",
-            hint=f"Build it here: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device}",
+            hint=f"Build it here: mlperf-docker build {spec.words}",
         )
     _check_labels(remote.labels, candidate, spec)
 
@@ -225,5 +225,5 @@ def _not_offered(registries: "Registries", spec: ImageSpec, wanted: Candidate) -
     return RegistryError(
         f"{wanted.exact} is not in the registry. {there}",
         hint=f"The hash is of this source tree and its base: take the version of this tool that was pushed{of},"
-        f" or build and push this one: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device} --push",
+        f" or build and push this one: mlperf-docker build {spec.words} --push",
     )

@@ -28,7 +28,6 @@ from mlperf_docker.sizes import readable
 _DAY_S = 24 * 3600
 _LOG = re.compile(r"[a-z-]+-\d{8}T\d{6}\.\d{3}-.+\.log")
 _OUR_ENTRY_POINT = re.compile(r"ENTRYPOINT \[.*mlperf_docker\.harness")
-_TAG = re.compile(r"(?P<name>.+):(?P<tag>[^:/]+)")
 _STOPPED = ("exited", "dead")
 _HASH_TAG = r"(-[0-9a-f]{12})?"
 

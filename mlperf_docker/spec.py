@@ -28,9 +28,8 @@ class Frozen(BaseModel):
 class BaseImage(Frozen):
     """A base image, by tag and digest.
 
-    recorded: the day on which the registry had this digest under the tag, None where it was never asked; dated: the tag
-    of the same image that never moves, where it is known; suite: the suite that stands in when no registry can be
-    reached; python: the version its packages bring.
+    recorded: the day on which the registry had this digest under the tag, None where it was never asked; suite: the
+    suite that stands in when no registry can be reached; python: the version its packages bring.
     """
 
     name: Name
@@ -39,7 +38,6 @@ class BaseImage(Frozen):
     suite: str
     python: str
     recorded: dt.date | None = None
-    dated: str = ""
 
     @property
     def pinned(self) -> str:
@@ -208,9 +206,10 @@ class ImageSpec(Frozen):
         """File name below locks/."""
         return f"{self.variant}.txt"
 
+    @property
+    def words(self) -> str:
+        """The words that name this cell on a command line."""
+        return f"{self.model.name} -b {self.backend} -d {self.device}"
+
     def __str__(self) -> str:
         return f"{self.model.name}:{self.variant}"
-
-    def file(self, precision: Precision) -> ModelFile | None:
-        """Return the first official file for *precision* on this backend, or None where it has none of its own."""
-        return next((f for f in self.model.files if f.backend is self.backend and f.precision is precision), None)

@@ -136,7 +136,7 @@ def _named(client: Engine, spec: ImageSpec | None, cell: Cell, registry: str) ->
 
 
 def _place_of(file: File) -> Path:
-    return paths.cache_dir() / "models" / str(file.model) / file.name
+    return paths.models_dir(str(file.model)) / file.name
 
 
 def _missing_models(manifest: Manifest, request: LoadRequest) -> list[File]:

@@ -121,7 +121,7 @@ def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[Cell, ...], lis
     likely = [(spec, *likely_image(client, spec, request.sources)) for spec in request.specs]
     absent = [spec for spec, _, present in likely if not present]
     if absent:
-        lines = (f"{spec}: mlperf-docker build {spec.model.name} -b {spec.backend} -d {spec.device}" for spec in absent)
+        lines = (f"{spec}: mlperf-docker build {spec.words}" for spec in absent)
         raise UsageError(
             "\n  ".join(("Images are missing on this engine:", *lines)),
             hint="Build or pull them first, or select fewer cells.",
@@ -165,7 +165,7 @@ def _models(specs: tuple[ImageSpec, ...], display: Display) -> tuple[list[_Model
             elif official.first and official not in missing:
                 missing.append(official)
         others = {each.path for each in known} - {each.path for each in own}
-        folder = paths.cache_dir() / "models" / name
+        folder = paths.models_dir(name)
         for path in sorted(folder.glob("*")):
             if path.is_file() and path not in others and _is_whole(path):
                 here[f"models/{name}/{path.name}"] = _Model(path, f"models/{name}/{path.name}")

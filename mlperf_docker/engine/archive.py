@@ -15,6 +15,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from mlperf_docker.engine.client import Engine, explanation
+from mlperf_docker.engine.image import familiar
 from mlperf_docker.errors import EngineError
 
 _CHUNK_BYTES = 2**20
@@ -72,17 +73,12 @@ def tags_in(path: Path) -> set[str]:
             member = tar.extractfile("manifest.json")
             images: list[dict[str, Any]] = json.loads(member.read()) if member else []
         absent = {name for image in images for name in (image["Config"], *image["Layers"])} - held
-        tags = {_familiar(tag) for image in images for tag in image["RepoTags"] or ()}
+        tags = {familiar(tag) for image in images for tag in image["RepoTags"] or ()}
     except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise NoArchiveError(f"is no whole archive of images ({error})") from error
     if absent:
         raise NoArchiveError(f"is no whole archive of images (it lacks {', '.join(sorted(absent))})")
     return tags
-
-
-def _familiar(tag: str) -> str:
-    """Return *tag* as Docker writes it; Podman names the host of Docker Hub, which is that of names without one."""
-    return tag.removeprefix("docker.io/").removeprefix("library/")
 
 
 def _reading(file: IO[bytes], report: Callable[[int], None]) -> Iterator[bytes]:

@@ -36,9 +36,13 @@ class LocalImage:
 
     def digest_in(self, name: str) -> str | None:
         """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
-        familiar = name.removeprefix("docker.io/").removeprefix("library/")  # as the engine writes Docker Hub's
         known = dict(each.split("@", 1) for each in self.digests)
-        return known.get(name) or known.get(familiar)
+        return known.get(name) or known.get(familiar(name))
+
+
+def familiar(reference: str) -> str:
+    """Return *reference* as Docker writes it; Podman names the host of Docker Hub, which is that of names without."""
+    return reference.removeprefix("docker.io/").removeprefix("library/")
 
 
 def find(images: Images, reference: str) -> LocalImage | None:

@@ -1,15 +1,17 @@
 """What images.yaml states about data sets and model files, against the facts as published."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.harness.models.unet3d import cases
-from mlperf_docker.names import Backend, Device, Precision
+from mlperf_docker.model_files import officials
+from mlperf_docker.names import Backend, Precision
 from mlperf_docker.paths import assets
-from mlperf_docker.spec import DatasetFile, ImageSpec, ModelFile, ModelSpec
+from mlperf_docker.spec import DatasetFile, ModelFile, ModelSpec
 
 CATALOG = Catalog.load(assets() / "images.yaml")
 MODELS = {model.name: model for model in CATALOG.models}
@@ -21,10 +23,6 @@ WITHOUT_CHECKSUM = {
     "validation-annotations-bbox.csv",
     "class-descriptions-boxable.csv",
 }
-
-
-def spec(model: str, backend: Backend) -> ImageSpec:
-    return next(s for s in CATALOG.specs if (s.model.name, s.backend, s.device) == (model, backend, Device.CPU))
 
 
 @pytest.mark.parametrize("model", CATALOG.models, ids=lambda model: model.name)
@@ -99,16 +97,16 @@ def test_which_benchmarks_have_the_high_level() -> None:
     ],
 )
 def test_the_file_that_a_run_takes(model: str, backend: str, precision: str, name: str, md5: str) -> None:
-    file = spec(model, Backend(backend)).file(Precision(precision))
-    assert file is not None
-    assert (file.name, file.md5) == (name, md5)
+    first, *_ = officials(MODELS[model], Backend(backend), Precision(precision), folder=Path())
+    assert first.first
+    assert (first.file.name, first.file.md5) == (name, md5)
 
 
 @pytest.mark.parametrize(
     ("model", "backend"), [("retinanet", "tensorflow"), ("rnnt", "onnxruntime"), ("dlrm", "tensorflow")]
 )
 def test_where_no_official_file_exists(model: str, backend: str) -> None:
-    assert spec(model, Backend(backend)).file(Precision.FP32) is None
+    assert officials(MODELS[model], Backend(backend), Precision.FP32, folder=Path()) == []
 
 
 def test_two_files_of_one_name_differ_by_checksum() -> None:
