@@ -24,7 +24,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from mlperf_docker import __version__, checksums
+from mlperf_docker import __version__, causes, checksums
 from mlperf_docker.checksums import Checksum
 from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 from mlperf_docker.progress import Display
@@ -450,16 +450,9 @@ def _translated(error: Exception) -> _Fault:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what the system said; requests wraps it in urllib3's errors, and these in each other."""
-    seen: BaseException | None = error
-    said = ""
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror
-        inner = [each for each in (getattr(seen, "reason", None), *seen.args) if isinstance(each, BaseException)]
-        said = str(seen).strip() or said
-        seen = inner[0] if inner else seen.__cause__ or seen.__context__
-    return said or type(error).__name__
+    """Return what the system said, else the innermost error that says anything."""
+    said = [text for each in causes.chain(error) if (text := str(each).strip())]
+    return causes.of_the_system(error) or (said[-1] if said else type(error).__name__)
 
 
 def _shortened(name: str) -> str:

@@ -13,6 +13,7 @@ from docker.context import Context, ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
 from docker.utils import kwargs_from_env
 
+from mlperf_docker import causes
 from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.engine.logins import engine_header
 from mlperf_docker.engine.registry import Registries
@@ -163,7 +164,7 @@ def connect() -> Engine:
         raise _too_old(str(error)) from error
     except (DockerException, OSError, ValueError) as error:
         raise EngineDownError(
-            f"No Docker engine answers at {host}: {_first_cause(error)}",
+            f"No Docker engine answers at {host}: {causes.of_the_system(error) or error}",
             hint="Start it (systemctl start docker), or point DOCKER_HOST at one. See: mlperf-docker doctor",
         ) from error
     client.timeout = _TIMEOUT_S
@@ -273,16 +274,6 @@ def _check_version(client: Engine) -> None:
 
 def _too_old(reason: str) -> EngineError:
     return EngineError(f"The Docker engine is too old: {reason}", hint="Use Docker Engine 20.10 or later.")
-
-
-def _first_cause(error: BaseException) -> str:
-    """Return what the system said; docker-py wraps it in three messages."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-        cause = cause.__cause__ or cause.__context__
-    return str(error)
 
 
 def _has_buildkit(version: dict[str, Any]) -> bool:

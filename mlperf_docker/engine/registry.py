@@ -23,6 +23,7 @@ from requests.auth import HTTPBasicAuth
 from requests.exceptions import RequestException, SSLError
 from requests.utils import parse_dict_header
 
+from mlperf_docker import causes
 from mlperf_docker.engine.logins import login_for
 from mlperf_docker.engine.transfer import RefusedError, host_of, parted, patiently, refused
 
@@ -327,14 +328,11 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return _refusal(response)
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, TimeoutError) or type(cause).__name__.endswith("TimeoutError"):
-            return "time out"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-        cause = cause.__cause__ or cause.__context__
-    return str(error)
+    if any(
+        isinstance(each, TimeoutError) or type(each).__name__.endswith("TimeoutError") for each in causes.chain(error)
+    ):
+        return "time out"
+    return causes.of_the_system(error).lower() or str(error)
 
 
 def _untrusted(error: SSLError) -> str:
