@@ -132,7 +132,7 @@ def _output(request: ConvertRequest) -> Path:
     output = folder / output.name
     if output.suffix not in (SAFETENSORS, ONNX):
         raise UsageError(f"{output} is neither a {SAFETENSORS} nor an {ONNX} file.", hint="Name one with --to FILE.")
-    folders.require_writable(folder, "--to FILE")
+    folders.require_writable(folder, "with --to FILE")
     if output.is_dir():
         raise UsageError(f"{output} is a folder.", hint="Name a file with --to FILE.")
     if output.exists() and not request.force:

@@ -76,7 +76,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     source, output = (folder.expanduser().resolve() for folder in (request.source, request.output))
     if not source.is_dir():
         raise UsageError(f"The folder {source} does not exist.", hint="Say where the files are with --from DIR.")
-    folders.require_writable(output, "--to DIR")
+    folders.require_writable(output, "with --to DIR")
     named = {"max-ind-range": request.max_ind_range, "days": request.days}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     mounts = (

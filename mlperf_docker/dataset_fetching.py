@@ -1,7 +1,6 @@
 """`data fetch`: a data set's folder from what is offered for download, or as much of it as can be had."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -9,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import checksums, datasets, exclusive, mirror, unpacking
+from mlperf_docker import checksums, datasets, exclusive, folders, mirror, unpacking
 from mlperf_docker.checksums import Checksum
 from mlperf_docker.download import Wanted, fetch, is_there
-from mlperf_docker.errors import DatasetError, ExitCode, UsageError
+from mlperf_docker.errors import DatasetError, ExitCode
 from mlperf_docker.progress import Display
 from mlperf_docker.selector import UnknownNameError
 from mlperf_docker.several import fetch_each
@@ -106,10 +105,7 @@ def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
 
 def _folder(path: Path) -> Path:
     folder = path.expanduser().resolve()
-    if not folder.is_dir():
-        raise UsageError(f"The folder {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise UsageError(f"The folder {folder} is not writable.", hint="Name another one as DIR.")
+    folders.require_writable(folder, "as DIR")
     return folder
 
 

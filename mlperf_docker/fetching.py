@@ -118,5 +118,5 @@ def _folder(request: FetchRequest) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     folder = request.to.expanduser().resolve()
-    folders.require_writable(folder, "--to DIR")
+    folders.require_writable(folder, "with --to DIR")
     return folder

@@ -6,12 +6,12 @@ from pathlib import Path
 from mlperf_docker.errors import UsageError
 
 
-def require_writable(folder: Path, option: str, kind: str = "folder") -> None:
+def require_writable(folder: Path, how: str, kind: str = "folder") -> None:
     """Raise UsageError unless *folder* is there and we may write to it.
 
-    option: what names another one, as `--to DIR`; kind: what it is called.
+    how: another one is named, as "with --to DIR"; kind: what it is called.
     """
     if not folder.is_dir():
         raise UsageError(f"The {kind} {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"The {kind} {folder} is not writable.", hint=f"Name another one with {option}.")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise UsageError(f"The {kind} {folder} is not writable.", hint=f"Name another one {how}.")

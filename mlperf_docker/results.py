@@ -158,7 +158,7 @@ def claim(root: Path, name: str) -> Iterator[Path]:
 
 def check_writable(root: Path) -> None:
     """Raise UsageError unless *root* is a folder that we can write to."""
-    folders.require_writable(root, "--results DIR", "results folder")
+    folders.require_writable(root, "with --results DIR", "results folder")
 
 
 def _lock(descriptor: int, root: Path) -> None:

@@ -56,11 +56,10 @@ def fetch(
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.data import find, models_of
     from mlperf_docker.dataset_fetching import FetchRequest, fetch_dataset
-    from mlperf_docker.paths import assets
     from mlperf_docker.progress import display
     from mlperf_docker.text import fetched_text
 
-    catalog = Catalog.load(assets() / "images.yaml")
+    catalog = Catalog.load()
     dataset = find(catalog, name)
     request = FetchRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
     with display() as show:
