@@ -1,14 +1,13 @@
 """Many cells' images between this engine and a registry, several at a time; one that fails does not stop the others."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from mlperf_docker import prebuilt
+from mlperf_docker import prebuilt, together
 from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.prebuilt import Moved
@@ -19,8 +18,6 @@ from mlperf_docker.spec import ImageSpec
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine
-
-_STOP_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -133,28 +130,12 @@ def _each(
 ) -> list[Outcome]:
     """Do *work* for every cell in at most *jobs* threads; those that are *alike* one after another.
 
-    Interrupted, it does not wait for the engine: the connections end with this process, and the engine then cancels
-    what nobody listens to.
+    Interrupted, the engine cancels what nobody listens to any more.
     """
     shift = _Shift(work, display)
     for group in _grouped(specs, alike):
         shift.waiting.put(group)
-    for _ in range(jobs):
-        threading.Thread(target=shift.run, daemon=True).start()
-    running = jobs
-    try:
-        while running:
-            shift.ended.get()
-            running -= 1
-    except BaseException:
-        shift.stopped.set()
-        with contextlib.suppress(Empty):  # a moment only, so that none of them prints after the last message
-            while running:
-                shift.ended.get(timeout=_STOP_TIMEOUT_S)
-                running -= 1
-        raise
-    if shift.broken is not None:
-        raise shift.broken
+    together.work(shift.run, jobs, shift.stopped)
     return [shift.outcomes[str(spec)] for spec in specs]
 
 
@@ -166,32 +147,19 @@ def _grouped(specs: Sequence[ImageSpec], alike: Callable[[ImageSpec], str]) -> I
 
 
 class _Shift:
-    """What the threads share: the groups that wait, what came of each cell, and whether to stop.
-
-    ended: gets something from each thread that ends, as Thread.join() does not wait again once Ctrl-C broke it off;
-    broken: what is no error of ours but a mistake in the program; the thread that waits for the others raises it.
-    """
+    """What the threads share: the groups that wait, what came of each cell, and whether to stop."""
 
     def __init__(self, work: Callable[[ImageSpec, Listener], Moved], display: Display) -> None:
         self._work, self._display = work, display
         self.waiting: SimpleQueue[list[ImageSpec]] = SimpleQueue()
         self.outcomes: dict[str, Outcome] = {}
-        self.ended: SimpleQueue[None] = SimpleQueue()
         self.stopped = threading.Event()
-        self.broken: Exception | None = None
 
     def run(self) -> None:
-        """Take groups until none waits."""
-        try:
-            while True:
-                for spec in self.waiting.get_nowait():
-                    self.outcomes[str(spec)] = self._outcome(spec)
-        except (Empty, Interrupted):
-            return
-        except Exception as error:  # noqa: BLE001  # of a thread nobody else would hear of it
-            self.broken = error
-        finally:
-            self.ended.put(None)
+        """Take groups until none waits: then queue.Empty is raised."""
+        while True:
+            for spec in self.waiting.get_nowait():
+                self.outcomes[str(spec)] = self._outcome(spec)
 
     def _outcome(self, spec: ImageSpec) -> Outcome:
         self._check()

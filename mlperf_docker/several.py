@@ -1,17 +1,15 @@
 """Many files to download, several at a time: each by `download.fetch`, over connections that are kept."""
 
-import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
-from mlperf_docker import download
+from mlperf_docker import download, together
 from mlperf_docker.download import Fetched, FetchError, Wanted
 from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.progress import Display
 
-_STOP_TIMEOUT_S = 2.0
 _ENOUGH = 10  # files that cannot be had: then it is not the files
 _SHOWN_FROM_BYTES = 10_000_000  # smaller ones are here before anybody could read their bar
 
@@ -36,43 +34,21 @@ def fetch_each(name: str, files: Sequence[Wanted], display: Display, *, jobs: in
     if waiting:
         display.phase(f"fetch {name}")
     work = _Work(waiting, display, here=here)
-    threads = min(jobs, len(waiting))
-    for _ in range(threads):
-        threading.Thread(target=work.run, daemon=True).start()
-    _wait_for(work, threads, name)
-    if work.broken is not None:
-        raise work.broken
+    try:
+        together.work(work.run, min(jobs, len(waiting)), work.stopped)
+    except KeyboardInterrupt as error:  # what is written is safe at any moment
+        raise Interrupted(
+            f"Interrupted while fetching {name}: {work.here} of {work.total} files are here. The same command goes on"
+            " from there."
+        ) from error
     if work.failures:
         raise _failed(name, work.failures, len(files))
     new = sum(fetched.url is not None or fetched.resumed_bytes > 0 for fetched in work.fetched)
     return Brought(len(files), new, sum(file.target.stat().st_size for file in files))
 
 
-def _wait_for(work: "_Work", threads: int, name: str) -> None:
-    """Wait until no thread works. Ctrl-C does not wait for servers: what is written is safe at any moment."""
-    try:
-        while threads:
-            work.ended.get()
-            threads -= 1
-    except BaseException as error:
-        work.stopped.set()
-        with contextlib.suppress(Empty):  # a moment only, so that none of them prints after the last message
-            while threads:
-                work.ended.get(timeout=_STOP_TIMEOUT_S)
-                threads -= 1
-        if isinstance(error, KeyboardInterrupt):
-            raise Interrupted(
-                f"Interrupted while fetching {name}: {work.here} of {work.total} files are here. The same command goes"
-                " on from there."
-            ) from error
-        raise
-
-
 class _Work:
-    """What the threads share. ended: gets something from each that ends; broken: what keeps all of them from going on.
-
-    here: files in their places, of *total*.
-    """
+    """What the threads share. here: files in their places, of *total*."""
 
     def __init__(self, files: Sequence[Wanted], display: Display, *, here: int) -> None:
         self._display = display
@@ -83,31 +59,19 @@ class _Work:
         self.here, self.total = here, here + len(files)
         self.fetched: list[Fetched] = []
         self.failures: list[FetchError] = []
-        self.broken: Exception | None = None
         self.stopped = threading.Event()
-        self.ended: SimpleQueue[None] = SimpleQueue()
 
     def run(self) -> None:
-        """Take files until none waits."""
-        try:
-            with download.new_session() as session:
-                while not self.stopped.is_set():
-                    wanted = self._waiting.get_nowait()
-                    try:
-                        self._arrived(
-                            download.fetch(wanted, _Watched(self._display, wanted.name, self.stopped), session)
-                        )
-                    except FetchError as error:
-                        self._failed(error)
-                    finally:
-                        self._display.part_over(wanted.name)
-        except (Empty, Interrupted):
-            return
-        except Exception as error:  # noqa: BLE001  # of a thread nobody else would hear of it
-            self.broken = self.broken or error
-            self.stopped.set()
-        finally:
-            self.ended.put(None)
+        """Take files until none waits: then queue.Empty is raised."""
+        with download.new_session() as session:
+            while not self.stopped.is_set():
+                wanted = self._waiting.get_nowait()
+                try:
+                    self._arrived(download.fetch(wanted, _Watched(self._display, wanted.name, self.stopped), session))
+                except FetchError as error:
+                    self._failed(error)
+                finally:
+                    self._display.part_over(wanted.name)
 
     def _arrived(self, fetched: Fetched) -> None:
         with self._lock:
