@@ -5,21 +5,21 @@ from typing import Annotated
 import typer
 
 from mlperf_docker.cli.options import (
-    BackendName,
     BaseImageName,
     BootstrapBase,
-    DeviceName,
     EveryCell,
     OptionalModelName,
     Registry,
+    SomeBackend,
+    SomeDevice,
 )
 
 
 def build(
     model: OptionalModelName = "",
     *,
-    backend: BackendName = "",
-    device: DeviceName = "",
+    backend: SomeBackend = "",
+    device: SomeDevice = "",
     every: EveryCell = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     cache: Annotated[

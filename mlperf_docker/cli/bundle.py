@@ -8,13 +8,13 @@ import typer
 from typer.core import TyperGroup
 
 from mlperf_docker.cli.options import (
-    BackendName,
     BaseImageName,
-    DeviceName,
     EveryCell,
     JsonOutput,
     OptionalModelName,
     Registry,
+    SomeBackend,
+    SomeDevice,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `bundle write` made.")]
@@ -34,8 +34,8 @@ def write(
     model: OptionalModelName = "",
     *,
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A folder that does not exist yet.")],
-    backend: BackendName = "",
-    device: DeviceName = "",
+    backend: SomeBackend = "",
+    device: SomeDevice = "",
     every: EveryCell = False,
     models: Annotated[
         str,

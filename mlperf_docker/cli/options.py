@@ -15,13 +15,24 @@ OnlyBackend = Annotated[
     str, typer.Option("--backend", "-b", help="Only this one: onnxruntime, tensorflow or pytorch. Default: all.")
 ]
 DeviceName = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda.")]
+SomeBackend = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        "-b",
+        help="onnxruntime, tensorflow or pytorch. Default: the model's own; with --all, each of them.",
+    ),
+]
+SomeDevice = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda. Default: cpu; with --all, both.")]
 Registry = Annotated[
     str,
     typer.Option(
         "--registry", envvar="MLPERF_DOCKER_REGISTRY", help="Where images are named and pulled, as HOST/PATH."
     ),
 ]
-BaseImageName = Annotated[str, typer.Option("--base", metavar="IMAGE", help="Build on this image instead.")]
+BaseImageName = Annotated[
+    str, typer.Option("--base", metavar="IMAGE", help="Take this image as the base, not the cell's own.")
+]
 BootstrapBase = Annotated[
     bool,
     typer.Option(

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, DeviceName, EveryCell, Jobs, JsonOutput, OptionalModelName, Registry
+from mlperf_docker.cli.options import EveryCell, Jobs, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
 
 
 def pull(
     model: OptionalModelName = "",
     *,
-    backend: BackendName = "",
-    device: DeviceName = "",
+    backend: SomeBackend = "",
+    device: SomeDevice = "",
     every: EveryCell = False,
     digest: Annotated[
         str, typer.Option(metavar="sha256:…", help="Of one cell: take the image only if this is its digest.")

@@ -1,13 +1,13 @@
 """`mlperf-docker push`."""
 
-from mlperf_docker.cli.options import BackendName, DeviceName, EveryCell, Jobs, JsonOutput, OptionalModelName, Registry
+from mlperf_docker.cli.options import EveryCell, Jobs, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
 
 
 def push(
     model: OptionalModelName = "",
     *,
-    backend: BackendName = "",
-    device: DeviceName = "",
+    backend: SomeBackend = "",
+    device: SomeDevice = "",
     every: EveryCell = False,
     jobs: Jobs = 3,
     registry: Registry = "",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, BaseImageName, DeviceName, JsonOutput, OptionalModelName, Registry
+from mlperf_docker.cli.options import BaseImageName, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
 from mlperf_docker.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def verify(
     model: OptionalModelName = "",
     *,
-    backend: BackendName = "",
-    device: DeviceName = "",
+    backend: SomeBackend = "",
+    device: SomeDevice = "",
     every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave, and that is here.")] = (
         False
     ),
