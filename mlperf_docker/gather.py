@@ -106,7 +106,7 @@ def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path
         result = results.read_file(path)
         name = f"{result.model}:{result.backend}-{result.device}"
         if name not in cells:
-            raise UsageError(f"{path} is a result of {name}, which is no cell with an image.")
+            raise UsageError(f"{path} is a result of {name}, which is no cell of images.yaml.")
         _put(gathered, cells[name], result.precision, _of_result(cells[name], result))
     return gathered
 

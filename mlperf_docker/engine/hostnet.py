@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from mlperf_docker.requirements import canonical
+
 _MOUNT = "/run/host"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
 _BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -82,7 +84,7 @@ class HostSettings:
 
     def wheels(self, pins: Mapping[str, str]) -> list[Path]:
         """Return the wheels of the wheelhouses that *pins*, project → version, name; of one file name, the first."""
-        wanted = {(_normal(name), version) for name, version in pins.items()}
+        wanted = {(canonical(name), version) for name, version in pins.items()}
         found: dict[str, Path] = {}
         for wheel in (each for folder in self.wheelhouses for each in sorted(folder.glob("*.whl"))):
             if _identity(wheel) in wanted:
@@ -95,14 +97,14 @@ class HostSettings:
         The public index takes no local versions, so such a wheel is in a folder or in an index of its maker's.
         Source: packaging.python.org, "Version specifiers", local version identifiers.
         """
-        local = {(_normal(name), version) for name, version in pins.items() if "+" in version}
+        local = {(canonical(name), version) for name, version in pins.items() if "+" in version}
         return bool(local - {_identity(wheel) for wheel in self.wheels(pins) if _fits(wheel, python)})
 
 
 def _identity(wheel: Path) -> tuple[str, str]:
     """Return project and version out of a wheel's file name."""
     name, _, rest = wheel.name.partition("-")
-    return _normal(name), rest.partition("-")[0]
+    return canonical(name), rest.partition("-")[0]
 
 
 def _fits(wheel: Path, python: str) -> bool:
@@ -193,8 +195,3 @@ def _is_loopback(address: str) -> bool:
 def redact(text: str) -> str:
     """Return *text* without the user and password of any address in it."""
     return re.sub(r"//[^/@\s]+@", "//***@", text)
-
-
-def _normal(name: str) -> str:
-    """Return a project name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()

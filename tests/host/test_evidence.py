@@ -386,7 +386,7 @@ class TestGather:
         performance = by_backend(tmp_path / "e.json")[Backend.ONNXRUNTIME].performance
         assert performance is not None
         assert (performance.gpu, performance.in_container) == ("NVIDIA H100", False)
-        with pytest.raises(UsageError, match="no cell with an image"):
+        with pytest.raises(UsageError, match="no cell of images"):
             gather.from_results([file], [], tmp_path / "e.json")
         with pytest.raises(UsageError, match="not a result"):
             gather.from_results([Path(__file__)], [spec], tmp_path / "e.json")
