@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from mlperf_docker import atomic, yaml_lines
 from mlperf_docker.catalog import Catalog
+from mlperf_docker.engine.references import host_of
+from mlperf_docker.engine.refusals import NoHostError, PassingError, RefusedError
 from mlperf_docker.engine.registry import Remote
-from mlperf_docker.engine.transfer import NoHostError, PassingError, RefusedError, host_of
 from mlperf_docker.errors import RegistryError, UsageError
 from mlperf_docker.spec import BaseImage
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mlperf_docker import digests
 from mlperf_docker.digests import LABEL, BuildInputs
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.transfer import parted
+from mlperf_docker.engine.references import parted
 from mlperf_docker.spec import ImageSpec
 
 _GIVEN = "given"

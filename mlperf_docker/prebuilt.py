@@ -11,7 +11,8 @@ from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.image import LocalImage
-from mlperf_docker.engine.transfer import LayerEvent, Listener, has_host, parted
+from mlperf_docker.engine.references import has_host, parted
+from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import RegistryError, UsageError
 from mlperf_docker.render import build_inputs
 from mlperf_docker.spec import ImageSpec

@@ -17,7 +17,8 @@ from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.image import Images
 from mlperf_docker.engine.protocol import Builder, BuildRequest
-from mlperf_docker.engine.transfer import Listener, has_host
+from mlperf_docker.engine.references import has_host
+from mlperf_docker.engine.transfer import Listener
 from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.progress import BuildProgress, Display, TransferProgress

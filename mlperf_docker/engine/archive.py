@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from mlperf_docker.engine.client import Engine, explanation
-from mlperf_docker.engine.image import familiar
+from mlperf_docker.engine.references import familiar
 from mlperf_docker.errors import EngineError
 
 _CHUNK_BYTES = 2**20

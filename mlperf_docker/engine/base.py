@@ -17,7 +17,9 @@ from mlperf_docker.digests import LABEL
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.image import Images, LocalImage
-from mlperf_docker.engine.transfer import Listener, RefusedError, parted
+from mlperf_docker.engine.references import parted
+from mlperf_docker.engine.refusals import RefusedError
+from mlperf_docker.engine.transfer import Listener
 from mlperf_docker.errors import BaseImageError, MlperfDockerError
 from mlperf_docker.spec import BaseImage
 

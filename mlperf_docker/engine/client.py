@@ -16,8 +16,8 @@ from docker.utils import kwargs_from_env
 from mlperf_docker import causes
 from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.engine.logins import engine_header
+from mlperf_docker.engine.references import host_of
 from mlperf_docker.engine.registry import Registries
-from mlperf_docker.engine.transfer import host_of
 from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"

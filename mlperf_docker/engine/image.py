@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine
 
 from mlperf_docker.digests import LABEL
+from mlperf_docker.engine.references import familiar
 
 # What `GET /images/json` takes as its filter to list the images of cells alone.
 OUR_IMAGES = {"label": [f"{LABEL}=image"]}
@@ -38,11 +39,6 @@ class LocalImage:
         """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
         known = dict(each.split("@", 1) for each in self.digests)
         return known.get(name) or known.get(familiar(name))
-
-
-def familiar(reference: str) -> str:
-    """Return *reference* as Docker writes it; Podman names the host of Docker Hub, which is that of names without."""
-    return reference.removeprefix("docker.io/").removeprefix("library/")
 
 
 def find(images: Images, reference: str) -> LocalImage | None:

@@ -25,12 +25,13 @@ from requests.utils import parse_dict_header
 
 from mlperf_docker import causes
 from mlperf_docker.engine.logins import login_for
-from mlperf_docker.engine.transfer import RefusedError, host_of, parted, patiently, refused
+from mlperf_docker.engine.references import HUB, host_of, parted
+from mlperf_docker.engine.refusals import RefusedError, patiently, refused
 
 CERTIFICATES = Path("/etc/docker/certs.d")
 _TIMEOUT_S = (10, 60)  # to connect, and of silence
 _PAGE = 1000
-_HUB, _HUB_HOST = "docker.io", "registry-1.docker.io"  # the name, and where its images are
+_HUB_HOST = "registry-1.docker.io"  # where the images of Docker Hub are
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
@@ -111,7 +112,7 @@ class _Host:
 
     def get(self, path: str, headers: Mapping[str, str]) -> requests.Response:
         """GET *path*, or a whole URL. Raises RequestException."""
-        address = _HUB_HOST if self.name == _HUB else self.name
+        address = _HUB_HOST if self.name == HUB else self.name
         if len(self._schemes) > 1:
             try:
                 return self._get(urljoin(f"https://{address}", path), headers)
@@ -157,7 +158,7 @@ class _Repository:
     def __init__(self, host: _Host, name: str) -> None:
         self.name, self._host, self._authorization = name, host, ""
         path = name.removeprefix(f"{host.name}/")
-        self._path = f"library/{path}" if host.name == _HUB and "/" not in path else path
+        self._path = f"library/{path}" if host.name == HUB and "/" not in path else path
 
     def get(self, path: str, accept: tuple[str, ...] = ()) -> requests.Response | None:
         """Return the answer to `GET /v2/<name>/<path>`, or None where it is not there. Raises RefusedError."""

@@ -8,8 +8,8 @@ import pytest
 from mlperf_docker import base_lock
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.cli.lock import lock
+from mlperf_docker.engine.refusals import refused
 from mlperf_docker.engine.registry import Remote
-from mlperf_docker.engine.transfer import refused
 from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
 from mlperf_docker.paths import assets
 

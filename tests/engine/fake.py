@@ -9,9 +9,10 @@ from typing import IO, Any
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.engine.references import host_of, parted
+from mlperf_docker.engine.refusals import refused
 from mlperf_docker.engine.registry import Registries, Remote
 from mlperf_docker.engine.trace import TRACE_ID, _status_response
-from mlperf_docker.engine.transfer import host_of, parted, refused
 
 Message = dict[str, Any]
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlperf_docker import base_lock
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine import transfer
+from mlperf_docker.engine import refusals
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.registry import Registries
 from mlperf_docker.errors import ExitCode, RegistryError
@@ -57,7 +57,7 @@ def test_the_digest_of_a_base_is_that_of_its_index_whatever_the_platform(tmp_pat
 
 
 def test_a_registry_that_is_gone_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(refusals, "WAITS_S", (0.0, 0.0))
     with serving() as gone:
         pass
     path, said = tmp_path / "images.yaml", list[str]()

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlperf_docker.engine import registry, transfer
+from mlperf_docker.engine import refusals, registry
+from mlperf_docker.engine.refusals import NoHostError, PassingError, RefusedError
 from mlperf_docker.engine.registry import Registries
-from mlperf_docker.engine.transfer import NoHostError, PassingError, RefusedError
 from tests.engine.registry import OURS, Answer, Served, body, digest, image, index, serving, store
 
 
@@ -18,7 +18,7 @@ from tests.engine.registry import OURS, Answer, Served, body, digest, image, ind
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(transfer, "WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(refusals, "WAITS_S", (0.0, 0.0))
     with serving() as found:
         yield found
 

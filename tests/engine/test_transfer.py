@@ -11,7 +11,9 @@ import urllib3
 
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.transfer import LayerEvent, Listener, PassingError, RefusedError, parted, refused
+from mlperf_docker.engine.references import parted
+from mlperf_docker.engine.refusals import PassingError, RefusedError, refused
+from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import EngineError, ExitCode
 
 REFERENCE = "registry.test:5000/team/bert:exact"

@@ -10,7 +10,7 @@ import pytest
 
 from mlperf_docker import exchange
 from mlperf_docker.engine import image as images
-from mlperf_docker.engine import transfer
+from mlperf_docker.engine import refusals
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.prebuilt import State
 from mlperf_docker.provide import Sources
@@ -78,7 +78,7 @@ def faltering(to: str, broken: range, after: int = 0) -> Iterator[tuple[str, Fal
 def test_connections_that_break_are_made_again(
     here: Engine, resnet50: ImageSpec, name: str, registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "WAITS_S", (0.05, 0.05, 0.05))
+    monkeypatch.setattr(refusals, "WAITS_S", (0.05, 0.05, 0.05))
     path = name.partition("/")[2]
     with faltering(registries.open.host, broken=range(3)) as (host, way):
         cells.make(here, resnet50, f"{host}/{path}", b"harness")
@@ -96,7 +96,7 @@ def test_connections_that_break_are_made_again(
 
 
 def test_a_registry_that_is_down(here: Engine, resnet50: ImageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "WAITS_S", (0.05, 0.05, 0.05))
+    monkeypatch.setattr(refusals, "WAITS_S", (0.05, 0.05, 0.05))
     with socket.create_server(("127.0.0.1", 0)) as server:
         host = f"127.0.0.1:{server.getsockname()[1]}"
     cells.make(here, resnet50, f"{host}/x")

@@ -18,7 +18,7 @@ import requests
 from mlperf_docker.candidate import Candidate
 from mlperf_docker.engine import image as images
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.transfer import parted
+from mlperf_docker.engine.references import parted
 from mlperf_docker.spec import ImageSpec
 from tests.cells.conftest import COMMAND, wait_for
 from tests.engine.second_engine import SecondEngine

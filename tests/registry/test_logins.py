@@ -173,7 +173,7 @@ def test_an_untrusted_host_is_asked_without_a_certificate_only_where_the_engine_
     address = host.partition(":")[0]
     for trust in ({"InsecureRegistryCIDRs": [f"{address}/32"]}, {"IndexConfigs": {host: {"Secure": False}}}):
         assert Asked(trust, "linux/amd64").tags(f"{host}/nothing") == ()
-    monkeypatch.setattr("mlperf_docker.engine.transfer.WAITS_S", ())
+    monkeypatch.setattr("mlperf_docker.engine.refusals.WAITS_S", ())
     with pytest.raises(RegistryError, match="x509"):
         Asked({"IndexConfigs": {host: {"Secure": True}}}, "linux/amd64").tags(f"{host}/nothing")
 
