@@ -1,5 +1,6 @@
 """What is special to TensorFlow: its sessions, frozen graphs that do not fit, and what its operations make."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -24,6 +25,7 @@ RNG = np.random.default_rng(5)
 ROWS = Interface((Tensor("rows:0", "float32", (None, 3)),), (Tensor("sums:0", "float32", (None,)),))
 ROOT = Path(__file__).parents[2]
 BACKEND = registry.load("tensorflow")
+FROZEN = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
 
 
 def tensorflow() -> Any:
@@ -142,6 +144,93 @@ for threads in (1, 5, 2):
         monkeypatch.setattr(predictor, "call", exhausted)
         with pytest.raises(DeviceMemoryError, match="7 samples do not fit"):
             predictor.predict((image(7, 3),))
+
+
+class TestLargeWeights:
+    @pytest.fixture(autouse=True)
+    def variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        built(linear, (8,), weights={"w": image(4, 8), "b": image(4)})  # so that the module is there
+        monkeypatch.setattr("mlperf_docker.harness.ops.tensorflow.LARGE", 64)
+
+    def test_they_are_variables_and_small_ones_constants(self) -> None:
+        weights = {"w": image(4, 8), "b": image(4)}
+        predictor = built(linear, (8,), weights=weights)
+        assert nodes(predictor)["VarHandleOp"] == 1
+        x = image(3, 8)
+        np.testing.assert_allclose(predictor.predict((x,))[0], x @ weights["w"].T + weights["b"], rtol=1e-5)
+
+    def test_a_weight_that_several_take_is_one_variable_for_each_layout(self) -> None:
+        def build(ops: Any, w: Any, x: Any) -> Any:
+            square = w("w", 8, 8)
+            return ops.add(ops.linear(ops.linear(x, square), square), ops.row_products(x, square))
+
+        square, x = image(8, 8), image(3, 8)
+        predictor = built(build, (8,), weights={"w": square})
+        assert nodes(predictor)["VarHandleOp"] == 2
+        np.testing.assert_allclose(predictor.predict((x,))[0], x @ square.T @ square.T + x @ square.T, rtol=1e-4)
+
+    def test_views_of_one_array_are_told_apart(self) -> None:
+        both, x = image(2, 8, 8), image(3, 8)
+        weights = {"first": both[0], "second": both[1], "third": both[0].T}
+        predictor = built(
+            lambda ops, w, x: ops.linear(ops.linear(ops.linear(x, w("first")), w("second")), w("third")),
+            (8,),
+            weights=weights,
+        )
+        assert nodes(predictor)["VarHandleOp"] == 3
+        np.testing.assert_allclose(predictor.predict((x,))[0], x @ both[0].T @ both[1].T @ both[0], rtol=1e-4)
+
+    def test_sessions_have_their_own(self) -> None:
+        x = image(3, 8)
+        weights = [image(4, 8) for _ in range(2)]
+        predictors = [built(lambda ops, w, x: ops.linear(x, w("w")), (8,), weights={"w": w}) for w in weights]
+        for predictor, weight in zip(predictors, weights, strict=True):
+            np.testing.assert_allclose(predictor.predict((x,))[0], x @ weight.T, rtol=1e-5)
+
+    def test_the_proof_counts_none_of_what_only_reads_them(self) -> None:
+        x, weights = image(2, 8), {"w": image(4, 8), "b": image(4)}
+        held = built(linear, (8,), weights=weights).prove((x,))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mlperf_docker.harness.ops.tensorflow.LARGE", 1 << 20)
+            assert held["operators"] == built(linear, (8,), weights=weights).prove((x,))["operators"]
+
+    def test_preparing_a_network_takes_twice_its_weights_and_not_six_times(self) -> None:
+        code = """
+import resource
+import numpy as np
+from tests.harness.test_backend_tensorflow import built
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def build(ops, w, x):
+    for n in range(8):
+        x = ops.linear(x, w(f"w{n}"), w("b"))
+    return x
+x = np.ones((2, 2048), np.float32)
+weights = {f"w{n}": np.full((2048, 2048), n, np.float32) for n in range(8)} | {"b": np.ones(2048, np.float32)}
+built(lambda ops, w, x: ops.linear(x, w("b")), (2048,), weights={"b": weights["w0"][:2]}).predict((x,))
+before = peak()
+built(build, (2048,), weights=weights).predict((x,))
+print((peak() - before) / sum(weight.nbytes for weight in weights.values()))
+"""
+        # The variables, and oneDNN's layout of them; constants come to six times their size.
+        printed, said = output_of(code)
+        assert float(printed) < 3, said
+
+    @pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({FROZEN: "0"}, "0")])
+    def test_onednn_may_keep_its_layout_of_a_networks_weights(
+        self, given: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(FROZEN, raising=False)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        built(linear, (8,), weights={"w": image(4, 8), "b": image(4)})
+        assert os.environ[FROZEN] == expected
+
+    def test_but_not_what_a_file_computes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv(FROZEN, raising=False)
+        path = graph_file(tmp_path / "model.pb", add_up)
+        BACKEND.load(LoadRequest(path, ROWS, Device.CPU, 1, Format.FROZEN_GRAPH))
+        assert FROZEN not in os.environ
 
 
 class TestDevices:

@@ -1,5 +1,6 @@
 """Every operation on every backend, through a network of its own, against numpy."""
 
+import importlib
 import math
 from collections.abc import Callable
 from functools import cache
@@ -33,9 +34,14 @@ def backend(name: str) -> Backend:
     return registry.load(name)
 
 
-@pytest.fixture(params=BACKENDS)
-def framework(request: pytest.FixtureRequest) -> Backend:
-    return backend(request.param)
+@pytest.fixture(params=[*BACKENDS, "tensorflow with variables"])
+def framework(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Backend:
+    name, _, variables = request.param.partition(" ")
+    found = backend(name)
+    if variables:
+        importlib.import_module("mlperf_docker.harness.ops.tensorflow")
+        monkeypatch.setattr("mlperf_docker.harness.ops.tensorflow.LARGE", 0)
+    return found
 
 
 def evaluate(

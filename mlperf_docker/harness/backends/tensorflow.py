@@ -50,6 +50,17 @@ HEAVY = frozenset(
 )
 """Operators that must run on the device asked for; shape arithmetic may be elsewhere."""
 
+PLUMBING = frozenset(
+    {"Const", "VarHandleOp", "ReadVariableOp", "_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv"}
+)
+"""Operators that hand on weights, inputs and outputs, and compute nothing."""
+CONSTANT_WEIGHTS = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
+"""Lets oneDNN lay out a variable's values for its matrix products and convolutions once, as it does with a constant's.
+
+TensorFlow reads it when the first of them is made. It is set only when a network is loaded, whose weights never change:
+in a file, somebody's graph may multiply by what it computed, and oneDNN would go on with what it saw first.
+"""
+
 
 def _described(tensor: Any) -> Tensor:  # noqa: ANN401 (TensorFlow comes without types)
     shape = () if tensor.shape.rank is None else tuple(tensor.shape)
@@ -113,8 +124,8 @@ def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]
     return graph, [graph.get_tensor_by_name(tensor.name) for tensor in request.interface.inputs], outputs
 
 
-def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any], list[tuple[Any, Any]]]:
-    """Graph, inputs and outputs of a network, and what its variables are filled with."""
+def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any]]:
+    """Graph, inputs and outputs of a network."""
     from mlperf_docker.harness.ops.tensorflow import TensorFlowOps
 
     graph = tf.Graph()
@@ -124,15 +135,40 @@ def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list
         # An output may be a weight or a convolution still: identity makes a node of its own of each.
         ops = TensorFlowOps()
         outputs = [tf.identity(ops.channels_last(value)) for value in network.outputs(ops, tuple(inputs), names)]
-    return graph, inputs, outputs, ops.filling
+    return graph, inputs, outputs
 
 
-def _fill(graph: Any, session: Any, filling: list[tuple[Any, Any]]) -> None:  # noqa: ANN401
-    """Give each variable its values: they go from the array to the device at once."""
-    for variable, values in filling:
-        with graph.as_default():
-            value = v1.placeholder(values.dtype, values.shape)
-            session.run(variable.assign(value).op, {value: values})
+def _fill(session: Any) -> None:  # noqa: ANN401
+    """Give the variables of a network's graph their values, once: a session keeps the memory that it is fed with."""
+    from mlperf_docker.harness.ops.tensorflow import HELD
+
+    held = session.graph.get_collection_ref(HELD)
+    with session.graph.as_default():
+        values = [v1.placeholder(each.values.dtype, each.values.shape) for each in held]
+        assigns = [
+            tf.raw_ops.AssignVariableOp(resource=each.handle, value=value)
+            for each, value in zip(held, values, strict=True)
+        ]
+    for each, value, assign in zip(held, values, assigns, strict=True):
+        session.run(assign, {value: _aligned(each.values)})
+    held.clear()
+
+
+def _aligned(values: NDArray[Any]) -> NDArray[Any]:
+    """*values* where TensorFlow can keep them in place: they themselves, or a copy."""
+    if values.flags.c_contiguous and values.ctypes.data % ALIGNMENT == 0:
+        return values
+    space = _room(values.shape, values.dtype)
+    space[...] = values
+    return space
+
+
+def _room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Memory that begins where TensorFlow can read it in place."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    space = np.empty(size + ALIGNMENT, dtype=np.uint8)
+    start = -space.__array_interface__["data"][0] % ALIGNMENT
+    return space[start : start + size].view(dtype).reshape(shape)
 
 
 def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
@@ -215,13 +251,12 @@ class TensorFlowPredictor:
             saved = _SavedModel(request, request.source)
             self._session, self._inputs, self._outputs = saved.session, saved.inputs, saved.outputs
         else:
-            filling: list[tuple[Any, Any]] = []
-            if isinstance(request.source, Network):
-                graph, self._inputs, self._outputs, filling = _built(request, request.source)
-            else:
-                graph, self._inputs, self._outputs = _frozen(request, request.source)
+            source = request.source
+            found = _built(request, source) if isinstance(source, Network) else _frozen(request, source)
+            graph, self._inputs, self._outputs = found
             self._session = v1.Session(graph=graph, config=_configuration(request))
-            _fill(graph, self._session, filling)
+            if isinstance(source, Network):
+                _fill(self._session)
         self.call = self._session.make_callable(self._outputs, self._inputs)
         self._ragged = request.interface.ragged
         fixed = any(tensor.shape.rank and tensor.shape[0] == 1 for tensor in self._inputs)
@@ -273,7 +308,7 @@ def _by_device(trace: Any, wanted: str) -> tuple[Counter[str], list[str], Counte
             continue  # a stream of the GPU: the same work once more, as kernels
         for node in device.node_stats:
             kind = kinds.get(node.node_name, "")
-            if kind in ("", "Const", "_Arg", "_Retval", "_Send", "_Recv", "_HostSend", "_HostRecv"):
+            if not kind or kind in PLUMBING:
                 continue
             operators[name] += 1
             times[name] += node.all_end_rel_micros
@@ -314,11 +349,10 @@ class TensorFlow:
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""
         check_precision(request)
+        if isinstance(request.source, Network):
+            os.environ.setdefault(CONSTANT_WEIGHTS, "1")
         return fronted(request, TensorFlowPredictor(request), self.allocate)
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Memory that begins where TensorFlow can read it in place."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        space = np.empty(size + ALIGNMENT, dtype=np.uint8)
-        start = -space.__array_interface__["data"][0] % ALIGNMENT
-        return space[start : start + size].view(dtype).reshape(shape)
+        return _room(shape, dtype)

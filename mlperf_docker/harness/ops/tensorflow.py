@@ -14,8 +14,42 @@ Array = NDArray[Any]
 Value = Any
 """A tensor, a weight that nobody has used yet (an array), or a convolution that may still take in what follows it."""
 
-LARGE = 256 << 20
-"""Bytes of a table that a graph has no room for: protobuf ends at 2 GB."""
+LARGE = 1 << 20
+"""Bytes from which on a weight is a variable of the session.
+
+A constant is in the graph, of which TensorFlow makes some ten copies while it prepares a call, and which ends at 2 GB.
+Small ones stay there: reading a variable takes a microsecond of every call.
+"""
+HELD = "weights"
+"""The collection of a graph that has its variables."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """A weight that is a variable. values: laid out as it is read; handle: the variable; tensor: what reading gives."""
+
+    values: Array
+    handle: Value
+    tensor: Value
+
+    def shows(self, values: Array) -> bool:
+        """Whether *values* are the same memory in the same layout: levels of an image, for one, share their weights."""
+        return self.values.__array_interface__ == values.__array_interface__
+
+
+def _weight(values: Array) -> Value:
+    """*values* in the default graph: a constant, or a variable of its collection HELD, which a session has to fill."""
+    if values.nbytes < LARGE:
+        return tf.constant(values)
+    graph = tf.compat.v1.get_default_graph()
+    there = graph.get_collection_ref(HELD)
+    for held in there:
+        if held.shows(values):
+            return held.tensor
+    name = f"weight_{len(there)}"
+    handle = tf.raw_ops.VarHandleOp(dtype=values.dtype, shape=values.shape, shared_name=name, name=name)
+    there.append(Held(values, handle, tf.raw_ops.ReadVariableOp(resource=handle, dtype=values.dtype)))
+    return there[-1].tensor
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +83,7 @@ class Convolution:
 
     def _make(self) -> Value:
         pads = [[0, 0], [self.padding] * 2, [self.padding] * 2, [0, 0]]
-        kernel = tf.constant(np.ascontiguousarray(self.weight.transpose(2, 3, 1, 0)))
+        kernel = _weight(self.weight.transpose(2, 3, 1, 0))
         y = tf.nn.conv2d(self.x, kernel, strides=self.stride, padding=pads if self.padding else "VALID")
         return y if self.bias is None else tf.nn.bias_add(y, tf.constant(self.bias))
 
@@ -58,7 +92,7 @@ def _tensor(x: Value) -> Value:
     """*x* as a tensor of the graph."""
     if isinstance(x, Convolution):
         return x.node()
-    return tf.constant(x) if isinstance(x, np.ndarray) else x
+    return _weight(x) if isinstance(x, np.ndarray) else x
 
 
 def _alike(x: Value, y: Value) -> bool:
@@ -90,7 +124,7 @@ def _block_lstm(x: Value, weights: LstmWeights[Array], hidden: Value, cell: Valu
         x=x,
         cs_prev=cell,
         h_prev=hidden,
-        w=tf.constant(np.ascontiguousarray(np.concatenate((weights.from_input, weights.from_hidden), axis=1).T)),
+        w=_weight(np.concatenate((weights.from_input, weights.from_hidden), axis=1).T),
         wci=unused,
         wcf=unused,
         wco=unused,
@@ -103,13 +137,7 @@ def _block_lstm(x: Value, weights: LstmWeights[Array], hidden: Value, cell: Valu
 
 
 class TensorFlowOps:
-    """Adds nodes to the default graph.
-
-    filling: variables of tables that are too large for a graph, each with its values; a session has to fill them.
-    """
-
-    def __init__(self) -> None:
-        self.filling: list[tuple[Value, Array]] = []
+    """Adds nodes to the default graph, and what a session has to fill to its collection HELD."""
 
     def constant(self, name: str, value: Array) -> Array:  # noqa: ARG002
         """The array itself: the operation that takes it knows the layout that TensorFlow wants."""
@@ -188,14 +216,14 @@ class TensorFlowOps:
             pad = "SAME"
         elif padding:
             x = tf.pad(x, [[0, 0], *[[padding] * 2] * 3, [0, 0]])
-        filters = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0)))
+        filters = _weight(weight.transpose(2, 3, 4, 1, 0))
         y = tf.nn.conv3d(x, filters, strides=[1, *[stride] * 3, 1], padding=pad)
         return y if bias is None else tf.nn.bias_add(y, tf.constant(bias))
 
     def conv_transpose3d(self, x: Value, weight: Array, bias: Array, *, kernel: int) -> Value:
         """`tf.nn.conv3d_transpose`."""
         x = _tensor(x)
-        filters = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0)))
+        filters = _weight(weight.transpose(2, 3, 4, 1, 0))
         shape = (tf.shape(x)[0], *(size * kernel for size in x.shape[1:4]), weight.shape[1])
         y = tf.nn.conv3d_transpose(x, filters, shape, strides=kernel, padding="VALID")
         return tf.nn.bias_add(y, tf.constant(bias))
@@ -245,7 +273,7 @@ class TensorFlowOps:
 
     def linear(self, x: Value, weight: Array, bias: Array | None = None) -> Value:
         """`tf.matmul` with the weight transposed beforehand."""
-        y = tf.matmul(_tensor(x), tf.constant(np.ascontiguousarray(weight.T)))
+        y = tf.matmul(_tensor(x), _weight(weight.T))
         return y if bias is None else tf.nn.bias_add(y, tf.constant(bias))
 
     def row_products(self, x: Value, y: Value) -> Value:
@@ -304,17 +332,11 @@ class TensorFlowOps:
 
     def embedding(self, table: Value, ids: Value) -> Value:
         """`tf.gather`."""
-        if isinstance(table, np.ndarray) and table.nbytes >= LARGE:
-            variable = tf.compat.v1.get_variable(
-                f"table_{len(self.filling)}", table.shape, table.dtype, tf.zeros_initializer(), use_resource=True
-            )
-            self.filling.append((variable, table))
-            return tf.gather(variable, _tensor(ids))
         return tf.gather(_tensor(table), _tensor(ids))
 
     def first_rows(self, table: Array, x: Value) -> Value:
         """A slice; the length is asked for when the graph runs."""
-        return tf.constant(table)[: tf.shape(_tensor(x))[1]]
+        return _weight(table)[: tf.shape(_tensor(x))[1]]
 
     def rows(self, x: Value) -> Value:
         """`tf.reshape`."""
