@@ -1,7 +1,7 @@
 """The bare loops, run inside the image on the arrays and the weights that the harness made.
 
-Called as `python inside.py MEASURE [MODEL BACKEND [BATCH [SAMPLES]]]`; prints one JSON object. /cache is the harness's
-cache.
+Called as `python inside.py MEASURE [MODEL BACKEND [BATCH [SAMPLES TIMES]]]`; prints one JSON object. /cache is the
+harness's cache.
 """
 
 import itertools
@@ -12,21 +12,27 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.architectures.unet3d import ROI
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest
 from mlperf_docker.harness.models import registry
-from mlperf_docker.harness.models.base import Model
+from mlperf_docker.harness.models.base import Model, Samples, Surroundings
+from mlperf_docker.harness.models.unet3d.geometry import corners
+from mlperf_docker.harness.models.unet3d.preprocess import Volumes
+from mlperf_docker.harness.models.unet3d.windows import gather
 from mlperf_docker.harness.names import Device, Scenario
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import open_model
+from mlperf_docker.harness.opening import Loading, load_parts, open_model
 from mlperf_docker.harness.qsl import Library
+from mlperf_docker.harness.sut import cut
 
 CACHE = Path("/cache")
 TRIAL_S = 1.5
@@ -35,42 +41,88 @@ MEASURE_S = 15.0
 WORKERS = 2
 COPIES = 16
 Pixels = NDArray[np.uint8]
+Run = Callable[[Arrays], object]
+Call = tuple[Arrays, float]
+"""The inputs of one call, and the samples that it answers: a part of one, where a sample takes several calls."""
 
 
 def silent(done: int, total: int, unit: str) -> None:
     """Report no progress."""
 
 
-def opened(model: str, backend: str, limit: int | None = None) -> tuple[Model, Library]:
-    """The real-size network with the weights in the cache, and the first *limit* samples as the harness holds them."""
+def opened(model: str, backend: str, limit: int | None = None) -> tuple[Model, Samples]:
+    """The real-size network with the weights in the cache, and the first *limit* samples."""
     benchmark = registry.load(model)
     folder = full_size(model)
     found = open_model(benchmark, backends.load(backend), folder / "weights.safetensors")
     dataset = benchmark.open_dataset(folder / "data", limit=limit)
-    samples = benchmark.preprocess(dataset, found.form, CACHE, workers=WORKERS, report=silent)
+    return found, benchmark.preprocess(dataset, found.form, CACHE, workers=WORKERS, report=silent)
+
+
+def calls(samples: Samples, size: int, times: int = 1) -> list[Call]:
+    """A query of all samples, each so many times, cut as Offline cuts it; volumes into windows, *size* to a call."""
+    if isinstance(samples, Volumes):
+        return [call for volume in samples.volumes for call in _windows(volume, size)] * times
     library = Library(samples)
     library.load(range(samples.count))
-    return found, library
+    rows = np.tile(np.arange(samples.count), times)
+    order = library.order(rows)
+    rows = rows if order is None else rows[order]
+    found = []
+    for batch in cut(rows, size):
+        count = batch.stop - batch.start
+        if batch.first is None:
+            inputs = library.gather(rows[batch.start : batch.stop], library.buffers(count))
+        else:
+            inputs = library.run_of(batch.first, batch.first + count)
+        found.append((inputs, float(count)))
+    return found
 
 
-def batches(library: Library, size: int) -> list[Arrays]:
-    """All samples, cut as Offline cuts them: those that differ in length are sorted by it."""
-    whole = range(0, library.count - size + 1, size) or range(1)
-    return [library.run_of(start, min(start + size, library.count)) for start in whole]
+def _windows(volume: NDArray[np.float32], size: int) -> Iterator[Call]:
+    depth, height, width = volume.shape
+    starts = corners((depth, height, width))
+    for first in range(0, len(starts), size):
+        part = starts[first : first + size]
+        yield (gather(volume, part, np.empty((len(part), 1, ROI, ROI, ROI), np.float32)),), len(part) / len(starts)
 
 
-def bare(model: Model, backend: str) -> Callable[[tuple[Any, ...]], object]:
-    """The framework's own call on the framework's own object: no predictor, no LoadGen, no SUT, no QSL."""
+def bare(model: Model, backend: str, samples: Samples) -> Run:
+    """The framework's own call on the framework's own object: no predictor, no LoadGen, no SUT, no QSL.
+
+    What is no framework's is the harness's own: looking up in tables, and for a model of several parts the loop around
+    them.
+    """
     threads = len(os.sched_getaffinity(0))
+    if model.beside:
+        return _own_loop(model, backend, samples, threads)
+    assert isinstance(model.source, Network)
+    network, front = replace(model.source, front=None), model.source.front
+    run = _forward(network, model, backend, threads)
+    if front is None:
+        return run
+    prepare = front.open(threads, lambda shape, dtype: backends.load(backend).allocate(shape, dtype, Device.CPU))
+    return lambda inputs: run(prepare(inputs))
+
+
+def _own_loop(model: Model, backend: str, samples: Samples, threads: int) -> Run:
+    framework = backends.load(backend)
+    around = Surroundings(Device.CPU, threads, lambda shape, dtype: framework.allocate(shape, dtype, Device.CPU))
+    assert model.around is not None
+    parts = load_parts(framework, model, Loading(Device.CPU, threads))
+    return model.around((parts,), samples, around).predictors[0].predict
+
+
+def _forward(network: Network, model: Model, backend: str, threads: int) -> Run:
     if backend == "onnxruntime":
-        return _session_run(model, threads)
-    request = LoadRequest(model.source, model.interface, Device.CPU, threads)
+        return _session_run(network, model, threads)
+    request = LoadRequest(network, network.interface.fetching(*_outputs(model)), Device.CPU, threads)
     predictor: Any = backends.load(backend).load(request)
     if backend == "tensorflow":
         return lambda arrays: predictor.call(*arrays)
     import torch
 
-    def run(arrays: tuple[Any, ...]) -> object:
+    def run(arrays: Arrays) -> object:
         with torch.inference_mode():
             found = predictor.module(*map(torch.from_numpy, arrays))
             return [tensor.numpy() for tensor in found]
@@ -78,51 +130,54 @@ def bare(model: Model, backend: str) -> Callable[[tuple[Any, ...]], object]:
     return run
 
 
-def _session_run(model: Model, threads: int) -> Callable[[tuple[Any, ...]], object]:
+def _session_run(network: Network, model: Model, threads: int) -> Run:
     import onnxruntime
 
     from mlperf_docker.harness.ops.onnx import serialize
 
-    assert isinstance(model.source, Network)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(serialize(model.source), options, providers=["CPUExecutionProvider"])
-    names = [tensor.name for tensor in model.interface.inputs]
-    outputs = [tensor.name for tensor in model.interface.outputs]
-    return lambda arrays: session.run(outputs, dict(zip(names, arrays, strict=True)))
+    session = onnxruntime.InferenceSession(serialize(network), options, providers=["CPUExecutionProvider"])
+    names = [tensor.name for tensor in network.interface.inputs]
+    return lambda arrays: session.run(_outputs(model), dict(zip(names, arrays, strict=True)))
 
 
-def rate(run: Callable[[Arrays], object], inputs: list[Arrays], seconds: float, *, whole: bool = False) -> float:
-    """Samples per second of a loop over the batches *inputs*. whole: it ends only when each had its turn as often."""
-    done = 0
-    run(inputs[0])
+def _outputs(model: Model) -> list[str]:
+    return [tensor.name for tensor in model.interface.outputs]
+
+
+def rate(run: Run, wanted: list[Call], seconds: float, *, whole: bool = False) -> float:
+    """Samples per second of a loop over the calls *wanted*. whole: it ends only when each had its turn as often."""
+    done = 0.0
+    run(wanted[0][0])
     start = time.perf_counter()
-    for turn, batch in enumerate(itertools.cycle(inputs)):
-        if time.perf_counter() - start >= seconds and not (whole and turn % len(inputs)):
+    for turn, (inputs, samples) in enumerate(itertools.cycle(wanted)):
+        if turn and time.perf_counter() - start >= seconds and not (whole and turn % len(wanted)):
             break
-        run(batch)
-        done += len(batch[0])
+        run(inputs)
+        done += samples
     return done / (time.perf_counter() - start)
 
 
 def best_batch(model: str, backend: str) -> dict[str, float]:
     """The batch size at which the bare loop is fastest, every size that the harness would try several times in turn."""
-    found, library = opened(model, backend)
-    run, sizes = bare(found, backend), registry.load(model).batches(Device.CPU, Scenario.OFFLINE)
+    found, samples = opened(model, backend)
+    run, sizes = bare(found, backend, samples), registry.load(model).batches(Device.CPU, Scenario.OFFLINE)
     trials: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(TRIALS):
         for size in sizes:
-            trials[size].append(rate(run, batches(library, size), TRIAL_S))
+            trials[size].append(rate(run, calls(samples, size), TRIAL_S))
     return {"batch": max(trials, key=lambda batch: statistics.median(trials[batch]))}
 
 
-def loop(model: str, backend: str, batch: str, limit: str = "") -> dict[str, float]:
+def loop(model: str, backend: str, batch: str, limit: str = "", times: str = "") -> dict[str, float]:
     """Samples per second of the bare loop, and the mean seconds that a call of it takes.
 
-    limit: the first so many samples, all of them equally often; for samples that differ in length.
+    limit and times: the first so many samples, each so many times, in whole rounds; for samples that differ.
     """
-    found, library = opened(model, backend, int(limit) if limit else None)
-    measured = rate(bare(found, backend), batches(library, int(batch)), MEASURE_S, whole=bool(limit))
+    found, samples = opened(model, backend, int(limit) if limit else None)
+    wanted = calls(samples, int(batch), int(times or 1))
+    measured = rate(bare(found, backend, samples), wanted, MEASURE_S, whole=bool(times))
     return {"samples_per_second": measured, "mean_s": int(batch) / measured}
 
 

@@ -1,6 +1,7 @@
 """The measurements that `make bench` takes: each gives one figure, our side and the bare side measured in turn."""
 
 import json
+import math
 import os
 import shutil
 import statistics
@@ -62,10 +63,11 @@ def tool(*arguments: str, cwd: Path = ROOT, command: Path = COMMAND) -> str:
 
 SHORT = ("--synthetic", "full", "--scenario", "SingleStream", "--min-duration", "1")
 """A run that makes the image and the real-size synthetic data, where they are not there."""
-OF_PARTS = {"3d-unet"}
-"""Models that run on parts of samples."""
-OF_ALL_LENGTHS = {"bert": 40}
-"""Models whose samples differ in length, and how many of them are measured with."""
+DIFFERING = {"bert": 40, "rnnt": 32, "dlrm": 1024, "3d-unet": 2}
+"""Models whose samples differ in what they cost, and how many are measured with: both sides answer each as often."""
+SAME_BATCHES = frozenset({"bert", "rnnt", "3d-unet"})
+"""Models whose bare loop has the batches that the harness found best: of like samples, or of parts of one."""
+QUERY_S = 10
 
 
 def run(*options: str, model: str = "resnet50", backend: str = "onnxruntime") -> dict[str, Any]:
@@ -122,32 +124,52 @@ class Bench:
 def offline(bench: Bench) -> Iterator[Figure]:
     """Throughput of each real-size network, under LoadGen in the container and in a bare loop."""
     for spec in bench.cells:
-        if spec.model.name in OF_PARTS:
-            print(f"{spec}: not measured; the model runs on parts of samples, and the bare loops do not cut any")
-            continue
         yield _offline(bench, spec.model.name, spec.backend)
 
 
 def _offline(bench: Bench, model: str, backend: str) -> Figure:
     image = str(run(*SHORT, model=model, backend=backend)["image"]["tag"])
-    options: tuple[str, ...] = ("--synthetic", "full", "--scenario", "Offline", "--min-duration", "15")
-    if model in OF_ALL_LENGTHS:
-        # Both sides answer the same samples in the same batches: one query of each sample once, against whole rounds.
-        count = OF_ALL_LENGTHS[model]
-        options = (*options[:-1], "10", "--samples", str(count), "--target-qps", f"{count / 11:.4f}")
-        best = str(run(*options, model=model, backend=backend)["settings"]["batch_size"])
-        options = (*options, "--batch-size", best)
-        bare: tuple[str, ...] = (best, str(count))
-        name = "the same batches"
+    options, query = _query(model, backend)
+    if model in SAME_BATCHES:
+        found = run(*options, model=model, backend=backend)["settings"]
+        batch = str(found.get("parts_per_batch", found["batch_size"]))
+        options = (*options, "--batch-size", batch)
     else:
-        bare = (str(bench.inside("best_batch", model, backend, image=image)["batch"]),)
-        name = "its best batch"
+        batch = str(bench.inside("best_batch", model, backend, image=image)["batch"])
     ratios = bench.paired(
         lambda: float(run(*options, model=model, backend=backend)["metric"]["value"]),
-        lambda: bench.inside("loop", model, backend, *bare, image=image)["samples_per_second"],
+        lambda: bench.inside("loop", model, backend, batch, *query, image=image)["samples_per_second"],
     )
+    name = "the same batches" if model in SAME_BATCHES else "its best batch"
     title = f"{model} on {backend}: Offline samples/s ÷ bare loop at {name}"
-    return Figure(title, ratios, 0.98, at_least=True, note=f"bare batch {bare[0]}")
+    return Figure(title, ratios, 0.98, at_least=True, note=f"bare batch {batch}")
+
+
+def _query(model: str, backend: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Options of the runs, and what a bare loop has to be told of their query, if its samples differ."""
+    options: tuple[str, ...] = ("--synthetic", "full", "--scenario", "Offline")
+    if model not in DIFFERING:
+        return (*options, "--min-duration", "15"), ()
+    count = DIFFERING[model]
+    options = (*options, "--samples", str(count), "--min-duration")
+    times = rounds(count, float(run(*options, "1", model=model, backend=backend)["metric"]["value"]))
+    return (*options, str(QUERY_S), "--target-qps", qps_for(count * times)), (str(count), str(times))
+
+
+def rounds(count: int, rate: float) -> int:
+    """How often each of *count* samples must be in a query that lasts a fifth longer than it must, at *rate* a second.
+
+    A query that ends early would be INVALID.
+    """
+    return max(1, math.ceil(1.2 * QUERY_S * rate / count))
+
+
+def qps_for(samples: int) -> str:
+    """The rate for which LoadGen makes an Offline query of just *samples*: it takes 1.1 times what QUERY_S needs.
+
+    It leaves out the fraction, so half a sample more makes up for rounding.
+    """
+    return f"{(samples + 0.5) / (1.1 * QUERY_S):.6g}"
 
 
 def single_stream(bench: Bench) -> Iterator[Figure]:
