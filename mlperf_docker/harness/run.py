@@ -37,7 +37,7 @@ from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores, free_memory
 from mlperf_docker.harness.signals import exit_now
 from mlperf_docker.harness.sut import Engine
-from mlperf_docker.harness.typical import typical
+from mlperf_docker.harness.typical import excess, typical
 
 CUDA_WAIT_S = 0.001
 """On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
@@ -270,7 +270,8 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
         return Measured(batch, known, {"batch_size": batch})
     best = calibrate.fastest(speeds)
     batch = options.batch_size or best.batch
-    rate = SPARE * max(speed.best_rate for speed in speeds) * options.instances
+    longer = excess(prepared.samples, max(sizes)) if options.scenario is Scenario.OFFLINE else 1.0
+    rate = SPARE * longer * max(speed.best_rate for speed in speeds) * options.instances
     return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
 
 

@@ -36,6 +36,19 @@ def typical(samples: Samples, most: int, *, by_length: bool) -> Batches:
     return batch
 
 
+def excess(samples: Samples, most: int) -> float:
+    """How many times the mean length the longest is that `typical` gives in batches of up to *most*; at least 1.
+
+    Where lengths are of two kinds there may be none about the mean, and the nearest ones are all of one kind. If too
+    short, Offline's rate is overestimated, and its query lasts longer than it must; if too long, the query would be
+    over too early, and INVALID. Time grows hardly more than in proportion to length: this factor makes up for it.
+    """
+    if samples.lengths is None:
+        return 1.0
+    chosen = samples.lengths[_around_mean(samples.lengths, most)]
+    return max(1.0, float(chosen.max() / samples.lengths.mean()))
+
+
 def _around_mean(lengths: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     distinct = min(count, -(-len(lengths) // NEIGHBOURS))
     return np.argsort(np.abs(lengths - lengths.mean()), kind="stable")[:distinct]

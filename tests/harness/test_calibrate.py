@@ -11,7 +11,7 @@ from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.calibrate import Speed, fastest, fastest_within
 from mlperf_docker.harness.errors import DeviceMemoryError
 from mlperf_docker.harness.names import Joined, Scenario
-from mlperf_docker.harness.typical import typical
+from mlperf_docker.harness.typical import excess, typical
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 INPUTS: Arrays = (np.zeros((32, 1), np.float32),)
@@ -161,3 +161,40 @@ def test_real_time_passes() -> None:
 
     (speed,) = calibrate.calibrate(Sleeper(), INPUTS, (32,))
     assert 0.002 <= speed.mean_s < 0.05
+
+
+class Spread(Words):
+    """Samples of given lengths."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.lengths = np.array(lengths)
+        self.count = len(lengths)
+
+    def load(self, indices: Sequence[int]) -> Arrays:
+        return (np.zeros((len(indices), int(self.lengths.max())), np.int64),)
+
+
+@pytest.mark.parametrize("call", [0, 1000], ids=["by length", "also by call"])
+@pytest.mark.parametrize(
+    "lengths",
+    [(10, 100), (10,) * 45 + (100,) * 55, (10,) * 55 + (100,) * 45, (10,) * 90 + (1000,) * 10, tuple(range(1, 400))],
+    ids=["one of each", "more long", "more short", "few very long", "even"],
+)
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_a_query_sized_by_the_batches_measured_is_not_over_too_early(
+    lengths: tuple[int, ...], size: int, call: int
+) -> None:
+    def seconds(tokens: int) -> int:
+        return call + tokens
+
+    samples = Spread(*lengths)
+    (batch,) = typical(samples, 16, by_length=True)(size, 0)
+    estimated = excess(samples, 16) * size / seconds(batch.size)
+    query = sorted(lengths * size)
+    real = len(query) / sum(seconds(size * max(query[n : n + size])) for n in range(0, len(query), size))
+    assert estimated >= real * (1 - 1e-9)
+
+
+def test_samples_about_the_mean_are_hardly_longer() -> None:
+    assert excess(Spread(*range(1, 2001)), 8) == pytest.approx(1, abs=0.01)
+    assert excess(Spread(7, 7, 7), 4) == 1
