@@ -111,7 +111,7 @@ def test_loadgen_makes_a_query_of_just_so_many(samples: int) -> None:
     assert int(1.1 * float(measures.qps_for(samples)) * measures.QUERY_S) == samples
 
 
-@pytest.mark.parametrize(("count", "rate", "times"), [(40, 2.3, 1), (32, 16.7, 7), (2, 0.31, 2), (1024, 100.0, 2)])
+@pytest.mark.parametrize(("count", "rate", "times"), [(40, 2.3, 1), (32, 16.7, 8), (2, 0.31, 3), (1024, 100.0, 2)])
 def test_a_query_lasts_longer_than_it_must(count: int, rate: float, times: int) -> None:
     assert measures.rounds(count, rate) == times
-    assert count * times / rate >= 1.2 * measures.QUERY_S
+    assert count * times / rate >= 1.5 * measures.QUERY_S
