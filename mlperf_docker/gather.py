@@ -236,8 +236,7 @@ class _Gathering:
 
 def _of_result(spec: ImageSpec, result: results.RunResult) -> dict[str, Performance | Accuracy]:
     """Return the finding that *result* is, by its name."""
-    size = (result.model_extra or {}).get("synthetic_size")
-    data: Data = "real" if not result.synthetic else "full" if size == "full" else "tiny"
+    data: Data = "real" if not result.synthetic else "full" if result.synthetic_size == "full" else "tiny"
     ran = {
         **_stamp(spec),
         "data": data,

@@ -33,6 +33,11 @@ class Scenario(StrEnum):
     SERVER = "Server"
     OFFLINE = "Offline"
 
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of its metric is better: Server and Offline give a rate, the others a latency."""
+        return self in (Scenario.SERVER, Scenario.OFFLINE)
+
 
 class Mode(StrEnum):
     """LoadGen's `TestMode`, as the command line spells it."""

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_TIME = "%Y%m%dT%H%M%S.%f"
 
 
 def assets() -> Path:
@@ -60,7 +61,15 @@ def new_log(command: str, about: str) -> Path:
 
 def timestamp() -> str:
     """The time now, UTC, to the millisecond, as it stands in the names of logs and of results: they sort by it."""
-    return dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    return dt.datetime.now(dt.UTC).strftime(_TIME)[:-3]
+
+
+def time_of(name: str) -> dt.datetime | None:
+    """The time, UTC, that the *name* of a log or a result begins with; None where it begins with something else."""
+    try:
+        return dt.datetime.strptime(name.partition("-")[0], _TIME).replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
 
 
 def results_dir() -> Path:

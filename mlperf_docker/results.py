@@ -1,21 +1,24 @@
 """Results of runs: the value, its file, and the folder that a run writes to."""
 
 import contextlib
+import datetime as dt
 import fcntl
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlperf_docker import atomic, folders, paths
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario
+from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario, SyntheticSize
 
 RESULT_FILE = "result.json"
 LOG_FILE = "harness.log"
 _LOCK_FILE = ".lock"
+_PROBLEMS_NAMED = 3
 
 
 class _Value(BaseModel):
@@ -38,6 +41,10 @@ class Latency(_Value):
     p90: float
     p99: float
 
+    def named(self) -> dict[str, float]:
+        """Its parts by name, the mean first."""
+        return {"mean": self.mean, "p50": self.p50, "p90": self.p90, "p99": self.p99}
+
 
 class Accuracy(_Value):
     """The benchmark's own score against its target."""
@@ -57,8 +64,18 @@ class ImageUsed(_Value):
     digest: str | None = None
 
 
+class Submission(_Value):
+    """Whether the run could be part of a closed submission, and what is in the way."""
+
+    closed_ready: bool
+    why: tuple[str, ...] = ()
+
+
 class RunResult(_Value):
-    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached."""
+    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached.
+
+    settings: what LoadGen and the harness were told, or measured; model_file: its name, checksum and variant.
+    """
 
     model: str
     backend: Backend
@@ -67,6 +84,7 @@ class RunResult(_Value):
     scenario: Scenario
     mode: Mode
     synthetic: bool
+    synthetic_size: SyntheticSize | None = None
     valid: bool
     reasons: tuple[str, ...] = ()
     metric: Metric | None
@@ -76,8 +94,36 @@ class RunResult(_Value):
     image: ImageUsed | None = None
     versions: dict[str, str]
     device_proof: dict[str, Any]
+    settings: dict[str, Any] = Field(default_factory=dict)
+    model_file: dict[str, Any] | None = None
+    submission: Submission | None = None
     results_dir: str = ""
     duration_s: float | None = None
+
+    @property
+    def cell(self) -> str:
+        """The name of its ImageSpec."""
+        return f"{self.model}:{self.backend}-{self.device}"
+
+    @property
+    def data(self) -> str:
+        """What it ran on: real, or synthetic of which size."""
+        return " ".join(("synthetic", self.synthetic_size or "")).strip() if self.synthetic else "real"
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, which the commands find it by."""
+        return Path(self.results_dir).name
+
+    @property
+    def started(self) -> dt.datetime | None:
+        """When it began, UTC, as its folder's name tells; None where somebody gave the folder another name."""
+        return paths.time_of(self.name)
+
+    @property
+    def age_key(self) -> tuple[float, str]:
+        """What sorts the oldest to the front; those of unknown age count as older than all others."""
+        return self.started.timestamp() if self.started else 0.0, self.name
 
     def to_json(self) -> str:
         """One JSON object, readable by people too."""
@@ -103,30 +149,53 @@ def read_file(path: Path) -> RunResult:
         return RunResult.model_validate({"results_dir": str(path.parent), **fields})
     except FileNotFoundError as error:
         raise UsageError(f"There is no result in {path.parent}.", hint="See: mlperf-docker results list") from error
-    except (OSError, TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a result of this tool: {_problems(error)}.") from error
+    except (OSError, TypeError, ValueError) as error:
         raise UsageError(f"{path} is not a result of this tool: {error}") from error
 
 
-def read_all(root: Path) -> list[RunResult]:
-    """Every readable result below *root*, oldest first; a folder whose run did not end has none."""
-    found = []
+def _problems(error: ValidationError) -> str:
+    """What is wrong, in one line: the first fields by name, and how many more there are."""
+    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    more = len(found) - _PROBLEMS_NAMED
+    return "; ".join((*found[:_PROBLEMS_NAMED], *((f"and {more} more",) if more > 0 else ())))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in a results folder. results: oldest first; left_out: why other result files cannot be read."""
+
+    results: tuple[RunResult, ...]
+    left_out: tuple[UsageError, ...] = ()
+
+
+def read_all(root: Path) -> Found:
+    """Read every result below *root*; a folder whose run did not end has none, and one that is damaged is left out."""
+    found, left_out = [], []
     for path in sorted(root.glob(f"*/{RESULT_FILE}")):
-        with contextlib.suppress(UsageError):
+        try:
             found.append(read(path.parent))
-    return found
+        except UsageError as error:
+            left_out.append(error)
+    return Found(tuple(sorted(found, key=lambda result: result.age_key)), tuple(left_out))
 
 
 def find(run: str, root: Path) -> RunResult:
     """Return the result that *run* names: a folder, a run's name below *root*, or `last`."""
     if run == "last":
-        newest = read_all(check_readable(root))[-1:]
-        if not newest:
-            raise UsageError(
-                f"There are no results in {root}.", hint="Make one: mlperf-docker run resnet50 --synthetic tiny"
-            )
-        return newest[0]
+        return require_some(read_all(check_readable(root)).results, root)[-1]
     folder = Path(run).expanduser()
     return read(folder.resolve() if folder.is_dir() else root / run)
+
+
+def require_some(found: tuple[RunResult, ...], root: Path) -> tuple[RunResult, ...]:
+    """Return *found*, which was read in *root*. Raises UsageError where it is nothing."""
+    if not found:
+        raise UsageError(
+            f"There are no results in {root}.", hint="Make one: mlperf-docker run resnet50 --synthetic tiny"
+        )
+    return found
 
 
 def check_readable(root: Path) -> Path:

@@ -1,11 +1,13 @@
 """Results and tables as text for people."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlperf_docker.comparison import METRIC, Comparison
 from mlperf_docker.model_files import Official, size_text
-from mlperf_docker.results import RunResult
+from mlperf_docker.results import Metric, RunResult
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import DatasetFile, DatasetSeries, DatasetSpec, ImageSpec
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from mlperf_docker.dataset_fetching import Outcome
     from mlperf_docker.evidence import Entry
 
+NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
+_SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -35,8 +39,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def result_line(result: RunResult) -> tuple[str, ...]:
     """One row of `results list`."""
     return (
-        Path(result.results_dir).name,
-        f"{result.model}:{result.backend}-{result.device}",
+        result.name,
+        result.cell,
         result.precision,
         result.scenario,
         result.mode,
@@ -56,8 +60,18 @@ def figure(result: RunResult) -> str:
     if result.accuracy is not None:
         return f"{result.accuracy.metric} {result.accuracy.value:.4f} (target {result.accuracy.target:.4f})"
     if result.metric is not None:
-        return f"{result.metric.value:.6g} {result.metric.unit}"
+        return metric_text(result.metric)
     return "-"
+
+
+def metric_text(metric: Metric) -> str:
+    """The metric with its unit; a latency in milliseconds."""
+    return milliseconds(metric.value) if metric.unit == "ns" else f"{metric.value:.6g} {metric.unit}"
+
+
+def milliseconds(latency_ns: float) -> str:
+    """A latency for people."""
+    return f"{latency_ns / _NS_PER_MS:.3f} ms"
 
 
 def result_text(result: RunResult) -> str:
@@ -66,16 +80,15 @@ def result_text(result: RunResult) -> str:
 
 
 def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
-    yield "Result", f"{verdict(result)}{' (synthetic: not a benchmark result)' if result.synthetic else ''}"
+    yield "Result", f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
     yield from (("", reason) for reason in result.reasons)
     yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
     yield "Run", f"{result.scenario}, {result.mode}, {result.samples} samples"
     if result.metric is not None:
-        yield "Metric", f"{result.metric.value:.6g} {result.metric.unit} ({result.metric.name})"
+        yield "Metric", f"{metric_text(result.metric)} ({result.metric.name})"
     if result.latency_ns is not None:
-        latency = result.latency_ns
-        parts = {"mean": latency.mean, "p50": latency.p50, "p90": latency.p90, "p99": latency.p99}
-        yield "Latency", ", ".join(f"{name} {value / _NS_PER_MS:.3f} ms" for name, value in parts.items())
+        parts = result.latency_ns.named().items()
+        yield "Latency", ", ".join(f"{name} {milliseconds(value)}" for name, value in parts)
     if result.accuracy is not None:
         yield "Accuracy", figure(result)
     yield "Device", _proof(result.device_proof)
@@ -90,6 +103,52 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
 def _proof(proof: Mapping[str, Any]) -> str:
     """The proof's plain facts; lists and tables are for programs."""
     return ", ".join(f"{key} {value}" for key, value in proof.items() if isinstance(value, str | int | float))
+
+
+def fact_text(value: object) -> str:
+    """A fact of a result for people: what is absent as a dash, numbers and lists as JSON."""
+    if isinstance(value, str):
+        return value or "-"
+    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def brief_text(value: object) -> str:
+    """The same, a hash by its beginning."""
+    return fact_text(value[:19] if isinstance(value, str) and _SHA256.fullmatch(value) else value)
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """What `results compare` prints: the runs by number, their figures side by side, and the facts that differ."""
+    numbers = [f"#{number}" for number, _ in enumerate(comparison.results, 1)]
+    lines = [
+        line for number, result in zip(numbers, comparison.results, strict=True) for line in _named(number, result)
+    ]
+    if comparison.obstacles:
+        obstacles = (f"{name} is {', '.join(map(str, values))}" for name, values in comparison.obstacles.items())
+        lines += ["", f"Not the same benchmark, so not comparable: {'; '.join(obstacles)}."]
+    lines += ["", table(("figure", *numbers), _figures(comparison))]
+    differing = [(key, *map(brief_text, values)) for key, values in comparison.differing().items()]
+    lines += ["", table(("differs", *numbers), differing) if differing else "Nothing else differs."]
+    return "\n".join(lines)
+
+
+def _named(number: str, result: RunResult) -> Iterable[str]:
+    yield f"{number}  {result.name}  {verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
+    yield from (f"    {reason}" for reason in result.reasons)
+
+
+def _figures(comparison: Comparison) -> Iterable[tuple[str, ...]]:
+    better = {True: " (higher is better)", False: " (lower is better)", None: ""}[comparison.higher_is_better]
+    for each in comparison.figures():
+        texts = map(_with_ratio, each.values, (None, *each.ratios[1:]))
+        yield f"{each.name}{better if each.name == METRIC else ''}", *texts
+    if any(result.accuracy for result in comparison.results):
+        yield "accuracy", *(figure(result) if result.accuracy else "-" for result in comparison.results)
+
+
+def _with_ratio(metric: Metric | None, ratio: float | None) -> str:
+    said = metric_text(metric) if metric else "-"
+    return said if ratio is None else f"{said} ({ratio:.4g} x)"
 
 
 def spec_text(spec: ImageSpec) -> str:

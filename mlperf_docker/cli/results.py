@@ -1,11 +1,16 @@
 """`mlperf-docker results`: what earlier runs gave."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlperf_docker.cli.options import JsonOutput, ResultsRoot
+
+if TYPE_CHECKING:
+    from mlperf_docker.results import Found, RunResult
+
+_RUN = "A folder, a name from `results list`, or `last`."
 
 
 def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) -> None:
@@ -15,7 +20,7 @@ def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) ->
     from mlperf_docker.text import result_line, table
 
     root = check_readable(results or results_dir())
-    found = read_all(root)
+    found = _told(read_all(root))
     if as_json:
         typer.echo(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
         return
@@ -27,9 +32,7 @@ def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) ->
 
 
 def show_result(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A folder, a name from `results list`, or `last`.")
-    ] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help=_RUN)] = "last",
     *,
     results: ResultsRoot = None,
     as_json: JsonOutput = False,
@@ -41,3 +44,32 @@ def show_result(
 
     result = find(run, results or results_dir())
     typer.echo(result.to_json() if as_json else result_text(result))
+
+
+def compare_results(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help=f"Two or more: {_RUN[0].lower()}{_RUN[1:]}")],
+    *,
+    results: ResultsRoot = None,
+    as_json: JsonOutput = False,
+) -> None:
+    """Compare results with the first of them: figures and ratios, and the facts that differ."""
+    from mlperf_docker.comparison import Comparison
+    from mlperf_docker.errors import UsageError
+    from mlperf_docker.paths import results_dir
+    from mlperf_docker.results import find
+    from mlperf_docker.text import comparison_text
+
+    if len(runs) < 2:
+        raise UsageError(
+            "One run has nothing to be compared with.", hint="Name two or more: mlperf-docker results list"
+        )
+    root = results or results_dir()
+    comparison = Comparison(tuple(find(run, root) for run in runs))
+    typer.echo(json.dumps(comparison.fields(), indent=2) if as_json else comparison_text(comparison))
+
+
+def _told(found: "Found") -> "tuple[RunResult, ...]":
+    """Return the results of *found*, after naming the files that are left out."""
+    for problem in found.left_out:
+        typer.echo(f"Left out: {problem}", err=True)
+    return found.results

@@ -10,6 +10,7 @@ import pytest
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.paths import assets
+from tests.host.run_results import write_damaged, write_run
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 HEAVY = ("numpy", "torch", "tensorflow", "onnxruntime", "cv2", "mlperf_loadgen")
@@ -132,15 +133,59 @@ def test_results_of_nobody(tmp_path: Path) -> None:
     assert json.loads(tool("results", "list", "--json", "--results", str(tmp_path)).stdout) == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"]])
-def test_the_host_tool_loads_no_framework_and_no_docker(arguments: list[str]) -> None:
+@pytest.fixture
+def three_runs(tmp_path: Path) -> Path:
+    """A results folder with two runs that can be compared, one that cannot, one damaged and one that never ended."""
+    write_run(tmp_path, "20260101T000000.000-a", settings={"batch_size": 4})
+    write_run(tmp_path, "20260102T000000.000-b", settings={"batch_size": 8})
+    write_run(tmp_path, "20260103T000000.000-c", scenario="Server")
+    write_damaged(tmp_path, "20260104T000000.000-d")
+    (tmp_path / "20260105T000000.000-e").mkdir()
+    return tmp_path
+
+
+def test_damaged_results_are_named_and_the_others_listed(three_runs: Path) -> None:
+    done = tool("results", "list", "--results", str(three_runs))
+    assert [line.split()[0][-1] for line in done.stdout.splitlines()[1:]] == ["a", "b", "c"]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Left out: {three_runs}/20260104T000000.000-d/result.json is not a result of this tool: ")
+
+
+def test_results_are_compared_by_name_path_and_last(three_runs: Path) -> None:
+    where = ("--results", str(three_runs))
+    text = tool("results", "compare", "20260101T000000.000-a", str(three_runs / "20260102T000000.000-b"), *where).stdout
+    assert text.splitlines()[-1].split() == ["settings.batch_size", "4", "8"]
+    done = tool("results", "compare", "20260101T000000.000-a", "last", "--json", *where)
+    fields = json.loads(done.stdout)
+    assert [run["run"][-1] for run in fields["runs"]] == ["a", "c"]
+    assert fields["obstacles"] == {"scenario": ["Offline", "Server"]}
+    assert fields["differing"]["settings.batch_size"] == [4, None]
+
+
+def test_what_cannot_be_compared_is_a_usage_error(three_runs: Path) -> None:
+    where = ("--results", str(three_runs))
+    assert "nothing to be compared" in tool("results", "compare", "last", *where, expect=ExitCode.USAGE).stderr
+    for run, message in (
+        ("nobody", "There is no result in"),
+        ("20260104T000000.000-d", "is not a result of this tool"),
+    ):
+        error = tool("results", "compare", "last", run, *where, expect=ExitCode.USAGE).stderr
+        assert message in error
+        assert error.count("Error: ") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["results", "compare", "last", "last"]])
+def test_the_host_tool_loads_no_framework_and_no_docker(arguments: list[str], tmp_path: Path) -> None:
+    root = tmp_path / "mlperf-docker" / "results"
+    root.mkdir(parents=True)
+    write_run(root, "a")
     script = (
         "import sys\nfrom mlperf_docker.cli.app import main\n"
         f"sys.argv = ['mlperf-docker', *{arguments}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(*sys.modules, file=sys.stderr)"
     )
-    environment = {"HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock"}
+    environment = {"HOME": "/nonexistent", "XDG_DATA_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere.sock"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert "typer" in loaded

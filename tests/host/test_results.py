@@ -1,43 +1,21 @@
 """Result files, the claim on a results folder, and finding earlier runs."""
 
+import datetime as dt
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlperf_docker import results
 from mlperf_docker.errors import UsageError
 from mlperf_docker.text import result_line, result_text, table
-
-FIELDS: dict[str, Any] = {
-    "model": "resnet50",
-    "backend": "onnxruntime",
-    "device": "cpu",
-    "precision": "fp32",
-    "scenario": "Offline",
-    "mode": "performance",
-    "synthetic": True,
-    "valid": True,
-    "metric": {"name": "result_samples_per_second", "value": 123.456, "unit": "samples/s"},
-    "latency_ns": {"mean": 1e6, "p50": 1e6, "p90": 2e6, "p99": 3e6},
-    "samples": 64,
-    "accuracy": None,
-    "image": {"tag": "r/resnet50:onnxruntime-cpu-abc", "id": "sha256:0123456789abcdef", "base": "debian"},
-    "versions": {"loadgen": "6.0.17"},
-    "device_proof": {"provider": "CPUExecutionProvider"},
-    "a key of tomorrow": [1],
-}
-
-
-def _result(**changes: Any) -> results.RunResult:
-    return results.RunResult.model_validate({**FIELDS, **changes})
+from tests.host.run_results import FIELDS, run_result, write_damaged, write_run
 
 
 def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    result = _result(results_dir=str(tmp_path), duration_s=1.5)
+    result = run_result(results_dir=str(tmp_path), duration_s=1.5)
     results.write(result, tmp_path)
     assert results.read(tmp_path) == result
     assert json.loads((tmp_path / "result.json").read_text())["a key of tomorrow"] == [1]
@@ -48,7 +26,7 @@ def test_a_container_run_by_hand_is_listed_too(tmp_path: Path) -> None:
     folder = tmp_path / "by-hand"
     folder.mkdir()
     (folder / "result.json").write_text(json.dumps({key: FIELDS[key] for key in FIELDS if key != "image"}))
-    (only,) = results.read_all(tmp_path)
+    (only,) = results.read_all(tmp_path).results
     assert only.results_dir == str(folder)
     assert only.image is None
 
@@ -58,15 +36,51 @@ def test_a_damaged_result_is_named(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "result.json").write_text(text)
-    with pytest.raises(UsageError, match=r"result\.json is not a result"):
+    with pytest.raises(UsageError, match=r"result\.json is not a result") as raised:
         results.read(folder)
-    assert results.read_all(tmp_path) == []
+    found = results.read_all(tmp_path)
+    assert found.results == ()
+    assert [str(problem) for problem in found.left_out] == [str(raised.value)]
+    assert "\n" not in str(raised.value)
+
+
+def test_a_result_of_another_version_is_left_out_by_the_names_of_its_keys(tmp_path: Path) -> None:
+    whole = write_run(tmp_path, "whole")
+    path = write_damaged(tmp_path, "old")
+    found = results.read_all(tmp_path)
+    assert found.results == (whole,)
+    (problem,) = map(str, found.left_out)
+    assert problem.startswith(f"{path} is not a result of this tool: backend: Input should be")
+    assert "; and " in problem
+    assert "http" not in problem
+
+
+def test_results_are_in_the_order_of_their_time_and_those_without_one_count_as_old(tmp_path: Path) -> None:
+    names = ("20260102T000000.000-b", "20260101T000000.000-c", "by-hand", "20260101T000000.500-a")
+    for name in names:
+        write_run(tmp_path, name)
+    found = results.read_all(tmp_path).results
+    assert [result.name for result in found] == [names[2], names[1], names[3], names[0]]
+    assert found[0].started is None
+    assert found[2].started == dt.datetime(2026, 1, 1, 0, 0, 0, 500_000, dt.UTC)
+    assert results.find("last", tmp_path).name == names[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "data"),
+    [
+        ({"synthetic_size": "tiny"}, "synthetic tiny"),
+        ({}, "synthetic"),
+        ({"synthetic": False}, "real"),
+    ],
+)
+def test_data_are_real_or_synthetic_of_a_size(changes: dict[str, object], data: str) -> None:
+    assert run_result(**changes).data == data
 
 
 def test_find_takes_last_a_name_or_a_folder(tmp_path: Path) -> None:
     for name in ("1", "2"):
-        (tmp_path / name).mkdir()
-        results.write(_result(results_dir=str(tmp_path / name)), tmp_path / name)
+        write_run(tmp_path, name)
     assert results.find("last", tmp_path).results_dir.endswith("/2")
     assert results.find("1", tmp_path).results_dir.endswith("/1")
     assert results.find(str(tmp_path / "1"), Path("/nowhere")).results_dir.endswith("/1")
@@ -103,10 +117,12 @@ def test_a_missing_results_folder_is_not_made(tmp_path: Path) -> None:
 
 
 def test_texts_hold_the_figures() -> None:
-    assert result_line(_result(results_dir="/r/one"))[0] == "one"
-    assert "123.456 samples/s" in result_text(_result())
+    assert result_line(run_result(results_dir="/r/one"))[0] == "one"
+    assert "123.456 samples/s" in result_text(run_result())
+    latency = {"name": "early_stopping_latency_ss", "value": 1_234_567, "unit": "ns"}
+    assert result_line(run_result(metric=latency))[-1] == "1.235 ms"
     accuracy = {"metric": "top1", "value": 87.5, "target": 87.5, "passed": True}
-    text = result_text(_result(accuracy=accuracy, valid=False, reasons=["why not"]))
+    text = result_text(run_result(accuracy=accuracy, valid=False, reasons=["why not"]))
     assert "top1 87.5000 (target 87.5000)" in text
     assert "INVALID" in text
     assert "why not" in text
