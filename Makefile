@@ -34,12 +34,14 @@ engine: $(VENV)/.host ## check the Docker engine; as root on Debian or Ubuntu, i
 	$(BIN)/python -m mlperf_docker.engine.bringup
 
 .PHONY: demo
-demo: engine ## from nothing to a result: image, performance run and accuracy run on synthetic data
+demo: engine ## from nothing to a report: image, performance run and accuracy run on synthetic data
 	$(BIN)/mlperf-docker build resnet50 $(BUILD_FLAGS)
 	$(BIN)/mlperf-docker run resnet50 --synthetic tiny --scenario Offline --min-duration 5
 	$(BIN)/mlperf-docker run resnet50 --synthetic tiny --scenario Offline --mode accuracy
 	@echo
 	$(BIN)/mlperf-docker results list
+	@echo
+	$(BIN)/mlperf-docker results report
 
 .PHONY: image
 image: engine ## build one image: make image MODEL=resnet50 BACKEND=onnxruntime DEVICE=cpu

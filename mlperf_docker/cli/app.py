@@ -128,13 +128,14 @@ _register("preprocess", data.preprocess, _data)
 app.add_typer(_data, name="data")
 
 _results = typer.Typer(
-    help="What earlier runs gave: list them, show one, compare some.",
+    help="What earlier runs gave: list them, show one, compare some, report all.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 _register("list", results.list_results, _results)
 _register("show", results.show_result, _results)
 _register("compare", results.compare_results, _results)
+_register("report", results.report_results, _results)
 app.add_typer(_results, name="results")
 
 _bundle = typer.Typer(

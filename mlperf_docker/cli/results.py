@@ -1,6 +1,7 @@
 """`mlperf-docker results`: what earlier runs gave."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,6 +67,29 @@ def compare_results(
     root = results or results_dir()
     comparison = Comparison(tuple(find(run, root) for run in runs))
     typer.echo(json.dumps(comparison.fields(), indent=2) if as_json else comparison_text(comparison))
+
+
+def report_results(
+    runs: Annotated[list[str] | None, typer.Argument(metavar="RUN", help=f"{_RUN} Default: all.")] = None,
+    *,
+    results: ResultsRoot = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: report.html in the results folder.")
+    ] = None,
+) -> None:
+    """Write results as one HTML file, and print its path."""
+    from mlperf_docker import report
+    from mlperf_docker.paths import results_dir
+    from mlperf_docker.results import Found, check_readable, find, read_all, require_some
+
+    root = check_readable(results or results_dir())
+    path = report.check_place(output or root / report.FILE)
+    if runs:
+        found = Found(tuple(find(run, root) for run in runs))
+    else:
+        found = read_all(root)
+        require_some(_told(found), root)
+    typer.echo(report.write(found, path))
 
 
 def _told(found: "Found") -> "tuple[RunResult, ...]":

@@ -169,12 +169,42 @@ def test_what_cannot_be_compared_is_a_usage_error(three_runs: Path) -> None:
         ("nobody", "There is no result in"),
         ("20260104T000000.000-d", "is not a result of this tool"),
     ):
-        error = tool("results", "compare", "last", run, *where, expect=ExitCode.USAGE).stderr
-        assert message in error
-        assert error.count("Error: ") == 1
+        for command in (("compare", "last", run), ("report", "last", run)):
+            error = tool("results", *command, *where, expect=ExitCode.USAGE).stderr
+            assert message in error
+            assert error.count("Error: ") == 1
+    assert not (three_runs / "report.html").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["results", "compare", "last", "last"]])
+def test_a_report_is_written_where_it_is_said(three_runs: Path) -> None:
+    done = tool("results", "report", "--results", str(three_runs))
+    assert done.stdout == f"{three_runs}/report.html\n"
+    assert "20260104T000000.000-d/result.json" in done.stderr
+    html = (three_runs / "report.html").read_text()
+    assert html.count("<section ") == 3
+    assert "20260104T000000.000-d/result.json" in html
+    chosen = three_runs / "chosen.html"
+    done = tool("results", "report", "last", "--output", str(chosen), "--results", str(three_runs), LC_ALL="C")
+    assert done.stdout == f"{chosen}\n"
+    assert chosen.read_text().count("<section ") == 1
+
+
+def test_a_report_without_a_place_or_a_result_is_a_usage_error(three_runs: Path) -> None:
+    def refused(*arguments: object) -> str:
+        return tool("results", "report", *map(str, arguments), expect=ExitCode.USAGE).stderr
+
+    missing, empty = three_runs / "no", three_runs / "20260105T000000.000-e"
+    assert f"{missing} does not exist" in refused("--results", three_runs, "--output", missing / "r.html")
+    assert not missing.exists()
+    assert f"{missing} does not exist" in refused("--results", missing)
+    assert "There are no results in" in refused("--results", empty)
+    assert not list(empty.iterdir())
+    assert "is a folder" in refused("--results", three_runs, "--output", three_runs)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["results", "report"], ["results", "compare", "last", "last"]]
+)
 def test_the_host_tool_loads_no_framework_and_no_docker(arguments: list[str], tmp_path: Path) -> None:
     root = tmp_path / "mlperf-docker" / "results"
     root.mkdir(parents=True)
