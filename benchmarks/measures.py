@@ -344,7 +344,7 @@ def _clone() -> Iterator[tuple[Path, Path, str]]:
         leave = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache")
         shutil.copytree(ROOT, copy, ignore=leave)
         command = folder / "mlperf-docker"
-        command.write_text(f'#!/bin/sh\nPYTHONPATH={copy} exec {sys.executable} -m mlperf_docker.cli.app "$@"\n')
+        command.write_text(f'#!/bin/sh\nPYTHONPATH={copy} exec {sys.executable} -m mlperf_docker.cli.entry "$@"\n')
         command.chmod(0o755)
         yield command, copy, folder.name
     finally:

@@ -1,11 +1,10 @@
-"""The entry point. Registers the commands, and is the one place where errors become messages and exit codes.
+"""The commands by their names, and the one place where errors become messages and exit codes.
 
 Only Typer and the words of the command line are imported here: `--help` should not wait for what a command needs.
 """
 
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterable
 from typing import Annotated, NoReturn, ParamSpec
 
@@ -49,18 +48,23 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mlperf-docker {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[  # noqa: ARG001  # told before anything asks for a command
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
 ) -> None:
     """MLPerf Inference in containers: one image per model, backend and device, run under LoadGen."""
     if debug:
         os.environ[DEBUG_VARIABLE] = "1"
-    if version:
-        typer.echo(f"mlperf-docker {__version__}")
-        raise typer.Exit
 
 
 def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
@@ -149,16 +153,3 @@ _register("write", bundle.write, _bundle)
 _register("load", bundle.load, _bundle)
 _register("verify", bundle.verify, _bundle)
 app.add_typer(_bundle, name="bundle")
-
-
-def main() -> None:
-    """Run the command line. A closed pipe (`… | head`) is no error."""
-    try:
-        app()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.VALID)
-
-
-if __name__ == "__main__":
-    main()

@@ -39,7 +39,7 @@ WEIGHTS = RANDOM.randbytes(20_000_000)
 FULL_DISK = """
 import sys
 from mlperf_docker.bundle import writing
-from mlperf_docker.cli.app import main
+from mlperf_docker.cli.entry import main
 writing._require_space = lambda *_: None  # it was free a moment ago
 main()
 """
@@ -192,7 +192,7 @@ def test_a_layer_that_images_share_is_in_it_once(home: Host, tmp_path: Path) -> 
         "import sys; import mlperf_docker.selector as s;"
         "s.find_all = lambda catalog, *_:"
         " tuple(s.find(catalog, model, 'onnxruntime') for model in ('resnet50', 'bert'));"
-        "from mlperf_docker.cli.app import main; main()"
+        "from mlperf_docker.cli.entry import main; main()"
     )
     argv = [sys.executable, "-c", script, "bundle", "--all", "--models", "none", "--to", str(with_both)]
     subprocess.run(argv, env=home.environment, check=True, timeout=60, capture_output=True)

@@ -39,7 +39,7 @@ def on(host: str) -> str:
 
 def locked(copy: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command of a copy of the sources."""
-    argv = [sys.executable, "-m", "mlperf_docker.cli.app", "lock", *options]
+    argv = [sys.executable, "-m", "mlperf_docker.cli.entry", "lock", *options]
     environment = {**os.environ, "PYTHONPATH": str(copy), **variables}
     return subprocess.run(argv, env=environment, cwd=copy, capture_output=True, text=True, check=False, timeout=60)
 

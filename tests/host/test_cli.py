@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker import __version__
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.paths import assets
@@ -210,7 +211,7 @@ def test_the_host_tool_loads_no_framework_and_no_docker(arguments: list[str], tm
     root.mkdir(parents=True)
     write_run(root, "a")
     script = (
-        "import sys\nfrom mlperf_docker.cli.app import main\n"
+        "import sys\nfrom mlperf_docker.cli.entry import main\n"
         f"sys.argv = ['mlperf-docker', *{arguments}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print(*sys.modules, file=sys.stderr)"
@@ -231,3 +232,39 @@ def test_host_and_harness_never_import_each_other() -> None:
             words = line.split()
             if words[:1] in (["import"], ["from"]) and words[1].startswith("mlperf_docker."):
                 assert words[1].startswith("mlperf_docker.harness") == inside, f"{path}: {line}"
+
+
+def test_the_version_needs_no_command() -> None:
+    done = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, f"mlperf-docker {__version__}\n")
+
+
+EARLY = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from mlperf_docker.cli.entry import main
+main()
+"""
+LATE = """
+import os, signal, sys
+from mlperf_docker.cli.entry import main
+sys.argv = ["mlperf-docker", "--version"]
+try:
+    main()
+finally:
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize(("script", "code", "said"), [(EARLY, ExitCode.INTERRUPTED, "Interrupted.\n"), (LATE, 0, "")])
+def test_an_interrupt_before_a_command_begins_and_after_it_has_ended_is_quiet(
+    script: str, code: int, said: str
+) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (code, said)

@@ -32,7 +32,7 @@ from pathlib import Path
 from mlperf_docker import paths
 root = Path(sys.argv.pop(1))
 paths.assets = lambda: root
-from mlperf_docker.cli.app import main
+from mlperf_docker.cli.entry import main
 main()
 """
 
