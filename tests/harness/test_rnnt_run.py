@@ -13,7 +13,7 @@ from tests.tries import in_time
 from .conftest import Finished, of_model
 
 BACKENDS = ["onnxruntime", "tensorflow", "pytorch"]
-harness = partial(of_model, "rnnt", timeout_s=90)
+harness = partial(of_model, "rnnt")
 COUNT = 24
 
 
