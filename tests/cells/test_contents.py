@@ -82,7 +82,7 @@ def test_an_image_that_was_just_built_is_as_it_should_be(
     (verdict,) = json.loads(tool("verify", "bert", "--json").stdout)
     assert verdict["differences"] == []
     assert (verdict["cell"], verdict["image"]["tag"], verdict["equal"]) == ("bert:onnxruntime-cpu", built, True)
-    assert verdict["files"] > 10_000
+    assert verdict["files"] > 5_000
     written = tmp_path / "bert.cdx.json"
     tool("show", "bert", "--sbom", "--output", str(written))
     text = written.read_text()
@@ -151,4 +151,4 @@ def test_an_image_that_is_not_here_is_said(tool: Tool) -> None:
     for command in (("verify",), ("show", "--sbom")):
         done = tool(command[0], "retinanet", "-b", "pytorch", *command[1:], expect=2)
         assert "is not on this engine" in done.stderr
-        assert "mlperf-docker build retinanet --backend pytorch" in done.stderr
+        assert "mlperf-docker build retinanet -b pytorch -d cpu" in done.stderr
