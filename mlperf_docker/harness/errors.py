@@ -62,6 +62,10 @@ class SampleError(HarnessError):
     exit_code = ExitCode.CRASH
 
 
+class BadSample(Exception):  # noqa: N818 (a finding about data, collected and reported together)
+    """A file that cannot become a sample; the message says why."""
+
+
 def first_ten(names: Sequence[str]) -> tuple[str, ...]:
     """The first ten of *names*, with a last line that says how many more there are."""
     rest = len(names) - 10

@@ -65,4 +65,5 @@ def claim_stdout() -> Events:
     """
     descriptor = os.dup(1)
     os.dup2(2, 1)
-    return Events(os.fdopen(descriptor, "w", encoding="utf-8"))
+    # A file's name may have bytes that are no text; backslashes make them JSON's own escapes.
+    return Events(os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace"))

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.preprocess import BadSample
+from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 
 _TAIL_BYTES = 64
 # A marker other than a stuffed 0xFF (00) or a restart (D0..D7) ends a run of entropy-coded data.

@@ -25,17 +25,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, SampleError, first_ten
+from mlperf_docker.harness.errors import BadSample, DatasetError, SampleError, first_ten
 from mlperf_docker.harness.files import locked, write_json
 from mlperf_docker.harness.models.base import Report
 
 CHUNK = 32
 SMALL_SET_BYTES = 16 << 20
 """Below this much to read, starting processes takes longer than the work."""
-
-
-class BadSample(Exception):  # noqa: N818 (a finding about data, collected and reported together)
-    """A file that cannot become a sample; the message says why."""
 
 
 class Reader(Protocol):

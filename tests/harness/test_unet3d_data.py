@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, SampleError
+from mlperf_docker.harness.errors import BadSample, DatasetError, SampleError
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.unet3d import accuracy, cases, geometry, nifti, preprocess, synthetic
 from mlperf_docker.harness.models.unet3d.benchmark import UNet3D
 from mlperf_docker.harness.models.unet3d.dataset import open_kits19
-from mlperf_docker.harness.preprocess import BadSample
 from tests.tries import in_time
 
 from .conftest import Finished, Harness

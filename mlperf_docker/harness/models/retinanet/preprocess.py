@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.retinanet import SIDE
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.errors import BadSample, DatasetError
 from mlperf_docker.harness.images import Decoder
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import BadSample, Job
+from mlperf_docker.harness.preprocess import Job
 from mlperf_docker.harness.resources import cores
 
 VERSION = "openimages-looked-at-1"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, Utterance
-from mlperf_docker.harness.preprocess import BadSample
 
 FOLDERS = ("LibriSpeech/dev-clean", "dev-clean", ".")
 

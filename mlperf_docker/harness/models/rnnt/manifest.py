@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.rnnt import sound, vocabulary
 from mlperf_docker.harness.models.rnnt.features import RATE
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST_S, Utterance
-from mlperf_docker.harness.preprocess import BadSample
 
 Kind = TypeVar("Kind")
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.rnnt.features import RATE, SHORTEST
-from mlperf_docker.harness.preprocess import BadSample
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

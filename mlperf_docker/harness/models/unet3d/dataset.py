@@ -4,9 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.harness.errors import DatasetError, first_ten
+from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 from mlperf_docker.harness.models.unet3d import cases, geometry, nifti
-from mlperf_docker.harness.preprocess import BadSample
 
 FOLDERS = ("data", ".")
 IMAGING, SEGMENTATION = "imaging.nii.gz", "segmentation.nii.gz"

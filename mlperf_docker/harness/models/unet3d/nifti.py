@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.unet3d.geometry import Shape
-from mlperf_docker.harness.preprocess import BadSample
 
 UNITS = ("mm", "unknown")
 """KiTS19 is in millimetres; a header that does not say so is taken at its word."""

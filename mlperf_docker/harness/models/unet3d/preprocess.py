@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.unet3d import geometry, nifti
 from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import BadSample, Job, cached
+from mlperf_docker.harness.preprocess import Job, cached
 from mlperf_docker.harness.resources import free_memory
 
 VOLUMES, MARKS = "kits19-volumes-1", "kits19-marks-1"
