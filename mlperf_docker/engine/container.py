@@ -11,6 +11,7 @@ from threading import Thread
 import docker
 from docker.errors import APIError, NotFound
 from docker.types import DeviceRequest, Mount
+from docker.utils.socket import demux_adaptor, frames_iter
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
@@ -22,6 +23,9 @@ from mlperf_docker.errors import ContainerError, DeviceError
 from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
 
 OWNER_LABEL = f"{LABEL}.owner"
+# Read by harness/lifeline.py: the container shall end when its stdin does.
+_ENVIRONMENT = {"MLPERF_END_WITH_STDIN": "1"}
+_STREAMS = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
 _GONE = ("destroy", "remove")  # in Docker's words, and in Podman's
@@ -46,13 +50,16 @@ def run_container(
 
     The container is gone afterwards, on every path. On Ctrl-C it is asked to stop, has 10 s for that, and its last
     lines are still handed over before KeyboardInterrupt goes on. Raises ContainerError where it cannot be started.
+
+    Its stdin is held open by this process alone. Where this is killed, the engine closes it, which ends the harness.
     """
     # Named beforehand, so that it can be removed even if Ctrl-C comes before the engine has answered with its id.
     container = f"mlperf-docker-{uuid.uuid4().hex[:12]}"
     try:
-        _create(client, plan, container)
-        # Both streams are opened before the start, so that neither a line nor the end can be missed.
+        # All is opened before the start, so that neither a line nor the end can be missed; and what can be, before there
+        # is a container, as a kill between its creation and its start leaves it behind.
         events = client.events(filters={"container": container}, decode=True)
+        _create(client, plan, container)
         output = _reading(_attach(client, container))
         _start(client, container)
         lines = _Lines(on_stdout, on_stderr)
@@ -102,6 +109,8 @@ def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
             command=list(plan.arguments),
             user=plan.user,
             host_config=host,
+            environment=_ENVIRONMENT,
+            stdin_open=True,
             labels={key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
         )
     except APIError as error:
@@ -120,14 +129,15 @@ def _device_requests(limits: Limits) -> list[DeviceRequest] | None:
 
 
 def _attach(client: docker.APIClient, container: str) -> Iterator[_Chunks]:
-    """Open the container's two streams. Podman already prepares the start here, and may refuse it."""
+    """Open the container's streams: its stdin for as long as the others are read.
+
+    Podman already prepares the start here, and may refuse it.
+    """
     try:
-        output: Iterator[_Chunks] = client.attach(
-            container, stdout=True, stderr=True, stream=True, logs=True, demux=True
-        )
+        stream = client.attach_socket(container, params=_STREAMS)
     except APIError as error:
         raise _not_started(error) from error
-    return output
+    return (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
 
 
 def _start(client: docker.APIClient, container: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlperf_docker.harness import __version__
+from mlperf_docker.harness import __version__, lifeline
 from mlperf_docker.harness.errors import ExitCode, HarnessError, UsageError
 from mlperf_docker.harness.names import Device, Mode, Phase, Scenario, SyntheticSize
 
@@ -353,6 +353,7 @@ def crash(error: Exception) -> HarnessError:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
+    lifeline.hold()
     arguments = parser().parse_args(argv)
     return int(guarded(arguments.function, arguments))
 

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
 
@@ -255,25 +257,47 @@ def test_only_containers_of_killed_tools_are_orphans(clean: Engine, base_image: 
     assert f"{MARK}-orphan" not in remove_orphans(clean)
 
 
-@pytest.mark.engine
-def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> None:
-    """SIGKILL the tool while its container runs; the next one clears up."""
-    script = (
+@contextmanager
+def started(shell: Shell, script: str) -> Iterator[subprocess.Popen[str]]:
+    """A tool of its own that runs *script* in a container, whose first line was "ready"."""
+    program = (
         "from mlperf_docker.engine.client import connect; from mlperf_docker.engine.container import run_container\n"
         "from mlperf_docker.plan import RunPlan\n"
-        f"plan = RunPlan({shell.image!r}, ('sh', '-c', 'echo ready; sleep 60'), (), '1:1', "
-        f"labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
+        f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), '1:1', labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
         "run_container(connect(), plan, on_stdout=lambda line: print(line, flush=True), on_stderr=print)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as tool:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as tool:
         assert tool.stdout is not None
         assert tool.stdout.readline() == "ready\n"
+        yield tool
+
+
+@pytest.mark.engine
+def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> None:
+    """SIGKILL the tool while its container runs, which does not heed its stdin; the next one clears up."""
+    with started(shell, "echo ready; sleep 60") as tool:
         assert len(containers(shell.engine)) == 1
         remove_orphans(shell.engine)
         assert len(containers(shell.engine)) == 1, "its tool is alive"
         os.kill(tool.pid, signal.SIGKILL)
     assert len(containers(shell.engine)) == 1
     assert remove_orphans(shell.engine)
+    assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_stdin_ends_when_the_tool_is_killed_and_not_before(shell: Shell) -> None:
+    with started(shell, 'echo "$MLPERF_END_WITH_STDIN" >&2; echo ready; cat') as tool:
+        os.kill(tool.pid, signal.SIGSTOP)
+        time.sleep(1)
+        assert len(containers(shell.engine)) == 1, "a tool that is stopped goes on some time"
+        os.kill(tool.pid, signal.SIGCONT)
+        time.sleep(0.2)
+        assert len(containers(shell.engine)) == 1
+        os.kill(tool.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while containers(shell.engine) and time.monotonic() < deadline:
+            time.sleep(0.05)
     assert containers(shell.engine) == []
 
 
