@@ -56,8 +56,8 @@ def run_container(
     # Named beforehand, so that it can be removed even if Ctrl-C comes before the engine has answered with its id.
     container = f"mlperf-docker-{uuid.uuid4().hex[:12]}"
     try:
-        # All is opened before the start, so that neither a line nor the end can be missed; and what can be, before there
-        # is a container, as a kill between its creation and its start leaves it behind.
+        # All is opened before the start, so that neither a line nor the end can be missed; and what can be, before
+        # there is a container, as a kill between its creation and its start leaves it behind.
         events = client.events(filters={"container": container}, decode=True)
         _create(client, plan, container)
         output = _reading(_attach(client, container))
