@@ -141,6 +141,7 @@ def recorded() -> dict[str, Any]:
     return found
 
 
+@pytest.mark.arithmetic
 def test_features_are_those_that_upstream_made(recorded: dict[str, Any]) -> None:
     features = open_squad(RECORDED).features
     assert features.count == len(recorded["features"]) == 23

@@ -49,6 +49,7 @@ def write_rows(folder: Path, count: int = 3000) -> NDArray[np.int32]:
     return values
 
 
+@pytest.mark.arithmetic
 def test_samples_are_runs_of_rows_with_logarithms(tmp_path: Path) -> None:
     values = write_rows(tmp_path)
     dataset = open_criteo(tmp_path)

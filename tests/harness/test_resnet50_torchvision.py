@@ -44,6 +44,7 @@ def plain(path: Path) -> NDArray[np.float32]:
     return np.asarray(tensor.sub_(mean).div_(deviation).numpy())
 
 
+@pytest.mark.arithmetic
 def test_bytes_are_those_of_the_plain_rule(tmp_path: Path) -> None:
     root, cache = tmp_path / "data", tmp_path / "cache"
     root.mkdir()

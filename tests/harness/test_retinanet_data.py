@@ -153,6 +153,7 @@ def plain(path: Path) -> NDArray[np.float32]:
     return np.asarray(image.transpose([2, 0, 1]))
 
 
+@pytest.mark.arithmetic
 def test_bytes_are_those_of_the_plain_rule(tmp_path: Path) -> None:
     extents = [(768, 1024), (1024, 683), (800, 800), (1600, 1600), (400, 400), (333, 517), (1, 3)]
     content = described(len(extents) + 1)

@@ -38,6 +38,7 @@ def reference(waveform: Waveform) -> NDArray[Any]:
     return normal
 
 
+@pytest.mark.arithmetic
 def test_the_filterbank_is_that_of_librosa() -> None:
     # librosa.filters.mel(sr=16000, n_fft=512, n_mels=80, fmin=0, fmax=8000), version 0.11.
     weights = made.filterbank()
@@ -83,6 +84,7 @@ def test_how_many_frames_there_are(samples: int, count: int) -> None:
         ),
     ],
 )
+@pytest.mark.arithmetic
 def test_values_are_those_of_upstreams_featurizer(
     samples: int, first: tuple[float, ...], last: tuple[float, ...]
 ) -> None:
@@ -94,6 +96,7 @@ def test_values_are_those_of_upstreams_featurizer(
 
 
 @pytest.mark.parametrize("samples", [481, 600, 960, 961, 1119, 1120, 1121, 23_120, 24_000, 48_001])
+@pytest.mark.arithmetic
 def test_values_are_those_of_the_definition(samples: int) -> None:
     waveform = synthetic_speech.speak(np.random.default_rng(samples), samples)
     (found,), _ = features([waveform])
@@ -113,6 +116,7 @@ def test_values_of_recorded_speech(speech: dict[str, Waveform]) -> None:
     np.testing.assert_allclose(found[47, [0, 40, 79, 80, 160, 239]], recorded, atol=1e-3)
 
 
+@pytest.mark.arithmetic
 def test_pauses_and_silence() -> None:
     waveform = noise(16_000)
     waveform[4000:12_000] = 0
@@ -130,6 +134,7 @@ def test_what_hardly_differs_stays_small() -> None:
     np.testing.assert_allclose(values, [[-0.4142, -0.7071, 0], [0.4142, 0.7071, 0]], atol=1e-4)
 
 
+@pytest.mark.arithmetic
 def test_an_utterance_gives_the_same_bits_in_every_batch() -> None:
     waveforms = [noise(samples) for samples in (23_120, 4800, SHORTEST, 10_000, 23_121)]
     alone = [features([waveform])[0][0] for waveform in waveforms]

@@ -193,6 +193,7 @@ def test_bad_voxels_are_named_by_verify_and_by_preprocessing(
         assert problem in raised.value.details[0]
 
 
+@pytest.mark.arithmetic
 def test_scaled_and_wide_values_are_those_of_nibabel(tmp_path: Path) -> None:
     path = tmp_path / "v.nii.gz"
     raw = RNG.integers(0, 4000, (6, 7, 8)).astype(np.int16)
@@ -242,6 +243,7 @@ def plain(volume: NDArray[Any], spacing: tuple[float, float, float], order: int)
 
 
 @pytest.mark.parametrize("spacing", [(3.0, 0.9, 1.1), (1.6, 1.2, 1.2), (0.8, 1.5, 2.0)])
+@pytest.mark.arithmetic
 def test_volumes_are_resampled_normalised_and_placed(tmp_path: Path, spacing: tuple[float, float, float]) -> None:
     root = tmp_path / "data"
     write_case(root / "data/case_00000", (70, 150, 131), spacing)
