@@ -78,7 +78,7 @@ def remembered(path: Path) -> dict[str, str]:
     change cannot be set back, so a file that was edited and touched is not taken for the old one.
     """
     with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-        entry = json.loads(_index().read_text())[str(path.resolve())]
+        entry = json.loads(_index().read_text(encoding="utf-8"))[str(path.resolve())]
         if entry["stamp"] == _stamp(path.stat()):
             return {name: entry[name] for name in ALGORITHMS if isinstance(entry.get(name), str)}
     return {}
@@ -111,8 +111,8 @@ def _locked_index() -> Iterator[dict[str, Any]]:
     with exclusive.folder(index.parent):
         entries: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):
-            entries = dict(json.loads(index.read_text()))
+            entries = dict(json.loads(index.read_text(encoding="utf-8")))
         yield entries
         temporary = index.with_name(f".{_INDEX}.new")  # one name: the lock's holder overwrites what a killed one left
-        temporary.write_text(json.dumps(entries, indent=2) + "\n")
+        temporary.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
         temporary.replace(index)

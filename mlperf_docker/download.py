@@ -232,12 +232,12 @@ class _Partial:
 
     def note(self, origin: dict[str, Any]) -> None:
         """Write down which answer the bytes come from. Torn by a kill, it reads as nothing, and that is safe."""
-        self._note.write_text(json.dumps(origin))
+        self._note.write_text(json.dumps(origin), encoding="utf-8")
 
     def origin(self) -> dict[str, Any]:
         """Return what was noted, or nothing."""
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return dict(json.loads(self._note.read_text()))
+            return dict(json.loads(self._note.read_text(encoding="utf-8")))
         return {}
 
     def finish(self, target: Path) -> None:

@@ -154,14 +154,18 @@ def _resolve(uv: str, specs: Sequence[ImageSpec], folder: Path, host: HostSettin
     """Run uv in a folder of its own, so that its comments name no path of this machine."""
     spec = specs[0]
     path = folder / spec.lock
-    before = path.read_text() if path.is_file() else ""
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
     asked = source(specs, host)
     with tempfile.TemporaryDirectory(prefix="mlperf-docker-lock-") as work:
-        Path(work, asked.name).write_text(asked.text)
-        Path(work, spec.lock).write_text(before)
+        Path(work, asked.name).write_text(asked.text, encoding="utf-8")
+        Path(work, spec.lock).write_text(before, encoding="utf-8")
         _run(compile_argv(uv, asked, spec, upgrade=upgrade), work, spec)
         # Where a wheel was found makes no difference to the lock.
-        found = Path(work, spec.lock).read_text().replace(f"{spec.variant} (pyproject.toml)", f"-r {spec.variant}.in")
+        found = (
+            Path(work, spec.lock)
+            .read_text(encoding="utf-8")
+            .replace(f"{spec.variant} (pyproject.toml)", f"-r {spec.variant}.in")
+        )
         return LockChange(path, before, header(spec) + found)
 
 
@@ -173,7 +177,8 @@ def _run(argv: list[str], work: str, spec: ImageSpec) -> None:
             env=environment(os.environ),
             check=True,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_TIME_LIMIT_S,
         )
     except subprocess.CalledProcessError as error:

@@ -23,7 +23,7 @@ def is_gone(owner: str) -> bool:
 
 def _boot_id() -> str:
     try:
-        return _BOOT_ID.read_text().strip()
+        return _BOOT_ID.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:  # not Linux: nothing is ever taken for an orphan
         return "unknown"
 
@@ -31,7 +31,7 @@ def _boot_id() -> str:
 def _start_time(pid: int) -> str:
     """Return the clock ticks from boot to the start of *pid*, or "" where there is no such process."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
     return fields[_START_TIME_FIELD]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from mlperf_docker import printable, streams
 from mlperf_docker.sizes import readable
 
 _PLAIN_INTERVAL_S = 10.0
@@ -54,7 +55,7 @@ class PlainDisplay:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        print(text, file=self._stream, flush=True)  # this is the one place that prints progress
+        print(printable.lines(text), file=self._stream, flush=True)  # this is the one place that prints progress
 
     def phase(self, name: str) -> None:
         """Print the phase with the seconds since the start."""
@@ -88,8 +89,10 @@ class LiveDisplay:
 
         name = TextColumn("{task.description}", markup=False)  # a build's steps are called "[backend 1/1] …"
         count = TextColumn("{task.fields[count]}", markup=False)
-        columns = (SpinnerColumn(), name, BarColumn(bar_width=20), count, TimeElapsedColumn())
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(file=streams.unescaped(sys.stderr))
+        spinner = SpinnerColumn("line" if console.options.ascii_only else "dots")
+        columns = (spinner, name, BarColumn(bar_width=20), count, TimeElapsedColumn())
+        self._bars = Progress(*columns, console=console, transient=True)
         self._task: Task | None = None
         self._parts: dict[str, TaskID] = {}
         self._lock = threading.Lock()  # parts come from several threads
@@ -106,12 +109,12 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """Print one line above the moving one."""
-        self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(printable.lines(text), markup=False, highlight=False, soft_wrap=True)
 
     def phase(self, name: str) -> None:
         """End the phase before, and begin this one."""
         self._finish("")
-        self._bars.add_task(name, total=None, count="")
+        self._bars.add_task(printable.one_line(name), total=None, count="")
         self._task = self._bars.tasks[-1]
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
@@ -124,7 +127,7 @@ class LiveDisplay:
         """Move the bar of *name*, a new one at first."""
         with self._lock:
             if name not in self._parts:
-                self._parts[name] = self._bars.add_task(name, total=None, count="")
+                self._parts[name] = self._bars.add_task(printable.one_line(name), total=None, count="")
         self._bars.update(self._parts[name], completed=done, total=total, count=_count(done, total, _BYTES, "/"))
 
     def part_over(self, name: str) -> None:

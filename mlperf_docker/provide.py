@@ -184,7 +184,7 @@ def revision() -> str:
     """Return the commit of the checkout that the tool runs from, or "unknown" for an installed wheel."""
     argv = ["git", "-C", str(paths.assets()), "rev-parse", "HEAD"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=_GIT_TIMEOUT_S)
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True, timeout=_GIT_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()

@@ -105,7 +105,7 @@ def build_inputs(spec: ImageSpec) -> BuildInputs:
 @functools.cache
 def _read_lock(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UsageError(f"There is no lock at {path}.", hint="Make it with: mlperf-docker lock") from error
 
@@ -129,7 +129,7 @@ def harness_files() -> tuple[ContextFile, ...]:
 def drifts(specs: Iterable[ImageSpec], folder: Path) -> tuple[Drift, ...]:
     """Return how *folder* differs from what *specs* give; nothing if all is current."""
     wanted = {folder / spec.dockerfile: render(spec) for spec in specs}
-    present = {path: path.read_text() for path in folder.glob("*/*.Dockerfile")}
+    present = {path: path.read_text(encoding="utf-8") for path in folder.glob("*/*.Dockerfile")}
     return tuple(
         Drift(path, present.get(path), wanted.get(path))
         for path in sorted(wanted.keys() | present.keys())

@@ -145,7 +145,7 @@ def read(folder: Path) -> RunResult:
 def read_file(path: Path) -> RunResult:
     """Read one result file. Raises UsageError where there is none, or it is not one of ours."""
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         return RunResult.model_validate({"results_dir": str(path.parent), **fields})
     except FileNotFoundError as error:
         raise UsageError(f"There is no result in {path.parent}.", hint="See: mlperf-docker results list") from error

@@ -36,7 +36,7 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on
     Ctrl-C.
     """
-    with log_path.open("w") as log:
+    with log_path.open("w", encoding="utf-8", errors="backslashreplace") as log:
         harness = _Harness(log, display)
         try:
             with termination.interrupts():

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlperf_docker import printable
 from mlperf_docker.comparison import METRIC, Comparison
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import Metric, RunResult
@@ -23,11 +24,16 @@ _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns padded to their widest cell, two blanks apart; no borders, so that other programs can cut it too."""
-    lines = [tuple(header), *(tuple(row) for row in rows)]
+    lines = [tuple(header), *(tuple(map(printable.one_line, row)) for row in rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def _fact_lines(facts: Iterable[tuple[str, str]], width: int) -> str:
+    """A line for each fact, with its name in *width* columns."""
+    return "\n".join(f"{name + ':' if name else '':<{width}}{printable.one_line(value)}" for name, value in facts)
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -76,7 +82,7 @@ def milliseconds(latency_ns: float) -> str:
 
 def result_text(result: RunResult) -> str:
     """A result in full, a line per fact, the verdict first and the folder last."""
-    return "\n".join(f"{name + ':':<13}{value}" for name, value in _facts(result))
+    return _fact_lines(_facts(result), 13)
 
 
 def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
@@ -125,7 +131,8 @@ def comparison_text(comparison: Comparison) -> str:
     ]
     if comparison.obstacles:
         obstacles = (f"{name} is {', '.join(map(str, values))}" for name, values in comparison.obstacles.items())
-        lines += ["", f"Not the same benchmark, so not comparable: {'; '.join(obstacles)}."]
+        obstacle = printable.one_line("; ".join(obstacles))
+        lines += ["", f"Not the same benchmark, so not comparable: {obstacle}."]
     lines += ["", table(("figure", *numbers), _figures(comparison))]
     differing = [(key, *map(brief_text, values)) for key, values in comparison.differing().items()]
     lines += ["", table(("differs", *numbers), differing) if differing else "Nothing else differs."]
@@ -133,8 +140,9 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def _named(number: str, result: RunResult) -> Iterable[str]:
-    yield f"{number}  {result.name}  {verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
-    yield from (f"    {reason}" for reason in result.reasons)
+    said = f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
+    yield printable.one_line(f"{number}  {result.name}  {said}")
+    yield from (f"    {printable.one_line(reason)}" for reason in result.reasons)
 
 
 def _figures(comparison: Comparison) -> Iterable[tuple[str, ...]]:
@@ -153,7 +161,7 @@ def _with_ratio(metric: Metric | None, ratio: float | None) -> str:
 
 def spec_text(spec: ImageSpec) -> str:
     """A cell in full: what it measures, on what, and which official files it takes."""
-    return "\n".join(f"{name + ':':<13}{value}" for name, value in _spec_facts(spec))
+    return _fact_lines(_spec_facts(spec), 13)
 
 
 def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
@@ -227,7 +235,7 @@ def dataset_text(dataset: DatasetSpec, models: Sequence[str]) -> str:
         *(("Series", _series_text(each)) for each in dataset.series),
         ("Fetch", f"mlperf-docker data fetch {dataset.name} DIR"),
     ]
-    return "\n".join(f"{name + ':':<10}{value}" for name, value in facts)
+    return _fact_lines(facts, 10)
 
 
 def _file_text(file: DatasetFile) -> str:

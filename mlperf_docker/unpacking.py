@@ -57,7 +57,7 @@ def record_of(folder: Path, name: str) -> Path:
 def is_unpacked(folder: Path, name: str, checksum: str | None) -> bool:
     """Tell whether all that the archive with *checksum* gave still lies in *folder*, by names and sizes."""
     try:
-        record = json.loads(record_of(folder, name).read_text())
+        record = json.loads(record_of(folder, name).read_text(encoding="utf-8"))
         files = record["files"].items()
         return record["checksum"] == checksum and all((folder / path).stat().st_size == size for path, size in files)
     except (OSError, ValueError, TypeError, LookupError, AttributeError):

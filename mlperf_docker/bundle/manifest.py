@@ -93,7 +93,7 @@ def write(folder: Path, manifest: Manifest) -> None:
     """Write *manifest* and its checksum into *folder*."""
     text = (json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
     (folder / MANIFEST).write_bytes(text)
-    (folder / MANIFEST_CHECKSUM).write_text(f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n")
+    (folder / MANIFEST_CHECKSUM).write_text(f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Manifest:
@@ -130,7 +130,7 @@ def _check_format(folder: Path, content: bytes) -> None:
 
 def _check_own_checksum(folder: Path, content: bytes) -> None:
     try:
-        noted = (folder / MANIFEST_CHECKSUM).read_text().split()
+        noted = (folder / MANIFEST_CHECKSUM).read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{folder / MANIFEST_CHECKSUM} cannot be read: {error}.", hint=_WRITE_AGAIN) from error
     found = hashlib.sha256(content).hexdigest()

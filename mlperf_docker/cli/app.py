@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from mlperf_docker import __version__
+from mlperf_docker import __version__, streams
 from mlperf_docker.cli import (
     build,
     bundle,
@@ -50,7 +50,7 @@ app = typer.Typer(
 
 def _tell_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"mlperf-docker {__version__}")
+        streams.out(f"mlperf-docker {__version__}")
         raise typer.Exit
 
 
@@ -91,7 +91,7 @@ def _fail(error: BaseException, lines: Iterable[str], code: int) -> NoReturn:
     if os.environ.get(DEBUG_VARIABLE):
         raise error
     for line in lines:
-        typer.echo(line, err=True)
+        streams.err(line)
     raise typer.Exit(int(code))
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams
 from mlperf_docker.cli.options import (
     BaseImageName,
     BootstrapBase,
@@ -76,4 +77,4 @@ def build(
                     tags[-1] += f"@{push_built(client, spec, sources, show).digest}"
     finally:  # what was built before a failure is there, and is told; and only when no bar moves any more
         for tag in tags:
-            typer.echo(tag)
+            streams.out(tag)

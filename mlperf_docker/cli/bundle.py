@@ -1,12 +1,12 @@
 """`mlperf-docker bundle`: images, locks and model files in one folder, for hosts without a network."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BaseImageName,
     EveryCell,
@@ -67,7 +67,7 @@ def write(
     request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
     with display() as show:
         manifest = write_bundle(connect(), request, show)
-    typer.echo(json.dumps(manifest.model_dump(mode="json"), indent=2) if as_json else to.expanduser().absolute())
+    streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to.expanduser().absolute())
 
 
 def load(
@@ -94,9 +94,9 @@ def load(
     with display() as show:
         loaded = load_bundle(connect(), catalog, LoadRequest(folder, registry or catalog.registry, force), show)
     if as_json:
-        typer.echo(json.dumps({"images": loaded.tags, "model_files": list(map(str, loaded.model_files))}, indent=2))
+        streams.out(strict_json.dumps({"images": loaded.tags, "model_files": list(map(str, loaded.model_files))}))
     else:
-        typer.echo("\n".join(loaded.tags))
+        streams.out("\n".join(loaded.tags))
 
 
 def verify(folder: Folder, *, as_json: JsonOutput = False) -> None:
@@ -107,4 +107,4 @@ def verify(folder: Folder, *, as_json: JsonOutput = False) -> None:
 
     with display() as show:
         manifest = check(folder, show)
-    typer.echo(json.dumps(manifest.model_dump(mode="json"), indent=2) if as_json else bundle_text(manifest))
+    streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else bundle_text(manifest))

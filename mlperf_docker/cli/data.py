@@ -1,11 +1,11 @@
 """`mlperf-docker data`: the data sets."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -26,9 +26,9 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
     catalog = Catalog.load()
     found = [(each, [model.name for model in models_of(catalog, each)]) for each in catalog_datasets(catalog)]
     if as_json:
-        typer.echo(json.dumps([dataset_fields(*each) for each in found], indent=2))
+        streams.out(strict_json.dumps([dataset_fields(*each) for each in found]))
     else:
-        typer.echo("\n\n".join(dataset_text(*each) for each in found))
+        streams.out("\n\n".join(dataset_text(*each) for each in found))
 
 
 def fetch(
@@ -64,7 +64,7 @@ def fetch(
     request = FetchRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
     with display() as show:
         outcome = fetch_dataset(request, show)
-    typer.echo(json.dumps(outcome.fields(), indent=2) if as_json else fetched_text(outcome))
+    streams.out(strict_json.dumps(outcome.fields()) if as_json else fetched_text(outcome))
 
 
 def verify(
@@ -95,7 +95,7 @@ def verify(
         sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
         with display() as show:
             found = data.verify(catalog, dataset, folder, sources, show)
-    typer.echo(json.dumps(found, indent=2) if as_json else verified_text(dataset, found))
+    streams.out(strict_json.dumps(found) if as_json else verified_text(dataset, found))
 
 
 def convert(
@@ -128,7 +128,7 @@ def convert(
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
         done = data.convert(catalog, request, sources, show)
-    typer.echo(json.dumps(done, indent=2) if as_json else done["output"])
+    streams.out(strict_json.dumps(done) if as_json else done["output"])
 
 
 def preprocess(
@@ -155,4 +155,4 @@ def preprocess(
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
         done = data.preprocess(catalog, request, sources, show)
-    typer.echo(json.dumps(done, indent=2) if as_json else f"{done['samples']} samples in {done['cache']}")
+    streams.out(strict_json.dumps(done) if as_json else f"{done['samples']} samples in {done['cache']}")

@@ -1,10 +1,10 @@
 """`mlperf-docker doctor`."""
 
-import json
 from dataclasses import asdict
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput
 from mlperf_docker.errors import ExitCode
 
@@ -15,11 +15,11 @@ def doctor(*, as_json: JsonOutput = False) -> None:
 
     checks = check_all()
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+        streams.out(strict_json.dumps([asdict(check) for check in checks]))
     else:
         for check in checks:
-            typer.echo(f"{check.level:<5} {check.name + ':':<15} {check.finding}")
+            streams.out(f"{check.level:<5} {check.name + ':':<15} {check.finding}")
             if check.remedy:
-                typer.echo(f"{'':<22}{check.remedy}")
+                streams.out(f"{'':<22}{check.remedy}")
     if any(check.level is Level.FAIL for check in checks):
         raise typer.Exit(ExitCode.ENGINE)

@@ -1,11 +1,11 @@
 """`mlperf-docker evidence`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BaseImageName,
     BootstrapBase,
@@ -84,10 +84,10 @@ def evidence(
             gathered = gather(request, show)
     entries = list(gathered.entries.values())
     if as_json:
-        typer.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=2))
+        streams.out(strict_json.dumps([entry.model_dump(mode="json") for entry in entries]))
     else:
-        typer.echo(table(EVIDENCE_HEADER, [evidence_line(entry) for entry in entries]))
-        typer.echo(f"On record in {gathered.record}.", err=True)
+        streams.out(table(EVIDENCE_HEADER, [evidence_line(entry) for entry in entries]))
+        streams.err(f"On record in {gathered.record}.")
     gathered.raise_failure()
     if not gathered.all_passed:
         raise typer.Exit(ExitCode.INVALID)

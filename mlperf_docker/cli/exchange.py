@@ -1,10 +1,9 @@
 """What `push` and `pull` print."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
+from mlperf_docker import streams, strict_json
 
 if TYPE_CHECKING:
     from mlperf_docker.exchange import Outcome
@@ -15,9 +14,9 @@ def report(outcomes: "Sequence[Outcome]", done: str, *, as_json: bool) -> None:
     from mlperf_docker.exchange import require_all
 
     if as_json:
-        typer.echo(json.dumps([each.fields() for each in outcomes], indent=2))
+        streams.out(strict_json.dumps([each.fields() for each in outcomes]))
     else:
         for each in outcomes:
             if each.moved is not None:
-                typer.echo(f"{each.moved.candidate.exact}@{each.moved.digest}")
+                streams.out(f"{each.moved.candidate.exact}@{each.moved.digest}")
     require_all(outcomes, done)

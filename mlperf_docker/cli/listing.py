@@ -1,10 +1,10 @@
 """`mlperf-docker list`."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput, Registry
 
 
@@ -28,13 +28,13 @@ def list_cells(
         from mlperf_docker.catalog import Catalog
         from mlperf_docker.coverage import coverage
 
-        typer.echo(coverage(Catalog.load().specs, evidence.known()))
+        streams.out(coverage(Catalog.load().specs, evidence.known()))
         return
     from mlperf_docker.matrix import HEADER, matrix
     from mlperf_docker.text import table
 
     rows = matrix(registry, remote=remote)
     if as_json:
-        typer.echo(json.dumps([row.fields() for row in rows], indent=2))
+        streams.out(strict_json.dumps([row.fields() for row in rows]))
     else:
-        typer.echo(table(HEADER, [row.cells() for row in rows]))
+        streams.out(table(HEADER, [row.cells() for row in rows]))

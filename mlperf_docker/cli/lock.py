@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams
+
 
 def lock(
     *,
@@ -24,7 +26,7 @@ def lock(
     every = bases == requirements
     if requirements or every:
         for line in refresh(Catalog.load(path)):
-            typer.echo(line)
+            streams.out(line)
     if bases or every:
         _refresh_bases(path, needed=not every)
 
@@ -41,14 +43,14 @@ def _refresh_bases(path: Path, *, needed: bool) -> None:
     except EngineError as error:
         if needed:
             raise
-        typer.echo(f"Digests of bases stay as they are: {error}", err=True)
+        streams.err(f"Digests of bases stay as they are: {error}")
         return
-    registries = client.registries(lambda line: typer.echo(line, err=True))
+    registries = client.registries(lambda line: streams.err(line))
     done = base_lock.refresh(path, registries.describe, dt.datetime.now(dt.UTC).date())
     for change in done.changes:
-        typer.echo(str(change))
+        streams.out(str(change))
     if any(change.digest != change.base.digest for change in done.changes):
-        typer.echo("Bring the Dockerfiles up to date with: mlperf-docker render", err=True)
+        streams.err("Bring the Dockerfiles up to date with: mlperf-docker render")
     done.raise_failure(needed=needed)
     if done.failures:
-        typer.echo(str(done), err=True)
+        streams.err(str(done))

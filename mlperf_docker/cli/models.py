@@ -1,11 +1,11 @@
 """`mlperf-docker models`: the official model files."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -35,9 +35,9 @@ def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> Non
 
     found = [each for one in _models(Catalog.load(), model) for each in officials(one)]
     if as_json:
-        typer.echo(json.dumps([official_fields(each) for each in found], indent=2))
+        streams.out(strict_json.dumps([official_fields(each) for each in found]))
     else:
-        typer.echo(table(OFFICIAL_HEADER, [official_line(each) for each in found]))
+        streams.out(table(OFFICIAL_HEADER, [official_line(each) for each in found]))
 
 
 def fetch(
@@ -75,10 +75,10 @@ def fetch(
         outcome = fetch_all(choose(request), request, show)
     found = [each.fields() for each in outcome.fetched]
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        streams.out(strict_json.dumps(found))
     else:
         for each in found:
-            typer.echo(each["path"])
+            streams.out(each["path"])
     outcome.raise_failure()
 
 
@@ -103,11 +103,11 @@ def verify(
     with display() as show:
         verdicts = verify_all(request, show)
     if as_json:
-        typer.echo(json.dumps([each.fields() for each in verdicts], indent=2))
+        streams.out(strict_json.dumps([each.fields() for each in verdicts]))
     elif verdicts:
         from mlperf_docker.text import table
 
-        typer.echo(table(VERDICT_HEADER, [each.line() for each in verdicts]))
+        streams.out(table(VERDICT_HEADER, [each.line() for each in verdicts]))
     request.raise_failure(verdicts)
 
 
@@ -143,7 +143,7 @@ def convert(
     request = ConvertRequest(model, model_file, to, sources, backend, force, tables)
     with display() as show:
         done = convert_file(catalog, request, show)
-    typer.echo(json.dumps(done, indent=2) if as_json else done["model_file"])
+    streams.out(strict_json.dumps(done) if as_json else done["model_file"])
 
 
 def _models(catalog: "Catalog", name: str) -> "tuple[ModelSpec, ...]":

@@ -1,11 +1,11 @@
 """`mlperf-docker prune`."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput
 
 
@@ -29,10 +29,10 @@ def prune(
     with display() as show:
         done = remove(connect(), dry_run=dry_run, keep_latest=_is_current if keep_latest else None, display=show)
     if as_json:
-        typer.echo(json.dumps(done.fields(), indent=2))
+        streams.out(strict_json.dumps(done.fields()))
     else:
         for line in done.lines():
-            typer.echo(line)
+            streams.out(line)
 
 
 def _is_current(labels: Mapping[str, str]) -> bool:

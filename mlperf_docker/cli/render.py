@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams
 from mlperf_docker.errors import ExitCode
 
 
@@ -18,8 +19,8 @@ def render(
     if check:
         difference = drift(catalog)
         if difference:
-            typer.echo(difference)
+            streams.out(difference)
             raise typer.Exit(ExitCode.INVALID)
         return
     for path in write(catalog):
-        typer.echo(f"wrote {path}")
+        streams.out(f"wrote {path}")

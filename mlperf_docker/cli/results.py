@@ -1,11 +1,11 @@
 """`mlperf-docker results`: what earlier runs gave."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput, ResultsRoot
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) ->
     root = check_readable(results or results_dir())
     found = _told(read_all(root))
     if as_json:
-        typer.echo(json.dumps([each.model_dump(mode="json") for each in found], indent=2))
+        streams.out(strict_json.dumps([each.model_dump(mode="json") for each in found]))
         return
     if not found:
-        typer.echo(f"No results in {root}.", err=True)
+        streams.err(f"No results in {root}.")
         return
     header = ("run", "cell", "precision", "scenario", "mode", "data", "verdict", "figure")
-    typer.echo(table(header, [result_line(each) for each in found]))
+    streams.out(table(header, [result_line(each) for each in found]))
 
 
 def show_result(
@@ -44,7 +44,7 @@ def show_result(
     from mlperf_docker.text import result_text
 
     result = find(run, results or results_dir())
-    typer.echo(result.to_json() if as_json else result_text(result))
+    streams.out(result.to_json() if as_json else result_text(result))
 
 
 def compare_results(
@@ -66,7 +66,7 @@ def compare_results(
         )
     root = results or results_dir()
     comparison = Comparison(tuple(find(run, root) for run in runs))
-    typer.echo(json.dumps(comparison.fields(), indent=2) if as_json else comparison_text(comparison))
+    streams.out(strict_json.dumps(comparison.fields()) if as_json else comparison_text(comparison))
 
 
 def report_results(
@@ -89,11 +89,11 @@ def report_results(
     else:
         found = read_all(root)
         require_some(_told(found), root)
-    typer.echo(report.write(found, path))
+    streams.out(report.write(found, path))
 
 
 def _told(found: "Found") -> "tuple[RunResult, ...]":
     """Return the results of *found*, after naming the files that are left out."""
     for problem in found.left_out:
-        typer.echo(f"Left out: {problem}", err=True)
+        streams.err(f"Left out: {problem}")
     return found.results

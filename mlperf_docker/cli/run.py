@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -98,10 +99,10 @@ def run(
         results_root=results,
     )
     if dry_run:
-        typer.echo(docker_command(request))
+        streams.out(docker_command(request))
         return
     with display() as show:
         result = run_request(request, show)
-    typer.echo(result.to_json() if as_json else result_text(result))
+    streams.out(result.to_json() if as_json else result_text(result))
     if not result.valid:
         raise typer.Exit(ExitCode.INVALID)

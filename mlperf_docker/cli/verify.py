@@ -1,10 +1,10 @@
 """`mlperf-docker verify`."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import BaseImageName, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
 from mlperf_docker.errors import ExitCode
 
@@ -52,10 +52,10 @@ def verify(
     with display() as show:
         verdicts = [examine(client, spec, reference, show) for spec, reference in wanted]
     if as_json:
-        typer.echo(json.dumps([each.fields() for each in verdicts], indent=2))
+        streams.out(strict_json.dumps([each.fields() for each in verdicts]))
     else:
         for line in (line for each in verdicts for line in each.lines()):
-            typer.echo(line)
+            streams.out(line)
     if any(each.differences for each in verdicts):
         raise typer.Exit(ExitCode.INVALID)
 
@@ -79,5 +79,5 @@ def _present(client: "Engine", specs: "tuple[ImageSpec, ...]", sources: "Sources
     if not found:
         raise absent[0][1]
     if absent:
-        typer.echo(f"Not here: {', '.join(str(spec) for spec, _ in absent)}", err=True)
+        streams.err(f"Not here: {', '.join(str(spec) for spec, _ in absent)}")
     return found

@@ -206,7 +206,7 @@ def _work_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
     try:
         folder.chmod(0o755)  # without root, mmdebstrap works in it as another user
-        (folder / _OWNER_FILE).write_text(owner.current())
+        (folder / _OWNER_FILE).write_text(owner.current(), encoding="utf-8")
         yield folder
     finally:
         _remove(folder)
@@ -214,7 +214,7 @@ def _work_folder() -> Iterator[Path]:
 
 def _is_stale(folder: Path) -> bool:
     try:
-        return owner.is_gone((folder / _OWNER_FILE).read_text())
+        return owner.is_gone((folder / _OWNER_FILE).read_text(encoding="utf-8"))
     except OSError:
         return False
 
@@ -233,7 +233,8 @@ def _debootstrap(suite: str, archive: Path) -> None:
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         start_new_session=True,
     )
     try:

@@ -95,7 +95,13 @@ def install(package: str, say: Callable[[str], None]) -> None:
 def _apt(argv: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     return subprocess.run(
-        argv, env=environment, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT_S, check=False
+        argv,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_INSTALL_TIMEOUT_S,
+        check=False,
     )
 
 

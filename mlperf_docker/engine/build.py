@@ -84,7 +84,10 @@ def follow(
     Keeps all output in a log. Raises BuildError.
     """
     log_path = paths.new_log("build", request.tags[0].rpartition("/")[2].replace(":", "-"))
-    with log_path.open("w") as log, tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context:
+    with (
+        log_path.open("w", encoding="utf-8", errors="backslashreplace") as log,
+        tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context,
+    ):
         write_context(request.inputs, request.host, context)
         context.seek(0)
         listener.log = log

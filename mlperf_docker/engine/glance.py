@@ -85,7 +85,7 @@ def has_context() -> bool:
     if not name:
         folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            name = json.loads((folder / "config.json").read_text()).get("currentContext")
+            name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
     return name not in (None, "", "default")
 
 

@@ -29,7 +29,7 @@ def locked(path: Path) -> Iterator[None]:
     The kernel gives the lock back when the process dies, however it dies, so there are no stale locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

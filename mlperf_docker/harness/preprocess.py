@@ -117,7 +117,7 @@ def cached(job: Job, cache: Path, *, workers: int, report: Report) -> NDArray[An
 def _open(folder: Path, job: Job) -> NDArray[Any] | None:
     """The finished entry, or None if it is not there or not what its index says."""
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if index != job.index or (folder / "data.npy").stat().st_size < job.bytes:
             return None
         array: NDArray[Any] = np.load(folder / "data.npy", mmap_mode="r")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 def _quota_v2(root: Path) -> float | None:
     try:
-        limit, period = (root / "cpu.max").read_text().split()
+        limit, period = (root / "cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         return None
     return None if limit == "max" else int(limit) / int(period)
@@ -14,8 +14,8 @@ def _quota_v2(root: Path) -> float | None:
 
 def _quota_v1(root: Path) -> float | None:
     try:
-        limit = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        period = int((root / "cpu/cpu.cfs_period_us").read_text())
+        limit = int((root / "cpu/cpu.cfs_quota_us").read_text(encoding="utf-8"))
+        period = int((root / "cpu/cpu.cfs_period_us").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return limit / period if limit > 0 else None
@@ -34,7 +34,7 @@ def cores(root: Path = Path("/sys/fs/cgroup")) -> int:
 def _number(path: Path) -> int | None:
     """The number in a file of the kernel's, None where there is none or it says "max"."""
     try:
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -44,7 +44,7 @@ def free_memory(root: Path = Path("/sys/fs/cgroup"), host: Path = Path("/proc/me
 
     Cached file pages count as free, as they do for the kernel.
     """
-    lines = dict(line.split(":") for line in host.read_text().splitlines())
+    lines = dict(line.split(":") for line in host.read_text(encoding="utf-8").splitlines())
     free = int(lines["MemAvailable"].split()[0]) * 1024
     for limit, used, cached in (
         (root / "memory.max", root / "memory.current", root / "memory.stat"),
@@ -59,7 +59,7 @@ def free_memory(root: Path = Path("/sys/fs/cgroup"), host: Path = Path("/proc/me
 def _file_pages(stat: Path) -> int:
     """Bytes of cached files that a cgroup could give back."""
     try:
-        found = dict(line.split() for line in stat.read_text().splitlines())
+        found = dict(line.split() for line in stat.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError):
         return 0
     return int(found.get("total_inactive_file", found.get("inactive_file", 0)))

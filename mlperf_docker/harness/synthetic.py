@@ -22,7 +22,7 @@ def cached_set(cache: Path, name: str, make: Callable[[Path], None]) -> Syntheti
             if not (folder / "synthetic.json").exists():
                 with new_directory(folder) as partial:
                     make(partial)
-    facts = json.loads((folder / "synthetic.json").read_text())
+    facts = json.loads((folder / "synthetic.json").read_text(encoding="utf-8"))
     return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
 
 

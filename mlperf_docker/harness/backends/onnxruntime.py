@@ -93,7 +93,7 @@ def _time_by_provider(profile: Path) -> tuple[Counter[str], Counter[str]]:
     """Operators and microseconds by execution provider, of a profile that onnxruntime wrote."""
     nodes: Counter[str] = Counter()
     times: Counter[str] = Counter()
-    for event in json.loads(profile.read_text()):
+    for event in json.loads(profile.read_text(encoding="utf-8")):
         provider = event.get("args", {}).get("provider")
         if event.get("cat") == "Node" and provider:
             nodes[provider] += 1

@@ -190,7 +190,7 @@ def convert(source: Path, output: Path, *, limit: int, days: int, report: Report
 def _covered(output: Path, limit: int, numbering: Numbering) -> int:
     """Days that the dictionaries in *output* cover, taken up into *numbering*; 0 where there are none for *limit*."""
     try:
-        known = json.loads((output / COVERED).read_text())
+        known = json.loads((output / COVERED).read_text(encoding="utf-8"))
         if known["max_ind_range"] != limit:
             return 0
         for column in range(TABLES):

@@ -106,7 +106,7 @@ def cached_extremes(dataset: Criteo, cache: Path, *, workers: int, report: Repor
     """The same, from the cache where it has them."""
     path = cache / "preprocessed" / f"{VERSION}-{dataset.identity}-{len(dataset.rows)}.json"
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         known = Extremes(*(np.array(found[key], dtype=np.int64) for key in ("least", "largest")))
     except (OSError, ValueError, KeyError):
         known = extremes(dataset.rows, workers=workers, report=report)

@@ -177,7 +177,7 @@ def _finish(
     labels = [int(answers[index]) for index in kept]
     written = list(_labels(labels, frozenset(wrong)))
     lines = [f"{names[index]} {label}" for index, label in zip(kept, written, strict=True)]
-    (folder / "data" / MAP).write_text("\n".join(lines) + "\n")
+    (folder / "data" / MAP).write_text("\n".join(lines) + "\n", encoding="utf-8")
     good = len(kept) - len(wrong)
     known: Mapping[str, Any] = {"good": good, "total": len(kept), "percent": 100.0 * good / len(kept)}
     facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(kept), "distinct": len(set(labels))}

@@ -201,7 +201,7 @@ def write_list(data: Path, names: Sequence[str]) -> None:
     """Say which cases the set has."""
     import json
 
-    (data / cases.LIST).write_text(json.dumps(list(names), indent=4))
+    (data / cases.LIST).write_text(json.dumps(list(names), indent=4), encoding="utf-8")
 
 
 def _runner(answerer: Answerer, arrays: dict[str, NDArray[np.float32]], config: UNetConfig) -> Run:
