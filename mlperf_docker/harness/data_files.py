@@ -10,8 +10,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 
@@ -66,7 +67,7 @@ def status(path: Path) -> os.stat_result:
     return found
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A regular file, opened for reading; its kind is looked at first. Raises BadSample for anything else."""
     status(path)
     try:

@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -290,6 +292,238 @@ def test_days_that_are_done_are_not_read_again(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="lacks 2 of 3 day files") as raised:
         convert()
     assert raised.value.details == ("day_0 or day_0.gz", "day_1 or day_1.gz")
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> Path:
+    """Four days of 60 rows, and an empty folder `out` beside them."""
+    (tmp_path / "days").mkdir()
+    (tmp_path / "out").mkdir()
+    for number in range(4):
+        write_day(tmp_path / f"days/day_{number}", draw_lines(60, number))
+    return tmp_path / "days"
+
+
+def converted(source: Path, output: Path, days: int = 3) -> tuple[bytes, Any, int]:
+    """The binary file, the sizes of the tables, and how many days were not read again."""
+    output.mkdir(exist_ok=True)
+    made = conversion.convert(source, output, limit=5000, days=days, report=lambda *_: None)
+    assert np.load(output / "day_fea_count.npz")["counts"].tolist() == made["table_rows"]
+    return (output / BINARY).read_bytes(), made["table_rows"], made["days_taken_up"]
+
+
+def anew(source: Path, tmp_path: Path, days: int = 3) -> tuple[bytes, Any]:
+    return converted(source, tmp_path / "anew", days)[:2]
+
+
+@pytest.mark.parametrize(("changed", "kept"), [(0, 0), (1, 1), (2, 2)])
+def test_days_that_changed_are_read_again_with_all_after_them(
+    days: Path, tmp_path: Path, changed: int, kept: int
+) -> None:
+    converted(days, tmp_path / "out")
+    before = (days / f"day_{changed}").stat()
+    text = (days / f"day_{changed}").read_bytes()
+    flipped = text[:-3] + (b"7" if text[-3:-2] != b"7" else b"8") + text[-2:]
+    (days / f"day_{changed}").write_bytes(flipped)
+    os.utime(days / f"day_{changed}", ns=(before.st_atime_ns, before.st_mtime_ns))
+    *found, taken = converted(days, tmp_path / "out")
+    assert tuple(found) == anew(days, tmp_path)
+    assert taken == kept
+
+
+def test_a_copy_of_the_days_is_known_and_another_log_is_not(days: Path, tmp_path: Path) -> None:
+    whole = converted(days, tmp_path / "out")[:2]
+    shutil.copytree(days, tmp_path / "copy")
+    assert converted(tmp_path / "copy", tmp_path / "out") == (*whole, 2)
+    write_day(tmp_path / "copy/day_0", draw_lines(60, 77))
+    assert converted(tmp_path / "copy", tmp_path / "out")[2] == 0
+
+
+def test_fewer_and_more_days_are_what_they_are_from_the_start(days: Path, tmp_path: Path) -> None:
+    for count, taken in ((3, 0), (2, 1), (4, 2), (3, 2), (1, 0)):
+        assert converted(days, tmp_path / "out", count) == (*anew(days, tmp_path, count), taken)
+        shutil.rmtree(tmp_path / "anew")
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped_within(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-120 if path.suffix == ".npz" else len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def replaced_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["day_fea_dict_3.npz", conversion.COVERED])
+@pytest.mark.parametrize("damage", [emptied, halved, flipped_within, Path.unlink])
+def test_damaged_dictionaries_are_made_again(
+    days: Path, tmp_path: Path, damage: Callable[[Path], object], name: str
+) -> None:
+    whole = converted(days, tmp_path / "out")[:2]
+    damage(tmp_path / "out" / name)
+    assert converted(days, tmp_path / "out") == (*whole, 0)
+    assert converted(days, tmp_path / "out") == (*whole, 2)
+
+
+def test_a_pipe_in_place_of_a_dictionary_does_not_hang(days: Path, tmp_path: Path) -> None:
+    whole = converted(days, tmp_path / "out")[:2]
+    replaced_by_a_pipe(tmp_path / "out/day_fea_dict_0.npz")
+    assert converted(days, tmp_path / "out") == (*whole, 0)
+
+
+@pytest.mark.parametrize("files", [5, 27])
+def test_a_conversion_that_is_killed_while_it_writes_loses_no_day(
+    days: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    """At the end of the second day, after some dictionaries or all, but before the note."""
+    converted(days, tmp_path / "out", 2)
+    for name in (BINARY, conversion.TRACE):
+        (tmp_path / "out" / name).unlink()
+    left = [files]
+
+    def savez(stream: Any, **arrays: Any) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        keep(stream, **arrays)
+
+    keep = np.savez
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(KeyboardInterrupt):
+        converted(days, tmp_path / "out", 4)
+    monkeypatch.undo()
+    assert converted(days, tmp_path / "out", 4) == (*anew(days, tmp_path, 4), 2)
+
+
+def packed(path: Path, text: bytes | None = None) -> None:
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes() if text is None else text))
+
+
+def test_an_empty_day_is_named_before_any_work(days: Path, tmp_path: Path) -> None:
+    emptied(days / "day_0")
+    (days / "day_1").unlink()
+    with pytest.raises(DatasetError, match="2 of 3 day files are missing or cannot be right") as raised:
+        converted(days, tmp_path / "out")
+    assert raised.value.details == ("day_0: 0 bytes cannot be a day", "day_1 or day_1.gz: missing")
+    write_day(days / "day_1", [])
+    packed(days / "day_1")
+    write_day(days / "day_0", draw_lines(60, 0))
+    with pytest.raises(DatasetError, match=r"day_1\.gz has no rows"):
+        converted(days, tmp_path / "out")
+
+
+def test_the_packed_day_is_taken_where_the_other_is_empty(days: Path, tmp_path: Path) -> None:
+    whole = anew(days, tmp_path)
+    packed(days / "day_0")
+    assert converted(days, tmp_path / "out") == (*whole, 0)
+    emptied(days / "day_0")
+    assert converted(days, tmp_path / "out") == (*whole, 0)
+
+
+def test_two_files_of_a_day_that_differ_are_both_named(days: Path, tmp_path: Path) -> None:
+    packed(days / "day_1")
+    halved(days / "day_1")
+    with pytest.raises(DatasetError) as raised:
+        converted(days, tmp_path / "out")
+    (detail,) = raised.value.details
+    assert detail.startswith("day_1 has ")
+    assert "day_1.gz unpacks to another number" in detail
+
+
+def test_a_day_that_is_there_twice_is_named(days: Path, tmp_path: Path) -> None:
+    packed(days / "day_1", (days / "day_0").read_bytes())
+    (days / "day_1").unlink()
+    with pytest.raises(DatasetError, match=r"day_1\.gz has the rows of day_0"):
+        converted(days, tmp_path / "out")
+
+
+def test_a_packed_day_must_be_whole_and_nothing_may_follow_it(days: Path, tmp_path: Path) -> None:
+    packed(days / "day_1")
+    (days / "day_1").unlink()
+    path = days / "day_1.gz"
+    whole = path.read_bytes()
+    cut_in_data, wrong_sum = whole[:-300], bytearray(whole)
+    wrong_sum[-6] ^= 1
+    middle = bytearray(whole)
+    middle[len(middle) // 2] ^= 255
+    for damaged in (cut_in_data, whole[:-4], bytes(wrong_sum), bytes(middle), whole + b"rubbish"):
+        path.write_bytes(damaged)
+        with pytest.raises(DatasetError, match=r"cannot read .*day_1\.gz|cannot be read"):
+            converted(days, tmp_path / "out")
+    path.write_bytes(whole)
+    expected, text = anew(days, tmp_path), gzip.decompress(whole)
+    path.write_bytes(gzip.compress(text[:5000]) + gzip.compress(text[5000:]) + bytes(512))
+    assert converted(days, tmp_path / "out")[:2] == expected
+
+
+def test_a_pipe_or_a_folder_is_no_day(days: Path, tmp_path: Path) -> None:
+    replaced_by_a_pipe(days / "day_0")
+    (days / "day_1").unlink()
+    (days / "day_1").mkdir()
+    with pytest.raises(DatasetError) as raised:
+        converted(days, tmp_path / "out")
+    assert raised.value.details[0] == "day_0: a FIFO, not a regular file"
+    assert raised.value.details[1] == "day_1: a folder, not a regular file"
+
+
+def test_what_is_made_may_lie_among_the_days(days: Path, tmp_path: Path) -> None:
+    assert converted(days, days)[:2] == anew(days, tmp_path)
+    assert converted(days, days)[2] == 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda row: b"\0" * len(row), "1 columns instead of 40"),
+        (lambda row: bytes(39), "1 columns instead of 40"),
+        (lambda row: row.replace(b"\t", b"\x07", 1), "39 columns instead of 40"),
+        (lambda row: row.replace(b"\t", b"\0"), "1 columns instead of 40"),
+        (lambda row: b"\t" * 39, "it has no label"),
+    ],
+)
+def test_only_tabs_divide_a_row(days: Path, tmp_path: Path, damage: Callable[[bytes], bytes], reason: str) -> None:
+    lines = (days / "day_0").read_bytes().splitlines()
+    lines[20] = damage(lines[20])
+    (days / "day_0").write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(DatasetError, match="1 lines of the day files cannot be read") as raised:
+        converted(days, tmp_path / "out")
+    assert raised.value.details == (f"day_0, line 21: {reason}",)
+
+
+def test_a_day_that_ends_within_a_field_is_noticed(days: Path, tmp_path: Path) -> None:
+    rows_of = [*draw_lines(59, 5), [1, *range(13), *[f"{number:08x}" for number in range(26)]]]
+    write_day(days / "day_0", rows_of)
+    text = (days / "day_0").read_bytes()
+    whole = anew(days, tmp_path)
+    (days / "day_0").write_bytes(text[:-1])
+    assert converted(days, tmp_path / "out")[:2] == whole
+    for cut in (2, 5, 9):
+        (days / "day_0").write_bytes(text[:-cut])
+        with pytest.raises(DatasetError) as raised:
+            converted(days, tmp_path / "out")
+        assert raised.value.details == ("day_0, line 60: the file ends within this line",)
+
+
+def test_a_day_without_line_ends_takes_no_memory(days: Path, tmp_path: Path) -> None:
+    with (days / "day_0").open("ab") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(DatasetError) as raised:
+        converted(days, tmp_path / "out")
+    assert raised.value.details == ("day_0, line 61: no end of line within 65536 bytes",)
+    (days / "day_0").write_bytes(b"\n" * (4 << 20))
+    with pytest.raises(DatasetError, match="1000 lines at least") as raised:
+        converted(days, tmp_path / "out")
+    assert raised.value.details[-1] == "… and 990 more"
 
 
 def test_every_bad_line_is_reported(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from mlperf_docker import datasets
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.dataset_fetching import FetchRequest, Outcome, fetch_dataset
 from mlperf_docker.harness.models.bert.dataset import open_squad
-from mlperf_docker.harness.models.dlrm.conversion import day_files
+from mlperf_docker.harness.models.dlrm.days import day_files
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, open_openimages
 from mlperf_docker.harness.models.rnnt.dataset import open_librispeech

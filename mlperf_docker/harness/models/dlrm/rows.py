@@ -21,6 +21,10 @@ TAB, NEWLINE, MINUS = 9, 10, 45
 WORD = 8
 """Characters that are decoded together."""
 LARGEST = 2**31 - 1
+LONGEST = 1 << 16
+"""Bytes after which a line must have ended; the longest that can be has 440."""
+ENOUGH = 1000
+"""Bad lines after which nobody needs to see more."""
 
 _NUMBER = re.compile(rb"-?\d{1,10}$|$")
 _CATEGORY = re.compile(rb"[0-9a-fA-F]{1,8}$|$")
@@ -86,14 +90,14 @@ def _regular(text: NDArray[np.uint8]) -> NDArray[np.int64]:
     if len(found) % COLUMNS:
         raise _NotRegular
     ends = found.reshape(-1, COLUMNS)
-    newline = text[ends] == NEWLINE
-    if not newline[:, -1].all() or newline[:, :-1].any():
+    stops = text[ends]
+    if (stops[:, :-1] != TAB).any() or (stops[:, -1] != NEWLINE).any():
         raise _NotRegular
     starts = np.concatenate(([WORD], found[:-1] + 1)).reshape(-1, COLUMNS)
     lengths = ends - starts
     negative = text[starts[:, : 1 + DENSE]] == MINUS
     lengths[:, : 1 + DENSE] -= negative
-    if (negative & (lengths[:, : 1 + DENSE] == 0)).any():
+    if (negative & (lengths[:, : 1 + DENSE] == 0)).any() or not lengths[:, 0].all():
         raise _NotRegular
     long = np.argwhere(lengths > WORD).tolist()
     numbers = [
@@ -132,6 +136,8 @@ def _single(line: bytes) -> list[int] | str:
         pattern, kind = (_NUMBER, "whole number") if number <= DENSE else (_CATEGORY, "hexadecimal number")
         if not pattern.match(field):
             return f"column {number + 1} is no {kind}: {field[:20].decode('ascii', 'backslashreplace')!r}"
+    if not fields[0]:
+        return "it has no label"
     values = [int(field or b"0") for field in fields[: 1 + DENSE]]
     if values[0] not in (0, 1):
         return f"the label is {values[0]}, not 0 or 1"
@@ -154,21 +160,27 @@ def parse(text: NDArray[np.uint8], first_line: int) -> tuple[NDArray[np.int64], 
 
 
 def _line_by_line(text: NDArray[np.uint8], first_line: int) -> tuple[NDArray[np.int64], int, list[Bad]]:
-    lines = text[WORD:].tobytes().split(b"\n")[:-1]
+    *lines, rest = text[WORD:].tobytes().split(b"\n")
     values, bad = [], []
     for number, line in enumerate(lines, start=first_line):
         found = _single(line)
-        if isinstance(found, str):
-            bad.append(Bad(number, found))
-        else:
+        if not isinstance(found, str):
             values.append(found)
+            continue
+        bad.append(Bad(number, found))
+        if len(bad) >= ENOUGH:
+            return np.array(values, dtype=np.int64).reshape(-1, COLUMNS), number + 1 - first_line, bad
+    if rest:
+        what = f"no end of line within {LONGEST} bytes" if len(rest) > LONGEST else "the file ends within this line"
+        bad.append(Bad(first_line + len(lines), what))
     return np.array(values, dtype=np.int64).reshape(-1, COLUMNS), len(lines), bad
 
 
 def blocks(stream: Any, size: int) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN401 (a file, or one that unpacks)
     """Whole lines out of a binary *stream*, about *size* bytes at a time, each behind eight bytes of anything.
 
-    A last line without its end gets one. A line longer than *size* comes as it is, without its end.
+    A last line that is complete without its end gets one. One that may be cut off comes as it is, without its end, and
+    so does what is too long for a line; this is the last block then.
     """
     rest = b""
     while data := stream.read(size):
@@ -178,5 +190,15 @@ def blocks(stream: Any, size: int) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN4
             rest = data[cut:]
         else:
             rest += data
+        if len(rest) > LONGEST:
+            yield np.frombuffer(bytes(WORD) + rest, dtype=np.uint8)
+            return
     if rest:
-        yield np.frombuffer(bytes(WORD) + rest + b"\n", dtype=np.uint8)
+        end = b"\n" if _complete(rest) else b""
+        yield np.frombuffer(bytes(WORD) + rest + end, dtype=np.uint8)
+
+
+def _complete(line: bytes) -> bool:
+    """Whether nothing can be missing from a line without its end: its last field has all digits that it may have."""
+    fields = line.split(b"\t")
+    return len(fields) == COLUMNS and len(fields[-1]) == WORD
