@@ -4,7 +4,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,8 @@ def version() -> str:
     return installed("mlcommons-loadgen")
 
 
-def run(test: Test, watch: Watch) -> int:
-    """Run the test; give the number of samples answered. Raises the first failure of a callback.
+def run(test: Test, watch: Watch) -> Outcome:
+    """Run the test; give what came of it. Raises the first failure of a callback or of a thread of the SUT's.
 
     LoadGen calls back on this thread. There is no way to stop it: if it goes on for more than GRACE_S after a failure,
     `watch.stuck` is called, which ends the process.
@@ -72,7 +72,7 @@ def run(test: Test, watch: Watch) -> int:
         watcher.join()
     if outcome.failure is not None:
         raise outcome.failure
-    return outcome.completed
+    return outcome
 
 
 def _start(
@@ -116,7 +116,9 @@ def _watch(outcome: Outcome, watch: Watch, finished: threading.Event) -> None:
     while not finished.wait(POLL_S):
         looks += 1
         if looks % PROGRESS_EVERY == 0:
-            watch.progress(outcome.completed)
+            # Without a reader of the events the run fails at their next line; until then this thread is needed.
+            with suppress(OSError, ValueError):
+                watch.progress(outcome.completed)
         if outcome.failure is not None and not finished.wait(GRACE_S):
             watch.stuck(outcome.failure)
 

@@ -17,16 +17,21 @@ from mlperf_docker.harness.settings import OFFICIAL_DURATION_MS
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a run found out."""
+    """Everything that a run found out. by_instance: samples that each instance answered."""
 
     log: logs.DetailLog
-    samples: int
+    by_instance: tuple[int, ...]
     dataset_count: int
     accuracy: Accuracy | None
     proof: Mapping[str, Any]
     settings: Mapping[str, Any]
     model_file: ModelFile | None
     variant: str
+
+    @property
+    def samples(self) -> int:
+        """Samples that were answered."""
+        return sum(self.by_instance)
 
 
 def versions(backend: Backend) -> dict[str, str]:
@@ -38,16 +43,38 @@ def versions(backend: Backend) -> dict[str, str]:
 
 
 def is_valid(options: RunOptions, findings: Findings) -> bool:
-    """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met."""
+    """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met.
+
+    Neither counts where samples or instances are missing, of which LoadGen may know nothing.
+    """
+    if missing(options, findings):
+        return False
     if options.mode is Mode.PERFORMANCE:
         return logs.valid(findings.log)
     passed = findings.accuracy is not None and findings.accuracy.passed
     return passed and not findings.log.errors
 
 
+def missing(options: RunOptions, findings: Findings) -> list[str]:
+    """What was left undone: samples without an answer, and instances that answered none."""
+    log, performance = findings.log, options.mode is Mode.PERFORMANCE
+    queried = log.number("result_query_count") * log.number("effective_samples_per_query")
+    issued = round(queried) if performance else findings.dataset_count
+    found = []
+    if findings.samples < issued:
+        found.append(f"only {findings.samples} of {issued} samples were answered")
+    count = len(findings.by_instance)
+    idle = [str(number) for number, answered in enumerate(findings.by_instance, start=1) if not answered]
+    if idle:
+        advice = "set fewer --instances, or more samples (--min-duration, --target-qps)"
+        found.append(f"of {count} instances, number {', '.join(idle)} answered no sample: {advice}")
+    return found
+
+
 def reasons(options: RunOptions, findings: Findings) -> list[str]:
     """Why the run is not valid, each with advice."""
-    found = [f"LoadGen reported an error: {error}" for error in findings.log.errors]
+    found = missing(options, findings)
+    found += [f"LoadGen reported an error: {error}" for error in findings.log.errors]
     accuracy = findings.accuracy
     if accuracy is not None and not accuracy.passed:
         relation = "is not" if accuracy.exact else "is below"

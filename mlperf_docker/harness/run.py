@@ -292,15 +292,17 @@ def test(
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)
     try:
-        count = loadgen.run(planned, watch(options, prepared, events))
+        outcome = loadgen.run(planned, watch(options, prepared, events))
     except HarnessError:
         raise
     except Exception as error:
         raise SampleError(f"the backend failed on a sample: {error}") from error
-    found = {**measured.settings, "instances": options.instances, "threads": loaded.threads}
+    by_instance = outcome.by_instance
+    found = {**measured.settings, "instances": len(by_instance), "threads": loaded.threads}
+    found["samples_by_instance"] = list(by_instance)
     return result.Findings(
         log=logs.read(folder),
-        samples=count,
+        by_instance=by_instance,
         dataset_count=prepared.samples.count,
         accuracy=score(options, benchmark, prepared, events),
         proof=loaded.proof,

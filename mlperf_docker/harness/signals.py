@@ -22,10 +22,12 @@ def _left_to_the_watcher(signum: int, frame: FrameType | None) -> None:
 
 def exit_now(events: Events, error: HarnessError) -> None:
     """Say *error*, end the worker processes and leave. LoadGen has no way to stop a test, so no cleaner end exists."""
-    events.error(error)
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    os._exit(int(error.exit_code))
+    try:
+        events.error(error)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+    finally:
+        os._exit(int(error.exit_code))
 
 
 def watch(events: Events) -> None:

@@ -1,7 +1,8 @@
 """Systems under test: how each scenario's queries become batches of a predictor and answers to LoadGen.
 
 None of these callbacks may raise: an exception that leaves one takes LoadGen's threads down with the process. A failure
-is remembered, the samples concerned are completed with nothing, and the run fails afterwards.
+is remembered, the samples concerned are completed with nothing, and the run fails afterwards. The same holds for their
+threads: one that ends before its time is a failure, and `loadgen` ends the process if LoadGen then waits for samples.
 """
 
 import threading
@@ -9,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.models.base import Payload, Postprocess
 from mlperf_docker.harness.names import Scenario
 from mlperf_docker.harness.qsl import Library
@@ -38,11 +41,25 @@ class Engine:
 
 
 class Outcome:
-    """What happened so far: samples answered, and the first failure."""
+    """What happened so far: samples answered by each instance, and the first failure."""
 
     def __init__(self) -> None:
-        self.completed = 0
         self.failure: BaseException | None = None
+        self._answers: list[Answers] = []
+
+    def register(self, answers: "Answers") -> None:
+        """Count the samples that an instance answers with *answers*. Instances come in their order."""
+        self._answers.append(answers)
+
+    @property
+    def by_instance(self) -> tuple[int, ...]:
+        """Samples that each instance answered."""
+        return tuple(answers.completed for answers in self._answers)
+
+    @property
+    def completed(self) -> int:
+        """Samples answered by all instances."""
+        return sum(self.by_instance)
 
     def fail(self, error: BaseException) -> None:
         """Remember the first failure."""
@@ -54,6 +71,7 @@ class Answers:
     """Response objects on a fixed output buffer, made once: for each batch only their ids are set.
 
     Making new ones costs two to six times more per sample. LoadGen reads the buffer only inside QuerySamplesComplete.
+    One thread at a time completes samples with it, so *completed* is exact; a count shared by instances would not be.
     """
 
     def __init__(self, payload: Payload, batch: int, outcome: Outcome) -> None:
@@ -63,10 +81,13 @@ class Answers:
         self._responses = [lg.QuerySampleResponse(0, address + size * slot, size) for slot in range(batch)]
         self._one = self._responses[:1]
         self._value_bytes = self.buffer.itemsize
-        self._outcome = outcome
+        self.completed = 0
+        outcome.register(self)
 
     def cut(self, lengths: Sequence[int]) -> None:
-        """Answer with only so many values of each row from now on."""
+        """Answer with only so many values of each row from now on. Raises ValueError for more than a row has."""
+        if max(lengths, default=0) > self.buffer.shape[1]:
+            raise ValueError(f"an answer of {max(lengths)} values; there is room for {self.buffer.shape[1]}")
         for response, length in zip(self._responses, lengths, strict=False):
             response.size = length * self._value_bytes
 
@@ -74,7 +95,7 @@ class Answers:
         """Answer one sample with the first row of the buffer."""
         self._one[0].id = identifier
         lg.QuerySamplesComplete(self._one)
-        self._outcome.completed += 1
+        self.completed += 1
 
     def complete(self, ids: Sequence[int]) -> None:
         """Answer the samples *ids* with the first rows of the buffer."""
@@ -84,7 +105,7 @@ class Answers:
         for response, identifier in zip(responses, ids, strict=True):
             response.id = identifier
         lg.QuerySamplesComplete(responses)
-        self._outcome.completed += len(ids)
+        self.completed += len(ids)
 
 
 def complete_with_nothing(ids: Sequence[int]) -> None:
@@ -130,25 +151,24 @@ class _Worker:
             lengths = self._postprocess(self._predict(inputs), (index,), self._first)
             if lengths is not None:
                 self._answers.cut(lengths)
+            self._answers.complete_one(identifier)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing([identifier])
-            return
-        self._answers.complete_one(identifier)
 
     def answer(self, ids: Sequence[int], indices: Sequence[int], inputs: Arrays) -> None:
         """Run a batch and complete it. Never raises."""
         try:
             outputs = self._predict(inputs)
+            if self._finisher is not None:
+                self.settle()
+                self._unfinished = self._finisher.submit(self._finish, ids, indices, outputs)
+                return
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing(ids)
             return
-        if self._finisher is None:
-            self._finish(ids, indices, outputs)
-        else:
-            self.settle()
-            self._unfinished = self._finisher.submit(self._finish, ids, indices, outputs)
+        self._finish(ids, indices, outputs)
 
     def _finish(self, ids: Sequence[int], indices: Sequence[int], outputs: Arrays) -> None:
         """Make the payloads of a batch and complete it. Never raises."""
@@ -156,11 +176,10 @@ class _Worker:
             lengths = self._postprocess(outputs, indices, self._buffer[: len(ids)])
             if lengths is not None:
                 self._answers.cut(lengths)
+            self._answers.complete(ids)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing(ids)
-            return
-        self._answers.complete(ids)
 
     def settle(self) -> None:
         """Wait until the last batch is completed."""
@@ -174,6 +193,21 @@ class _Worker:
             self._finisher.shutdown()
 
 
+class _Space:
+    """Room for a gathered batch, made anew for each set of samples that LoadGen loads: another may have longer ones."""
+
+    def __init__(self, library: Library, batch: int) -> None:
+        self._library, self._batch = library, batch
+        self._loaded: Arrays = ()
+        self._arrays: Arrays = ()
+
+    def gather(self, rows: NDArray[np.int64]) -> Arrays:
+        """The batch of *rows*, good until the next call."""
+        if self._loaded is not self._library.arrays:
+            self._loaded, self._arrays = self._library.arrays, self._library.buffers(self._batch)
+        return self._library.gather(rows, self._arrays)
+
+
 class InlineSut:
     """SingleStream and MultiStream: a query is one batch, answered inside the callback.
 
@@ -184,16 +218,20 @@ class InlineSut:
         self._worker = _Worker(engine, engine.predictors[0], outcome)
         self._library = library
         self._outcome = outcome
-        self._space: Arrays = ()
+        self._space = _Space(library, engine.batch)
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
-        """Answer the query."""
-        if self._outcome.failure is not None:
+        """Answer the query; never raises."""
+        try:
+            if self._outcome.failure is not None:
+                complete_with_nothing(ids)
+            elif len(ids) == 1:
+                self._worker.answer_one(ids[0], indices[0], self._library.singles[indices[0]])
+            else:
+                self._answer_many(ids, indices)
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
             complete_with_nothing(ids)
-        elif len(ids) == 1:
-            self._worker.answer_one(ids[0], indices[0], self._library.singles[indices[0]])
-        else:
-            self._answer_many(ids, indices)
 
     def _answer_many(self, ids: list[int], indices: list[int]) -> None:
         rows = self._library.rows
@@ -202,9 +240,7 @@ class InlineSut:
         if wanted == list(range(first, first + len(wanted))):
             inputs = self._library.run_of(first, first + len(wanted))
         else:
-            if not self._space:
-                self._space = self._library.buffers(len(ids))
-            inputs = self._library.gather(np.array(wanted), self._space)
+            inputs = self._space.gather(np.array(wanted))
         self._worker.answer(ids, indices, inputs)
 
     def flush(self) -> None:
@@ -234,8 +270,26 @@ def cut(rows: NDArray[np.int64], size: int) -> list[Batch]:
     return [Batch(start, stop, first if neighbours else None) for start, stop, first, neighbours in whole]
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The Offline query in the order in which it is answered. rows: where its samples lie.
+
+    batches: those that no instance has taken yet; instances take from it side by side. neighbours: whether all batches
+    are runs of neighbouring rows. Settled before any instance starts: who looks through a deque while others take from
+    it gets a RuntimeError.
+    """
+
+    ids: list[int]
+    indices: list[int]
+    rows: NDArray[np.int64]
+    batches: deque[Batch]
+    neighbours: bool
+
+
 class OfflineSut:
     """Offline: the one query in batches, spread over the instances, each batch completed as a whole."""
+
+    _issued = 0
 
     def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
         self._workers = [_Worker(engine, predictor, outcome, pipelined=True) for predictor in engine.predictors]
@@ -246,46 +300,65 @@ class OfflineSut:
     def issue(self, ids: list[int], indices: list[int]) -> None:
         """Answer the whole query; never raises."""
         try:
-            rows = self._library.find(indices)
-            order = self._library.order(rows)
-            if order is not None:
-                ids, indices, rows = [ids[i] for i in order], [indices[i] for i in order], rows[order]
-            batches = cut(rows, self._size)
+            query = self._query(ids, indices)
         except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
             self._outcome.fail(error)
             complete_with_nothing(ids)
             return
-        parts = deque(batches)
-        query = (ids, indices, rows, parts)
-        threads = [threading.Thread(target=self._work, args=(worker, *query)) for worker in self._workers[1:]]
-        for thread in threads:
-            thread.start()
-        self._work(self._workers[0], *query)
+        self._share(query)
+
+    def _query(self, ids: list[int], indices: list[int]) -> Query:
+        """The query, cut so that there is a batch for each instance, as far as there are samples."""
+        self._issued += len(ids)
+        rows = self._library.find(indices)
+        order = self._library.order(rows)
+        if order is not None:
+            ids, indices, rows = [ids[i] for i in order], [indices[i] for i in order], rows[order]
+        batches = cut(rows, min(self._size, max(1, len(rows) // len(self._workers))))
+        return Query(ids, indices, rows, deque(batches), all(batch.first is not None for batch in batches))
+
+    def _share(self, query: Query) -> None:
+        """Answer *query* with all instances: the first batch of each is set aside, whoever is free takes the next."""
+        firsts = [query.batches.popleft() for _ in self._workers[: len(query.batches)]]
+        threads = []
+        for worker, first in list(zip(self._workers, firsts, strict=False))[1:]:
+            thread = threading.Thread(target=self._work, args=(worker, query, first), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._outcome.fail(error)
+                query.batches.append(first)
+            else:
+                threads.append(thread)
+        self._work(self._workers[0], query, firsts[0])
         for thread in threads:
             thread.join()
 
-    def _work(
-        self, worker: _Worker, ids: list[int], indices: list[int], rows: NDArray[np.int64], parts: deque[Batch]
-    ) -> None:
-        for batch, inputs in self._ready(rows, parts):
-            own = ids[batch.start : batch.stop]
-            if self._outcome.failure is None:
-                worker.answer(own, indices[batch.start : batch.stop], inputs)
-            else:
-                complete_with_nothing(own)
-        worker.settle()
+    def _work(self, worker: _Worker, query: Query, first: Batch) -> None:
+        """Answer *first*, then what is left with the other instances; never raises."""
+        try:
+            for batch, inputs in self._ready(query, first):
+                own = query.ids[batch.start : batch.stop]
+                if self._outcome.failure is None:
+                    worker.answer(own, query.indices[batch.start : batch.stop], inputs)
+                else:
+                    complete_with_nothing(own)
+            worker.settle()
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen, and no thread die unnoticed)
+            self._outcome.fail(error)
 
-    def _ready(self, rows: NDArray[np.int64], parts: deque[Batch]) -> Iterator[tuple[Batch, Arrays]]:
+    def _ready(self, query: Query, first: Batch) -> Iterator[tuple[Batch, Arrays]]:
         """Batches with their inputs; the next one is gathered in a thread while the caller works on this one."""
-        if all(batch.first is not None for batch in parts):
-            for batch in _drain(parts):
+        batches = chain((first,), _drain(query.batches))
+        if query.neighbours:
+            for batch in batches:
                 yield batch, self._library.run_of(batch.first or 0, (batch.first or 0) + batch.stop - batch.start)
             return
         spaces = [self._library.buffers(self._size) for _ in range(2)]
         with ThreadPoolExecutor(1, "gather") as gatherer:
             coming: deque[tuple[Batch, Future[Arrays]]] = deque()
-            for turn, batch in enumerate(_drain(parts)):
-                coming.append((batch, gatherer.submit(self._inputs, rows, batch, spaces[turn % 2])))
+            for turn, batch in enumerate(batches):
+                coming.append((batch, gatherer.submit(self._inputs, query.rows, batch, spaces[turn % 2])))
                 if turn:
                     yield self._arrived(*coming.popleft())
             while coming:
@@ -304,7 +377,10 @@ class OfflineSut:
         return self._library.gather(rows[batch.start : batch.stop], space)
 
     def flush(self) -> None:
-        """The query is already answered."""
+        """The query is answered; fail where samples of it are not, for which LoadGen would wait for ever."""
+        missing = self._issued - self._outcome.completed
+        if missing and self._outcome.failure is None:
+            self._outcome.fail(SampleError(f"{missing} of {self._issued} samples were not answered"))
 
     def close(self) -> None:
         """Let the workers' threads end."""
@@ -312,48 +388,68 @@ class OfflineSut:
             worker.close()
 
 
-def _drain(parts: deque[Batch]) -> Iterator[Batch]:
+def _drain(batches: deque[Batch]) -> Iterator[Batch]:
     """Take batches from the front until none is left; several threads may do so (popleft is atomic)."""
     while True:
         try:
-            batch = parts.popleft()
+            batch = batches.popleft()
         except IndexError:
             return
         yield batch
 
 
+_Queue = SimpleQueue[tuple[int, int] | None]
+"""Samples that wait, each with its id; None is the end."""
+
+
 class ServerSut:
-    """Server: the callback only queues; worker threads take what has come, up to a batch, and answer it."""
+    """Server: the callback only queues; worker threads take what has come, up to a batch, and answer it.
+
+    The first samples go to one instance each, so that none is idle throughout a run that others are quick enough for.
+    """
 
     def __init__(self, engine: Engine, library: Library, outcome: Outcome) -> None:
         self._library = library
         self._outcome = outcome
         self._size, self._wait_s = engine.batch, engine.wait_s
-        self._queue: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+        self._queue: _Queue = SimpleQueue()
         workers = [_Worker(engine, predictor, outcome) for predictor in engine.predictors]
-        self._threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in workers]
+        self._firsts: list[_Queue] = [SimpleQueue() for _ in workers]
+        pairs = list(zip(workers, self._firsts, strict=True))
+        self._threads = [threading.Thread(target=self._serve, args=pair, daemon=True) for pair in pairs]
         for thread in self._threads:
             thread.start()
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
         """Queue the query's samples."""
         for pair in zip(ids, indices, strict=True):
-            self._queue.put(pair)
+            (self._firsts.pop() if self._firsts else self._queue).put(pair)
 
-    def _serve(self, worker: _Worker) -> None:
-        space: Arrays = ()
-        while (first := self._queue.get()) is not None:
-            batch = [first, *self._more()]
-            ids = [identifier for identifier, _ in batch]
-            indices = [index for _, index in batch]
+    def _serve(self, worker: _Worker, own: _Queue) -> None:
+        """Answer a first sample and then what comes until the end; never raises."""
+        try:
+            space = _Space(self._library, self._size)
+            first = own.get()
+            while first is not None:
+                self._answer(worker, space, [first, *self._more()])
+                first = self._queue.get()
+        except BaseException as error:  # noqa: BLE001 (no thread may die unnoticed)
+            self._outcome.fail(error)
+
+    def _answer(self, worker: _Worker, space: _Space, batch: list[tuple[int, int]]) -> None:
+        ids = [identifier for identifier, _ in batch]
+        indices = [index for _, index in batch]
+        try:
             if self._outcome.failure is not None:
                 complete_with_nothing(ids)
             elif len(batch) == 1:
                 worker.answer_one(ids[0], indices[0], self._library.singles[indices[0]])
             else:
-                space = space or self._library.buffers(self._size)
                 rows = np.array([self._library.rows[index] for index in indices])
-                worker.answer(ids, indices, self._library.gather(rows, space))
+                worker.answer(ids, indices, space.gather(rows))
+        except BaseException as error:  # noqa: BLE001 (nothing may pass into LoadGen)
+            self._outcome.fail(error)
+            complete_with_nothing(ids)
 
     def _more(self) -> Iterator[tuple[int, int]]:
         """What else is queued, or comes within the wait, until the batch is full."""
@@ -374,8 +470,8 @@ class ServerSut:
 
     def close(self) -> None:
         """Let the workers end."""
-        for _ in self._threads:
-            self._queue.put(None)
+        for queue in (*self._firsts, *(self._queue for _ in self._threads)):
+            queue.put(None)
         for thread in self._threads:
             thread.join()
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,43 @@ def test_instances_and_odd_batches_give_the_same_answers(harness: Harness) -> No
     )
     assert done.code == 0
     assert (done.result["settings"]["instances"], done.result["settings"]["threads"]) == (2, 1)
+
+
+def test_instances_share_a_query_of_many_batches(harness: Harness) -> None:
+    """So many that instances begin to take batches while others still start."""
+    load = ("--batch-size", 1, "--min-duration", 0.1, "--target-qps", 1_000_000)
+    done = harness("--synthetic", "tiny", "--instances", 4, *load, backend="dummy")
+    result = done.result
+    shares = result["settings"]["samples_by_instance"]
+    assert result["reasons"] == [], done.stderr
+    assert (len(shares), sum(shares), min(shares) > 0) == (4, result["samples"], True)
+
+
+def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
+    done = harness("--synthetic", "tiny", "--instances", 3, "--samples", 2, "--mode", "accuracy")
+    assert (done.code, done.result["valid"]) == (1, False)
+    assert done.result["accuracy"]["passed"]
+    assert "of 3 instances, number 3 answered no sample" in done.result["reasons"][0]
+
+
+@pytest.mark.parametrize(("mode", "issued"), [(Mode.PERFORMANCE, 40), (Mode.ACCURACY, 32)])
+def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
+    from mlperf_docker.harness import logs, result
+    from mlperf_docker.harness.cell import Cell
+    from mlperf_docker.harness.models.base import Accuracy
+    from mlperf_docker.harness.options import Folders, RunOptions
+
+    options = RunOptions(Cell("resnet50", "onnxruntime", Device.CPU), Scenario.MULTI_STREAM, mode, Folders())
+    log = {"result_validity": "VALID", "result_query_count": 5, "effective_samples_per_query": 8}
+    accuracy = Accuracy("top1", 80.0, 76.0, exact=False, line="")
+    parts: dict[str, Any] = {"dataset_count": 32, "proof": {}, "settings": {}, "model_file": None, "variant": ""}
+    some, all_ = (
+        result.Findings(logs.DetailLog(log, ()), by_instance=(answered,), accuracy=accuracy, **parts)
+        for answered in (issued - 1, issued)
+    )
+    assert result.is_valid(options, all_)
+    assert not result.is_valid(options, some)
+    assert result.reasons(options, some) == [f"only {issued - 1} of {issued} samples were answered"]
 
 
 def test_labels_of_other_images_are_noticed(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:

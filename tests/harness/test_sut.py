@@ -232,3 +232,38 @@ def test_a_wrong_order_within_a_batch_shows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_a_failing_sample_fails_the_run_and_ends_cleanly(tmp_path: Path, scenario: Scenario) -> None:
     assert echo(tmp_path, scenario, "raise", batch=8) == "failed: no luck"
+
+
+def faulty(tmp_path: Path, scenario: Scenario, fault: str) -> str:
+    line = [sys.executable, "-m", "tests.harness.faulty_sut", scenario.value, fault]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("scenario", [Scenario.OFFLINE, Scenario.SERVER])
+def test_every_instance_has_its_share_and_is_counted(tmp_path: Path, scenario: Scenario) -> None:
+    said = faulty(tmp_path, scenario, "none")
+    shares = [int(share) for share in said.removeprefix("passed (").removesuffix(")").split(", ")]
+    assert (len(shares), sum(shares), min(shares) > 0) == (2, 120, True)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "fault", "message"),
+    [
+        *[(scenario, "gather", "no room") for scenario in Scenario if scenario is not Scenario.SINGLE_STREAM],
+        *[(scenario, "leave", "left") for scenario in Scenario],
+        *[(scenario, "long", "an answer of 1000 values") for scenario in Scenario],
+        (Scenario.OFFLINE, "room", "no room"),
+        (Scenario.SERVER, "room", "no room"),
+        (Scenario.OFFLINE, "thread", "can't start new thread"),
+        (Scenario.OFFLINE, "finisher", "can't start new thread"),
+        (Scenario.OFFLINE, "lost", "100 of 120 samples were not answered"),
+    ],
+)
+def test_an_instance_that_ends_early_fails_the_run(
+    tmp_path: Path, scenario: Scenario, fault: str, message: str
+) -> None:
+    ending, said = faulty(tmp_path, scenario, fault).split(": ", 1)
+    assert ending in ("failed", "ended")
+    assert message in said
