@@ -91,7 +91,7 @@ def spoil(fault: str) -> None:
         case "finisher":
             ThreadPoolExecutor.submit = refused  # type: ignore[method-assign,assignment]
         case "lost":
-            sut.OfflineSut._ready = first_only  # type: ignore[method-assign,assignment]
+            sut.OfflineSut._ready = first_only  # type: ignore[method-assign]
 
 
 def stuck(error: BaseException) -> None:
