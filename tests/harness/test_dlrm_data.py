@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from mlperf_docker.harness.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation, conversion, rows
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm, answering
-from mlperf_docker.harness.models.dlrm.dataset import BINARY, Criteo, open_criteo
+from mlperf_docker.harness.models.dlrm.dataset import BINARY, TRACE, Criteo, open_criteo
 from mlperf_docker.harness.models.dlrm.preprocess import Form, Pairs
 
 from .conftest import environment
@@ -94,7 +94,58 @@ def test_every_value_that_cannot_be_is_reported_at_once(tmp_path: Path) -> None:
         "category 4 has id 50; its table has 50 rows",
         "category 9 has id 777; its table has 50 rows",
     )
+    assert str(raised.value).endswith("the first row that cannot be is row 5")
     assert raised.value.exit_code == 6
+
+
+def test_ids_are_within_the_official_range_where_no_tables_are_known(tmp_path: Path) -> None:
+    values = write_rows(tmp_path)
+    values[2001, 20] = 40_000_000
+    values.tofile(tmp_path / BINARY)
+    for step in (
+        lambda data: Dlrm().verify(data, workers=1, report=lambda *_: None),
+        lambda data: Dlrm().preprocess(data, Form(), tmp_path, workers=1, report=lambda *_: None),
+    ):
+        with pytest.raises(DatasetError, match=r"is row 2001$") as raised:
+            step(open_criteo(tmp_path))
+        assert raised.value.details == ("an id is 40000000; the official tables have no more than 40000000 rows",)
+
+
+def test_only_a_regular_file_of_a_possible_size_has_the_rows(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / BINARY)
+    with pytest.raises(DatasetError, match="a FIFO, not a regular file"):
+        open_criteo(tmp_path)
+    (tmp_path / BINARY).unlink()
+    (tmp_path / BINARY).symlink_to("/dev/zero")
+    with pytest.raises(DatasetError, match="a device, not a regular file"):
+        open_criteo(tmp_path)
+    (tmp_path / BINARY).unlink()
+    with (tmp_path / BINARY).open("wb") as stream:
+        stream.truncate(160 * 10**10)
+    with pytest.raises(DatasetError, match="it has 10000000000 rows"):
+        open_criteo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda lines: [*lines[:3], "300, 200, 100", *lines[4:]], r"line 4 is '300, 200, 100', not '\d+, \d+, \d+'"),
+        (lambda lines: lines[:-1], "line [0-9]+ is missing"),
+        (lambda lines: [*lines, "1, 2, 1"], "is '1, 2, 1', not the end"),
+        (lambda lines: ["\ufeff\0"], r"line 1 is '\\x00'"),
+    ],
+)
+def test_a_trace_that_groups_rows_in_another_way_is_an_error(
+    tmp_path: Path, change: Callable[[list[str]], list[str]], problem: str
+) -> None:
+    write_rows(tmp_path)
+    lines = aggregation.trace(open_criteo(tmp_path).bounds).splitlines()
+    (tmp_path / TRACE).write_text("\n".join(lines) + "\n")
+    assert open_criteo(tmp_path, limit=2).count == 2
+    (tmp_path / TRACE).write_text("\n".join(change(lines)) + "\n")
+    with pytest.raises(DatasetError, match=problem) as raised:
+        open_criteo(tmp_path, limit=2)
+    assert TRACE in str(raised.value)
 
 
 def test_what_was_looked_at_is_not_read_again(tmp_path: Path) -> None:
@@ -259,12 +310,12 @@ def test_days_become_the_binary_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert np.load(output / "day_fea_count.npz")["counts"].tolist() == counts
     first = [int(fields[14] or "0", 16) % 5000 for day in days for fields in day]
     assert np.load(output / "day_fea_dict_0.npz")["unique"].tolist() == list(dict.fromkeys(first))
-    assert (output / conversion.TRACE).read_text() == aggregation.trace(open_criteo(output).bounds)
+    assert (output / TRACE).read_text() == aggregation.trace(open_criteo(output).bounds)
     size = sum(path.stat().st_size for path in tmp_path.glob("day_*"))
     assert progress[-1] == (size, size, "bytes")
     assert {path.name for path in output.iterdir()} == {
         BINARY,
-        conversion.TRACE,
+        TRACE,
         conversion.COVERED,
         "day_fea_count.npz",
         *(f"day_fea_dict_{table}.npz" for table in range(26)),
@@ -387,7 +438,7 @@ def test_a_conversion_that_is_killed_while_it_writes_loses_no_day(
 ) -> None:
     """At the end of the second day, after some dictionaries or all, but before the note."""
     converted(days, tmp_path / "out", 2)
-    for name in (BINARY, conversion.TRACE):
+    for name in (BINARY, TRACE):
         (tmp_path / "out" / name).unlink()
     left = [files]
 

@@ -18,13 +18,12 @@ from mlperf_docker.harness.errors import DatasetError, first_ten
 from mlperf_docker.harness.files import new_file, write_atomically
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.dlrm import aggregation, dictionaries, rows
-from mlperf_docker.harness.models.dlrm.dataset import BINARY, COLUMNS, DENSE, TABLES
+from mlperf_docker.harness.models.dlrm.dataset import BINARY, COLUMNS, DENSE, TABLES, TRACE
 from mlperf_docker.harness.models.dlrm.days import day_files, opened
 from mlperf_docker.harness.models.dlrm.dictionaries import Covered, Numbering
 
-OFFICIAL_RANGE = 40_000_000
+OFFICIAL_RANGE = rows.OFFICIAL_RANGE
 OFFICIAL_DAYS = 24
-TRACE = "dlrm_trace_of_aggregated_samples.txt"
 COVERED = dictionaries.COVERED
 
 BLOCK = 2 << 20

@@ -18,6 +18,7 @@ from mlperf_docker.harness.errors import DatasetError, first_ten
 from mlperf_docker.harness.files import write_json
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.dlrm.dataset import COLUMNS, DENSE, TABLES, Criteo
+from mlperf_docker.harness.models.dlrm.rows import LARGEST, OFFICIAL_RANGE
 from mlperf_docker.harness.names import Joined
 from mlperf_docker.harness.resources import cores
 
@@ -127,6 +128,24 @@ def check(dataset: Criteo, found: Extremes, form: Form) -> None:
     for table, rows in enumerate(form.rows):
         if rows != form.wrap and found.largest[1 + DENSE + table] >= rows:
             lines.append(f"category {table} has id {found.largest[1 + DENSE + table]}; its table has {rows} rows")
+    if not form.rows and found.largest[1 + DENSE :].max() >= OFFICIAL_RANGE:
+        largest = found.largest[1 + DENSE :].max()
+        lines.append(f"an id is {largest}; the official tables have no more than {OFFICIAL_RANGE} rows")
     if lines:
         hint = "The rows were made for other tables: convert the day files with the model's own --max-ind-range."
-        raise DatasetError(f"{dataset.path} does not fit the model", hint=hint, details=first_ten(lines))
+        message = f"{dataset.path} does not fit the model; the first row that cannot be is row {_first(dataset, form)}"
+        raise DatasetError(message, hint=hint, details=first_ten(lines))
+
+
+def _first(dataset: Criteo, form: Form) -> int:
+    """The first row, counted from 0, with a value that `check` finds, which there is."""
+    highest = np.full(COLUMNS, np.iinfo(np.int32).max, dtype=np.int64)
+    highest[0] = 1
+    tables = [LARGEST if rows == form.wrap else rows - 1 for rows in form.rows] or [OFFICIAL_RANGE - 1] * TABLES
+    highest[1 + DENSE :] = tables
+    for start in range(0, len(dataset.rows), BLOCK):
+        block = dataset.rows[start : start + BLOCK]
+        bad = ((block < 0) | (block > highest)).any(axis=1)
+        if bad.any():
+            return start + int(bad.argmax())
+    return len(dataset.rows)

@@ -21,6 +21,8 @@ TAB, NEWLINE, MINUS = 9, 10, 45
 WORD = 8
 """Characters that are decoded together."""
 LARGEST = 2**31 - 1
+OFFICIAL_RANGE = 40_000_000
+"""Ids of the official weights are below."""
 LONGEST = 1 << 16
 """Bytes after which a line must have ended; the longest that can be has 440."""
 ENOUGH = 1000
