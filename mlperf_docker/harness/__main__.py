@@ -1,6 +1,7 @@
 """`python -m mlperf_docker.harness`: the command line in an image. Heavy imports wait until a command needs them."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -333,16 +334,26 @@ def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], argume
 
     events = event_lines.claim_stdout()
     signals.watch(events)
+    logging.getLogger("mlperf_docker.harness").addHandler(event_lines.Notices(events))
     try:
         return function(arguments, events)
     except Exception as error:  # noqa: BLE001 (the one place that catches)
-        known = error if isinstance(error, HarnessError) else crash(error)
+        known = error if isinstance(error, HarnessError) else refused(arguments, error) or crash(error)
         if os.environ.get("MLPERF_DEBUG") == "1":
             import traceback
 
             traceback.print_exc()
         events.error(known)
         return known.exit_code
+
+
+def refused(arguments: argparse.Namespace, error: Exception) -> HarnessError | None:
+    """The error for one of the command's own folders that has no space left, or cannot be written, if that is it."""
+    from mlperf_docker.harness import storage
+
+    named = [getattr(arguments, name, None) for name in ("cache", "results")]
+    output = getattr(arguments, "output", None)
+    return storage.refusal(error, [folder for folder in (*named, output and output.parent) if folder])
 
 
 def crash(error: Exception) -> HarnessError:

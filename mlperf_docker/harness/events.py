@@ -1,6 +1,7 @@
 """JSON lines on the real stdout, one object an event; everything else a library prints goes to stderr."""
 
 import json
+import logging
 import os
 import threading
 import time
@@ -56,6 +57,18 @@ class Events:
         """Say why the run ends without a result."""
         fields = {"message": str(error), "hint": error.hint, "details": list(error.details)}
         self.emit("error", {"exit_code": int(error.exit_code), **fields})
+
+
+class Notices(logging.Handler):
+    """Makes notices of what the harness's modules log: they know of no events."""
+
+    def __init__(self, events: Events) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        self._events.notice(record.getMessage())
 
 
 def claim_stdout() -> Events:

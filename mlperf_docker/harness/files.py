@@ -1,14 +1,22 @@
-"""Files that are either complete or not there, locks between processes, and checksums."""
+"""Files that are either complete or not there, and on the disk when they are; locks between processes; checksums."""
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
 import shutil
+import socket
+import stat
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from mlperf_docker.harness import storage
+
+PARTIAL = ".partial"
+BLOCK = 1 << 20
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -23,32 +31,113 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[bool]:
     """Hold an exclusive lock on the file *path*, waiting for it; made where it is missing.
 
-    The kernel gives the lock back when the process dies, however it dies, so there are no stale locks.
+    False where the file system has no locks, so that others may do the same meanwhile. The kernel gives the lock back
+    when the process dies, however it dies, so there are no stale locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    descriptor = _lock_file(path)
+    if descriptor is None:
+        yield False
+        return
+    try:
+        yield storage.lock(descriptor, wait=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(path: Path) -> int | None:
+    """The lock file, opened; one of another user may be read only. None where something else stands there."""
+    flags = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ELOOP):
+            return None
+        if error.errno not in storage.REFUSED or not path.exists():
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """Give a folder beside *path* to fill; rename it to *path* at the end, remove it on an error.
+def new_directory(path: Path, *, alone: bool = True) -> Iterator[Path]:
+    """Give a folder beside *path* to fill; put it in *path*'s place at the end, remove it on an error.
 
-    Call it under a lock: what a killed process left in the folder is removed first.
+    alone: a lock keeps others from doing the same; what a killed process left is removed first.
+    Raises StorageError where it cannot be written.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = path.with_name(f"{path.name}{PARTIAL}" if alone else f"{path.name}.{_own_name()}{PARTIAL}")
+    with storage.writing(partial.parent):
+        # What stands there is damaged, or it would be used. It goes first: later, it may be what another process made.
+        remove(path)
+        remove(partial)
+        partial.mkdir(parents=True)
+        try:
+            with storage.writing(partial.parent):
+                yield partial
+            sync_tree(partial)
+            put(partial, path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def put(partial: Path, path: Path) -> None:
+    """Rename the folder *partial* to *path*, where nothing stands, or what another process made of the same."""
     try:
-        yield partial
-        partial.replace(path)
-    except BaseException:
+        partial.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        # Without locks another process was first.
         shutil.rmtree(partial, ignore_errors=True)
-        raise
+    sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove what stands at *path*, of whatever kind; under another name first, so that nobody finds half of it."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+        old = path.with_name(f".{path.name}.{_own_name()}.old")
+        path.rename(old)
+        shutil.rmtree(old)
+
+
+def _own_name() -> str:
+    """A name that no other process has, also on another machine."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def is_regular(path: Path) -> bool:
+    """Whether *path* is a plain file: no link, which may lead anywhere, no pipe or device, which may have no end."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; some file systems cannot say so of a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all that is in *folder* is on the disk."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(root, name))
+        sync(Path(root))
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:
@@ -57,12 +146,27 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
+def crc32(path: Path) -> int:
+    """CRC-32 of a file's bytes: against damage, at the speed of memory; against nobody's intent."""
+    value = 0
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(BLOCK):
+            value = zlib.crc32(block, value)
+    return value
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give a path beside *path* to write to; rename it to *path* at the end, remove it on an error."""
+    """Give a path beside *path* to write to; rename it to *path* at the end, remove it on an error.
+
+    Raises StorageError where it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with storage.writing(path.parent):
+        try:
+            yield partial
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)

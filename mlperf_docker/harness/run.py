@@ -1,6 +1,6 @@
 """A run from its options to its result, step by step."""
 
-import fcntl
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import Any
 
 import mlperf_loadgen as lg
 
-from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings
+from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings, storage
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import FP32, Backend, Predictor
 from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
@@ -38,6 +38,8 @@ from mlperf_docker.harness.resources import cores, free_memory
 from mlperf_docker.harness.signals import exit_now
 from mlperf_docker.harness.sut import Engine
 from mlperf_docker.harness.typical import excess, typical
+
+log = logging.getLogger(__name__)
 
 CUDA_WAIT_S = 0.001
 """On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
@@ -123,14 +125,19 @@ def claimed(folder: Path) -> Iterator[Path]:
         raise UsageError(f"the results folder {folder} is not writable for user {os.getuid()}")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            message = f"the results folder {folder} is in use by another run"
-            raise UsageError(message, hint="Give each run a folder of its own: --results") from error
+        _lock(folder, descriptor)
         yield folder
     finally:
         os.close(descriptor)
+
+
+def _lock(folder: Path, descriptor: int) -> None:
+    try:
+        if not storage.lock(descriptor, wait=False):
+            log.warning("The file system of %s has no locks: nothing keeps a second run out of it.", folder)
+    except BlockingIOError as error:
+        message = f"the results folder {folder} is in use by another run"
+        raise UsageError(message, hint="Give each run a folder of its own: --results") from error
 
 
 def writable_cache(cache: Path) -> Path:

@@ -7,21 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.files import locked, new_directory
+from mlperf_docker.harness import entries
 from mlperf_docker.harness.models.base import SyntheticSet
 
 
 def cached_set(cache: Path, name: str, make: Callable[[Path], None]) -> SyntheticSet:
     """The set called *name* in *cache*, made by whoever comes first.
 
-    make: fills a new folder with data/, weights.safetensors and, last, synthetic.json.
+    make: fills a new folder with data/, weights.safetensors and synthetic.json. It is made again where it was damaged.
     """
-    folder = cache / "synthetic" / name
-    if not (folder / "synthetic.json").exists():
-        with locked(folder.with_suffix(".lock")):
-            if not (folder / "synthetic.json").exists():
-                with new_directory(folder) as partial:
-                    make(partial)
+    folder = entries.entry(cache / "synthetic" / name, {"set": name}, make)
     facts = json.loads((folder / "synthetic.json").read_text(encoding="utf-8"))
     return SyntheticSet(folder / "data", folder / "weights.safetensors", facts)
 

@@ -20,6 +20,7 @@ from mlperf_docker.harness.models.bert.dataset import open_squad, verify
 from mlperf_docker.harness.models.bert.features import build, split_words, windows
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples, prepare
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary, basic_words
+from mlperf_docker.harness.storage import StorageError
 
 RECORDED = Path(__file__).parent / "bert_recorded"
 VOCABULARY = Vocabulary([*SPECIAL, "un", "##aff", "##able", "a", "b", "c", "?", "ab", "##b"])
@@ -296,15 +297,15 @@ def test_features_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert reported[-1] == (5, 5, "samples")
     for ours, theirs in zip(second.load(range(5)), first.load(range(5)), strict=True):
         assert np.array_equal(ours, theirs)
-    assert [path.suffix for path in sorted((tmp_path / "preprocessed").iterdir())] == [".lock", ".npz"]
+    assert [path.suffix for path in sorted((tmp_path / "preprocessed").iterdir())] == ["", ".lock"]
 
 
 def test_a_damaged_cache_is_made_again_and_another_set_has_its_own(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     right = prepare(open_squad(RECORDED), cache, silent).load([7])
-    (stored,) = (cache / "preprocessed").glob("*.npz")
+    (stored,) = (cache / "preprocessed").glob("*/features.npz")
     whole = stored.read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"x" * 100):
+    for damaged in (b"", whole[: len(whole) // 2], b"x" * 100, whole[:-5000] + b"x" + whole[-4999:]):
         stored.write_bytes(damaged)
         assert np.array_equal(prepare(open_squad(RECORDED), cache, silent).load([7])[0], right[0])
         assert stored.read_bytes() == whole
@@ -313,7 +314,7 @@ def test_a_damaged_cache_is_made_again_and_another_set_has_its_own(tmp_path: Pat
     with (other / "vocab.txt").open("a") as stream:
         stream.write("more\n")
     prepare(open_squad(other), cache, silent)
-    assert len(list((cache / "preprocessed").glob("*.npz"))) == 2
+    assert len(list((cache / "preprocessed").glob("*/features.npz"))) == 2
 
 
 def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +322,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(DatasetError, match="No space left"):
+    with pytest.raises(StorageError, match=r"no space left in .*/preprocessed"):
         prepare(open_squad(RECORDED), tmp_path, silent)
     assert [path.suffix for path in (tmp_path / "preprocessed").iterdir()] == [".lock"]
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.entries import entry
 from mlperf_docker.harness.errors import DatasetError, first_ten
 from mlperf_docker.harness.files import write_json
 from mlperf_docker.harness.models.base import Report
@@ -24,6 +25,8 @@ from mlperf_docker.harness.resources import cores
 
 VERSION = "criteo-looked-at-1"
 """Part of the cache's key. Count it up when more is looked at."""
+
+FILE = "extremes.json"
 
 BLOCK = 1 << 17
 """Rows that are looked at together, 21 MB."""
@@ -105,15 +108,17 @@ def extremes(rows: NDArray[np.int32], *, workers: int, report: Report) -> Extrem
 
 def cached_extremes(dataset: Criteo, cache: Path, *, workers: int, report: Report) -> Extremes:
     """The same, from the cache where it has them."""
-    path = cache / "preprocessed" / f"{VERSION}-{dataset.identity}-{len(dataset.rows)}.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        known = Extremes(*(np.array(found[key], dtype=np.int64) for key in ("least", "largest")))
-    except (OSError, ValueError, KeyError):
-        known = extremes(dataset.rows, workers=workers, report=report)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"least": known.least.tolist(), "largest": known.largest.tolist()})
-    return known
+
+    def look(folder: Path) -> None:
+        found = extremes(dataset.rows, workers=workers, report=report)
+        write_json(folder / FILE, {"least": found.least.tolist(), "largest": found.largest.tolist()})
+
+    made_from = {"version": VERSION, "data": dataset.identity, "rows": len(dataset.rows)}
+    name = "-".join(map(str, made_from.values()))
+    changed = {"changed": dataset.path.stat().st_ctime_ns}
+    folder = entry(cache / "preprocessed" / name, {**made_from, **changed}, look)
+    found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return Extremes(*(np.array(found[key], dtype=np.int64) for key in ("least", "largest")))
 
 
 def check(dataset: Criteo, found: Extremes, form: Form) -> None:
