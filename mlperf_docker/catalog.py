@@ -21,6 +21,7 @@ from mlperf_docker.spec import (
     ModelFile,
     ModelSpec,
     Name,
+    PythonVersion,
     Url,
 )
 from mlperf_docker.yaml_lines import Document, Problem, dotted
@@ -36,8 +37,12 @@ Requirement = Annotated[
 AptPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")]
 RegistryName = Annotated[str, Field(pattern=r"^[a-z0-9]+([._:/-][a-z0-9]+)*$")]
 
+# Debian's suites that can stand in for a base → the Python they bring. Source: https://packages.debian.org/python3
+DEBIAN = {"bookworm": "3.11", "trixie": "3.13"}
+
 # What a pattern means, for people; found by its beginning.
 _SHAPES = {
+    r"^3\.": 'not a version of Python: write for example "3.11"',
     r"^sha256:": "not a digest: write sha256: and 64 hexadecimal digits",
     r"^[0-9a-f]{32}": "not an MD5 checksum: write 32 hexadecimal digits",
     r"^[0-9a-f]{64}": "not a SHA-256 checksum: write 64 hexadecimal digits",
@@ -52,6 +57,7 @@ class _Outline(Frozen):
     """The top level of images.yaml; the sections' entries are looked at one by one, to find all problems."""
 
     registry: RegistryName
+    pythons: tuple[PythonVersion, ...] = Field(min_length=1)
     requirements: tuple[Requirement, ...]
     left_out: dict[Name, tuple[Folder, ...]]
     bases: dict[Name, Any]
@@ -68,11 +74,15 @@ class _DeviceEntry(Frozen):
 
 
 class _BackendEntry(Frozen):
-    """`backends.<backend>`. base: where it is not the device's; index: the maker's own, besides the public one."""
+    """`backends.<backend>`. base: where it is not the device's; index: the maker's own, besides the public one.
+
+    pythons: where its lock serves not all of them.
+    """
 
     requirements: dict[Device, tuple[Requirement, ...]]
     base: dict[Device, Name] = Field(default_factory=dict)
     index: dict[Device, Url] = Field(default_factory=dict)
+    pythons: dict[Device, Annotated[tuple[PythonVersion, ...], Field(min_length=1)]] = Field(default_factory=dict)
 
 
 class _ModelEntry(Frozen):
@@ -215,6 +225,7 @@ def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _absent(data)
     yield from _unobtainable(data)
     yield from _of_nothing(data)
+    yield from _unsuitable(data)
     for path, accuracy in _select(data, "models", "*", "accuracy"):
         values = (
             [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
@@ -251,8 +262,9 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         *(("datasets", "*", key) for key in ("files", "series")),
         *(("datasets", "*", key, "*", "urls") for key in ("files", "series")),
         ("datasets", "*", "series", "*", "items"),
-        ("backends", "*", "requirements", "*"),
+        *(("backends", "*", key, "*") for key in ("requirements", "pythons")),
         ("requirements",),
+        ("pythons",),
     ]
     for pattern in lists:
         for path, items in _select(data, *pattern):
@@ -307,6 +319,22 @@ def _of_nothing(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
             yield path, f"nothing requires {path[-1]}"
 
 
+def _unsuitable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield suites that cannot stand in for a base, and bases whose Python, or whose stand-in's, has no lock."""
+    served = [str(each) for _, each in _select(data, "pythons", "*")]
+    for path, suite in _select(data, "bases", "*", "suite"):
+        if isinstance(suite, str) and suite not in DEBIAN:
+            yield path, f"{suite} is no suite of Debian that can stand in: write {' or '.join(DEBIAN)}"
+        elif isinstance(suite, str) and served and DEBIAN[suite] not in served:
+            yield path, f"{suite} has Python {DEBIAN[suite]}, and the locks are for {', '.join(served)}"
+    for path, python in _select(data, "bases", "*", "python"):
+        if isinstance(python, str) and served and python not in served:
+            yield path, f"the locks are for Python {', '.join(served)} (found {python!r})"
+    for path, python in _select(data, "backends", "*", "pythons", "*", "*"):
+        if isinstance(python, str) and served and python not in served:
+            yield path, f"only some of {', '.join(served)} can be chosen (found {python!r})"
+
+
 def _lacks(section: object, key: str) -> bool:
     return isinstance(section, dict) and key not in section
 
@@ -352,6 +380,7 @@ def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device)
         backend=backend,
         device=device,
         base=entries.bases[on.base.get(device, entries.devices[device].base)],
+        pythons=_in_order(on.pythons.get(device, entries.outline.pythons)),
         precisions=entry.precisions.get(backend, _DEFAULT_PRECISIONS),
         apt=entry.apt,
         common_requirements=entries.outline.requirements,
@@ -360,3 +389,7 @@ def _cell(entries: _Entries, model: ModelSpec, backend: Backend, device: Device)
         own_index=on.index.get(device),
         left_out=entries.outline.left_out,
     )
+
+
+def _in_order(pythons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(pythons, key=lambda version: int(version.partition(".")[2])))

@@ -22,7 +22,7 @@ REQUIREMENTS = f"{HOME}/requirements"
 WHEELS = f"{HOME}/wheels"
 BYTECODE = f"{HOME}/bytecode"
 _DPKG = "var/lib/dpkg"
-_INFO = re.compile(rf"(?P<site>{VENV}/lib/python[0-9.]+/site-packages)/[^/]+\.dist-info/(METADATA|RECORD)")
+_INFO = re.compile(rf"(?P<site>{VENV}/lib/python(?P<python>[0-9.]+)/site-packages)/[^/]+\.dist-info/(METADATA|RECORD)")
 _MD5SUMS = re.compile(rf"{_DPKG}/info/(?P<package>[^/:]+)(:[^/]+)?\.md5sums")
 
 
@@ -64,6 +64,12 @@ class Contents:
                 files = dict(_recorded(record, match["site"]))
                 found[canonical(name)] = Distribution(name, str(metadata["Version"]), files)
         return found
+
+    @cached_property
+    def python(self) -> str:
+        """The version of the virtual environment's Python, as "3.11"; empty where nothing is installed."""
+        sites = (match["python"] for path in self.files.contents if (match := _INFO.fullmatch(path)))
+        return next(sites, "")
 
     @cached_property
     def debian(self) -> dict[str, str]:

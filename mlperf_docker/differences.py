@@ -180,11 +180,12 @@ def _pin_difference(package: str, today: requirements.Pin | None, there: require
 
 
 def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
-    """Compare what is installed with what is locked, by version, and by the wheel that it came in."""
+    """Compare what is installed with what is locked for its Python, by version, and by the wheel that it came in."""
     pins: dict[str, requirements.Pin] = {}
     for file in inputs.files:
         if file.path.startswith(f"{digests.REQUIREMENTS_FOLDER}/"):
             pins |= _pins(file.data.decode())
+    pins = {name: pin for name, pin in pins.items() if not contents.python or pin.is_for(contents.python)}
     wheels = contents.wheels()
     for name in sorted(pins.keys() | contents.distributions.keys()):
         locked = pins[name].version if name in pins else None

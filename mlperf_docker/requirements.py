@@ -1,6 +1,7 @@
 """A hash-locked requirements file, and its split into the layers of an image. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,11 +12,24 @@ _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+
 _HASH = re.compile(r"^\s+--hash=(?P<hash>sha256:[0-9a-f]{64})\s*\\?$")
 _VIA = re.compile(r"^\s+#\s+(?:via(?:\s+|$))?(?P<parent>\S.*)?$")
 _AGAIN = "Write it again with: mlperf-docker lock"
+_NARROW = "Name versions in images.yaml that are for every Python there, or fewer Pythons; then: mlperf-docker lock"
+# What pip finds in an image. Source: packaging.python.org, "Dependency specifiers", environment markers.
+_IMAGE = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_system": "Linux",
+    "sys_platform": "linux",
+}
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked distribution. parents: the distributions that need it, by canonical name; a root has none of these."""
+    """One locked distribution. parents: the distributions that need it, by canonical name; a root has none of these.
+
+    marker: for which environments, as ` ; python_full_version < '3.12'`; empty for all.
+    """
 
     name: str
     version: str
@@ -27,6 +41,14 @@ class Pin:
         """Return it as pip reads it."""
         lines = [f"{self.name}=={self.version}{self.marker}", *(f"    --hash={digest}" for digest in self.hashes)]
         return " \\\n".join(lines)
+
+    def is_for(self, python: str) -> bool:
+        """Tell whether it is installed beside *python*, "3.11", in an image: by CPython on x86_64 Linux."""
+        if not self.marker:
+            return True
+        from packaging.markers import Marker  # few pins have one
+
+        return Marker(self.marker.strip().removeprefix(";")).evaluate({**_IMAGE, **_python(python)})
 
 
 COMMON, BACKEND = "common", "backend"
@@ -42,7 +64,8 @@ def canonical(name: str) -> str:
 def parse(text: str) -> dict[str, Pin]:
     """Return canonical name → pin from what `uv pip compile --generate-hashes` wrote.
 
-    Raises UsageError for a line that is none of pin, hash and comment, and for a pin without a hash.
+    Raises UsageError for a line that is none of pin, hash and comment, for a pin without a hash, and for a distribution
+    that is locked twice: whichever Python a base has, there is one version of each.
     """
     blocks: list[tuple[re.Match[str], list[str], set[str]]] = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -54,7 +77,15 @@ def parse(text: str) -> dict[str, Pin]:
             blocks[-1][2].add(via["parent"] or "-")
         elif line.strip() and not line.lstrip().startswith("#"):
             raise UsageError(f"The lock cannot be read: line {number}: {line.strip()!r}", hint=_AGAIN)
-    return {canonical(match["name"]): _pin(match, hashes, parents) for match, hashes, parents in blocks}
+    pins = [_pin(*block) for block in blocks]
+    seen = Counter(canonical(pin.name) for pin in pins)
+    if twice := sorted(str(pin).partition(" \\")[0] for pin in pins if seen[canonical(pin.name)] > 1):
+        raise UsageError(f"The lock has more than one version of a package: {', '.join(twice)}.", hint=_NARROW)
+    return {canonical(pin.name): pin for pin in pins}
+
+
+def _python(version: str) -> dict[str, str]:
+    return {"python_version": version, "python_full_version": f"{version}.0", "implementation_version": f"{version}.0"}
 
 
 def _pin(match: re.Match[str], hashes: list[str], parents: set[str]) -> Pin:

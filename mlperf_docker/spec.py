@@ -15,6 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[A-Za-z0-9_]+$")]
 DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-z0-9{][A-Za-z0-9._{}-]*)*$")]
+PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
 ITEM = "{item}"
 ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torchscript", "state-dict"]
 
@@ -28,8 +29,9 @@ class Frozen(BaseModel):
 class BaseImage(Frozen):
     """A base image, by tag and digest.
 
-    recorded: the day on which the registry had this digest under the tag, None where it was never asked; suite: the
-    suite that stands in when no registry can be reached; python: the version its packages bring.
+    recorded: the day on which the registry had this digest under the tag, None where it was never asked; suite: of
+    Debian, which stands in when no registry can be reached, whatever the base's own distribution; python: the version
+    that the base's packages bring.
     """
 
     name: Name
@@ -43,6 +45,11 @@ class BaseImage(Frozen):
     def pinned(self) -> str:
         """The reference that `FROM` takes: tag for people, digest for machines."""
         return f"{self.reference}@{self.digest}"
+
+    @property
+    def is_debian(self) -> bool:
+        """Whether it is the suite that stands in for it, and not another distribution's."""
+        return self.reference.rpartition("/")[2].startswith("debian:")
 
 
 class ModelFile(Frozen):
@@ -174,15 +181,17 @@ class ModelSpec(Frozen):
 class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
-    requirements are in layer order, slowest to change first; lock is the file name below locks/. own_index: where the
-    backend's wheels are that the public index does not hold, or None. left_out: requirement by canonical name → folders
-    below site-packages that come with it and no run needs, where `**` is any depth.
+    requirements are in layer order, slowest to change first; lock is the file name below locks/. pythons: those that
+    the lock serves, so those that a base may have, the oldest first. own_index: where the backend's wheels are that the
+    public index does not hold, or None. left_out: requirement by canonical name → folders below site-packages that come
+    with it and no run needs, where `**` is any depth.
     """
 
     model: ModelSpec
     backend: Backend
     device: Device
     base: BaseImage
+    pythons: tuple[PythonVersion, ...]
     precisions: tuple[Precision, ...]
     apt: tuple[str, ...]
     common_requirements: tuple[str, ...]

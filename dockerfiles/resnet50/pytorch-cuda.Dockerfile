@@ -11,6 +11,9 @@ RUN apt-get update \
 
 # pip stays in this stage; the next one only mounts it.
 FROM python AS tools
+RUN python3 -c "import sys; python = '%d.%d' % sys.version_info[:2]; \
+sys.exit(python not in '3.11 3.12 3.13'.split() \
+and f'This base has Python {python}, and the locked packages are for 3.11, 3.12, 3.13.')"
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-pip-whl \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/* /var/log/* \

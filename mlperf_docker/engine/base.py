@@ -35,6 +35,8 @@ _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
 # What Debian's own slim images leave out too: https://github.com/debuerreotype/debuerreotype
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 _KEPT = ("/usr/share/doc/*/copyright",)
+# What Debian signs its archive with, on a host of any distribution: the host's own keys may be another's.
+KEYRING, KEYRING_PACKAGE = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def resolve_base(
         say(f"Base image {base.reference}: not pulled ({refusal}); taking the bootstrapped {found.reference}.")
         return found
     if bootstrap:
-        say(f"Base image {base.reference}: not pulled ({refusal}); bootstrapping Debian {base.suite}.")
+        instead = "" if base.is_debian else " in its place"
+        say(f"Base image {base.reference}: not pulled ({refusal}); bootstrapping Debian {base.suite}{instead}.")
         return _bootstrap(client, base)
     namesake = images.find(client, base.reference)
     if namesake is not None:
@@ -226,10 +229,11 @@ def _remove(folder: Path) -> None:
 
 def _debootstrap(suite: str, archive: Path) -> None:
     rules = [f"path-exclude={path}" for path in _LEFT_OUT] + [f"path-include={path}" for path in _KEPT]
-    argv = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", *(f"--dpkgopt={rule}" for rule in rules)]
+    keys = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+    options = ["--variant=minbase", "--include=ca-certificates", *keys, *(f"--dpkgopt={rule}" for rule in rules)]
     environment = {**os.environ, "TMPDIR": str(archive.parent)}
     making = subprocess.Popen(
-        [*_apart(), *argv, suite, str(archive)],
+        [*_apart(), "mmdebstrap", *options, suite, str(archive)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -247,9 +251,17 @@ def _debootstrap(suite: str, archive: Path) -> None:
         last = "\n".join(said.strip().splitlines()[-8:])
         raise BaseImageError(
             f"mmdebstrap could not make Debian {suite} (exit code {making.returncode}):\n{last}",
-            hint="It needs root or user namespaces, room in the temporary folder (TMPDIR), and a Debian mirror in reach"
-            " (it uses http_proxy); on Ubuntu also the package debian-archive-keyring.",
+            hint=_missing_key(said)
+            or "It needs root or user namespaces, room in the temporary folder (TMPDIR), and a Debian mirror in reach"
+            " (it uses http_proxy).",
         )
+
+
+def _missing_key(said: str) -> str:
+    """Return what helps where apt could not check who signed the archive; nothing where that was no problem."""
+    if KEYRING.exists() or not re.search(r"NO_PUBKEY|is not signed|keyring", said):
+        return ""
+    return f"This host does not know Debian's keys: apt-get install {KEYRING_PACKAGE}"
 
 
 def _apart() -> list[str]:

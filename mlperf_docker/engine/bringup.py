@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlperf_docker import paths
 from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine.base import bootstrap_tag
+from mlperf_docker.engine.base import KEYRING, KEYRING_PACKAGE, bootstrap_tag
 from mlperf_docker.engine.client import EngineDownError, connect, facts
 from mlperf_docker.engine.glance import has_context
 from mlperf_docker.engine.image import find
@@ -46,14 +46,20 @@ def ensure_engine(say: Callable[[str], None]) -> None:
 
 
 def ensure_bootstrap(say: Callable[[str], None], bases: Iterable[BaseImage]) -> None:
-    """Have what makes a base where no registry answers: mmdebstrap, unless the engine has one of *bases* already."""
-    if shutil.which("mmdebstrap") is not None or not may_install():
+    """Have what makes a base where no registry answers, unless the engine has one of *bases* already.
+
+    That is mmdebstrap and the keys of Debian, which no other distribution has from the start.
+    """
+    there = {"mmdebstrap": shutil.which("mmdebstrap") is not None, KEYRING_PACKAGE: KEYRING.exists()}
+    missing = [package for package, found in there.items() if not found]
+    if not missing or not may_install():
         return
     client = connect()
     if any(find(client, name) for base in bases for name in (base.pinned, bootstrap_tag(base))):
         return
-    say("No base image here: installing mmdebstrap with apt-get, in case none can be pulled.")
-    install("mmdebstrap", say)
+    for package in missing:
+        say(f"No base image here: installing {package} with apt-get, in case none can be pulled.")
+        install(package, say)
 
 
 def _refusal() -> EngineError | None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
@@ -21,7 +22,7 @@ from mlperf_docker.engine.context import write_context
 from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.engine.trace import TRACE_ID, Trace
-from mlperf_docker.errors import BuildError
+from mlperf_docker.errors import BaseImageError, BuildError
 
 _IMAGE_ID = "moby.image.id"
 _INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
@@ -60,6 +61,17 @@ _CAUSES = {
     ),
 }
 _UNKNOWN_CAUSE = ("", "The full log says more.")
+# What a step printed that cannot run on this base → what it means, and what helps.
+_UNSUITABLE = {
+    re.compile(r"This base has Python [0-9.]+, and"): (
+        "",
+        "Name a base with one of these to --base, or leave --base away.",
+    ),
+    re.compile(r"apt-get: (command )?not found|no such file or directory.*apt-get", re.IGNORECASE): (
+        "The base has no apt-get, so it is none of Debian or Ubuntu.",
+        "Name one of theirs to --base, or leave --base away.",
+    ),
+}
 
 
 class BuildKitBuilder:
@@ -100,7 +112,7 @@ def follow(
         except (RequestException, HTTPError, StreamParseError) as error:
             listener.error = f"{_BROKEN}: {error}"
     if listener.image is None:
-        raise _failure(request, listener, log_path)
+        raise _unsuitable_base(request, listener, log_path) or _failure(request, listener, log_path)
     return listener.image
 
 
@@ -181,6 +193,16 @@ def _log_lines(event: BuildEvent) -> Iterator[str]:
             yield f"== {event.kind}: {event.step}"
         case BuildEventKind.PROGRESS:
             return
+
+
+def _unsuitable_base(request: BuildRequest, listener: Listener, log: Path) -> BaseImageError | None:
+    """Return the error where the failing step's own output tells that the base cannot carry the image."""
+    for line in listener.tails[listener.failed_step]:
+        for sign, (cause, hint) in _UNSUITABLE.items():
+            if sign.search(line):
+                said = cause or line.strip()
+                return BaseImageError(f"{request.base_reference} cannot be the base: {said}", hint=hint, log=log)
+    return None
 
 
 def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError:

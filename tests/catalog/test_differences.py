@@ -1,6 +1,7 @@
 """Each check by itself, on an image that exists only as a table of its files."""
 
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -13,7 +14,7 @@ from mlperf_docker import digests, render, requirements
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.contents import HOME, SBOM, Contents, is_wanted
 from mlperf_docker.differences import Difference, Examined, Kind, differences
-from mlperf_docker.digests import LABEL, Origin
+from mlperf_docker.digests import LABEL, ContextFile, Origin
 from mlperf_docker.engine.filesystem import read_archive
 from mlperf_docker.paths import assets
 
@@ -96,23 +97,43 @@ def found(
     changes: dict[str, bytes | None] | None = None, *, config: dict[str, Any] | None = None, **about: Any
 ) -> list[Difference]:
     """Return what is found of that image with *changes* to its files: path → content, or None to remove it."""
+    facts: dict[str, Any] = {"tags": (TAG,), "labels": labels(), "config": {**CONFIG, **(config or {})}, **about}
+    return list(differences(SPEC, INPUTS, Examined(contents=contents(changes or {}), **facts)))
+
+
+def contents(changes: dict[str, bytes | None]) -> Contents:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         link = tarfile.TarInfo("bin")
         link.type, link.linkname = tarfile.SYMTYPE, "usr/bin"
         tar.addfile(link)
-        for path, data in {**files(), **(changes or {})}.items():
+        for path, data in {**files(), **changes}.items():
             if data is not None:
                 entry = tarfile.TarInfo(path)
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
     archive.seek(0)
-    facts: dict[str, Any] = {"tags": (TAG,), "labels": labels(), "config": {**CONFIG, **(config or {})}, **about}
-    return list(differences(SPEC, INPUTS, Examined(contents=Contents(read_archive(archive, is_wanted)), **facts)))
+    return Contents(read_archive(archive, is_wanted))
 
 
 def test_an_image_as_it_should_be_has_none() -> None:
     assert found() == []
+
+
+def test_what_only_another_python_needs_may_be_missing_and_what_this_one_needs_may_not() -> None:
+    requirement = "requirements/opencv-python-headless.txt"
+    text = next(file for file in INPUTS.files if file.path == requirement).data.decode()
+    absent = f"{HOME}/{requirement}"
+
+    def missing(marker: str) -> list[str]:
+        more = f"{text}extra==1 ; {marker} \\\n    --hash=sha256:{'e' * 64}\n".encode()
+        changed = [ContextFile(requirement, more) if file.path == requirement else file for file in INPUTS.files]
+        inputs = dataclasses.replace(INPUTS, files=tuple(changed))
+        image = Examined((TAG,), labels(), CONFIG, contents({absent: more}))
+        return [each.subject for each in differences(SPEC, inputs, image) if each.kind is Kind.PYTHON]
+
+    assert missing("python_version >= '3.12'") == []
+    assert missing("python_version < '3.12'") == ["extra"]
 
 
 NUMPY = PINS["numpy"]

@@ -13,6 +13,7 @@ from jinja2 import UndefinedError
 from mlperf_docker import paths, render
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.digests import versions
+from mlperf_docker.engine.build import _UNSUITABLE
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device
 from mlperf_docker.paths import assets
@@ -78,6 +79,22 @@ def test_a_cuda_image_asks_for_the_driver_whatever_its_base(spec: ImageSpec) -> 
     text = render.render(spec)
     for line in ('NVIDIA_DRIVER_CAPABILITIES="compute,utility"', 'NVIDIA_VISIBLE_DEVICES="all"'):
         assert (line in text) is (spec.device is Device.CUDA)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_the_step_that_looks_at_the_bases_python_lets_only_those_pass_that_are_locked_for(
+    tmp_path: Path, served: bool
+) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    text = render.render(SPEC.model_copy(update={"pythons": (here, "3.99") if served else ("3.98", "3.99")}))
+    step = text[text.index("FROM python AS tools") :].partition("RUN ")[2].partition("\nRUN")[0].replace("\\\n", "")
+    (tmp_path / "python3").symlink_to(sys.executable)
+    done = subprocess.run(
+        ["/bin/sh", "-c", step], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60
+    )
+    said = f"This base has Python {here}, and the locked packages are for 3.98, 3.99.\n"
+    assert (done.returncode, done.stderr) == ((0, "") if served else (1, said))
+    assert any(sign.search(said) for sign in _UNSUITABLE), "the engine's part knows the sentence"
 
 
 @pytest.mark.parametrize("spec", CATALOG.specs, ids=str)

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog import DEBIAN, Catalog
 from mlperf_docker.errors import UsageError
-from mlperf_docker.lock import by_variant, requirements_in
-from mlperf_docker.names import Device
+from mlperf_docker.lock import by_variant, header, requirements_in
 from mlperf_docker.paths import assets
 from mlperf_docker.requirements import COMMON, canonical, closure, parse, split
 from mlperf_docker.spec import ImageSpec
@@ -102,6 +101,47 @@ def test_a_pin_without_a_hash_is_refused() -> None:
         parse("numpy==2\n    # via -r x.in\n")
 
 
+@pytest.mark.parametrize(
+    ("marker", "pythons"),
+    [
+        ("", ["3.11", "3.12", "3.13"]),
+        (" ; python_full_version < '3.12'", ["3.11"]),
+        (" ; python_version >= '3.12'", ["3.12", "3.13"]),
+        (" ; implementation_name != 'PyPy'", ["3.11", "3.12", "3.13"]),
+        (
+            " ; (platform_machine == 'aarch64' or platform_machine == 'x86_64') and sys_platform == 'linux'",
+            ["3.11", "3.12", "3.13"],
+        ),
+        (" ; sys_platform == 'win32'", []),
+    ],
+)
+def test_a_marker_is_read_for_an_image_and_not_for_this_host(marker: str, pythons: list[str]) -> None:
+    (pin,) = parse(f"x==1{marker} \\\n    --hash={A}\n").values()
+    assert [python for python in ("3.11", "3.12", "3.13") if pin.is_for(python)] == pythons
+
+
+def test_two_versions_of_a_package_are_refused() -> None:
+    forked = (
+        f"sci.py==1.17 ; python_version < '3.12' \\\n    --hash={A}\n"
+        f"sci-py==1.18 ; python_version >= '3.12' \\\n    --hash={B}\n"
+    )
+    with pytest.raises(UsageError, match=r"more than one version of a package: sci-py==1\.18 .*, sci\.py==1\.17 "):
+        parse(forked)
+
+
+@pytest.mark.parametrize("variant", LOCKS)
+def test_a_lock_serves_every_python_that_its_first_line_names(variant: str) -> None:
+    text, spec = text_of(LOCKS[variant][0]), LOCKS[variant][0]
+    assert text.startswith(header(spec))
+    assert {spec.base.python, DEBIAN[spec.base.suite]} <= set(spec.pythons)
+    pins = parse(text)
+    for python in spec.pythons:
+        here = {name for name, pin in pins.items() if pin.is_for(python)}
+        roots = {canonical(each) for each in requirements_in(LOCKS[variant]).split()}
+        assert roots <= here
+        assert all(pins[name].parents & here for name in here - roots), "what nobody needs there has a marker"
+
+
 def test_names_are_compared_in_one_spelling() -> None:
     assert canonical("Back__End.x[cuda,cudnn]>=1,<2") == "back-end-x"
 
@@ -131,9 +171,7 @@ def test_a_lock_has_what_the_catalog_asks_for_and_nothing_else(variant: str) -> 
 
 def test_the_common_layer_is_the_same_for_all_backends() -> None:
     """Otherwise the images of two backends would share nothing above the interpreter."""
-    for device in Device:
-        texts = {split(text_of(spec), spec)[COMMON] for spec in CATALOG.specs if spec.device is device}
-        assert len(texts) == 1
+    assert len({split(text_of(spec), spec)[COMMON] for spec in CATALOG.specs}) == 1
 
 
 def test_a_local_version_is_read_and_kept() -> None:

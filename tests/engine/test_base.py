@@ -102,6 +102,52 @@ def test_a_bootstrapped_base_stands_in_and_the_reason_is_said() -> None:
     assert "mlperf-docker/base:bookworm" in said[-1]
 
 
+CUDA = PINNED.model_copy(update={"name": "cuda", "reference": "nvidia/cuda:13.0.3-base-ubuntu24.04", "python": "3.12"})
+
+
+@pytest.mark.parametrize(("base", "words"), [(PINNED, ""), (CUDA, " in its place")])
+def test_a_base_of_another_distribution_is_bootstrapped_as_debian_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, base: BaseImage, words: str
+) -> None:
+    fake, said, made = FakeEngine({}), list[str](), list[str]()
+
+    def bootstrap(_client: Engine, asked: BaseImage) -> Base:
+        made.append(bases.bootstrap_tag(asked))
+        return Base(made[-1], BOOTSTRAPPED_ID, "bootstrapped")
+
+    monkeypatch.setattr(bases, "_bootstrap", bootstrap)
+    assert bases.resolve_base(fake.engine, base, bootstrap=True, say=said.append).origin == "bootstrapped"
+    assert made == ["mlperf-docker/base:bookworm"]
+    assert said[-1].endswith(f"bootstrapping Debian bookworm{words}.")
+
+
+def test_a_bootstrapped_base_stands_in_for_one_of_another_distribution() -> None:
+    fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
+    assert bases.resolve_base(fake.engine, CUDA, say=lambda _: None).reference == "mlperf-docker/base:bookworm"
+    assert bases.local_bases(fake, CUDA)[1].identity == BOOTSTRAPPED_ID
+
+
+@pytest.mark.parametrize(
+    ("said", "helps"),
+    [
+        (
+            "W: GPG error: http://deb.debian.org bookworm InRelease: NO_PUBKEY 0E98404D386FA1D9",
+            "debian-archive-keyring",
+        ),
+        ("E: The repository 'http://deb.debian.org bookworm InRelease' is not signed.", "debian-archive-keyring"),
+        ("E: Could not connect to deb.debian.org:80", ""),
+    ],
+)
+def test_a_host_without_debians_keys_is_told_which_package_has_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, helps: str
+) -> None:
+    monkeypatch.setattr(bases, "KEYRING", tmp_path / "keys.gpg")
+    assert helps in bases._missing_key(said)
+    assert bool(bases._missing_key(said)) is bool(helps)
+    (tmp_path / "keys.gpg").touch()
+    assert bases._missing_key(said) == ""
+
+
 def test_no_base_is_an_error_that_names_the_ways_out() -> None:
     with pytest.raises(BaseImageError) as caught:
         resolve(FakeEngine({}))

@@ -124,18 +124,24 @@ def test_what_is_missing_is_installed_and_said(host: Host) -> None:
     assert host.said == ["No Docker engine here: installing docker.io with apt-get."]
 
 
+@pytest.mark.parametrize("foreign", [False, True], ids=["debian", "other distribution"])
 @pytest.mark.parametrize("here", ["pinned", "bootstrapped", "neither"])
 def test_what_makes_a_base_is_installed_only_where_there_is_none(
-    host: Host, monkeypatch: pytest.MonkeyPatch, resnet50: ImageSpec, here: str
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resnet50: ImageSpec, here: str, foreign: bool
 ) -> None:
     host.program("apt-get")
     names = {"pinned": resnet50.base.pinned, "bootstrapped": bootstrap_tag(resnet50.base), "neither": ""}
     monkeypatch.setattr(bringup, "connect", lambda: None)
     monkeypatch.setattr(bringup, "find", lambda _client, name: name == names[here] or None)
+    keyring = tmp_path / "debian.gpg"
+    monkeypatch.setattr(bringup, "KEYRING", keyring)
+    if not foreign:
+        keyring.touch()
     bringup.ensure_bootstrap(host.said.append, [resnet50.base])
-    installed = ["apt-get update", "apt-get install --yes mmdebstrap"]
+    packages = ("mmdebstrap", "debian-archive-keyring") if foreign else ("mmdebstrap",)
+    installed = [line for each in packages for line in ("apt-get update", f"apt-get install --yes {each}")]
     assert host.called == (installed if here == "neither" else [])
-    assert len(host.said) == (here == "neither")
+    assert len(host.said) == (len(packages) if here == "neither" else 0)
 
 
 def test_an_installed_engine_is_only_started(host: Host, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mlperf_docker.digests import BuildInputs
 from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.hostnet import HostSettings
 from mlperf_docker.engine.protocol import BuildEvent, BuildRequest
-from mlperf_docker.errors import BuildError, EngineError, ExitCode
+from mlperf_docker.errors import BuildError, EngineError, ExitCode, MlperfDockerError
 from tests.engine.fake import FakeEngine, Message, trace
 
 STEP = {"digest": "sha256:1", "name": "[backend 1/1] RUN pip install", "started": {"seconds": 1}}
@@ -47,16 +47,16 @@ def failing(
     ]
 
 
-def failure(*messages: Message | Exception) -> BuildError:
+def failure(*messages: Message | Exception, code: ExitCode = ExitCode.BUILD) -> MlperfDockerError:
     engine = FakeEngine()
     engine.messages = list(messages)
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(MlperfDockerError) as caught:
         BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None)
-    assert caught.value.exit_code is ExitCode.BUILD
+    assert caught.value.exit_code is code
     return caught.value
 
 
-def log_of(error: BuildError) -> Path:
+def log_of(error: MlperfDockerError) -> Path:
     """Return the path that the user reads last."""
     assert error.log is not None
     assert list(error.lines())[-1].endswith(str(error.log))
@@ -160,3 +160,26 @@ def test_an_engine_without_buildkit_is_refused_before_anything_is_sent() -> None
     with pytest.raises(EngineError, match=r"4\.3\.1.*cannot build with BuildKit"):
         BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None)
     assert not engine.parameters
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (
+            "This base has Python 3.10, and the locked packages are for 3.11, 3.12, 3.13.",
+            "base:1 cannot be the base: This base has Python 3.10, and the locked packages are for 3.11, 3.12, 3.13.",
+        ),
+        ("/bin/sh: apt-get: not found", "none of Debian or Ubuntu"),
+        ("/bin/sh: line 1: apt-get: command not found", "none of Debian or Ubuntu"),
+    ],
+)
+def test_a_base_that_cannot_carry_an_image_is_the_bases_fault(output: str, said: str) -> None:
+    error = failure(*failing(output), code=ExitCode.BASE_IMAGE)
+    assert said in str(error)
+    assert "--base" in (error.hint or "")
+    assert output in log_of(error).read_text()
+
+
+def test_a_step_that_only_has_the_words_in_its_command_is_another_fault() -> None:
+    command = "process \"/bin/sh -c python3 -c 'This base has Python {python}, and the locked packages are for 3.11.'\""
+    failure(*failing("Killed", f"{command} did not complete successfully: exit code: 137"))

@@ -19,16 +19,18 @@ def make(
     *,
     tag: str = "py3-none-any",
     needs: str = "",
+    python: str = "",
     more: dict[str, str] | None = None,
 ) -> Path:
     """Write the wheel of a package with one empty module into *folder*; equal arguments give equal bytes.
 
-    more: other files besides, path → text.
+    needs, python: what it requires; more: other files besides, path → text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += f"Requires-Python: {python}\n" if python else ""
     files = {
         f"{module}/__init__.py": "",
         f"{info}/METADATA": metadata + (f"Requires-Dist: {needs}\n" if needs else ""),
@@ -55,12 +57,16 @@ def pin(wheel: Path) -> str:
 
 
 def offer(index: Path, wheel: Path) -> Path:
-    """Copy *wheel* into the package index in the folder *index*, with the page of its project; return the copy."""
+    """Copy *wheel* into the package index in the folder *index*, onto the page of its project; return the copy."""
     folder = index / wheel.name.partition("-")[0]
-    folder.mkdir(parents=True)
-    link = f"{quote(wheel.name)}#{digest(wheel).replace(':', '=')}"
-    (folder / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{link}">{wheel.name}</a></body></html>')
-    return Path(shutil.copy(wheel, folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = Path(shutil.copy(wheel, folder))
+    links = (
+        f'<a href="{quote(each.name)}#{digest(each).replace(":", "=")}">{each.name}</a>'
+        for each in sorted(folder.glob("*.whl"))
+    )
+    (folder / "index.html").write_text(f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>")
+    return copy
 
 
 @contextmanager
