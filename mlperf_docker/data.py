@@ -17,10 +17,13 @@ from mlperf_docker.spec import DatasetSpec, ImageSpec, ModelSpec
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What the user asked for; None leaves it to the harness, an empty backend to the model."""
+    """What the user asked for; None leaves it to the harness, an empty backend to the model.
+
+    folder: None is the data set's own place.
+    """
 
     model: str
-    folder: Path
+    folder: Path | None = None
     backend: str = ""
     samples: int | None = None
     workers: int | None = None
@@ -28,11 +31,14 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class Convert:
-    """What the user asked for. max_ind_range, days: of DLRM's log; None leaves them to the harness."""
+    """What the user asked for. max_ind_range, days: of DLRM's log; None leaves them to the harness.
+
+    source: None is where `data fetch` puts the files; output: None is the data set's own place.
+    """
 
     model: str
-    source: Path
-    output: Path
+    source: Path | None = None
+    output: Path | None = None
     max_ind_range: int | None = None
     days: int | None = None
 
@@ -57,9 +63,14 @@ def models_of(catalog: Catalog, dataset: DatasetSpec) -> list[ModelSpec]:
     return [model for model in catalog.models if model.dataset.name == dataset.name]
 
 
-def verify(catalog: Catalog, dataset: DatasetSpec, folder: Path, sources: Sources, display: Display) -> dict[str, Any]:
-    """Read every file of the data set in *folder* and return what the harness says of it. Raises DatasetError."""
-    path = datasets.check_folder(dataset, folder)
+def verify(
+    catalog: Catalog, dataset: DatasetSpec, folder: Path | None, sources: Sources, display: Display
+) -> dict[str, Any]:
+    """Read every file of the data set in *folder*, None for its place, and return what the harness says of it.
+
+    Raises DatasetError.
+    """
+    path = datasets.check_folder(dataset, folder or datasets.place(dataset))
     spec = _reader(catalog, dataset)
     mounts = (BindMount(path, "/data", read_only=True), cache_mount())
     job = Job(spec, sources, ("verify", "--data=/data"), mounts)
@@ -73,10 +84,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     Raises UsageError unless both folders exist and the second can be written.
     """
     spec = selector.find(catalog, request.model, "")
-    source, output = (folder.expanduser().resolve() for folder in (request.source, request.output))
-    if not source.is_dir():
-        raise UsageError(f"The folder {source} does not exist.", hint="Say where the files are with --from DIR.")
-    folders.require_writable(output, "with --to DIR")
+    source, output = _source(spec.model.dataset, request.source), _output(spec.model.dataset, request.output)
     named = {"max-ind-range": request.max_ind_range, "days": request.days}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     mounts = (
@@ -92,7 +100,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
 def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:
     """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
     spec = selector.find(catalog, request.model, request.backend)
-    path = datasets.check_folder(spec.model.dataset, request.folder)
+    path = datasets.check_folder(spec.model.dataset, request.folder or datasets.place(spec.model.dataset))
     named = {"samples": request.samples, "workers": request.workers}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     cache = cache_mount()
@@ -102,6 +110,27 @@ def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display:
     inside = Path(str(fields["cache"]))
     there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host
     return {"samples": fields["samples"], "cache": str(there)}
+
+
+def _source(dataset: DatasetSpec, given: Path | None) -> Path:
+    """Return the absolute folder with the files that *dataset* is made of. Raises UsageError."""
+    if not dataset.convert:
+        raise UsageError(f"{dataset.title} is used as it is offered: there is nothing to convert.")
+    source = (given or datasets.fetch_place(dataset)).expanduser().resolve()
+    if not source.is_dir():
+        fetch = "" if given else f"Fetch them: mlperf-docker data fetch {dataset.name}. Or say"
+        hint = f"{fetch or 'Say'} where the files are with --from DIR."
+        raise UsageError(f"The folder {source} does not exist.", hint=hint)
+    return source
+
+
+def _output(dataset: DatasetSpec, given: Path | None) -> Path:
+    """Return the absolute folder that *dataset* goes to; its own place is made where it is missing."""
+    output = (given or datasets.place(dataset)).expanduser().resolve()
+    if given is None:
+        folders.make(output, "with --to DIR")
+    folders.require_writable(output, "with --to DIR")
+    return output
 
 
 def _reader(catalog: Catalog, dataset: DatasetSpec) -> ImageSpec:

@@ -23,7 +23,7 @@ _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """What the user asked for. model: one that the data set is for.
+    """What the user asked for. model: one that the data set is for; folder: None is the data set's own place.
 
     part: the only file or series, or "" for all that are not optional; url: a mirror that has the folder's files as
     they lie there, or ""; jobs: files at a time.
@@ -31,7 +31,7 @@ class FetchRequest:
 
     dataset: DatasetSpec
     model: str
-    folder: Path
+    folder: Path | None = None
     part: str = ""
     url: str = ""
     jobs: int = 8
@@ -92,7 +92,7 @@ def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
     Raises UsageError where the request cannot be meant, DatasetError, DownloadError with the same exit code, and
     Interrupted.
     """
-    folder = _folder(request.folder)
+    folder = _folder(request)
     files, series = _choose(request)
     for file in files:
         if file.account and not request.url and not _is_here(file, folder):
@@ -103,8 +103,11 @@ def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
     return _outcome(request, folder, tuple(parts))
 
 
-def _folder(path: Path) -> Path:
-    folder = path.expanduser().resolve()
+def _folder(request: FetchRequest) -> Path:
+    """Return the absolute folder; the data set's own place is made where it is missing. Raises UsageError."""
+    folder = (request.folder or datasets.fetch_place(request.dataset)).expanduser().resolve()
+    if request.folder is None:
+        folders.make(folder, "as DIR")
     folders.require_writable(folder, "as DIR")
     return folder
 
@@ -263,11 +266,13 @@ def _outcome(request: FetchRequest, folder: Path, parts: tuple[Part, ...]) -> Ou
     if request.part:
         return Outcome(dataset, folder, parts, usable=False, next=_command(request, folder))
     if dataset.convert:
-        after = f"mlperf-docker data convert {request.model} --from {folder} --to ANOTHER-DIR"
+        where = f" --from {folder} --to ANOTHER-DIR" if request.folder else ""
+        after = f"mlperf-docker data convert {request.model}{where}"
         return Outcome(dataset, folder, parts, usable=False, next=after)
     datasets.check_folder(dataset, folder)
-    return Outcome(dataset, folder, parts, usable=True, next=f"mlperf-docker data verify {dataset.name} {folder}")
+    return Outcome(dataset, folder, parts, usable=True, next=_command(request, folder, "verify"))
 
 
-def _command(request: FetchRequest, folder: Path) -> str:
-    return f"mlperf-docker data fetch {request.dataset.name} {folder}"
+def _command(request: FetchRequest, folder: Path, verb: str = "fetch") -> str:
+    named = f" {folder}" if request.folder else ""
+    return f"mlperf-docker data {verb} {request.dataset.name}{named}"

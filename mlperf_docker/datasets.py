@@ -1,15 +1,41 @@
-"""The quick look at a data set before anything heavy starts; the harness checks every file of it."""
+"""Where a data set lies, and the quick look at it before anything heavy starts; the harness checks every file of it."""
 
 import os
 from pathlib import Path
 
+from mlperf_docker import paths
 from mlperf_docker.errors import DatasetError
 from mlperf_docker.spec import DatasetSpec
+
+_RAW = "raw"
+
+
+def place(dataset: DatasetSpec) -> Path:
+    """Where `data fetch` puts *dataset* and `run` looks for it when no folder is named; it need not exist."""
+    return paths.data_dir(dataset.name)
+
+
+def fetch_place(dataset: DatasetSpec) -> Path:
+    """Where `data fetch` puts it: within its place, if `data convert` makes the data set out of it."""
+    return place(dataset) / _RAW if dataset.convert else place(dataset)
+
+
+def is_there(folder: Path) -> bool:
+    """Tell whether anything lies at *folder*: empty folders, as a fetch that got nothing leaves, are nothing.
+
+    What cannot be looked at is there: it is for `check_folder` to say what is wrong with it.
+    """
+    try:
+        if not folder.is_dir():
+            return folder.is_symlink() or folder.exists()
+        return any(each.is_symlink() or not each.is_dir() or is_there(each) for each in folder.iterdir())
+    except OSError:
+        return True
 
 
 def check_folder(dataset: DatasetSpec, path: Path) -> Path:
     """Return the absolute *path* if it looks like *dataset*. Raises DatasetError saying what is wrong with it."""
-    folder = path.expanduser().resolve()
+    folder = paths.resolved(path.expanduser())
     try:
         problem = _problem(dataset, folder)
     except OSError as error:  # a folder above it may be closed to us
@@ -35,5 +61,8 @@ def _problem(dataset: DatasetSpec, folder: Path) -> str | None:
 
 
 def _hint(dataset: DatasetSpec, folder: Path) -> str:
+    command = f"mlperf-docker data fetch {dataset.name}"
+    if folder != paths.resolved(place(dataset)):
+        command += " DIR" if dataset.convert else f" {folder}"
     how = "Make it with mlperf-docker data convert, out of what this fetches" if dataset.convert else "Fetch it"
-    return f"{how}: mlperf-docker data fetch {dataset.name} {folder}. A run without it: --synthetic tiny"
+    return f"{how}: {command}. A run without it: --synthetic tiny"

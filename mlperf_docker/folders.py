@@ -6,6 +6,16 @@ from pathlib import Path
 from mlperf_docker.errors import UsageError
 
 
+def make(folder: Path, how: str) -> None:
+    """Make *folder* where it is missing. Raises UsageError. how: another one is named, as "with --to DIR"."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"The folder {folder} cannot be made: {error.strerror}.", hint=f"Name another one {how}."
+        ) from error
+
+
 def require_writable(folder: Path, how: str, kind: str = "folder") -> None:
     """Raise UsageError unless *folder* is there and we may write to it.
 

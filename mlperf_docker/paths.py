@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+DATA_VARIABLE = "MLPERF_DOCKER_DATA"
 _TIME = "%Y%m%dT%H%M%S.%f"
 
 
@@ -16,6 +17,11 @@ def assets() -> Path:
 def checkout() -> Path | None:
     """The root of the repository that the tool runs from, or None for an installed wheel."""
     return _PACKAGE.parent if (_PACKAGE.parent / "images.yaml").is_file() else None
+
+
+def resolved(path: Path) -> Path:
+    """Return the absolute *path* without links; those that lead in a circle stay."""
+    return Path(os.path.realpath(path))
 
 
 def _user_place(variable: str, fallback: str) -> Path:
@@ -77,6 +83,13 @@ def results_dir() -> Path:
     path = _user_dir("XDG_DATA_HOME", ".local/share") / "results"
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def data_dir(name: str) -> Path:
+    """Where the data set *name* is looked for and fetched to without a folder of the user's; it need not exist."""
+    root = os.environ.get(DATA_VARIABLE, "")
+    base = Path(root).expanduser().absolute() if root else _user_place("XDG_DATA_HOME", ".local/share") / "data"
+    return base / name
 
 
 def own_evidence() -> Path:

@@ -2,7 +2,8 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Device
+from mlperf_docker.names import Device, Mode, SyntheticSize
 from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_command
 from mlperf_docker.progress import Display
 from mlperf_docker.provide import Sources, likely_images, provide
@@ -19,16 +20,24 @@ from mlperf_docker.runner import execute
 from mlperf_docker.selector import UnknownNameError
 from mlperf_docker.spec import ImageSpec
 
+FIRST_RUN_S = 5.0
+"""Of a run whose data are made up as there are none, unless the user says: long enough to be VALID, no use for more."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for, with names already resolved. results_root: None is the user's own results folder."""
+    """What the user asked for, with names already resolved.
+
+    dataset: None is its own place; where nothing is, data are made up unless require_dataset. results_root: None is the
+    user's own results folder.
+    """
 
     spec: ImageSpec
     options: RunOptions
     limits: Limits
     sources: Sources
     dataset: Path | None = None
+    require_dataset: bool = False
     model_file: Path | None = None
     results_root: Path | None = None
 
@@ -85,7 +94,7 @@ def perform(client: Engine, job: Job, display: Display, log: Path | None = None)
 
 def run(request: RunRequest, display: Display) -> results.RunResult:
     """Run *request* and return its result. Everything that can be wrong is looked at before anything is built."""
-    _check_options(request)
+    request = _checked(request, display.say)
     client = connect_for(request.spec)
     inputs = _inputs(request)
     with results.claim(request.root, request.title) as folder:
@@ -96,9 +105,9 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
         return result
 
 
-def dry_run(request: RunRequest) -> str:
+def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
     """Return the docker command that `run` would be equal to, writing to the results folder itself."""
-    _check_options(request)
+    request = _checked(request, say)
     inputs = _inputs(request)
     results.check_writable(request.root)
     ((tag, _),) = likely_images([request.spec], request.sources)
@@ -113,20 +122,40 @@ def connect_for(spec: ImageSpec) -> Engine:
     return client
 
 
-def _check_options(request: RunRequest) -> None:
+def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with its data settled. Raises UsageError where its options contradict each other."""
     spec, options = request.spec, request.options
     if options.precision not in spec.precisions:
         raise UnknownNameError(f"precision of {spec}", options.precision, spec.precisions)
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    if (request.dataset is None) == (options.synthetic is None):
-        raise UsageError(
-            "Give either --dataset DIR or --synthetic SIZE.",
-            hint=f"Without a data set: mlperf-docker run {spec.model.name} --synthetic tiny",
-        )
+    if options.synthetic is not None and (request.dataset is not None or request.require_dataset):
+        given = "--dataset" if request.dataset is not None else "--require-dataset"
+        raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
+    return _with_data(request, say)
+
+
+def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with a data set: the user's, else what lies in its place, else, said aloud, one that is made up.
+
+    What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one.
+    """
+    dataset, options = request.spec.model.dataset, request.options
+    if request.dataset is not None or options.synthetic is not None:
+        return request
+    place = datasets.place(dataset)
+    if request.require_dataset or request.model_file is not None or datasets.is_there(place):
+        return replace(request, dataset=place)
+    seconds = options.min_duration_s or FIRST_RUN_S
+    how_long = f" for {seconds:g} s" if options.mode is Mode.PERFORMANCE else ""
+    say(
+        f"Warning: no {dataset.title} at {place}: running on made-up data, --synthetic tiny{how_long}; not an MLPerf"
+        f" result. Fetch it: mlperf-docker data fetch {dataset.name}. To fail instead: --require-dataset"
+    )
+    return replace(request, options=replace(options, synthetic=SyntheticSize.TINY, min_duration_s=seconds))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlperf_docker import printable
+from mlperf_docker import datasets, printable
 from mlperf_docker.comparison import METRIC, Comparison
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import Metric, RunResult
@@ -233,7 +233,8 @@ def dataset_text(dataset: DatasetSpec, models: Sequence[str]) -> str:
         *((("Note", dataset.note),) if dataset.note else ()),
         *(("File", _file_text(each)) for each in dataset.files),
         *(("Series", _series_text(each)) for each in dataset.series),
-        ("Fetch", f"mlperf-docker data fetch {dataset.name} DIR"),
+        ("Fetch", f"mlperf-docker data fetch {dataset.name} [DIR]"),
+        ("Place", f"{datasets.place(dataset)}, unless DIR is named"),
     ]
     return _fact_lines(facts, 10)
 

@@ -33,7 +33,9 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
 
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An existing folder for it.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="An existing folder for it. Default: where `run` looks for it.")
+    ] = None,
     *,
     file: Annotated[
         str, typer.Option("--file", metavar="NAME", help="Only this file or series, as `data list` names it.")
@@ -48,6 +50,9 @@ def fetch(
     as_json: JsonOutput = False,
 ) -> None:
     """Fetch a data set into a folder as `run` takes it, verify what has a checksum, and unpack archives.
+
+    Without DIR it goes where `run` and the other commands look for it: $MLPERF_DOCKER_DATA/NAME, else
+    ~/.local/share/mlperf-docker/data/NAME; what `data convert` has to work on goes into raw/ there.
 
     Where something is missing still, the next command is named. An interrupted fetch goes on where it stopped, and what
     is there is left alone. ImageNet needs an account, so its images are yours to get. Exits 6 where something cannot be
@@ -69,7 +74,9 @@ def fetch(
 
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where it is.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Where it is. Default: where `data fetch` puts it.")
+    ] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Look from outside only; needs no image.")] = False,
     pull: PullChoice = "missing",
@@ -87,7 +94,7 @@ def verify(
     catalog = Catalog.load()
     dataset = data.find(catalog, name)
     if quick:
-        path = datasets.check_folder(dataset, folder)
+        path = datasets.check_folder(dataset, folder or datasets.place(dataset))
         found: dict[str, Any] = {"name": dataset.name, "path": str(path), "samples": None, "facts": {}}
     else:
         from mlperf_docker.provide import sources_of
@@ -101,8 +108,20 @@ def verify(
 def convert(
     model: ModelName,
     *,
-    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="The files that the data set is offered as.")],
-    output: Annotated[Path, typer.Option("--to", metavar="DIR", help="An existing folder for the data set.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="The files that the data set is offered as. Default: where `data fetch` puts them.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="DIR", help="An existing folder for the data set. Default: where `run` looks for it."
+        ),
+    ] = None,
     max_ind_range: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Range of DLRM's ids. Default: the official weights', 40000000."),
@@ -134,7 +153,9 @@ def convert(
 def preprocess(
     model: ModelName,
     *,
-    dataset: Annotated[Path, typer.Option(metavar="DIR", help="The data set's folder.")],
+    dataset: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The data set's folder. Default: where `data fetch` puts it.")
+    ] = None,
     backend: BackendName = "",
     samples: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one for each processor.")] = None,

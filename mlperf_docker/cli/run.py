@@ -29,7 +29,17 @@ def run(
     precision: Annotated[str, typer.Option("--precision", "-p", help="fp32 or int8.")] = "fp32",
     scenario: Annotated[str, typer.Option(help="SingleStream, MultiStream, Server or Offline.")] = "Offline",
     mode: Annotated[str, typer.Option(help="performance or accuracy.")] = "performance",
-    dataset: Annotated[Path | None, typer.Option(metavar="DIR", help="The data set's folder.")] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The data set's folder. Default: where `data fetch` puts it; where nothing is there, --synthetic tiny"
+            " for 5 s, with a warning.",
+        ),
+    ] = None,
+    require_dataset: Annotated[
+        bool, typer.Option("--require-dataset", help="End with 6 where the data set is not there; make nothing up.")
+    ] = False,
     synthetic: Annotated[
         str, typer.Option(metavar="SIZE", help="Make data and weights up: tiny or full. Needs no download.")
     ] = "",
@@ -95,11 +105,12 @@ def run(
         limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus or ("all" if spec.device == "cuda" else "")),
         sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
         dataset=dataset,
+        require_dataset=require_dataset,
         model_file=model_file,
         results_root=results,
     )
     if dry_run:
-        streams.out(docker_command(request))
+        streams.out(docker_command(request, streams.err))
         return
     with display() as show:
         result = run_request(request, show)

@@ -27,7 +27,8 @@ LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
         ((*TINY, "--precision", "int8"), "Known: fp32"),
         ((*TINY, "--memory", "lots"), "is not a size"),
         ((*TINY, "--gpus", "some"), "--gpus"),
-        (("run", "resnet50"), "--dataset DIR or --synthetic SIZE"),
+        ((*TINY, "--dataset", "/tmp"), "exclude each other"),
+        ((*TINY, "--require-dataset"), "exclude each other"),
     ],
 )
 def test_usage(tool: Tool, arguments: tuple[str, ...], said: str) -> None:

@@ -30,6 +30,16 @@ def test_the_dry_run_command_gives_the_same_result(tool: Tool, image: str, resul
     assert events[-1] == "result"
 
 
+def test_without_a_data_set_it_runs_on_made_up_data_and_says_so(tool: Tool, image: str, results: Path) -> None:
+    done = tool("run", "resnet50", "--results", str(results), "--json", expect=PERFORMED)
+    result = json.loads(done.stdout)
+    assert result["synthetic"] is True
+    assert result["valid"] or "duration" in str(result["reasons"])
+    (warning,) = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert f"{tool.home}/data/mlperf-docker/data/imagenet2012" in warning
+    assert "mlperf-docker data fetch imagenet2012" in tool("run", "resnet50", "--require-dataset", expect=6).stderr
+
+
 def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: Engine) -> None:
     options = ("--min-duration", "4", "--results", str(results), "--cpus", "1.5", "--cpuset", "0,1", "--memory", "3g")
     running = tool.start(*TINY, *options)

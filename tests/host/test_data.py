@@ -31,8 +31,10 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Job]:
     return found
 
 
-def convert(catalog: Catalog, source: Path, output: Path, **options: Any) -> dict[str, Any]:
-    request = data.Convert("dlrm", source, output, **options)
+def convert(
+    catalog: Catalog, source: Path | None, output: Path | None, *, model: str = "dlrm", **options: Any
+) -> dict[str, Any]:
+    request = data.Convert(model, source, output, **options)
     return data.convert(catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet())
 
 
@@ -53,6 +55,23 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Jo
     )
     assert BindMount(source, "/data", read_only=True) in job.mounts
     assert BindMount(output, "/results", read_only=False) in job.mounts
+
+
+def test_without_folders_it_works_within_the_data_sets_place(
+    catalog: Catalog, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))
+    place = tmp_path / "criteo-terabyte"
+    with pytest.raises(UsageError, match="does not exist") as caught:
+        convert(catalog, None, None)
+    assert "mlperf-docker data fetch criteo-terabyte" in (caught.value.hint or "")
+    (place / "raw").mkdir(parents=True)
+    assert convert(catalog, None, None)["output"] == str(place / "terabyte_processed_test.bin")
+    (job,) = jobs
+    assert BindMount(place / "raw", "/data", read_only=True) in job.mounts
+    assert BindMount(place, "/results", read_only=False) in job.mounts
+    with pytest.raises(UsageError, match="nothing to convert"):
+        convert(catalog, None, None, model="bert")
 
 
 @pytest.mark.parametrize(("missing", "remedy"), [("raw", "--from DIR"), ("out", "mkdir -p ")])

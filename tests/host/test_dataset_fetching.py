@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlperf_docker import download, unpacking
+from mlperf_docker import datasets, download, unpacking
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.dataset_fetching import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
 from mlperf_docker.download import DownloadError, FetchError
@@ -113,7 +113,9 @@ def dataset(catalog: Catalog, name: str, contents: Mapping[str, bytes]) -> Datas
     return spec.model_copy(update={"files": files, "series": series})
 
 
-def got(spec: DatasetSpec, folder: Path, server: Server, display: Silent | None = None, **options: Any) -> Outcome:
+def got(
+    spec: DatasetSpec, folder: Path | None, server: Server, display: Silent | None = None, **options: Any
+) -> Outcome:
     request = FetchRequest(spec, "some-model", folder, **{"url": f"{server.url}/m/", **options})
     return fetch_dataset(request, display or Silent())
 
@@ -364,6 +366,31 @@ def test_criteo_is_fetched_and_has_to_be_converted(catalog: Catalog, server: Ser
     assert not outcome.usable
     assert outcome.next == f"mlperf-docker data convert some-model --from {folder} --to ANOTHER-DIR"
     assert {name: (folder / name).read_bytes() for name in days} == days
+
+
+def test_without_a_folder_it_goes_where_the_other_commands_look(
+    catalog: Catalog, squad: DatasetSpec, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path / "made/on/demand"))
+    outcome = got(squad, None, server)
+    assert outcome.folder == tmp_path / "made/on/demand/squad-v1.1" == datasets.place(squad)
+    assert (outcome.usable, outcome.next) == (True, "mlperf-docker data verify squad-v1.1")
+    days = {f"day_{day}.gz": b"%d" % day for day in range(24)}
+    offer(server, days)
+    raw = got(dataset(catalog, "criteo-terabyte", days), None, server)
+    assert raw.folder == tmp_path / "made/on/demand/criteo-terabyte/raw"
+    assert raw.next == "mlperf-docker data convert some-model"
+
+
+def test_what_cannot_be_fetched_leaves_nothing_that_a_run_takes_for_data(
+    catalog: Catalog, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))
+    spec = dataset(catalog, "imagenet2012", {})
+    with pytest.raises(NeedsAccountError, match="account") as caught:
+        got(spec, None, server, url="")
+    assert f"put it at {tmp_path}/imagenet2012/" in str(caught.value.hint)
+    assert not datasets.is_there(datasets.place(spec))
 
 
 def test_a_disk_too_small_is_told_before_anything_is_fetched(
