@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from pathlib import Path
+
+DAMAGED = "It is truncated or of another format. Compare its checksum with: mlperf-docker models verify"
+LONGEST_REASON = 200
+"""Characters of what a library says of a file that a message shows."""
 
 
 class ExitCode(IntEnum):
@@ -44,6 +49,16 @@ class ModelFileError(HarnessError):
     """The model file is missing, damaged or another model's."""
 
     exit_code = ExitCode.MODEL_FILE
+
+
+def damaged(path: Path, kind: str, error: object, *, hint: str | None = None) -> ModelFileError:
+    """A model file that its name or content says is a *kind*, and that cannot be read as one."""
+    try:
+        size = f" ({path.stat().st_size} bytes)"
+    except OSError:
+        size = ""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return ModelFileError(f"{path}{size} is no {kind}: {lines[0][:LONGEST_REASON]}", hint=hint or DAMAGED)
 
 
 class DeviceError(HarnessError):

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.harness import storage
+from mlperf_docker.harness import data_files, storage
+from mlperf_docker.harness.errors import BadSample, ModelFileError
 
 PARTIAL = ".partial"
 BLOCK = 1 << 20
@@ -138,6 +139,21 @@ def sync_tree(folder: Path) -> None:
         for name in names:
             sync(Path(root, name))
         sync(Path(root))
+
+
+def require_file(path: Path) -> None:
+    """Raise ModelFileError unless *path* is a regular file, or a link to one, that holds something and can be read.
+
+    A FIFO would block whoever opens it, and a device may never end.
+    """
+    try:
+        size = data_files.status(path).st_size
+    except BadSample as problem:
+        raise ModelFileError(f"cannot read the model file {path}: {problem}") from problem
+    if not size:
+        raise ModelFileError(f"the model file {path} is empty")
+    if not os.access(path, os.R_OK):
+        raise ModelFileError(f"the model file {path} cannot be read by user {os.getuid()}")
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:

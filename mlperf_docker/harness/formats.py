@@ -1,14 +1,16 @@
 """How a model file is written, told from its content where names mislead: a TorchScript archive may be called .pth."""
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.harness import archives
 from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.files import require_file
 from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.weights import as_float32, refuse_not_finite
 
 SUFFIXES = {
     ".onnx": Format.ONNX,
@@ -26,24 +28,24 @@ SAVED_MODEL = "saved_model.pb"
 
 
 def detect(path: Path) -> Format:
-    """The format of the model file *path*. Raises ModelFileError where it cannot be told.
+    """The format of the model file *path*. Raises ModelFileError where it cannot be told, or is no file.
 
     PyTorch writes both checkpoints and TorchScript as zip archives with a data.pkl; only TorchScript holds code. A zip
     may hold a SavedModel too; one that lies open is named by the saved_model.pb in its folder.
     """
+    require_file(path)
     if path.name == SAVED_MODEL:
         return Format.SAVED_MODEL
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(sorted(SUFFIXES))
         raise ModelFileError(f"{path} has no suffix that names a model format", hint=f"Known are: {known}")
-    if SUFFIXES[suffix] in (Format.STATE_DICT, Format.TORCHSCRIPT) and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if any(name.split("/")[-1] == SAVED_MODEL for name in names):
-            return Format.SAVED_MODEL
-        return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
-    return SUFFIXES[suffix]
+    if SUFFIXES[suffix] not in (Format.STATE_DICT, Format.TORCHSCRIPT) or not archives.is_archive(path):
+        return SUFFIXES[suffix]
+    names = archives.look(path).members
+    if any(name.split("/")[-1] == SAVED_MODEL for name in names):
+        return Format.SAVED_MODEL
+    return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
 
 
 def read_weights(
@@ -53,8 +55,17 @@ def read_weights(
     found: Format,
     *,
     hint: str | None = None,
+    left: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, NDArray[Any]]:
-    """The weights in *path* by the one of *readers* that knows its format. Raises ModelFileError where none does."""
+    """The weights in *path* by the one of *readers* that knows its format, in float32 whatever they are saved in.
+
+    left: tells by name which are handed on as they are, and not looked at: tables that are larger than memory.
+    Raises ModelFileError for another format, and for a weight that is not a finite number.
+    """
     if found not in readers:
-        raise ModelFileError(f"weights of {model} cannot be read from a {found} file: {path}", hint=hint)
-    return readers[found](path)
+        formats = ", ".join(readers)
+        message = f"weights of {model} cannot be read from a {found} file: {path}"
+        raise ModelFileError(message, hint=hint or f"They are read from: {formats}")
+    arrays = {name: array if left(name) else as_float32(array) for name, array in readers[found](path).items()}
+    refuse_not_finite(str(path), ((name, array) for name, array in arrays.items() if not left(name)))
+    return arrays

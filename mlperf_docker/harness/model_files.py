@@ -1,11 +1,14 @@
 """Which model file a run uses, and whether it is the official one."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker.harness import archives
 from mlperf_docker.harness.cell import OfficialFile
 from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.files import checksum
+from mlperf_docker.harness.files import checksum, require_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +27,19 @@ def _matches(path: Path, sha256: str, official: OfficialFile) -> bool:
 
 
 def identify(path: Path, official: OfficialFile | None) -> ModelFile:
-    """Read *path*'s checksum. Raises ModelFileError if it is no readable file, or empty."""
+    """Read *path* from first byte to last. Raises ModelFileError if it is no readable file, empty, or damaged.
+
+    Damage is found where the file has checksums of its own, as PyTorch's and other zip archives have.
+    """
+    require_file(path)
     try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise ModelFileError(f"the model file {path} is not a file")
-        sha256 = checksum(path)
+        with ThreadPoolExecutor(1) as pool:  # so that the file is fetched once for both
+            digest = pool.submit(checksum, path)
+            if archives.is_archive(path):
+                archives.check_sums(archives.look(path))
+            sha256 = digest.result()
     except OSError as error:
         raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
-    if not size:
-        raise ModelFileError(f"the model file {path} is empty")
     return ModelFile(path, sha256, official is not None and _matches(path, sha256, official))
 
 
@@ -41,11 +47,12 @@ def locate(folder: Path, given: Path | None, official: OfficialFile | None) -> P
     """The path of a run's model file: *given* (any file), else the official one in *folder*. Raises ModelFileError."""
     if given is not None:
         inside = folder / given
-        return given if given.exists() or not inside.exists() else inside
+        # os.path's, as Path's own raises for names that cannot be.
+        return given if os.path.exists(given) or not os.path.exists(inside) else inside  # noqa: PTH110
     if official is None:
         raise ModelFileError("this cell has no official model file", hint="Name one with --model-file.")
     path = folder / official.name
-    if not path.exists():
+    if not os.path.lexists(path):
         hint = "Fetch it with: mlperf-docker models fetch, or name a file with --model-file."
         raise ModelFileError(f"the official model file {official.name} is not in {folder}", hint=hint)
     return path

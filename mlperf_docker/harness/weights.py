@@ -1,15 +1,16 @@
 """Named weights: what a network declares, what a file has, and every difference between the two at once."""
 
 import json
-import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError, first_ten
+from mlperf_docker.harness.errors import ModelFileError, damaged, first_ten
+from mlperf_docker.harness.files import require_file
 from mlperf_docker.harness.ops.base import Ops
 
 T = TypeVar("T")
@@ -17,7 +18,9 @@ T_co = TypeVar("T_co", covariant=True)
 Shapes = dict[str, tuple[int, ...]]
 
 ALIGNMENT = 64
-PIECE_BYTES = 16 << 20
+PIECE_BYTES = 1 << 20
+"""Bytes of an array that are worked on at once: what a processor's caches hold."""
+_HALF_EXPONENT = np.uint16(0x7C00)
 _LENGTH_BYTES = 8
 _KINDS = {
     "F64": "float64",
@@ -25,11 +28,22 @@ _KINDS = {
     "F16": "float16",
     "I64": "int64",
     "I32": "int32",
+    "I16": "int16",
     "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
     "U8": "uint8",
     "BOOL": "bool",
 }
 """Types by the names that safetensors has for them."""
+WIDENED_MOST = 1 << 30
+"""Bytes in memory that a mapped tensor may take because numpy lacks its type."""
+
+COUNTER = "num_batches_tracked"
+"""BatchNorm's own, for training; inference has no use for it, and old files lack it."""
+WRAPPERS = ("module.", "_orig_mod.")
+"""What DataParallel and torch.compile put before every name."""
 
 
 class Weights(Protocol[T_co]):
@@ -59,18 +73,74 @@ def declared(network: Callable[[Ops[Any], Weights[Any]], object]) -> Shapes:
 
 
 def check(shapes: Shapes, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
-    """Raise ModelFileError, naming every missing, unused or misshapen tensor, unless *arrays* are exactly *shapes*."""
+    """Raise ModelFileError, naming every tensor at fault, unless *arrays* are exactly *shapes*, in floating point."""
     missing = [f"missing: {name} {list(shape)}" for name, shape in shapes.items() if name not in arrays]
     unused = [f"unused: {name} {list(array.shape)}" for name, array in arrays.items() if name not in shapes]
+    known = {name: arrays[name] for name in shapes if name in arrays}
     misshapen = [
-        f"shape: {name} should be {list(shape)}, is {list(arrays[name].shape)}"
-        for name, shape in shapes.items()
-        if name in arrays and arrays[name].shape != shape
+        f"shape: {name} should be {list(shapes[name])}, is {list(array.shape)}"
+        for name, array in known.items()
+        if array.shape != shapes[name]
     ]
-    lines = [*missing, *misshapen, *unused]
+    mistyped = [
+        f"type: {name} should be float32, is {array.dtype}" for name, array in known.items() if array.dtype.kind != "f"
+    ]
+    lines = [*missing, *misshapen, *mistyped, *unused]
     if lines:
-        count = f"{len(missing)} missing, {len(misshapen)} misshapen, {len(unused)} unused"
-        raise ModelFileError(f"{source} does not fit the network: {count}", details=first_ten(lines))
+        counts = f"{len(missing)} missing, {len(misshapen)} misshapen, {len(unused)} unused"
+        counts += f", {len(mistyped)} of another type" if mistyped else ""
+        raise ModelFileError(f"{source} does not fit the network: {counts}", details=first_ten(lines))
+
+
+def plain(values: Mapping[str, T]) -> dict[str, T]:
+    """Weights by the network's own names: without counters of batches, and without a prefix that a wrapper gave all."""
+    kept = {name: value for name, value in values.items() if not name.endswith(COUNTER)}
+    while kept and (wrapper := next((each for each in WRAPPERS if all(name.startswith(each) for name in kept)), None)):
+        kept = {name.removeprefix(wrapper): value for name, value in kept.items()}
+    return kept
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers with a point as float32, itself where it is that; others as they are. Too large ones become infinite."""
+    if array.dtype.kind != "f" or array.dtype == np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def refuse_not_finite(source: str, arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+    """Raise ModelFileError, naming the tensors, if a weight is NaN or infinite: no output would mean anything."""
+    places = ((name, array, odd_place(array)) for name, array in arrays)
+    lines = [f"{name}{list(place)} is {array[place]}" for name, array, place in places if place is not None]
+    if lines:
+        raise ModelFileError(
+            f"{source} has weights that are not finite, in {len(lines)} {'tensors' if len(lines) > 1 else 'tensor'}",
+            hint="It was saved after a training that diverged, converted to a type too small for it, or damaged.",
+            details=first_ten(lines),
+        )
+
+
+def odd_place(array: NDArray[Any]) -> tuple[int, ...] | None:
+    """Where the first number is that is not finite, or None. Looked at in pieces: there is no copy of the whole."""
+    if array.dtype.kind != "f":
+        return None
+    if not array.ndim:
+        return None if np.isfinite(array) else ()
+    start = 0
+    for piece in _pieces(array):
+        if not _finite(piece):
+            first = int(np.flatnonzero(~np.isfinite(piece))[0])
+            row, *rest = np.unravel_index(first, piece.shape)
+            return (start + int(row), *map(int, rest))
+        start += len(piece)
+    return None
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    """Whether all numbers are finite. numpy has no quick way for halves, whose exponent is all ones where they are."""
+    if array.dtype != np.float16 or not array.dtype.isnative:
+        return bool(np.isfinite(array).all())
+    return not ((array.view(np.uint16) & _HALF_EXPONENT) == _HALF_EXPONENT).any()
 
 
 class ArrayWeights(Generic[T]):
@@ -89,49 +159,112 @@ class ArrayWeights(Generic[T]):
 
 
 def read(path: Path) -> dict[str, NDArray[Any]]:
-    """All tensors of a safetensors file. Raises ModelFileError if it is damaged."""
-    import safetensors.numpy
+    """All tensors of a safetensors file, with `plain` names; types that numpy lacks become float32.
 
-    try:
-        return dict(safetensors.numpy.load_file(path))
-    except (OSError, safetensors.SafetensorError) as error:
-        size = path.stat().st_size if path.exists() else 0
-        raise ModelFileError(f"{path} ({size} bytes) is no safetensors file: {error}") from error
+    Raises ModelFileError if it is damaged.
+    """
+    entries = plain(_entries(path))
+    return {name: np.array(entry.array()) for name, entry in entries.items()}
 
 
 def mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """The same tensors as views of the mapped file: nothing is read before somebody looks. Raises ModelFileError."""
+    """The same tensors as views of the mapped file: nothing is read before somebody looks. Raises ModelFileError.
+
+    Large ones have to be of a type that numpy has: another's would have to be copied.
+    """
+    entries = plain(_entries(path))
+    large = [f"{name}: {entry.kind}" for name, entry in entries.items() if entry.widened_bytes > WIDENED_MOST]
+    if large:
+        hint = "Save it as F16 or F32, which are used where they are."
+        raise ModelFileError(f"{path} has large tensors of a type that needs a copy", hint=hint, details=large)
+    return {name: entry.array() for name, entry in entries.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A tensor in a safetensors file: its type by the name there, its shape, and its bytes in the mapped file."""
+
+    kind: str
+    shape: tuple[int, ...]
+    content: NDArray[np.uint8]
+
+    @property
+    def widened_bytes(self) -> int:
+        """Bytes of the copy that has to be made, or 0."""
+        return 0 if self.kind in _KINDS else int(np.prod(self.shape)) * 4
+
+    def array(self) -> NDArray[Any]:
+        """A view of the file where numpy has the type, else a copy in float32."""
+        if self.kind in _KINDS:
+            return self.content.view(_KINDS[self.kind]).reshape(self.shape)
+        return _WIDENED[self.kind](self.content).reshape(self.shape)
+
+
+def _brain(content: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """bfloat16: the upper half of a float32."""
+    return (content.view("<u2").astype(np.uint32) << 16).view(np.float32)
+
+
+def _minifloat(exponent_bits: int, *, infinite: bool) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Numbers of 8 bits: a sign, so many of an exponent, and a fraction. Source: arXiv 2209.05433, table 1.
+
+    infinite: the largest exponent is that of infinity and NaN, as IEEE 754 has it; else only all ones are NaN.
+    """
+    fraction_bits, bias = 7 - exponent_bits, (1 << (exponent_bits - 1)) - 1
+    codes = np.arange(128)
+    exponents, fractions = codes >> fraction_bits, (codes & ((1 << fraction_bits) - 1)) / (1 << fraction_bits)
+    values = np.where(exponents == 0, fractions * 2.0, 1 + fractions) * 2.0 ** (exponents - bias)
+    if infinite:
+        values = np.where(exponents == exponents.max(), np.where(fractions == 0, np.inf, np.nan), values)
+    else:
+        values[-1] = np.nan
+    table = np.concatenate((values, -values)).astype(np.float32)
+    return lambda content: table[content]
+
+
+_WIDENED: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.float32]]] = {
+    "BF16": _brain,
+    "F8_E4M3": _minifloat(4, infinite=False),
+    "F8_E5M2": _minifloat(5, infinite=True),
+}
+"""How types that numpy lacks become float32."""
+
+
+def _entries(path: Path) -> dict[str, _Entry]:
+    """The tensors of a safetensors file. Raises ModelFileError."""
+    import safetensors
+
+    require_file(path)
     try:
+        with safetensors.safe_open(path, framework="numpy"):
+            pass  # it looks whether the tensors lie one after the other and fill the file
         file: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
         start = _LENGTH_BYTES + int.from_bytes(file[:_LENGTH_BYTES].tobytes(), "little")
         header = json.loads(file[_LENGTH_BYTES:start].tobytes())
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {name: _view(file[start:], entry) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        size = path.stat().st_size if path.exists() else 0
-        raise ModelFileError(f"{path} ({size} bytes) is no safetensors file: {error}") from error
+    except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
+        raise damaged(path, "safetensors file", error) from error
+    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    other = [f"{name}: {entry['dtype']}" for name, entry in entries.items() if not _known(entry["dtype"])]
+    if other:
+        known = ", ".join((*_KINDS, *_WIDENED))
+        hint = f"Save it in one of the types that are read: {known}"
+        raise ModelFileError(f"{path} has tensors of a type that is not read", hint=hint, details=first_ten(other))
+    return {
+        name: _Entry(entry["dtype"], tuple(entry["shape"]), file[start:][slice(*entry["data_offsets"])])
+        for name, entry in entries.items()
+    }
 
 
-def _view(data: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[Any]:
-    """A tensor out of the part of a file that holds them all."""
-    first, last = entry["data_offsets"]
-    dtype, shape = np.dtype(_KINDS[entry["dtype"]]), tuple(entry["shape"])
-    if not 0 <= first <= last <= len(data):
-        raise ValueError(f"a tensor ends {last - len(data)} bytes behind the file")
-    return data[first:last].view(dtype).reshape(shape)
-
-
-def populate(array: NDArray[Any]) -> None:
-    """Bring a contiguous mapped array into memory now, rather than page by page while LoadGen measures."""
-    if array.size:
-        array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max()
+def _known(kind: str) -> bool:
+    return kind in _KINDS or kind in _WIDENED
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str] | None = None) -> None:
     """Write *arrays* as a safetensors file, piece by piece: of a mapped array there is never a copy in memory.
 
     kinds: dtypes, by name, that arrays are converted to. The largest come first, and the first where 64 divides its
-    place, so that tables lie as backends like them.
+    place, so that tables lie as backends like them. Raises ModelFileError where a number is not finite, in the type
+    that it is written in.
     """
     types = {name: np.dtype((kinds or {}).get(name, array.dtype)) for name, array in arrays.items()}
     order = sorted(arrays, key=lambda name: -arrays[name].size * types[name].itemsize)
@@ -146,7 +279,15 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, st
         stream.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
         for name in order:
             for piece in _pieces(arrays[name]):
-                stream.write(np.ascontiguousarray(piece, dtype=types[name]).data)
+                with np.errstate(over="ignore"):
+                    converted = np.ascontiguousarray(piece, dtype=types[name])
+                if not _writable(converted):
+                    raise ModelFileError(f"{name} has numbers that are not finite, or too large for {types[name]}")
+                stream.write(converted.data)
+
+
+def _writable(array: NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or _finite(array)
 
 
 def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:

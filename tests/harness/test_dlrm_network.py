@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
@@ -146,6 +147,42 @@ def test_answers_are_left_alone_by_the_next_batch(arrays: Arrays, name: str) -> 
     kept = first.copy()
     run((DENSE[300:], IDS[300:]))
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+@pytest.mark.parametrize("device", [False, True], ids=["host", "split"])
+def test_a_row_that_holds_no_number_is_found_when_its_table_is_loaded(
+    arrays: Arrays, tmp_path: Path, kind: str, device: bool
+) -> None:
+    path, damaged = tmp_path / "w.safetensors", dict(arrays)
+    weight_files.write(path, damaged, {key: kind for key in arrays if networks.TABLE.match(key)})
+    found = Dlrm().read(path, Format.SAFETENSORS)
+    for table, row in ((3, 0), (25, RECIPE.rows[25] - 1)):
+        broken = dict(found)
+        broken[networks.table_name(table)] = found[networks.table_name(table)].copy()
+        broken[networks.table_name(table)][row, 2] = np.inf
+        network = networks.checked(broken, str(path))
+        assert isinstance(network.front, lookup.Lookup)
+        if device:
+            half = tuple(rows // 2 for rows in RECIPE.rows)
+            network = networks.split_network(broken, RECIPE.config, half, network.front.population)
+        with pytest.raises(ModelFileError, match=str(path)) as caught:
+            load(network, "onnxruntime", threads=2)
+        assert caught.value.details == (f"emb_l.{table}.weight[{row}, 2] is inf",)
+
+
+def test_layers_may_be_saved_in_other_types_and_large_tables_may_not(
+    arrays: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.safetensors"
+    state = {f"module.{name}": torch.from_numpy(array).bfloat16() for name, array in arrays.items()}
+    safetensors.torch.save_file(state, path)
+    found = Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), str(path))
+    assert found.form.rows == RECIPE.rows
+    monkeypatch.setattr(weight_files, "WIDENED_MOST", 4000)
+    with pytest.raises(ModelFileError, match="need") as caught:
+        Dlrm().read(path, Format.SAFETENSORS)
+    assert "emb_l.2.weight: BF16" in caught.value.details
 
 
 def checkpoint(arrays: Arrays, path: Path, **more: Any) -> None:

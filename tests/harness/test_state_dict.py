@@ -4,7 +4,9 @@ import argparse
 import os
 import pickle
 import sys
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 import torch
 
 from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.state_dict import read
+from mlperf_docker.harness.model_files import identify
+from mlperf_docker.harness.state_dict import read, read_archive
 
 RNG = np.random.default_rng(3)
 WEIGHT = RNG.standard_normal((4, 3), dtype=np.float32)
@@ -48,12 +51,22 @@ def test_a_training_checkpoint_is_read_below_its_key(tmp_path: Path) -> None:
     rest = {"optimizer": {"state": {}}, "args": options, "epoch": 9, "best": np.float64(0.37)}
     torch.save({"model": parallel, **rest}, path)
     np.testing.assert_array_equal(read(path, key="model")["fc.weight"], WEIGHT)
-    wrong = failure(path, "state_dict")
-    assert "no 'state_dict'" in str(wrong)
-    assert wrong.details == ("model", "optimizer", "args", "epoch", "best")
-    unasked = failure(path)
-    assert "model, optimizer" in (unasked.hint or "")
-    assert "args: Namespace" in unasked.details
+    for elsewhere in (None, "state_dict"):  # there is just one place with weights
+        np.testing.assert_array_equal(read(path, key=elsewhere)["fc.weight"], WEIGHT)
+    kept = {"optimizer": {"state": {0: {"momentum_buffer": torch.ones(2)}}}, "rng": torch.zeros(9, dtype=torch.uint8)}
+    torch.save({"net": {"weights": state()}, "model": "resnet", **kept}, path)
+    np.testing.assert_array_equal(read(path, key="model")["fc.weight"], WEIGHT)
+
+
+def test_weights_in_two_places_are_not_guessed_at(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"model": state(), "ema": {"decay": 0.9, "shadow": state()}}, path)
+    assert sorted(read(path, key="model")) == ["fc.turned", "fc.weight"]
+    refused = failure(path)
+    assert refused.details == ("['model']", "['ema']['shadow']")
+    assert "torch.save(torch.load(FILE)['model']" in (refused.hint or "")
+    torch.save({**state(), "epoch": 3}, path)
+    assert failure(path).details == ("epoch: int",)
 
 
 def test_a_prefix_of_only_some_names_stays(tmp_path: Path) -> None:
@@ -130,6 +143,9 @@ def test_a_truncated_file_says_how_long_it_is(tmp_path: Path, modern: bool, kept
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
     broken = failure(path)
+    if not path.stat().st_size:
+        assert "is empty" in str(broken)
+        return
     assert f"({path.stat().st_size} bytes)" in str(broken)
     assert "truncated" in (broken.hint or "")
     assert "\n" not in str(broken)
@@ -139,7 +155,7 @@ def test_a_truncated_file_says_how_long_it_is(tmp_path: Path, modern: bool, kept
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
-    assert "cannot read" in str(failure(path))
+    assert "is no checkpoint that PyTorch can read" in str(failure(path))
 
 
 def test_a_damaged_archive_is_found_out(tmp_path: Path) -> None:
@@ -150,7 +166,7 @@ def test_a_damaged_archive_is_found_out(tmp_path: Path) -> None:
     data = bytearray(outer.read_bytes())
     data[len(data) // 2] ^= 0xFF
     outer.write_bytes(data)
-    assert "cannot read" in str(failure(outer))
+    assert "is no whole zip archive" in str(failure(outer))
 
 
 @pytest.mark.parametrize("content", [{}, [1, 2], {"model": {}}], ids=["empty", "list", "nested"])
@@ -163,7 +179,81 @@ def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None
 def test_quantised_weights_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save({"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}, path)
-    assert failure(path).details == ("a: torch.qint8",)
+    assert failure(path).details == ("a: quantised, torch.qint8",)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "problem"),
+    [
+        (lambda: torch.empty(2, 3, device="meta"), "without values"),
+        (lambda: torch.zeros(2, dtype=torch.complex64), "complex"),
+        (lambda: torch.eye(3).to_sparse(), "sparse"),
+        (lambda: torch.ones(1).expand(10**6, 10**6), "overlap"),
+        (lambda: torch.arange(10.0).as_strided((3, 3), (2, 1)), "overlap"),
+    ],
+    ids=["meta", "complex", "sparse", "expanded", "strided"],
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(tmp_path: Path, tensor: Any, problem: str) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"a": tensor(), "b": torch.ones(2)}, path)
+    (line,) = failure(path).details
+    assert line.startswith("a: ")
+    assert problem in line
+
+
+def rewritten(path: Path, change: Callable[[str, bytes], bytes], kind: int = zipfile.ZIP_STORED) -> None:
+    """Write the archive *path* anew, each member as *change* makes it."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in members.items():
+            archive.writestr(name, change(name, content))
+
+
+@pytest.mark.parametrize("scripted", [False, True], ids=["checkpoint", "torchscript"])
+def test_a_tensor_whose_bytes_are_not_all_there_does_not_go_on_in_the_next_one(tmp_path: Path, scripted: bool) -> None:
+    path = tmp_path / "model.pth"
+    layer = torch.nn.Linear(30, 20)
+    if scripted:
+        torch.jit.trace(layer, torch.ones(1, 30)).save(path)
+    else:
+        torch.save(layer.state_dict(), path)
+    assert sorted((read_archive if scripted else read)(path)) == ["bias", "weight"]
+    rewritten(path, lambda name, content: content[:-80] if name.endswith("data/0") else content)
+    with pytest.raises(ModelFileError, match="lacks a part of its weights: 1 tensors") as caught:
+        (read_archive if scripted else read)(path)
+    assert "data/0: 2320 bytes, not 2400" in caught.value.details[0]
+
+
+def test_an_archive_that_was_compressed_afterwards_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path)
+    rewritten(path, lambda _, content: content, zipfile.ZIP_DEFLATED)
+    np.testing.assert_array_equal(read(path)["fc.weight"], WEIGHT)
+
+
+@pytest.mark.parametrize("begins", [b"", b"PK\x03\x04", b"\x80\x02"], ids=["zeros", "zip", "pickle"])
+def test_an_archive_that_would_grow_without_measure_is_not_unpacked(tmp_path: Path, begins: bytes) -> None:
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("w.pth", "w") as file,
+    ):
+        file.write(begins)
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    assert "would unpack to 3145728" in str(failure(path))
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
+
+
+def test_a_pickle_that_asks_for_much_memory_gets_none(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path)
+    put = b"\x80\x02N" + b"r\xff\xff\xff\x7f" + b"."  # one object, kept as number two billion
+    rewritten(path, lambda name, content: put if name.endswith("data.pkl") else content)
+    assert "weights" in str(failure(path))
 
 
 def test_without_pytorch_the_image_to_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,3 +263,25 @@ def test_without_pytorch_the_image_to_use_is_named(tmp_path: Path, monkeypatch: 
     absent = failure(path)
     assert "not installed" in str(absent)
     assert "pytorch" in (absent.hint or "")
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_bytes_that_changed_after_they_were_written_are_found_where_there_are_checksums(
+    tmp_path: Path, summed: bool
+) -> None:
+    path = tmp_path / "model.pth"
+    torch.serialization.set_crc32_options(summed)
+    try:
+        torch.save({"w": torch.arange(1000.0)}, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert identify(path, None).sha256
+    data = bytearray(path.read_bytes())
+    middle = data.index(np.arange(1000, dtype=np.float32)[400:500].tobytes())
+    data[middle : middle + 400] = bytes(400)
+    path.write_bytes(data)
+    if summed:
+        with pytest.raises(ModelFileError, match="1 of its parts are damaged: model/data/0: Bad CRC"):
+            identify(path, None)
+    else:
+        assert identify(path, None).sha256

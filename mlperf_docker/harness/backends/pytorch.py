@@ -5,7 +5,6 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends import nms
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.backends.front import fronted
+from mlperf_docker.harness.backends.torchscript import open_archive
 from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.names import Device, Format
@@ -63,23 +62,6 @@ def _traced(network: Network, interface: Interface, device: torch.device) -> Mod
         if device.type == "cpu":
             return torch.jit.optimize_for_inference(traced)
         return torch.jit.freeze(traced)
-
-
-def _archive(path: Path, device: torch.device) -> Module:
-    """The TorchScript archive in *path*. Raises ModelFileError."""
-    nms.register()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            module = torch.jit.load(str(path), map_location=device)
-    except (RuntimeError, OSError, ValueError) as error:
-        size = path.stat().st_size
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "unreadable")
-        raise ModelFileError(
-            f"PyTorch cannot load {path} ({size} bytes): {reason.strip()}",
-            hint="It is truncated or not TorchScript. Compare its checksum with: mlperf-docker models verify",
-        ) from error
-    return module.eval()
 
 
 def _takes_list(module: Module) -> bool:
@@ -135,7 +117,7 @@ class PyTorchPredictor:
             self._listed = False
             self._warm_up(request.source.interface)
         else:
-            self.module = _archive(request.source, self._where)
+            self.module = open_archive(request.source, self._where)
             self._listed = request.interface.ragged and _takes_list(self.module)
 
     def _warm_up(self, interface: Interface) -> None:

@@ -88,7 +88,7 @@ class Dlrm:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the official checkpoint's names; tables are mapped where the file allows it."""
-        return read_weights(READERS, self.name, path, format)
+        return read_weights(READERS, self.name, path, format, left=self.is_table)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network, with all tables in the host's memory."""

@@ -7,7 +7,7 @@ same network on what was found. Copying the rows takes a few percent of what com
 import mmap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES
 from mlperf_docker.harness.network import Batch, Prepare
-from mlperf_docker.harness.weights import populate
+from mlperf_docker.harness.weights import refuse_not_finite
 
 Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
 Table = NDArray[Any]
@@ -100,21 +100,54 @@ def _root(array: Any) -> object:  # noqa: ANN401 (what an array's memory belongs
     return array
 
 
+class Population:
+    """Mapped tables on their way into memory: now, rather than page by page while LoadGen measures.
+
+    Each is read once, whatever the number of instances, and its numbers are looked at on that occasion. names: what
+    the tables are called in the file *source*.
+    """
+
+    def __init__(self, source: str, names: Sequence[str]) -> None:
+        self._source, self._names = source, names
+        self._done: set[int] = set()
+
+    def bring_in(self, tables: Sequence[Table], crew: _Crew) -> None:
+        """Read *tables* with all threads. Raises ModelFileError, with table and row, for a number that is not finite.
+
+        Those that are there already only have their pages looked at, which may be out of memory again.
+        """
+
+        def work(number: int) -> None:
+            table = tables[number]
+            if number in self._done:
+                _touch(table)
+                return
+            refuse_not_finite(self._source, [(self._names[number], table)])
+            self._done.add(number)
+
+        crew.share(work, len(tables), WORTH_A_THREAD)
+
+
+def _touch(table: Table) -> None:
+    if table.size:
+        table.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max()
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """All rows from the host's memory: vectors (rows, 26, width)."""
 
     tables: tuple[Table, ...]
+    population: Population = field(compare=False)
 
     inputs = (DENSE_X, IDS)
 
     def open(self, threads: int, allocate: Allocate) -> Prepare:
-        """Bring the tables into memory, and look up in them."""
-        for table in self.tables:
-            populate(table)
+        """Bring the tables into memory, and look up in them. Raises ModelFileError for numbers that are not finite."""
         width, dtype = self.tables[0].shape[1], self.tables[0].dtype
         room = _Room(allocate, (len(self.tables), width), dtype)
         whole, crew = Whole.of(self.tables), _Crew(threads)
+        self.population.bring_in(self.tables, crew)
 
         def prepare(inputs: Batch) -> Batch:
             dense, ids = inputs
@@ -154,6 +187,7 @@ class SplitLookup:
 
     tables: tuple[Table, ...]
     resident: tuple[int, ...]
+    population: Population = field(compare=False)
 
     inputs = (DENSE_X, IDS)
 
@@ -165,15 +199,16 @@ class SplitLookup:
         )
 
     def open(self, threads: int, allocate: Allocate) -> Prepare:
-        """Bring the host's tables into memory, and look up in them."""
-        partial = self.partial
-        for number in partial:
-            populate(self.tables[number][self.resident[number] :])
+        """Bring the tables into memory, and look up in the host's. Raises ModelFileError, like `Lookup.open`.
+
+        The device's rows were read for it; they only have their numbers looked at.
+        """
+        partial, crew = self.partial, _Crew(threads)
+        self.population.bring_in(self.tables, crew)
         width, dtype = self.tables[0].shape[1], self.tables[0].dtype
         last = np.maximum(np.array(self.resident, dtype=np.int64) - 1, 0)
         hots, colds = (_Room(allocate, (columns,), np.int64) for columns in (len(self.tables), len(partial)))
         kepts, room = _Room(allocate, (len(partial),), dtype), _Room(allocate, (width,), dtype)
-        crew = _Crew(threads)
 
         def prepare(inputs: Batch) -> Batch:
             dense, ids = inputs

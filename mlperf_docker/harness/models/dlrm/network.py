@@ -13,7 +13,7 @@ from mlperf_docker.harness.architectures.dlrm import DlrmConfig, dlrm, weights_o
 from mlperf_docker.harness.errors import ModelFileError, first_ten
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES
-from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, Lookup, SplitLookup
+from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, Lookup, Population, SplitLookup
 from mlperf_docker.harness.network import Network
 
 TABLE = re.compile(r"emb_l\.(\d+)\.weight$")
@@ -89,8 +89,11 @@ def _vectors(ops: Any, vectors: Any, dtype: np.dtype[Any]) -> Any:  # noqa: ANN4
     return ops.to_float(vectors) if dtype == HALF else vectors
 
 
-def network(arrays: Mapping[str, NDArray[Any]], config: DlrmConfig) -> Network:
-    """The network whose tables all stay with the host: dense_x (N, 13), vectors (N, 26, width) to pred (N, 1)."""
+def network(arrays: Mapping[str, NDArray[Any]], config: DlrmConfig, source: str = "dlrm") -> Network:
+    """The network whose tables all stay with the host: dense_x (N, 13), vectors (N, 26, width) to pred (N, 1).
+
+    source: what the weights came from, for messages.
+    """
     tables = tuple(arrays[table_name(number)] for number in range(TABLES))
     layers = {name: array for name, array in arrays.items() if not TABLE.match(name)}
     dtype = tables[0].dtype
@@ -100,7 +103,12 @@ def network(arrays: Mapping[str, NDArray[Any]], config: DlrmConfig) -> Network:
         return ops.sigmoid(logits), logits
 
     vectors = Tensor("vectors", str(dtype), (None, TABLES, config.width))
-    return Network("dlrm", Interface((DENSE_X, vectors), OUTPUTS), layers, build, Lookup(tables))
+    return Network("dlrm", Interface((DENSE_X, vectors), OUTPUTS), layers, build, Lookup(tables, population(source)))
+
+
+def population(source: str) -> Population:
+    """What brings the tables in the file *source* into memory."""
+    return Population(source, [table_name(number) for number in range(TABLES)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +138,12 @@ class _Split:
         return ops.sigmoid(logits), logits
 
 
-def split_network(arrays: Mapping[str, NDArray[Any]], config: DlrmConfig, resident: tuple[int, ...]) -> Network:
+def split_network(
+    arrays: Mapping[str, NDArray[Any]], config: DlrmConfig, resident: tuple[int, ...], source: Population | None = None
+) -> Network:
     """The same network with the first rows of each table, as many as *resident* says, on the device."""
     tables = tuple(arrays[table_name(number)] for number in range(TABLES))
-    front = SplitLookup(tables, resident)
+    front = SplitLookup(tables, resident, source or population("dlrm"))
     held = {name: array for name, array in arrays.items() if not TABLE.match(name)}
     for number, rows in enumerate(resident):
         if rows:
@@ -153,4 +163,4 @@ def checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Network:
     """The network around *arrays*. Raises ModelFileError with every missing, unused or misshapen one."""
     config = config_of(arrays, source)
     check(arrays, config, source)
-    return network(arrays, config)
+    return network(arrays, config, source)

@@ -21,7 +21,7 @@ _WEIGHT = re.compile(r"(?:.*\.)?((?:emb_l|bot_l|top_l)\.\d+\.(?:weight|bias))$")
 
 def read_checkpoint(path: Path) -> Arrays:
     """The official checkpoint, whose weights are below "state_dict", or a bare state_dict."""
-    return state_dict.read_below(path, "state_dict")
+    return state_dict.read(path, key="state_dict")
 
 
 def read_graph(path: Path) -> Arrays:

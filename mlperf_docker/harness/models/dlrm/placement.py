@@ -78,7 +78,8 @@ class Placement:
             return model
         arrays: dict[str, NDArray[Any]] = dict(source.arrays)
         arrays |= {networks.table_name(number): table for number, table in enumerate(source.front.tables)}
-        made = networks.split_network(arrays, networks.config_of(arrays, source.name), self.resident)
+        config = networks.config_of(arrays, source.name)
+        made = networks.split_network(arrays, config, self.resident, source.front.population)
         return replace(model, source=made, interface=made.interface.fetching(networks.PREDICTION.name))
 
 

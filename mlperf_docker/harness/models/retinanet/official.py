@@ -28,7 +28,7 @@ _NEWER = re.compile(r"((?:inner|layer)_blocks\.\d+|conv\.\d+)\.0\.(weight|bias)$
 
 def read_checkpoint(path: Path) -> Arrays:
     """The training checkpoint, also inside the .zip that it comes in, or a bare state_dict."""
-    return renamed(state_dict.read_below(path, "model"))
+    return renamed(state_dict.read(path, key="model"))
 
 
 def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:

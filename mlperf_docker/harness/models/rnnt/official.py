@@ -26,7 +26,7 @@ def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def read_checkpoint(path: Path) -> Arrays:
     """The official checkpoint, whose weights are below "state_dict", or a bare state_dict."""
-    return renamed(state_dict.read_below(path, KEY))
+    return renamed(state_dict.read(path, key=KEY))
 
 
 def read_safetensors(path: Path) -> Arrays:

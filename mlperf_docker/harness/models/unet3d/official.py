@@ -32,7 +32,7 @@ def renamed(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 def read_checkpoint(path: Path) -> Arrays:
     """The checkpoint, or a bare state_dict."""
-    return renamed(state_dict.read_below(path, KEY))
+    return renamed(state_dict.read(path, key=KEY))
 
 
 def read_archive(path: Path) -> Arrays:
