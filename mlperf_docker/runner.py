@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import docker
 
-from mlperf_docker import events, termination
+from mlperf_docker import events
 from mlperf_docker.engine.container import ContainerExit, run_container
 from mlperf_docker.errors import (
     ContainerError,
@@ -39,8 +39,7 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     with log_path.open("w", encoding="utf-8", errors="backslashreplace") as log:
         harness = _Harness(log, display)
         try:
-            with termination.interrupts():
-                ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
+            ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
             raise Interrupted("Interrupted.", log=log_path) from error
     if harness.result is None:

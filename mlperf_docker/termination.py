@@ -1,21 +1,68 @@
-"""Being told to stop: by a service manager or a closed terminal it shall be like Ctrl-C, which cleans up."""
+"""Being told to stop: by a service manager, or by a terminal's end, it is like Ctrl-C, which cleans up."""
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_PATIENCE_S = 10.0
+
+
+@dataclass
+class _Heard:
+    """What has come. at: the last signal that became KeyboardInterrupt, as time.monotonic() tells it, or None."""
+
+    at: float | None = None
+    deferred: int = 0
+    waiting: bool = False
+
+
+_heard = _Heard()
+
+
+def heed() -> None:
+    """Make every signal that ends a command a KeyboardInterrupt. One that is ignored already stays so, as nohup wants.
+
+    More of them within 10 s change nothing, so that what is cleared up after the first is done.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _interrupt)
+
+
+def ignore() -> None:
+    """Take no more signals: what has ended does not end otherwise because of one that comes while Python clears up."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def was_told() -> bool:
+    """Tell whether a signal came: whatever goes wrong from then on may be a consequence."""
+    return _heard.at is not None
 
 
 @contextlib.contextmanager
-def interrupts() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C, so that nothing is left running or half written by a stopped tool."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+def deferred() -> Iterator[None]:
+    """Have a signal wait for the end of this block: for short steps that leave something behind when they break off."""
+    _heard.deferred += 1
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _heard.deferred -= 1
+        if _heard.waiting and not _heard.deferred:
+            _heard.waiting = False
+            raise KeyboardInterrupt
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if _heard.at is not None and now < _heard.at + _PATIENCE_S:
+        return
+    _heard.at = now
+    if _heard.deferred:
+        _heard.waiting = True
+    else:
+        raise KeyboardInterrupt

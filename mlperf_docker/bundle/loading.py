@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker import __version__, checksums, digests, exclusive, paths, render, termination
+from mlperf_docker import __version__, checksums, digests, exclusive, paths, render
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.checking import check
 from mlperf_docker.bundle.copying import copy
@@ -49,15 +49,14 @@ def load(client: Engine, catalog: Catalog, request: LoadRequest, display: Displa
     Raises BundleError for a damaged bundle, EngineError for images that the engine cannot run or take, UsageError for
     what this version of the tool would not run and for model files that would be replaced.
     """
-    with termination.interrupts():
-        manifest = check(request.folder, display)
-        _check_platform(client, manifest)
-        if not request.force:
-            _check_runnable(catalog, manifest, request.folder)
-        missing = _missing_models(manifest, request)
-        tags = _load_images(client, catalog, manifest, request, display)
-        for file in missing:
-            _place(file, request.folder, display)
+    manifest = check(request.folder, display)
+    _check_platform(client, manifest)
+    if not request.force:
+        _check_runnable(catalog, manifest, request.folder)
+    missing = _missing_models(manifest, request)
+    tags = _load_images(client, catalog, manifest, request, display)
+    for file in missing:
+        _place(file, request.folder, display)
     for name in manifest.missing:
         display.say(f"Model file {name}: not in the bundle.")
     return Loaded(tags, tuple(_place_of(file) for file in manifest.model_files))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker import __version__, exclusive, folders, model_files, paths, termination
+from mlperf_docker import __version__, exclusive, folders, model_files, paths
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.copying import HashedFile, copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
@@ -77,7 +77,7 @@ def write(client: Engine, request: WriteRequest, display: Display) -> Manifest:
     contents = _contents(client, request, display)
     _require_space(target.parent, contents)
     try:
-        with termination.interrupts(), _aside(target) as folder:
+        with _aside(target) as folder:
             manifest = _fill(client, folder, contents, display)
             folder.replace(target)  # an empty folder of that name gives way
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from mlperf_docker import __version__, streams
+from mlperf_docker import __version__, streams, termination
 from mlperf_docker.cli import (
     build,
     bundle,
@@ -29,7 +29,7 @@ from mlperf_docker.cli import (
     show,
     verify,
 )
-from mlperf_docker.errors import ExitCode, MlperfDockerError
+from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
 _INTERNAL_ERROR = os.EX_SOFTWARE
@@ -76,11 +76,15 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
             command(*args, **kwargs)
         except typer.Exit:  # a command's own verdict
             raise
-        except MlperfDockerError as error:
-            _fail(error, error.lines(), error.exit_code)
         except KeyboardInterrupt as error:
             _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
+        except MlperfDockerError as error:
+            if termination.was_told() and not isinstance(error, Interrupted):
+                _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
+            _fail(error, error.lines(), error.exit_code)
         except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
+            if termination.was_told():
+                _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
             hint = "Hint:  This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
             _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], _INTERNAL_ERROR)
 

@@ -1,9 +1,9 @@
-"""Where the mlperf-docker command begins and ends: without a traceback, whenever Ctrl-C comes."""
+"""Where the mlperf-docker command begins and ends: without a traceback, whenever a signal comes."""
 
 import signal
 import sys
 
-from mlperf_docker import streams
+from mlperf_docker import streams, termination
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -11,9 +11,10 @@ _INTERRUPTED = 128 + signal.SIGINT
 def main() -> None:
     """Run the command line; its exit code does not depend on whether anybody reads what it prints.
 
-    Commands say themselves how they were interrupted. Here it is too early for that, while modules are being read, or
-    too late: what has ended does not end otherwise because of a Ctrl-C that comes while Python clears up.
+    Commands say themselves how they were interrupted. Here it is too early for that, while modules and the command line
+    are being read, or too late.
     """
+    termination.heed()
     streams.prepare()
     try:
         code = _run()
@@ -21,17 +22,19 @@ def main() -> None:
         streams.err("Interrupted.")
         code = _INTERRUPTED
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        termination.ignore()
     sys.exit(streams.finish(code))
 
 
 def _run() -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code. Raises KeyboardInterrupt where no command has told of it."""
     from mlperf_docker.cli.app import app
 
     try:
         app()
     except SystemExit as end:
+        if end.__context__ is not None and isinstance(end.__context__.__cause__, KeyboardInterrupt):  # Typer's doing
+            raise KeyboardInterrupt from end
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 

@@ -16,7 +16,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 
-from mlperf_docker import owner
+from mlperf_docker import owner, termination
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import explanation
 from mlperf_docker.errors import ContainerError, DeviceError
@@ -59,14 +59,16 @@ def run_container(
         # All is opened before the start, so that neither a line nor the end can be missed; and what can be, before
         # there is a container, as a kill between its creation and its start leaves it behind.
         events = client.events(filters={"container": container}, decode=True)
-        _create(client, plan, container)
-        output = _reading(_attach(client, container))
-        _start(client, container)
+        with termination.deferred():  # the engine goes on with a request that was broken off
+            _create(client, plan, container)
+            output = _reading(_attach(client, container))
+            _start(client, container)
         lines = _Lines(on_stdout, on_stderr)
         try:
             lines.consume(output)
         except KeyboardInterrupt:
-            client.stop(container, timeout=_STOP_TIMEOUT_S)
+            with contextlib.suppress(APIError):  # it ends at this moment
+                client.stop(container, timeout=_STOP_TIMEOUT_S)
             lines.consume(output)
             raise
         return _ending(events)
@@ -192,7 +194,7 @@ def remove(client: docker.APIClient, container: str) -> None:
 
     One that an engine which went away leaves behind is an orphan of the next run.
     """
-    with contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
+    with termination.deferred(), contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
         try:
             client.remove_container(container, force=True)
         except NotFound:

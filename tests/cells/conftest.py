@@ -19,6 +19,7 @@ from tests.tries import in_time
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 PATIENCE_S = 300
+REGISTRY = f"mlperf-test-{uuid.uuid4().hex[:8]}"
 PERFORMED = (0, 1)
 """Codes of a performance run: VALID or not, which is a matter of time."""
 
@@ -75,8 +76,9 @@ def images_named(client: Engine, registry: str) -> list[str]:
 
 
 def containers(client: Engine) -> list[str]:
+    """Return the containers of these tests' images: other runs may be at work on the same engine."""
     found = client.containers(all=True, filters={"label": "org.mlperf-docker=container"})
-    return [each["Id"] for each in found]
+    return [each["Id"] for each in found if each["Image"].startswith(f"{REGISTRY}/")]
 
 
 def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
@@ -99,12 +101,11 @@ def client(engine: Engine) -> Engine:
 def tool(client: Engine, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
     """The command; every tag that it makes is removed at the end."""
     home = tmp_path_factory.mktemp("home")
-    registry = f"mlperf-test-{uuid.uuid4().hex[:8]}"
     folders = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "STATE", "DATA")}
-    yield Tool({**os.environ, **folders, "MLPERF_DOCKER_REGISTRY": registry}, home)
-    for tag in images_named(client, registry):
+    yield Tool({**os.environ, **folders, "MLPERF_DOCKER_REGISTRY": REGISTRY}, home)
+    for tag in images_named(client, REGISTRY):
         client.remove_image(tag, force=True)
-    assert not images_named(client, registry)
+    assert not images_named(client, REGISTRY)
 
 
 @pytest.fixture(scope="session")

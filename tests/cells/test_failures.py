@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,7 @@ def test_killed_from_outside(tool: Tool, image: str, results: Path, client: Engi
     assert str(results) in err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_interrupting_a_run(tool: Tool, image: str, results: Path, client: Engine, number: signal.Signals) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
@@ -168,6 +169,27 @@ def test_interrupting_a_run(tool: Tool, image: str, results: Path, client: Engin
     assert not containers(client)
     (folder,) = results.glob("*-*")
     assert (folder / "harness.log").stat().st_size > 0, "the logs stay"
+
+
+def test_signals_one_after_another(tool: Tool, image: str, results: Path, client: Engine) -> None:
+    running = tool.start(*TINY, *LONG, "--results", str(results))
+    wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        os.killpg(running.pid, number)
+        time.sleep(0.05)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Error: Interrupted." in err
+    assert not containers(client)
+
+
+def test_a_run_that_ignores_a_terminals_end_goes_on(tool: Tool, image: str, results: Path) -> None:
+    """As `nohup` starts it."""
+    shell = replace(tool, prefix=("sh", "-c", 'trap "" HUP; exec "$@"', "sh"))
+    running = shell.start(*TINY, "--min-duration", "2", "--results", str(results))
+    wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
+    _, err = interrupt(running, signal.SIGHUP)
+    assert running.returncode in PERFORMED, err
 
 
 def test_interrupting_preprocessing_and_going_on(tool: Tool, image: str, tmp_path: Path, results: Path) -> None:

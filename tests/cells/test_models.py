@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import Engine
-from tests.cells.conftest import Tool, wait_for
+from tests.cells.conftest import Tool, containers, wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -72,7 +72,7 @@ def test_what_is_refused_before_a_container_starts(tool: Tool, weights: Path, ou
 
 def test_interrupted(tool: Tool, weights: Path, out: Path, client: Engine) -> None:
     running = tool.start("models", "convert", "resnet50", "--model-file", str(weights), "--to", str(out / "r.onnx"))
-    wait_for(lambda: client.containers(filters={"label": "org.mlperf-docker=container"}))
+    wait_for(lambda: containers(client))
     os.killpg(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=60)
     if running.returncode != 130:  # it was quicker than we
