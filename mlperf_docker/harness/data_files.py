@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -93,41 +94,63 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def read_bytes(path: Path, *, most: int = MOST) -> bytes:
-    """All of a regular file. Raises MissingFile, or DatasetError for another kind or for more than *most* bytes."""
-    try:
-        with opened(path) as stream:
+def content(path: Path, *, most: int = MOST) -> bytes:
+    """All of a regular file. Raises BadSample for another kind or for more than *most* bytes."""
+    with opened(path) as stream:
+        try:
             data = stream.read(most + 1)
-    except MissingSample as problem:
-        raise MissingFile(f"{path} is missing") from problem
-    except BadSample as problem:
-        raise DatasetError(f"cannot read {path}: {problem}") from problem
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {_reason(error)}") from error
+        except OSError as error:
+            raise BadSample(_reason(error)) from error
     if len(data) > most:
-        raise DatasetError(f"{path} is too large: it has more than {most / 1e6:.0f} MB")
+        raise BadSample(f"too large: more than {most / 1e6:.0f} MB")
     return data
 
 
-def read_text(path: Path, *, most: int = MOST) -> str:
-    """A UTF-8 file as text, without the byte order mark that some editors begin it with. Raises DatasetError."""
-    return decoded(path, read_bytes(path, most=most))
-
-
-def decoded(path: Path, data: bytes) -> str:
-    """The bytes of *path* as text. Raises DatasetError where they are not UTF-8."""
+def decoded(data: bytes) -> str:
+    """UTF-8 as text, without the byte order mark that some editors begin it with. Raises BadSample."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+        raise BadSample(f"not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def read_json(path: Path, *, most: int = MOST, words: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
-    """What a JSON file says. Raises DatasetError; see `parse`."""
-    return parse(path, read_text(path, most=most), words=words)
+def read_bytes(path: Path, *, most: int = MOST, hint: str | None = None) -> bytes:
+    """What `content` gives. Raises MissingFile, or DatasetError."""
+    with _named(path, hint):
+        return content(path, most=most)
 
 
-def parse(path: Path, text: str, *, words: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
+def read_text(path: Path, *, most: int = MOST, hint: str | None = None) -> str:
+    """The text of a UTF-8 file. Raises MissingFile, or DatasetError."""
+    with _named(path, hint):
+        return decoded(content(path, most=most))
+
+
+@contextmanager
+def _named(path: Path, hint: str | None) -> Iterator[None]:
+    """Turn findings into errors of the file *path*."""
+    try:
+        yield
+    except MissingSample as problem:
+        raise MissingFile(f"{path} is missing", hint=hint) from problem
+    except BadSample as problem:
+        failed = isinstance(problem.__cause__, OSError)
+        raise DatasetError(
+            f"cannot read {path}: {problem}" if failed else f"{path} is {problem}", hint=hint
+        ) from problem
+
+
+def read_json(path: Path, *, most: int = MOST, hint: str | None = None, words: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
+    """What a JSON file says. Raises MissingFile, or DatasetError; see `parse`."""
+    data = read_bytes(path, most=most, hint=hint)
+    try:
+        text = decoded(data)
+    except BadSample as problem:
+        raise DatasetError(f"{path} is no JSON: it is {problem}", hint=hint) from problem
+    return parse(path, text, hint=hint, words=words)
+
+
+def parse(path: Path, text: str, *, hint: str | None = None, words: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401
     """What the JSON *text* of *path* says: finite numbers of 64 bits, text without half characters, no key twice.
 
     words: what to call an entry of a list, by the list's key ({"images": "image"}). Raises DatasetError, naming up to
@@ -136,7 +159,7 @@ def parse(path: Path, text: str, *, words: Mapping[str, str] | None = None) -> A
     odd = _ODD_VALUE.search(text) is not None
     repeated: list[str] = []
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
-        raise DatasetError(f"{path} has more than {MOST_CONTAINERS} objects and lists")
+        raise DatasetError(f"{path} has more than {MOST_CONTAINERS} objects and lists", hint=hint)
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -151,24 +174,19 @@ def parse(path: Path, text: str, *, words: Mapping[str, str] | None = None) -> A
     try:
         value = json.loads(text, object_pairs_hook=mapping, parse_int=_integer if odd else None)
     except RecursionError:
-        raise DatasetError(f"{path} is no JSON: its lists and objects are nested too deep") from None
+        raise DatasetError(f"{path} is no JSON: its lists and objects are nested too deep", hint=hint) from None
     except ValueError as error:
-        raise DatasetError(f"{path} is no JSON: {error}") from error
-    if odd or repeated:
-        _check_values(path, value, words or {})
+        raise DatasetError(f"{path} is no JSON: {error}", hint=hint) from error
+    found = [f"{named(place, words)}: {problem}" for place, problem in _odd_values(value)] if odd or repeated else []
+    if found:
+        count = f"{len(found)} {'value' if len(found) == 1 else 'values'}"
+        raise DatasetError(f"{path} has {count} that cannot be right", hint=hint, details=first_ten(found))
     return value
 
 
 def _integer(text: str) -> int | float:
     """The number, or infinity for one that has far more digits than 64 bits hold."""
     return int(text) if len(text) <= 20 else math.inf
-
-
-def _check_values(path: Path, value: Any, words: Mapping[str, str]) -> None:  # noqa: ANN401 (JSON)
-    found = [f"{named(place, words)}: {problem}" for place, problem in _odd_values(value)]
-    if found:
-        count = f"{len(found)} {'value' if len(found) == 1 else 'values'}"
-        raise DatasetError(f"{path} has {count} that cannot be right", details=first_ten(found))
 
 
 def _odd_values(value: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 (JSON)

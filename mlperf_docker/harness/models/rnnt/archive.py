@@ -1,8 +1,10 @@
 """dev-clean as its archive unpacks: a folder for each chapter, with a FLAC file for each utterance and their text."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlperf_docker.harness import data_files
 from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, Utterance
@@ -26,7 +28,7 @@ def text(chapter: str) -> str:
 def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], list[str]]:
     """The first *limit* utterances of up to 15 s, in the order of the shipped manifest, and what is wrong before them.
 
-    place: the folder of the speakers. Reads the header of every sound file.
+    place: the folder of the speakers. Looks at the beginning and the end of every sound file.
     """
     utterances: list[Utterance] = []
     problems: list[str] = []
@@ -45,7 +47,7 @@ def listed(place: Path, *, limit: int | None = None) -> tuple[list[Utterance], l
                 return utterances, problems
     if seen != chapters.UTTERANCES and not problems:
         problems.append(f"{seen} utterances in all chapters together, where dev-clean has {chapters.UTTERANCES}")
-    return utterances, problems
+    return utterances, problems or chapters.miscounted(seen, len(utterances))
 
 
 def _lines(path: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
@@ -55,17 +57,16 @@ def _lines(path: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
     """
     place, chapter = path.parent, path.name.split(".")[0]
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        problems.append(f"{path.name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}")
+        lines = data_files.decoded(data_files.content(path)).splitlines()
+    except BadSample as problem:
+        problems.append(f"{path.name}: {problem}")
         return
-    except UnicodeDecodeError as error:
-        problems.append(f"{path.name}: not UTF-8: {error.reason} at byte {error.start}")
-        return
-    said = {}
+    said: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         name, _, transcript = line.partition(" ")
-        if name.startswith(f"{chapter}-") and transcript.strip():
+        if name in said:
+            problems.append(f"{path.name}, line {number}: {name} is there already")
+        elif re.fullmatch(rf"{chapter}-[0-9]+", name) and transcript.strip():
             said[name] = transcript
         elif line.strip():
             problems.append(f"{path.name}, line {number}: not the name of an utterance and its text")

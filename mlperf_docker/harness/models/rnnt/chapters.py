@@ -2,6 +2,8 @@
 
 UTTERANCES = 2703
 """In all chapters, those that are too long included."""
+COUNTED = {2703: 2513}
+"""By the utterances of the whole set: those of up to 15 s, which are the samples."""
 
 _ORDER = """
 2277: 149896 149897 149874; 2035: 147960 152373 147961; 2086: 149214 149220; 7976: 110124 105575 110523; 1988:
@@ -24,3 +26,10 @@ def _chapters() -> tuple[str, ...]:
 
 OFFICIAL = _chapters()
 """As `speaker/chapter`. Source: mlcommons/inference, speech_recognition/rnnt/dev-clean-wav.json."""
+
+
+def miscounted(utterances: int, counted: int) -> list[str]:
+    """What to say if *utterances* are the whole of dev-clean, and *counted* are not those that are samples of it."""
+    expected = COUNTED.get(utterances, counted)
+    what = f"{counted} of the {utterances} utterances have up to 15 s, where dev-clean has {expected} such"
+    return [what] if counted != expected else []

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.harness.errors import DatasetError, first_ten
+from mlperf_docker.harness import data_files
+from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 from mlperf_docker.harness.models.rnnt import archive, chapters, manifest
 from mlperf_docker.harness.models.rnnt.features import RATE
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST_S, Utterance
@@ -76,10 +77,9 @@ def _identity(utterances: Sequence[Utterance]) -> tuple[tuple[int, ...], str, li
     digest, sizes, missing = hashlib.sha256(), [], []
     for utterance in utterances:
         try:
-            status = utterance.path.stat()
-        except OSError as error:
-            what = "missing" if isinstance(error, FileNotFoundError) else error.strerror
-            missing.append(f"{utterance.path.name}: {what}")
+            status = data_files.status(utterance.path)
+        except BadSample as problem:
+            missing.append(f"{utterance.path.name}: {problem}")
             continue
         sizes.append(status.st_size)
         fields = (utterance.path.name, utterance.num_samples, status.st_size, status.st_mtime_ns)

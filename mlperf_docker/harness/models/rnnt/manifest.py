@@ -5,12 +5,14 @@ pytorch/parts/manifest.py.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mlperf_docker.harness import data_files
 from mlperf_docker.harness.errors import BadSample, DatasetError
-from mlperf_docker.harness.models.rnnt import sound, vocabulary
-from mlperf_docker.harness.models.rnnt.features import RATE
+from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
+from mlperf_docker.harness.models.rnnt.features import RATE, SHORTEST
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST_S, Utterance
 
 Kind = TypeVar("Kind")
@@ -26,8 +28,10 @@ def listed(root: Path, *, limit: int | None = None) -> tuple[list[Utterance], li
 
     Raises DatasetError for a manifest that is none.
     """
-    utterances, problems = [], []
-    for number, entry in enumerate(_entries(root / FILE)):
+    entries = _entries(root / FILE)
+    utterances: list[Utterance] = []
+    problems: list[str] = []
+    for number, entry in enumerate(entries):
         try:
             utterance = _utterance(root, entry)
         except BadSample as problem:
@@ -35,19 +39,23 @@ def listed(root: Path, *, limit: int | None = None) -> tuple[list[Utterance], li
             continue
         if utterance is not None:
             utterances.append(utterance)
+    problems = problems or [*_repeated(utterances), *chapters.miscounted(len(entries), len(utterances))]
     return utterances[:limit], problems
 
 
 def _entries(path: Path) -> list[object]:
-    try:
-        entries = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON: {error}", hint=HINT) from error
+    entries = data_files.read_json(path, hint=HINT)
     if not isinstance(entries, list) or not entries:
         raise DatasetError(f"{path} is no list of utterances", hint=HINT)
     return entries
+
+
+def _repeated(utterances: Sequence[Utterance]) -> Iterator[str]:
+    seen: set[Path] = set()
+    for utterance in utterances:
+        if utterance.path in seen:
+            yield f"{FILE} has {utterance.path.name} twice"
+        seen.add(utterance.path)
 
 
 def _utterance(root: Path, entry: object) -> Utterance | None:
@@ -60,9 +68,14 @@ def _utterance(root: Path, entry: object) -> Utterance | None:
     if not files:
         raise BadSample("none of its files is at speed 1")
     name = _field(files[0], "fname", str)
+    problem = data_files.name_problem(name)
+    if problem:
+        raise BadSample(problem)
     count = _field(files[0], "num_samples", int)
     if abs(duration - count / RATE) > 1 / RATE:
         raise BadSample(f"{name} cannot have both {duration} s and {count} samples of {RATE} Hz")
+    if count < SHORTEST:
+        raise BadSample(f"{count} samples, fewer than the {SHORTEST} that features need")
     if duration > LONGEST_S:
         return None
     return Utterance(_existing(root / name), vocabulary.clean(transcript), count)
@@ -73,8 +86,12 @@ def _field(entry: dict[str, Any], key: str, *kinds: type[Kind]) -> Kind:
         raise BadSample(f'it has no "{key}"')
     value = entry[key]
     if not isinstance(value, kinds) or isinstance(value, bool):
-        raise BadSample(f'its "{key}" is {json.dumps(value)[:40]}')
+        raise BadSample(f'its "{key}" is {_as_json(value)}')
     return value
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value)[:40] if isinstance(value, str) else data_files.shown(value)
 
 
 def _existing(path: Path) -> Path:
