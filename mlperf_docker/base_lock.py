@@ -107,10 +107,7 @@ def _write(path: Path, changes: list[BaseChange], today: dt.date) -> None:
     text = path.read_bytes().decode()  # not read_text, which would take other line ends away
     for change in changes:
         text = with_digest(text, change.base.name, change.digest, today)
-    try:
-        atomic.write_text(path, text)
-    except OSError as error:
-        raise UsageError(f"The catalog {path} cannot be written: {error.strerror}.") from error
+    atomic.write_text(path, text)
 
 
 def with_digest(text: str, name: str, digest: str, recorded: dt.date) -> str:

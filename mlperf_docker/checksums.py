@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlperf_docker import exclusive, paths
+from mlperf_docker.errors import FolderError
 
 ALGORITHMS = ("sha256", "md5")  # the stronger one first: it decides where both were published
 _CHUNK_BYTES = 2**20
@@ -77,8 +78,8 @@ def remembered(path: Path) -> dict[str, str]:
     Size, times of modification and of change, and inode must all be those of the day when it was read: the time of
     change cannot be set back, so a file that was edited and touched is not taken for the old one.
     """
-    with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
-        entry = json.loads(_index().read_text(encoding="utf-8"))[str(path.resolve())]
+    with contextlib.suppress(OSError, FolderError, ValueError, TypeError, LookupError):
+        entry = json.loads(_index().read_text(encoding="utf-8"))[str(paths.resolved(path))]
         if entry["stamp"] == _stamp(path.stat()):
             return {name: entry[name] for name in ALGORITHMS if isinstance(entry.get(name), str)}
     return {}
@@ -86,9 +87,9 @@ def remembered(path: Path) -> dict[str, str]:
 
 def remember(path: Path, found: dict[str, str]) -> None:
     """Add *found* to the index. An index that cannot be written only costs time, so it is no error."""
-    with contextlib.suppress(OSError), _locked_index() as entries:
+    with contextlib.suppress(OSError, FolderError), _locked_index() as entries:
         stamp = _stamp(path.stat())
-        key = str(path.resolve())
+        key = str(paths.resolved(path))
         known = entries.get(key, {})
         kept = known if isinstance(known, dict) and known.get("stamp") == stamp else {}
         entries[key] = {**kept, **found, "stamp": stamp}
@@ -101,13 +102,14 @@ def _stamp(status: os.stat_result) -> list[int]:
 
 
 def _index() -> Path:
-    return paths.cache_dir() / _INDEX
+    return paths.cache_place() / _INDEX
 
 
 @contextlib.contextmanager
 def _locked_index() -> Iterator[dict[str, Any]]:
     """Yield the index's entries, alone on this host; what is changed in them replaces the file in one step."""
     index = _index()
+    index.parent.mkdir(parents=True, exist_ok=True)
     with exclusive.folder(index.parent):
         entries: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, TypeError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlperf_docker import checksums, folders
+from mlperf_docker import checksums, folders, paths
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.model_files import existing, identify
@@ -127,9 +127,8 @@ def _is_safetensors(path: Path) -> bool:
 
 def _output(request: ConvertRequest) -> Path:
     """Return the absolute path of the new file. Raises UsageError unless it can be made there."""
-    output = request.output.expanduser().absolute()
-    folder = output.parent.resolve()
-    output = folder / output.name
+    folder = paths.resolved(request.output.parent)
+    output = folder / request.output.name
     if output.suffix not in (SAFETENSORS, ONNX):
         raise UsageError(f"{output} is neither a {SAFETENSORS} nor an {ONNX} file.", hint="Name one with --to FILE.")
     folders.require_writable(folder, "with --to FILE")

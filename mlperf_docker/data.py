@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, folders, selector
+from mlperf_docker import datasets, folders, paths, selector
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.plan import BindMount
@@ -116,7 +116,7 @@ def _source(dataset: DatasetSpec, given: Path | None) -> Path:
     """Return the absolute folder with the files that *dataset* is made of. Raises UsageError."""
     if not dataset.convert:
         raise UsageError(f"{dataset.title} is used as it is offered: there is nothing to convert.")
-    source = (given or datasets.fetch_place(dataset)).expanduser().resolve()
+    source = paths.resolved(given or datasets.fetch_place(dataset))
     if not source.is_dir():
         fetch = "" if given else f"Fetch them: mlperf-docker data fetch {dataset.name}. Or say"
         hint = f"{fetch or 'Say'} where the files are with --from DIR."
@@ -126,7 +126,7 @@ def _source(dataset: DatasetSpec, given: Path | None) -> Path:
 
 def _output(dataset: DatasetSpec, given: Path | None) -> Path:
     """Return the absolute folder that *dataset* goes to; its own place is made where it is missing."""
-    output = (given or datasets.place(dataset)).expanduser().resolve()
+    output = paths.resolved(given or datasets.place(dataset))
     if given is None:
         folders.make(output, "with --to DIR")
     folders.require_writable(output, "with --to DIR")

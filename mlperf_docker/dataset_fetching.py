@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import checksums, datasets, exclusive, folders, mirror, unpacking
+from mlperf_docker import checksums, datasets, exclusive, folders, mirror, paths, unpacking
 from mlperf_docker.checksums import Checksum
 from mlperf_docker.download import Wanted, fetch, is_there
 from mlperf_docker.errors import DatasetError, ExitCode
@@ -105,7 +105,7 @@ def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
 
 def _folder(request: FetchRequest) -> Path:
     """Return the absolute folder; the data set's own place is made where it is missing. Raises UsageError."""
-    folder = (request.folder or datasets.fetch_place(request.dataset)).expanduser().resolve()
+    folder = paths.resolved(request.folder or datasets.fetch_place(request.dataset))
     if request.folder is None:
         folders.make(folder, "as DIR")
     folders.require_writable(folder, "as DIR")

@@ -35,7 +35,7 @@ def is_there(folder: Path) -> bool:
 
 def check_folder(dataset: DatasetSpec, path: Path) -> Path:
     """Return the absolute *path* if it looks like *dataset*. Raises DatasetError saying what is wrong with it."""
-    folder = paths.resolved(path.expanduser())
+    folder = paths.resolved(path)
     try:
         problem = _problem(dataset, folder)
     except OSError as error:  # a folder above it may be closed to us

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlperf_docker import paths
 from mlperf_docker.engine.client import EngineFacts, facts
 from mlperf_docker.engine.hostnet import redact
-from mlperf_docker.errors import EngineError
+from mlperf_docker.errors import EngineError, FolderError
 
 _GIB = 2**30
 _DISK_NEEDED = 5 * _GIB  # one cpu image with its build cache, and the synthetic data
@@ -74,7 +74,7 @@ def engine_checks(engine: EngineFacts) -> Iterator[Check]:
 
 def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     """Judge this host's disk, memory, tools and network settings."""
-    yield _space("cache disk", paths.cache_dir(), "Point XDG_CACHE_HOME at a larger disk.")
+    yield _cache()
     yield _memory()
     if shutil.which("mmdebstrap"):
         yield Check("bootstrap", Level.OK, "mmdebstrap is there, for --bootstrap-base")
@@ -83,6 +83,19 @@ def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
         yield Check("bootstrap", Level.WARN, "mmdebstrap is not installed", remedy)
     yield _network(environment)
     yield from _bundle(environment)
+
+
+def _cache() -> Check:
+    """Judge the disk of the cache by the folder that it would be made in, where it is not there yet."""
+    try:
+        place = paths.cache_place()
+    except FolderError as error:
+        return Check("cache disk", Level.WARN, str(error), error.hint or "")
+    there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        remedy = "Set XDG_CACHE_HOME to a folder that you can write to."
+        return Check("cache disk", Level.WARN, f"{place} cannot be written", remedy)
+    return _space("cache disk", there, "Point XDG_CACHE_HOME at a larger disk.")
 
 
 def _space(name: str, path: Path | None, remedy: str) -> Check:

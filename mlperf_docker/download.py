@@ -5,7 +5,6 @@ answer it came from. The partial file is locked while somebody works on it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from mlperf_docker import __version__, causes, checksums
+from mlperf_docker import __version__, causes, checksums, exclusive
 from mlperf_docker.checksums import Checksum
 from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 from mlperf_docker.progress import Display
@@ -530,7 +529,9 @@ def _lock(wanted: Wanted, display: Display) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not exclusive.lock(descriptor, wait=False):
+                exclusive.tell_missing(path.parent, "a second download", display.say)
+                return descriptor
             with contextlib.suppress(FileNotFoundError):
                 if os.fstat(descriptor).st_ino == path.stat().st_ino:
                     return descriptor

@@ -50,6 +50,12 @@ class UsageError(MlperfDockerError):
     exit_code = ExitCode.USAGE
 
 
+class FolderError(MlperfDockerError):
+    """The user's file system refuses: it is full, read-only or closed to us, or there is no such folder."""
+
+    exit_code = ExitCode.USAGE
+
+
 class EngineError(MlperfDockerError):
     """The Docker engine is not running, too old, or refuses to work."""
 

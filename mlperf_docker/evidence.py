@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mlperf_docker import atomic, digests, exclusive, paths
+from mlperf_docker import atomic, digests, exclusive, folders, paths
 from mlperf_docker.digests import BuildInputs
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
@@ -207,15 +207,13 @@ def place() -> Path:
 
 
 def write(change: Callable[[Record], Record], path: Path) -> None:
-    """Replace the record with what *change* makes of it, in one step and alone. Raises UsageError."""
-    try:
+    """Replace the record with what *change* makes of it, in one step and alone. Raises UsageError where it is none."""
+    with folders.naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with exclusive.folder(path.parent):
             record = change(read(path))
             fields = record.model_dump(mode="json", exclude_none=True)
             atomic.write_text(path, json.dumps(fields, indent=2) + "\n")
-    except OSError as error:
-        raise UsageError(f"The record of evidence {path} cannot be written: {error.strerror}.") from error
 
 
 def source_of(inputs: BuildInputs) -> str:

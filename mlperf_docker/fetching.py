@@ -114,9 +114,7 @@ def _check(request: FetchRequest) -> None:
 
 def _folder(request: FetchRequest) -> Path:
     if request.to is None:
-        folder = paths.models_dir(request.model.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    folder = request.to.expanduser().resolve()
+        return paths.made(paths.models_dir(request.model.name))
+    folder = paths.resolved(request.to)
     folders.require_writable(folder, "with --to DIR")
     return folder

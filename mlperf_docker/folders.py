@@ -1,9 +1,63 @@
-"""Folders that the user names for what is to be written."""
+"""The user's folders: those that are named for what is to be written, and what their file systems refuse."""
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from mlperf_docker.errors import UsageError
+from mlperf_docker import paths
+from mlperf_docker.errors import FolderError, UsageError
+
+_FULL = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the disk quota is used up"}
+_CLOSED = {
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "the operation is not permitted",
+}
+_OTHERS = {
+    errno.EIO: ("the disk reports an error", "See the kernel's log: dmesg"),
+    errno.ESTALE: ("the network file system has lost the folder", "Mount it again."),
+    errno.ENAMETOOLONG: ("the name is too long", "Use a shorter one."),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", "Name another place."),
+    errno.EISDIR: ("it is a folder, not a file", "Name another place."),
+    errno.ELOOP: ("its links lead in a circle", "Correct the links."),
+    errno.EFBIG: ("the file would be larger than is allowed", "See the limit: ulimit -f"),
+    errno.EMFILE: ("too many files are open", "Raise the limit: ulimit -n"),
+    errno.ENFILE: ("too many files are open on this host", "End what holds them."),
+}
+
+
+def refused(error: OSError) -> FolderError | None:
+    """Return what a file system refused, as an error that names the place; None for an error of another kind."""
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    if path is None and error.errno not in _FULL | _CLOSED | _OTHERS:
+        return None
+    variable = paths.variable_of(path) if path else ""
+    elsewhere = f", or set {variable} to another folder" if variable else ""
+    if error.errno in _FULL:
+        where = f" in {path if path.is_dir() else path.parent}: {path.name} cannot be written" if path else ""
+        return FolderError(f"{_FULL[error.errno].capitalize()}{where}.", hint=f"Free some space there{elsewhere}.")
+    if error.errno in _CLOSED:
+        reason, hint = _CLOSED[error.errno], f"Check the permissions there{elsewhere}."
+    else:
+        reason, hint = _OTHERS.get(error.errno or 0, ((error.strerror or str(error)).lower(), ""))
+    about = f"{path} cannot be used: {reason}" if path else f"The file system refuses: {reason}"
+    return FolderError(f"{about}.", hint=hint or (f"Set {variable} to another folder." if variable else None))
+
+
+@contextlib.contextmanager
+def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
+    """See to it that an error of writing to *path* names it, which those of a full disk do not by themselves.
+
+    aside: the file that is written first and gets the name of *path* afterwards.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or error.filename == str(aside)):
+            error.filename = str(path)
+        raise
 
 
 def make(folder: Path, how: str) -> None:

@@ -183,7 +183,7 @@ def _resolve(uv: str, specs: Sequence[ImageSpec], folder: Path, host: HostSettin
         _run(compile_argv(uv, asked, spec, upgrade=upgrade), work, spec)
         for python in spec.pythons:
             _run(check_argv(uv, asked, spec, python), work, spec, f" and Python {python}")
-        parse(Path(work, spec.lock).read_text())
+        parse(Path(work, spec.lock).read_text(encoding="utf-8"))
         # Where a wheel was found makes no difference to the lock.
         found = (
             Path(work, spec.lock)

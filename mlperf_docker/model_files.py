@@ -151,7 +151,7 @@ def check(official: Official, report: Callable[[int, int], None] | None = None, 
 
 def existing(path: Path) -> Path:
     """Return the absolute *path* of a file that can be read and holds something. Raises ModelFileError."""
-    path = path.expanduser().resolve()
+    path = paths.resolved(path)
     try:
         size = path.stat().st_size
         readable_for_us = os.access(path, os.R_OK)

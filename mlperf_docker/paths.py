@@ -2,7 +2,10 @@
 
 import datetime as dt
 import os
+import pwd
 from pathlib import Path
+
+from mlperf_docker.errors import FolderError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parent
 DATA_VARIABLE = "MLPERF_DOCKER_DATA"
@@ -19,45 +22,96 @@ def checkout() -> Path | None:
     return _PACKAGE.parent if (_PACKAGE.parent / "images.yaml").is_file() else None
 
 
+# Where the user's folders are, if these variables do not say otherwise: below the home folder.
+_USER_PLACES = {"XDG_CACHE_HOME": ".cache", "XDG_STATE_HOME": ".local/state", "XDG_DATA_HOME": ".local/share"}
+
+
+def of_user(text: str) -> Path:
+    """Return the absolute path that the user means by *text*: `~` and `~name` are home folders. Raises UsageError."""
+    if not text:
+        raise UsageError("A path is empty.", hint="Is a variable of the shell not set?")
+    try:
+        return (Path(text).expanduser() if text.startswith("~") else Path(text)).absolute()
+    except RuntimeError as error:
+        name = text.partition("/")[0].removeprefix("~")
+        raise UsageError(
+            f"{text}: there is no user {name}." if name else f"{text}: no home folder is known."
+        ) from error
+
+
 def resolved(path: Path) -> Path:
     """Return the absolute *path* without links; those that lead in a circle stay."""
     return Path(os.path.realpath(path))
 
 
-def _user_place(variable: str, fallback: str) -> Path:
+def _home(variable: str) -> Path:
+    home = os.environ.get("HOME", "")
+    if Path(home).is_absolute():
+        return Path(home)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError as error:
+        raise FolderError(
+            f"No home folder is known: HOME is not set, and the system has no user {os.getuid()}.",
+            hint=f"Set HOME, or {variable}, to a folder that you can write to.",
+        ) from error
+
+
+def _user_place(variable: str) -> Path:
     root = os.environ.get(variable, "")
-    base = Path(root) if Path(root).is_absolute() else Path.home() / fallback
+    base = Path(root) if Path(root).is_absolute() else _home(variable) / _USER_PLACES[variable]
     return base / "mlperf-docker"
 
 
-def _user_dir(variable: str, fallback: str) -> Path:
-    path = _user_place(variable, fallback)
-    path.mkdir(parents=True, exist_ok=True)
+def variable_of(path: Path) -> str:
+    """Return the variable that moves the user's folder that *path* is in, or "" where it is in none of these."""
+    for variable in _USER_PLACES:
+        try:
+            if path.is_relative_to(_user_place(variable)):
+                return variable
+        except FolderError:
+            continue
+    return ""
+
+
+def made(path: Path) -> Path:
+    """Return the folder *path*, made where it is missing. Raises OSError that names all of it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        error.filename = str(path)  # not the part of it that could not be made
+        raise
     return path
 
 
+def cache_place() -> Path:
+    """Preprocessed and synthetic data, made on demand; safe to delete. The folder need not exist."""
+    return _user_place("XDG_CACHE_HOME")
+
+
 def cache_dir() -> Path:
-    """Preprocessed and synthetic data, made on demand; safe to delete."""
-    return _user_dir("XDG_CACHE_HOME", ".cache")
+    """The same folder, made where it is missing."""
+    return made(cache_place())
 
 
 def models_dir(model: str) -> Path:
     """Where the official files of *model* are looked for; the folder need not exist."""
-    return cache_dir() / "models" / model
+    return cache_place() / "models" / model
 
 
 def harness_cache_dir() -> Path:
     """What a container sees as /cache."""
-    path = cache_dir() / "harness"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return made(cache_place() / "harness")
+
+
+def log_place() -> Path:
+    """Full logs of builds and of containers. The folder need not exist."""
+    return _user_place("XDG_STATE_HOME") / "logs"
 
 
 def log_dir() -> Path:
-    """Full logs of builds and of containers."""
-    path = _user_dir("XDG_STATE_HOME", ".local/state") / "logs"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """The same folder, made where it is missing."""
+    return made(log_place())
 
 
 def new_log(command: str, about: str) -> Path:
@@ -78,20 +132,23 @@ def time_of(name: str) -> dt.datetime | None:
         return None
 
 
+def results_place() -> Path:
+    """Results of runs that were not given a folder of their own. The folder need not exist."""
+    return _user_place("XDG_DATA_HOME") / "results"
+
+
 def results_dir() -> Path:
-    """Results of runs that were not given a folder of their own."""
-    path = _user_dir("XDG_DATA_HOME", ".local/share") / "results"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """The same folder, made where it is missing."""
+    return made(results_place())
 
 
 def data_dir(name: str) -> Path:
     """Where the data set *name* is looked for and fetched to without a folder of the user's; it need not exist."""
     root = os.environ.get(DATA_VARIABLE, "")
-    base = Path(root).expanduser().absolute() if root else _user_place("XDG_DATA_HOME", ".local/share") / "data"
+    base = of_user(root) if root else _user_place("XDG_DATA_HOME") / "data"
     return base / name
 
 
 def own_evidence() -> Path:
     """The record of what was run with an installed tool; its folder need not exist."""
-    return _user_place("XDG_DATA_HOME", ".local/share") / "evidence.json"
+    return _user_place("XDG_DATA_HOME") / "evidence.json"

@@ -18,6 +18,11 @@ def lines(text: str) -> str:
     return _CONTROL_BUT_LAYOUT.sub(_written_out, text)
 
 
+def shortened(text: str, length: int) -> str:
+    """Return *text* on one line, and of a longer one than *length* the beginning."""
+    return one_line(text) if len(text) <= length else f"{one_line(text[:length])}…"
+
+
 def _written_out(found: re.Match[str]) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not in the locale's encoding

@@ -127,7 +127,7 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
     remove.all(Item(Kind.CACHE, each.id, each.description, each.size_bytes) for each in doomed)
     mine = {each.id for each in build_cache.ours(cache)}
     done.foreign_cache_bytes = sum(each.size_bytes for each in cache if each.id not in mine and not each.shared)
-    logs = list(_logs(paths.log_dir()))
+    logs = list(_logs(paths.log_place()))
     remove.all(logs)
     if dry_run:
         done.freed_bytes = sum(each.size_bytes for each in done.removed)
@@ -304,7 +304,7 @@ def _networks(client: Engine, done: Pruned) -> Iterator[Item]:
 
 def _logs(folder: Path) -> Iterator[Item]:
     """Yield the logs of builds and runs that nothing was written to for a day."""
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         status = path.lstat()
         old = dt.datetime.now(dt.UTC).timestamp() - status.st_mtime > _DAY_S
         if stat.S_ISREG(status.st_mode) and _LOG.fullmatch(path.name) and old:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlperf_docker import __version__, atomic, folders, paths, text
+from mlperf_docker import __version__, atomic, folders, paths, printable, text
 from mlperf_docker.comparison import METRIC, Comparison, benchmark, leaves
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Mode
@@ -20,6 +20,7 @@ from mlperf_docker.results import Found, RunResult
 
 FILE = "report.html"
 _TEMPLATE = "report.html.j2"
+_FACTS_SHOWN = 200  # a title
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,13 @@ class Run:
             "Image": result.image.model_dump(mode="json") if result.image else {},
             "Further": further,
         }
-        return {title: found for title, each in fields.items() if (found := tuple(leaves(each)))}
+        return {title: found for title, each in fields.items() if (found := _some(tuple(leaves(each))))}
+
+
+def _some(facts: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+    """Return *facts*, of very many the first and how many more there are."""
+    more = len(facts) - _FACTS_SHOWN
+    return facts if more <= 0 else (*facts[:_FACTS_SHOWN], ("…", f"and {more:,} more"))
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class History:
 
 def check_place(path: Path) -> Path:
     """Return where a report can be written. Raises UsageError unless it is in a folder that we may write to."""
-    path = path.expanduser().resolve()
+    path = paths.resolved(path)
     folders.require_writable(path.parent, "with --output FILE", "folder of the report")
     if path.is_dir():
         raise UsageError(f"{path} is a folder.", hint="Name a file in it with --output FILE.")
@@ -90,11 +97,8 @@ def check_place(path: Path) -> Path:
 
 
 def write(found: Found, path: Path) -> Path:
-    """Write the report of *found* to *path*, in one step, and return the path. Raises UsageError where that fails."""
-    try:
-        atomic.write_text(path, render(found, dt.datetime.now(dt.UTC)))
-    except OSError as error:
-        raise UsageError(f"The report {path} cannot be written: {error.strerror}.") from error
+    """Write the report of *found* to *path*, in one step, and return the path."""
+    atomic.write_text(path, render(found, dt.datetime.now(dt.UTC)))
     return path
 
 
@@ -107,7 +111,7 @@ def render(found: Found, now: dt.datetime) -> str:
     runs = tuple(Run(f"run-{number}", result) for number, result in enumerate(newest_first, 1))
     template = _environment().get_template(_TEMPLATE)
     html = template.render(runs=runs, histories=tuple(_histories(runs)), left_out=found.left_out, now=now)
-    return html.encode("ascii", "xmlcharrefreplace").decode()
+    return printable.lines(html).encode("ascii", "xmlcharrefreplace").decode()
 
 
 @functools.cache

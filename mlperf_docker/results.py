@@ -2,16 +2,16 @@
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from mlperf_docker import atomic, folders, paths
+from mlperf_docker import atomic, exclusive, folders, paths, printable, small_file, strict_json
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Mode, Precision, Scenario, SyntheticSize
 
@@ -19,27 +19,34 @@ RESULT_FILE = "result.json"
 LOG_FILE = "harness.log"
 _LOCK_FILE = ".lock"
 _PROBLEMS_NAMED = 3
+_LARGEST_BYTES = 2_000_000  # some hundred times the largest that the harness writes
+_DEEPEST = 32
+_LONGEST_REASON = 200
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+# What cannot be measured is NaN here and null in JSON, which has no NaN.
+_Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
 class Metric(_Value):
     """The scenario's figure, as LoadGen defines it."""
 
     name: str
-    value: float
+    value: _Number
     unit: str
 
 
 class Latency(_Value):
     """Latency of a sample (of a query in MultiStream), in nanoseconds."""
 
-    mean: float
-    p50: float
-    p90: float
-    p99: float
+    mean: _Number
+    p50: _Number
+    p90: _Number
+    p99: _Number
 
     def named(self) -> dict[str, float]:
         """Its parts by name, the mean first."""
@@ -50,8 +57,8 @@ class Accuracy(_Value):
     """The benchmark's own score against its target."""
 
     metric: str
-    value: float
-    target: float
+    value: _Number
+    target: _Number
     passed: bool
 
 
@@ -74,10 +81,11 @@ class Submission(_Value):
 class RunResult(_Value):
     """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached.
 
-    settings: what LoadGen and the harness were told, or measured; model_file: its name, checksum and variant.
+    settings: what LoadGen and the harness were told, or measured; model_file: its name, checksum and variant;
+    results_dir: the folder that it is in now.
     """
 
-    model: str
+    model: Annotated[str, Field(max_length=100)]
     backend: Backend
     device: Device
     precision: Precision
@@ -127,7 +135,7 @@ class RunResult(_Value):
 
     def to_json(self) -> str:
         """One JSON object, readable by people too."""
-        return json.dumps(self.model_dump(mode="json"), indent=2)
+        return strict_json.dumps(self.model_dump(mode="json"))
 
 
 def write(result: RunResult, folder: Path) -> Path:
@@ -145,14 +153,39 @@ def read(folder: Path) -> RunResult:
 def read_file(path: Path) -> RunResult:
     """Read one result file. Raises UsageError where there is none, or it is not one of ours."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return RunResult.model_validate({"results_dir": str(path.parent), **fields})
+        fields = json.loads(small_file.read(path, _LARGEST_BYTES))
+        if _depth(fields) > _DEEPEST:
+            raise small_file.UnfitError(f"it is nested more than {_DEEPEST} levels deep")
+        return RunResult.model_validate({**fields, "results_dir": str(path.parent.absolute())})
     except FileNotFoundError as error:
         raise UsageError(f"There is no result in {path.parent}.", hint="See: mlperf-docker results list") from error
     except ValidationError as error:
         raise UsageError(f"{path} is not a result of this tool: {_problems(error)}.") from error
-    except (OSError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is not a result of this tool: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not a result of this tool: {_first_line(error)}") from error
+
+
+def _depth(value: object) -> int:
+    """Return how many lists and mappings of *value* stand in each other, counted as far as it matters."""
+    level, depth = [value], 0
+    while depth <= _DEEPEST:
+        level = [each for outer in level for each in _within(outer)]
+        if not level:
+            break
+        depth += 1
+    return depth
+
+
+def _within(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _first_line(error: BaseException) -> str:
+    return printable.shortened(str(error).partition("\n")[0], _LONGEST_REASON)
 
 
 def _problems(error: ValidationError) -> str:
@@ -173,20 +206,30 @@ class Found:
 def read_all(root: Path) -> Found:
     """Read every result below *root*; a folder whose run did not end has none, and one that is damaged is left out."""
     found, left_out = [], []
-    for path in sorted(root.glob(f"*/{RESULT_FILE}")):
+    for folder in sorted(_folders(root)):
+        path = folder / RESULT_FILE
         try:
-            found.append(read(path.parent))
+            if path.is_symlink() or path.exists():
+                found.append(read(folder))
         except UsageError as error:
             left_out.append(error)
+        except OSError as error:  # a folder that is closed to us
+            left_out.append(UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}."))
     return Found(tuple(sorted(found, key=lambda result: result.age_key)), tuple(left_out))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Yield the folders in *root*, none where it does not exist; raises OSError where it cannot be read."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        yield from (path for path in root.iterdir() if path.is_dir())
 
 
 def find(run: str, root: Path) -> RunResult:
     """Return the result that *run* names: a folder, a run's name below *root*, or `last`."""
     if run == "last":
-        return require_some(read_all(check_readable(root)).results, root)[-1]
-    folder = Path(run).expanduser()
-    return read(folder.resolve() if folder.is_dir() else root / run)
+        return require_some(read_all(root).results, root)[-1]
+    folder = paths.of_user(run)
+    return read(paths.resolved(folder) if folder.is_dir() else root / run)
 
 
 def require_some(found: tuple[RunResult, ...], root: Path) -> tuple[RunResult, ...]:
@@ -206,16 +249,15 @@ def check_readable(root: Path) -> Path:
 
 
 @contextlib.contextmanager
-def claim(root: Path, name: str) -> Iterator[Path]:
+def claim(root: Path, name: str, say: Callable[[str], None]) -> Iterator[Path]:
     """Hold *root* for one run and yield a new folder in it, named after the time and *name*.
 
     A second run in the same place would share processors with this one and spoil both figures, so it is refused. The
     kernel lets go of the claim when the process ends, however it ends. Raises UsageError where *root* is missing, not
-    writable or claimed. A folder that stayed empty is removed.
+    writable or claimed; where it cannot be claimed, that is said. A folder that stayed empty is removed.
     """
     check_writable(root)
-    with (root / _LOCK_FILE).open("a+") as lock:
-        _lock(lock.fileno(), root)
+    with _claimed(root, say):
         folder = root / f"{paths.timestamp()}-{name}"
         folder.mkdir()
         try:
@@ -230,11 +272,16 @@ def check_writable(root: Path) -> None:
     folders.require_writable(root, "with --results DIR", "results folder")
 
 
-def _lock(descriptor: int, root: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UsageError(
-            f"The results folder {root} is in use by another run.",
-            hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
-        ) from error
+@contextlib.contextmanager
+def _claimed(root: Path, say: Callable[[str], None]) -> Iterator[None]:
+    with contextlib.ExitStack() as claim:
+        try:
+            locked = claim.enter_context(exclusive.file(root / _LOCK_FILE))
+        except BlockingIOError as error:
+            raise UsageError(
+                f"The results folder {root} is in use by another run.",
+                hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
+            ) from error
+        if not locked:
+            exclusive.tell_missing(root, "a second run", say)
+        yield

@@ -5,7 +5,7 @@ import re
 import signal
 from collections import deque
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Self
 
 import docker
 
@@ -36,7 +36,7 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on
     Ctrl-C.
     """
-    with log_path.open("w", encoding="utf-8", errors="backslashreplace") as log:
+    with _Log(log_path, display) as log:
         harness = _Harness(log, display)
         try:
             ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
@@ -47,11 +47,37 @@ def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Di
     return harness.result.fields
 
 
+class _Log:
+    """The container's whole output. A disk that is full costs its rest, not the run: this is said, once."""
+
+    def __init__(self, path: Path, display: Display) -> None:
+        self._path, self._display = path, display
+        self._file: BinaryIO | None = path.open("wb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def keep(self, line: str) -> None:
+        """Append *line*."""
+        if self._file is None:
+            return
+        try:
+            self._file.write(f"{line}\n".encode(errors="backslashreplace"))
+        except OSError as error:
+            self._file.close()
+            self._file = None
+            self._display.say(f"The log {self._path} ends here: {(error.strerror or str(error)).lower()}.")
+
+
 @dataclasses.dataclass
 class _Harness:
     """Listens to the container: keeps every line, shows what is for people, remembers how it ended."""
 
-    log: TextIO
+    log: _Log
     display: Display
     result: events.Finished | None = None
     failure: events.Failure | None = None
@@ -62,7 +88,7 @@ class _Harness:
         if event is None:
             self.stderr(line)
             return
-        self._keep(line)
+        self.log.keep(line)
         match event:
             case events.Phase():
                 self.display.phase(event.name)
@@ -76,12 +102,8 @@ class _Harness:
                 self.result = event
 
     def stderr(self, line: str) -> None:
-        self._keep(line)
+        self.log.keep(line)
         self.tail.append(line)
-
-    def _keep(self, line: str) -> None:
-        self.log.write(f"{line}\n")
-        self.log.flush()
 
 
 def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path) -> MlperfDockerError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, model_files, paths, results
+from mlperf_docker import datasets, folders, model_files, paths, results
 from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
@@ -44,7 +44,7 @@ class RunRequest:
     @property
     def root(self) -> Path:
         """The absolute folder below which this run's own folder is made."""
-        return (self.results_root or paths.results_dir()).expanduser().resolve()
+        return paths.resolved(self.results_root or paths.results_dir())
 
     @property
     def title(self) -> str:
@@ -97,7 +97,7 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
     request = _checked(request, display.say)
     client = connect_for(request.spec)
     inputs = _inputs(request)
-    with results.claim(request.root, request.title) as folder:
+    with results.claim(request.root, request.title, display.say) as folder:
         done = perform(client, _job(request, inputs, folder), display, folder / results.LOG_FILE)
         host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
         result = results.RunResult.model_validate({**done.fields, **host_side})
@@ -188,4 +188,6 @@ def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:
 
 def cache_mount() -> BindMount:
     """Return the mount of what is preprocessed and made up, which all containers share."""
-    return BindMount(paths.harness_cache_dir(), "/cache", read_only=False)
+    folder = paths.harness_cache_dir()
+    folders.require_writable(folder, "with XDG_CACHE_HOME", "cache")
+    return BindMount(folder, "/cache", read_only=False)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
+_LONGEST_FACT = 500
+_LONGEST_LINE = 2000
+_DIFFERENCES_SHOWN = 100
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
@@ -33,7 +36,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _fact_lines(facts: Iterable[tuple[str, str]], width: int) -> str:
     """A line for each fact, with its name in *width* columns."""
-    return "\n".join(f"{name + ':' if name else '':<{width}}{printable.one_line(value)}" for name, value in facts)
+    return "\n".join(
+        f"{name + ':' if name else '':<{width}}{printable.shortened(value, _LONGEST_LINE)}" for name, value in facts
+    )
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -87,7 +92,7 @@ def result_text(result: RunResult) -> str:
 
 def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
     yield "Result", f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
-    yield from (("", reason) for reason in result.reasons)
+    yield from (("", printable.shortened(reason, _LONGEST_FACT)) for reason in result.reasons)
     yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
     yield "Run", f"{result.scenario}, {result.mode}, {result.samples} samples"
     if result.metric is not None:
@@ -113,9 +118,8 @@ def _proof(proof: Mapping[str, Any]) -> str:
 
 def fact_text(value: object) -> str:
     """A fact of a result for people: what is absent as a dash, numbers and lists as JSON."""
-    if isinstance(value, str):
-        return value or "-"
-    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+    said = value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    return printable.shortened(said, _LONGEST_FACT) if said else "-"
 
 
 def brief_text(value: object) -> str:
@@ -134,15 +138,18 @@ def comparison_text(comparison: Comparison) -> str:
         obstacle = printable.one_line("; ".join(obstacles))
         lines += ["", f"Not the same benchmark, so not comparable: {obstacle}."]
     lines += ["", table(("figure", *numbers), _figures(comparison))]
-    differing = [(key, *map(brief_text, values)) for key, values in comparison.differing().items()]
+    every = comparison.differing()
+    shown = list(every.items())[:_DIFFERENCES_SHOWN]
+    differing = [(printable.shortened(key, _LONGEST_FACT), *map(brief_text, values)) for key, values in shown]
     lines += ["", table(("differs", *numbers), differing) if differing else "Nothing else differs."]
+    lines += [f"… and {len(every) - len(shown):,} more: --json has them."] if len(every) > len(shown) else []
     return "\n".join(lines)
 
 
 def _named(number: str, result: RunResult) -> Iterable[str]:
     said = f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
     yield printable.one_line(f"{number}  {result.name}  {said}")
-    yield from (f"    {printable.one_line(reason)}" for reason in result.reasons)
+    yield from (f"    {printable.shortened(reason, _LONGEST_FACT)}" for reason in result.reasons)
 
 
 def _figures(comparison: Comparison) -> Iterable[tuple[str, ...]]:

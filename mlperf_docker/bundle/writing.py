@@ -90,8 +90,7 @@ def write(client: Engine, request: WriteRequest, display: Display) -> Manifest:
 
 def _target(folder: Path) -> Path:
     """Return the absolute path of the new folder. Raises UsageError unless it can be made there."""
-    folder = folder.expanduser().absolute()
-    target = folder.parent.resolve() / folder.name
+    target = paths.resolved(folder.parent) / folder.name
     folders.require_writable(target.parent, f"with {_OPTION}")
     if target.is_symlink() or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
         raise UsageError(f"{target} is there already.", hint=f"Remove it, or name another folder with {_OPTION}.")

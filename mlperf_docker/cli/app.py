@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from mlperf_docker import __version__, streams, termination
+from mlperf_docker import __version__, folders, streams, termination
 from mlperf_docker.cli import (
     build,
     bundle,
@@ -85,6 +85,9 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
         except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
             if termination.was_told():
                 _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
+            refused = folders.refused(error) if isinstance(error, OSError) else None
+            if refused is not None:
+                _fail(error, refused.lines(), refused.exit_code)
             hint = "Hint:  This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
             _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], _INTERNAL_ERROR)
 

@@ -15,9 +15,10 @@ from mlperf_docker.cli.options import (
     Registry,
     SomeBackend,
     SomeDevice,
+    user_path,
 )
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `bundle write` made.")]
+Folder = Annotated[Path, typer.Argument(parser=user_path, metavar="FOLDER", help="A folder that `bundle write` made.")]
 
 
 class WritesByDefault(TyperGroup):
@@ -33,7 +34,9 @@ class WritesByDefault(TyperGroup):
 def write(
     model: OptionalModelName = "",
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A folder that does not exist yet.")],
+    to: Annotated[
+        Path, typer.Option("--to", parser=user_path, metavar="FOLDER", help="A folder that does not exist yet.")
+    ],
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: EveryCell = False,
@@ -67,7 +70,7 @@ def write(
     request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
     with display() as show:
         manifest = write_bundle(connect(), request, show)
-    streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to.expanduser().absolute())
+    streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to)
 
 
 def load(

@@ -14,6 +14,7 @@ from mlperf_docker.cli.options import (
     ModelName,
     PullChoice,
     Registry,
+    user_path,
 )
 
 
@@ -34,7 +35,10 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="An existing folder for it. Default: where `run` looks for it.")
+        Path | None,
+        typer.Argument(
+            parser=user_path, metavar="DIR", help="An existing folder for it. Default: where `run` looks for it."
+        ),
     ] = None,
     *,
     file: Annotated[
@@ -75,7 +79,8 @@ def fetch(
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Where it is. Default: where `data fetch` puts it.")
+        Path | None,
+        typer.Argument(parser=user_path, metavar="DIR", help="Where it is. Default: where `data fetch` puts it."),
     ] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Look from outside only; needs no image.")] = False,
@@ -112,6 +117,7 @@ def convert(
         Path | None,
         typer.Option(
             "--from",
+            parser=user_path,
             metavar="DIR",
             help="The files that the data set is offered as. Default: where `data fetch` puts them.",
         ),
@@ -119,7 +125,10 @@ def convert(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR", help="An existing folder for the data set. Default: where `run` looks for it."
+            "--to",
+            parser=user_path,
+            metavar="DIR",
+            help="An existing folder for the data set. Default: where `run` looks for it.",
         ),
     ] = None,
     max_ind_range: Annotated[
@@ -154,7 +163,10 @@ def preprocess(
     model: ModelName,
     *,
     dataset: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The data set's folder. Default: where `data fetch` puts it.")
+        Path | None,
+        typer.Option(
+            parser=user_path, metavar="DIR", help="The data set's folder. Default: where `data fetch` puts it."
+        ),
     ] = None,
     backend: BackendName = "",
     samples: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,

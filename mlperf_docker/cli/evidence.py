@@ -16,6 +16,7 @@ from mlperf_docker.cli.options import (
     PullChoice,
     Registry,
     ResultsRoot,
+    user_path,
 )
 from mlperf_docker.errors import ExitCode
 
@@ -33,6 +34,7 @@ def evidence(
         list[Path] | None,
         typer.Option(
             "--from",
+            parser=user_path,
             metavar="FILE",
             help="Run nothing; take a result.json that this source gave on a machine without an engine. Repeatable.",
         ),
@@ -40,7 +42,9 @@ def evidence(
     record: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where it is written. Default: the checkout's evidence.json, else the user's."
+            parser=user_path,
+            metavar="FILE",
+            help="Where it is written. Default: the checkout's evidence.json, else the user's.",
         ),
     ] = None,
     pull: PullChoice = "missing",
@@ -76,7 +80,7 @@ def evidence(
             size=size,
             min_duration_s=min_duration,
             sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
-            record=(record or place()).expanduser().absolute(),
+            record=record or place(),
             samples=samples,
             results_root=results,
         )

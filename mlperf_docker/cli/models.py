@@ -16,6 +16,7 @@ from mlperf_docker.cli.options import (
     OptionalModel,
     PullChoice,
     Registry,
+    user_path,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def fetch(
     ] = "",
     every: Annotated[bool, typer.Option("--all", help="Every file that the other options leave.")] = False,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="An existing folder. Default: the cache.")
+        Path | None,
+        typer.Option("--to", parser=user_path, metavar="DIR", help="An existing folder. Default: the cache."),
     ] = None,
     url: Annotated[
         str,
@@ -114,8 +116,12 @@ def verify(
 def convert(
     model: ModelName,
     *,
-    model_file: Annotated[Path, typer.Option(metavar="FILE", help="An official file, or weights in safetensors.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The new file: .safetensors or .onnx.")],
+    model_file: Annotated[
+        Path, typer.Option(parser=user_path, metavar="FILE", help="An official file, or weights in safetensors.")
+    ],
+    to: Annotated[
+        Path, typer.Option("--to", parser=user_path, metavar="FILE", help="The new file: .safetensors or .onnx.")
+    ],
     backend: Annotated[
         str, typer.Option("--backend", "-b", help="Whose container reads the file. Default: the file tells.")
     ] = "",

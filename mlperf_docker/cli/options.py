@@ -5,6 +5,18 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import paths
+from mlperf_docker.errors import FolderError, UsageError
+
+
+def user_path(text: str) -> Path:
+    """Parse a path of the command line; the one place that knows of `~`."""
+    try:
+        return paths.of_user(text)
+    except (FolderError, UsageError, OSError) as error:  # the last where the working folder is gone
+        raise typer.BadParameter(str(error)) from error
+
+
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="resnet50, retinanet, bert, 3d-unet, rnnt or dlrm.")]
 OptionalModel = Annotated[str, typer.Argument(metavar="[MODEL]", help="Only this model.")]
 OptionalModelName = Annotated[str, typer.Argument(metavar="[MODEL]", help="A model's name; none with --all.")]
@@ -43,6 +55,9 @@ EveryCell = Annotated[bool, typer.Option("--all", help="Every cell that the othe
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Images at a time.")]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ResultsRoot = Annotated[
-    Path | None, typer.Option("--results", metavar="DIR", help="An existing folder. Default: the user's data folder.")
+    Path | None,
+    typer.Option(
+        "--results", parser=user_path, metavar="DIR", help="An existing folder. Default: the user's data folder."
+    ),
 ]
 PullChoice = Annotated[str, typer.Option("--pull", help="Ask the registry: always, missing or never.")]

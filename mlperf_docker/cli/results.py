@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlperf_docker import streams, strict_json
-from mlperf_docker.cli.options import JsonOutput, ResultsRoot
+from mlperf_docker.cli.options import JsonOutput, ResultsRoot, user_path
 
 if TYPE_CHECKING:
     from mlperf_docker.results import Found, RunResult
@@ -16,11 +16,10 @@ _RUN = "A folder, a name from `results list`, or `last`."
 
 def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) -> None:
     """List earlier results, oldest first."""
-    from mlperf_docker.paths import results_dir
-    from mlperf_docker.results import check_readable, read_all
+    from mlperf_docker.results import read_all
     from mlperf_docker.text import result_line, table
 
-    root = check_readable(results or results_dir())
+    root = _root(results)
     found = _told(read_all(root))
     if as_json:
         streams.out(strict_json.dumps([each.model_dump(mode="json") for each in found]))
@@ -39,11 +38,10 @@ def show_result(
     as_json: JsonOutput = False,
 ) -> None:
     """Show one result in full."""
-    from mlperf_docker.paths import results_dir
     from mlperf_docker.results import find
     from mlperf_docker.text import result_text
 
-    result = find(run, results or results_dir())
+    result = find(run, _root(results))
     streams.out(result.to_json() if as_json else result_text(result))
 
 
@@ -56,7 +54,6 @@ def compare_results(
     """Compare results with the first of them: figures and ratios, and the facts that differ."""
     from mlperf_docker.comparison import Comparison
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.paths import results_dir
     from mlperf_docker.results import find
     from mlperf_docker.text import comparison_text
 
@@ -64,7 +61,7 @@ def compare_results(
         raise UsageError(
             "One run has nothing to be compared with.", hint="Name two or more: mlperf-docker results list"
         )
-    root = results or results_dir()
+    root = _root(results)
     comparison = Comparison(tuple(find(run, root) for run in runs))
     streams.out(strict_json.dumps(comparison.fields()) if as_json else comparison_text(comparison))
 
@@ -74,22 +71,29 @@ def report_results(
     *,
     results: ResultsRoot = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: report.html in the results folder.")
+        Path | None, typer.Option(parser=user_path, metavar="FILE", help="Default: report.html in the results folder.")
     ] = None,
 ) -> None:
     """Write results as one HTML file, and print its path."""
     from mlperf_docker import report
-    from mlperf_docker.paths import results_dir
-    from mlperf_docker.results import Found, check_readable, find, read_all, require_some
+    from mlperf_docker.results import Found, find, read_all, require_some
 
-    root = check_readable(results or results_dir())
-    path = report.check_place(output or root / report.FILE)
+    root = _root(results)
     if runs:
         found = Found(tuple(find(run, root) for run in runs))
     else:
         found = read_all(root)
         require_some(_told(found), root)
+    path = report.check_place(output or root / report.FILE)
     streams.out(report.write(found, path))
+
+
+def _root(results: Path | None) -> Path:
+    """Return the folder with the results. The user's own need not exist; one that is named has to."""
+    from mlperf_docker.paths import results_place
+    from mlperf_docker.results import check_readable
+
+    return check_readable(results) if results else results_place()
 
 
 def _told(found: "Found") -> "tuple[RunResult, ...]":

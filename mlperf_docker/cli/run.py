@@ -16,6 +16,7 @@ from mlperf_docker.cli.options import (
     PullChoice,
     Registry,
     ResultsRoot,
+    user_path,
 )
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
@@ -32,6 +33,7 @@ def run(
     dataset: Annotated[
         Path | None,
         typer.Option(
+            parser=user_path,
             metavar="DIR",
             help="The data set's folder. Default: where `data fetch` puts it; where nothing is there, --synthetic tiny"
             " for 5 s, with a warning.",
@@ -43,7 +45,9 @@ def run(
     synthetic: Annotated[
         str, typer.Option(metavar="SIZE", help="Make data and weights up: tiny or full. Needs no download.")
     ] = "",
-    model_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Your own model file.")] = None,
+    model_file: Annotated[
+        Path | None, typer.Option(parser=user_path, metavar="FILE", help="Your own model file.")
+    ] = None,
     results: ResultsRoot = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = None,
     min_duration: Annotated[

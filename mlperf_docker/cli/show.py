@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName, Registry
+from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName, Registry, user_path
 
 
 def show(
@@ -19,7 +19,8 @@ def show(
         bool, typer.Option("--sbom", help="Print the bill of materials (CycloneDX JSON) that is in the cell's image.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write what would be printed to a file.")
+        Path | None,
+        typer.Option("--output", parser=user_path, metavar="FILE", help="Write what would be printed to a file."),
     ] = None,
     registry: Registry = "",
     as_json: JsonOutput = False,
@@ -51,7 +52,4 @@ def show(
     if output is None:
         sys.stdout.write(text)
         return
-    try:
-        atomic.write_text(output, text)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.") from error
+    atomic.write_text(output, text)

@@ -16,7 +16,7 @@ from docker.errors import APIError, StreamParseError
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
-from mlperf_docker import paths
+from mlperf_docker import folders, paths
 from mlperf_docker.engine.client import Engine, explanation, require_buildkit
 from mlperf_docker.engine.context import write_context
 from mlperf_docker.engine.hostnet import redact
@@ -97,6 +97,7 @@ def follow(
     """
     log_path = paths.new_log("build", request.tags[0].rpartition("/")[2].replace(":", "-"))
     with (
+        folders.naming(log_path),
         log_path.open("w", encoding="utf-8", errors="backslashreplace") as log,
         tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context,
     ):

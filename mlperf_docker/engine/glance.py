@@ -83,7 +83,8 @@ def has_context() -> bool:
     """Tell whether docker was pointed somewhere else than at the system's socket; the client knows how to follow."""
     name = os.environ.get("DOCKER_CONTEXT")
     if not name:
-        folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() fails where there is none
+        folder = Path(os.environ.get("DOCKER_CONFIG") or f"{home}/.docker")
         with contextlib.suppress(OSError, ValueError, AttributeError):
             name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
     return name not in (None, "", "default")

@@ -138,7 +138,7 @@ def _pip_config_paths(environment: Mapping[str, str]) -> list[Path]:
     named = environment.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return []
-    home = Path(environment.get("HOME") or Path.home())
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # Path.home() fails without one
     everywhere = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
     folders = [Path(folder) / "pip" for folder in everywhere.split(":")]
     user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
@@ -174,7 +174,8 @@ def _ca_bundle(environment: Mapping[str, str]) -> bytes | None:
 
 def _folders(find_links: str) -> Iterator[Path]:
     for link in find_links.split():
-        folder = Path(unquote(urlsplit(link).path) if link.startswith("file:") else link).expanduser()
+        path = unquote(urlsplit(link).path) if link.startswith("file:") else link
+        folder = Path(os.path.expanduser(path))  # noqa: PTH111  # as pip does, which takes an unknown user as a name
         if folder.is_dir():
             yield folder
 

@@ -89,11 +89,11 @@ def test_find_takes_last_a_name_or_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_claim_is_exclusive_while_it_lasts(tmp_path: Path) -> None:
-    with results.claim(tmp_path, "a") as folder:
+    with results.claim(tmp_path, "a", print) as folder:
         (folder / "log").touch()
-        with pytest.raises(UsageError, match="in use by another run"), results.claim(tmp_path, "b"):
+        with pytest.raises(UsageError, match="in use by another run"), results.claim(tmp_path, "b", print):
             pass
-    with results.claim(tmp_path, "b") as empty:
+    with results.claim(tmp_path, "b", print) as empty:
         assert empty.parent == tmp_path
     assert folder.is_dir()
     assert not empty.exists(), "a run that wrote nothing leaves nothing"
@@ -102,16 +102,16 @@ def test_a_claim_is_exclusive_while_it_lasts(tmp_path: Path) -> None:
 def test_a_killed_run_holds_no_claim(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, sys\nfrom mlperf_docker.results import claim\n"
-        "with claim(pathlib.Path(sys.argv[1]), 'killed'): os.kill(os.getpid(), 9)"
+        "with claim(pathlib.Path(sys.argv[1]), 'killed', print): os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert killed.returncode == -9
-    with results.claim(tmp_path, "next"):
+    with results.claim(tmp_path, "next", print):
         pass
 
 
 def test_a_missing_results_folder_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not exist"), results.claim(tmp_path / "no", "a"):
+    with pytest.raises(UsageError, match="does not exist"), results.claim(tmp_path / "no", "a", print):
         pass
     assert not (tmp_path / "no").exists()
 

@@ -131,7 +131,7 @@ def _takes_the_locales_encoding(call: ast.Call) -> bool:
     if "encoding" in given:
         return False
     if name.endswith((".read_text", ".write_text")):
-        return name != "atomic.write_text"  # which is always UTF-8
+        return not name.startswith(("atomic.", "data_files."))  # ours, which are always UTF-8
     if name == "open" or name.endswith("path.open"):
         mode = [given.get("mode", ast.Constant("")), *call.args[0 if name != "open" else 1 :][:1]][-1]
         return isinstance(mode, ast.Constant) and "b" not in str(mode.value)

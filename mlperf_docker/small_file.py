@@ -1,0 +1,21 @@
+"""Files of a few kilobytes that somebody else may have written: a FIFO, a device or an endless one is refused."""
+
+import os
+import stat
+from pathlib import Path
+
+
+class UnfitError(ValueError):
+    """It is not a file, or too large for what it should be. The message says which, without the path."""
+
+
+def read(path: Path, largest_bytes: int) -> bytes:
+    """Return what is in *path*, without waiting for a writer. Raises UnfitError, and OSError as open does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor has no path
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnfitError("it is not a regular file")
+        content = file.read(largest_bytes + 1)
+    if len(content) > largest_bytes:
+        raise UnfitError(f"it has more than {largest_bytes:,} bytes")
+    return content
