@@ -68,7 +68,8 @@ def check_one_graph(benchmark: Benchmark, model: Model) -> None:
     """Raise UsageError for a model that one graph cannot hold."""
     hint = "Name a .safetensors file."
     if model.beside:
-        raise UsageError(f"{benchmark.name} is {len(model.parts)} graphs, and a loop around them", hint=hint)
+        graphs = len({id(part.source) for part in model.parts})  # one may be there for several of its outputs
+        raise UsageError(f"{benchmark.name} is {graphs} graphs, and a loop around them", hint=hint)
     if isinstance(model.source, Network) and model.source.front is not None:
         raise UsageError(f"the tables of {benchmark.name} stay outside of every graph", hint=hint)
 

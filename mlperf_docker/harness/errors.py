@@ -81,6 +81,17 @@ class BadSample(Exception):  # noqa: N818 (a finding about data, collected and r
     """A file that cannot become a sample; the message says why."""
 
 
+class NotFiniteError(SampleError):
+    """A network gave a value that is NaN or infinite. A LoadGen test goes on, and its run is INVALID.
+
+    what: the output; row: which sample of the batch, the first is 0.
+    """
+
+    def __init__(self, what: str, *, row: int = 0) -> None:
+        super().__init__(f"{what} is not finite")
+        self.what, self.row = what, row
+
+
 def first_ten(names: Sequence[str]) -> tuple[str, ...]:
     """The first ten of *names*, with a last line that says how many more there are."""
     rest = len(names) - 10

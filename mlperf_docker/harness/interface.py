@@ -24,12 +24,14 @@ class Interface:
     """Inputs that a model takes, and outputs that the harness fetches (a file may have more).
 
     ragged: the outputs have no axis for samples, and their length depends on the sample; such a model is run one sample
-    at a time, and a backend pads its outputs with zeros and stacks them.
+    at a time, and a backend pads its outputs with zeros and stacks them. watched: fetched behind the outputs, where a
+    file has them, to see that they are finite.
     """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     ragged: bool = False
+    watched: tuple[Tensor, ...] = ()
 
     def fetching(self, *names: str) -> "Interface":
         """The same inputs, and of the outputs those called *names*."""

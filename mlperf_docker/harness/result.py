@@ -17,7 +17,10 @@ from mlperf_docker.harness.settings import OFFICIAL_DURATION_MS
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a run found out. by_instance: samples that each instance answered."""
+    """Everything that a run found out.
+
+    by_instance: samples that each instance answered; not_finite: the first output that was no number, in words.
+    """
 
     log: logs.DetailLog
     by_instance: tuple[int, ...]
@@ -27,6 +30,7 @@ class Findings:
     settings: Mapping[str, Any]
     model_file: ModelFile | None
     variant: str
+    not_finite: str | None = None
 
     @property
     def samples(self) -> int:
@@ -45,9 +49,9 @@ def versions(backend: Backend) -> dict[str, str]:
 def is_valid(options: RunOptions, findings: Findings) -> bool:
     """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met.
 
-    Neither counts where samples or instances are missing, of which LoadGen may know nothing.
+    Neither counts where samples or instances are missing, or outputs are no numbers: LoadGen may know nothing of that.
     """
-    if missing(options, findings):
+    if findings.not_finite or missing(options, findings):
         return False
     if options.mode is Mode.PERFORMANCE:
         return logs.valid(findings.log)
@@ -73,7 +77,8 @@ def missing(options: RunOptions, findings: Findings) -> list[str]:
 
 def reasons(options: RunOptions, findings: Findings) -> list[str]:
     """Why the run is not valid, each with advice."""
-    found = missing(options, findings)
+    broken = f"{findings.not_finite}: such weights, or such a precision, give no answers" if findings.not_finite else ""
+    found = [broken] if broken else missing(options, findings)
     found += [f"LoadGen reported an error: {error}" for error in findings.log.errors]
     accuracy = findings.accuracy
     if accuracy is not None and not accuracy.passed:

@@ -294,7 +294,9 @@ def test(
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
     model, payload = loaded.model, benchmark.payload(prepared.dataset)
     postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
-    engine = Engine(loaded.predictors, postprocess, payload, largest, wait_s)
+    outputs = (*model.interface.outputs, *model.interface.watched)
+    names = () if loaded.whole else tuple(tensor.name for tensor in outputs)
+    engine = Engine(loaded.predictors, postprocess, payload, largest, wait_s, names)
     library = Library(prepared.samples, allocator(options, backend))
     events.phase(Phase.LOADGEN)
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)
@@ -311,7 +313,8 @@ def test(
         log=logs.read(folder),
         by_instance=by_instance,
         dataset_count=prepared.samples.count,
-        accuracy=score(options, benchmark, prepared, events),
+        not_finite=outcome.not_finite,
+        accuracy=None if outcome.not_finite else score(options, benchmark, prepared, events),
         proof=loaded.proof,
         settings={**found, **settings.facts(configured, options.scenario)},
         model_file=loaded.file,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import loadgen, sut
 from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import NotFiniteError
 from mlperf_docker.harness.models.base import Payload
 from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.qsl import Library
@@ -44,6 +45,22 @@ class Echo:
 
     def prove(self, inputs: Arrays) -> dict[str, Any]:
         return {}
+
+
+class Spoiling(Echo):
+    """Answers NaN to sample 7."""
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        return (np.where(inputs[0] == 7, np.nan, inputs[0]),)
+
+
+class Refusing(Echo):
+    """Says itself that its output for sample 7 is not finite."""
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        if (inputs[0] == 7).any():
+            raise NotFiniteError("the inner output", row=int((inputs[0] == 7).argmax()))
+        return inputs
 
 
 class Leaving(Echo):
@@ -107,19 +124,23 @@ def main(scenario: Scenario, fault: str) -> None:
     settings.min_duration_ms, settings.min_query_count = 0, 120
     settings.max_query_count = 120
     settings.server_target_qps, settings.performance_sample_count_override = 20_000, COUNT
-    second = Leaving() if fault == "leave" else Echo()
-    predictors = (Echo(), second) if scenario in (Scenario.SERVER, Scenario.OFFLINE) else (second,)
+    kinds: dict[str, type[Echo]] = {"leave": Leaving, "nan": Spoiling, "inside": Refusing}
+    second = kinds.get(fault, Echo)()
+    first = Echo() if fault == "leave" else second
+    predictors = (first, second) if scenario in (Scenario.SERVER, Scenario.OFFLINE) else (second,)
     # With a batch that does not divide the set, Offline has to gather.
     batch = 10 if fault in ("thread", "lost", "leave") else 9
     postprocess = too_long if fault == "long" else payloads
-    engine = sut.Engine(predictors, postprocess, Payload(np.float32, 1, slow=fault == "finisher"), batch, wait_s=0.01)
+    payload = Payload(np.float32, 1, slow=fault in ("finisher", "inside"))
+    engine = sut.Engine(predictors, postprocess, payload, batch, wait_s=0.01, names=("number",))
     watch = loadgen.Watch(progress=lambda done: None, stuck=stuck)
     try:
         outcome = loadgen.run(loadgen.Test(scenario, settings, Path(), Library(Numbers()), engine), watch)
     except BaseException as error:  # noqa: BLE001 (whatever a SUT remembers)
         sys.stdout.write(f"failed: {error}\n")
     else:
-        sys.stdout.write(f"passed {outcome.by_instance}\n")
+        said = f"not finite: {outcome.not_finite}" if outcome.not_finite else "passed"
+        sys.stdout.write(f"{said} {outcome.by_instance}\n")
 
 
 if __name__ == "__main__":

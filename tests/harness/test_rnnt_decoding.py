@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
 from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.errors import NotFiniteError
 from mlperf_docker.harness.models.rnnt.decoding import AHEAD, MOST, Decoder
+from mlperf_docker.harness.models.rnnt.transcriber import check_frames
 
 CONFIG = RnntConfig(prediction=3, layers=2, joint=5)
 RNG = np.random.default_rng(3)
@@ -123,3 +126,54 @@ def test_predictions_are_made_once_for_each_label() -> None:
     prediction = Prediction()
     _, lengths = Decoder(prediction, Joint(2.0), CONFIG).decode(frames, counts)
     assert prediction.rows == 3 + sum(lengths)
+
+
+class Logits(Joint):
+    """The joint's logits in place of its labels; those of utterances whose first frame begins with 9 are *value*."""
+
+    def __init__(self, lead: float, value: float) -> None:
+        super().__init__(lead)
+        self.value = value
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        frames, predicted = inputs
+        found = self.logits(frames, predicted[:, None])
+        found[frames[:, 0, 0] == 9, 0, 3] = self.value
+        return (found,)
+
+
+class Spoilt(Prediction):
+    """NaN after every label."""
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        predicted, *state = super().predict(inputs)
+        return np.where(inputs[0] == BLANK, predicted, np.float32(np.nan)), *state
+
+
+def test_the_first_labels_come_from_logits_that_are_looked_at() -> None:
+    frames, counts = utterances(6, 9, 3)
+    plainly = Decoder(Prediction(), Joint(2.0), CONFIG).decode(frames, counts)
+    looked_at = Decoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, np.nan)).decode(frames, counts)
+    np.testing.assert_array_equal(plainly[0], looked_at[0])
+    frames[1, 0, 0] = 9
+    for value in (np.nan, np.inf, -np.inf):
+        with pytest.raises(NotFiniteError, match="the joint's output") as raised:
+            Decoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, value)).decode(frames, counts)
+        assert raised.value.row == 1
+
+
+def test_a_prediction_that_is_not_finite_is_an_error() -> None:
+    frames, counts = utterances(60, 60)
+    assert len(Decoder(Prediction(), Joint(-2.0), CONFIG).decode(frames, counts)[0])
+    with pytest.raises(NotFiniteError, match="the prediction's output"):
+        Decoder(Spoilt(), Joint(-2.0), CONFIG).decode(frames, counts)
+
+
+def test_frames_are_looked_at_where_they_end() -> None:
+    frames, counts = utterances(6, 9, 3)
+    frames[2, 3:] = np.nan  # padding
+    check_frames(frames, counts)
+    frames[0, 5, 2] = np.nan
+    with pytest.raises(NotFiniteError, match="the encoder's output") as raised:
+        check_frames(frames, counts)
+    assert raised.value.row == 0

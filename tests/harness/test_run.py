@@ -1,6 +1,7 @@
 """Whole runs through `python -m mlperf_docker.harness`, without Docker."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -8,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.names import Device, Mode, Scenario
+from mlperf_docker.harness.ops.onnx import serialize
 from tests.tries import in_time
 
 from .conftest import Finished, Harness, command, environment
@@ -143,8 +146,6 @@ def test_labels_of_other_images_are_noticed(harness: Harness, tiny: SyntheticSet
 
 def graph(made: SyntheticSet) -> bytes:
     """An .onnx file with the official interface."""
-    from mlperf_docker.harness.ops.onnx import serialize
-
     return serialize(networks.checked(weights.read(made.weights), str(made.weights)))
 
 
@@ -169,6 +170,42 @@ def cell(tmp_path: Path, data: bytes) -> Path:
     value = {"model": "resnet50", "backend": "onnxruntime", "device": "cpu", "precisions": ["fp32"], "files": [file]}
     path.write_text(json.dumps({**value, "accuracy": {"target": 75.6954}}))
     return path
+
+
+def overflowing(made: SyntheticSet, tmp_path: Path) -> Path:
+    """The weights, large enough for logits to overflow."""
+    path = tmp_path / "large.safetensors"
+    arrays = weights.read(made.weights)
+    weights.write(path, {**arrays, "fc.weight": np.full_like(arrays["fc.weight"], 3e38)})
+    return path
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "Server", "Offline"])
+def test_logits_that_are_not_finite_make_a_run_invalid(
+    harness: Harness, tiny: SyntheticSet, tmp_path: Path, scenario: str
+) -> None:
+    """ResNet50 answers with a label alone, which does not show it."""
+    file = ("--data", tiny.data, "--model-file", overflowing(tiny, tmp_path))
+    done = harness(*file, "--scenario", scenario, "--min-duration", 0.2, "--target-qps", 500)
+    assert (done.code, done.result["valid"]) == (1, False)
+    assert re.match(r"output logits:0 of sample \d+ is not finite: (inf|nan): ", done.result["reasons"][0])
+
+
+def test_an_accuracy_run_without_finite_outputs_has_no_score(
+    harness: Harness, tiny: SyntheticSet, tmp_path: Path
+) -> None:
+    done = harness("--data", tiny.data, "--model-file", overflowing(tiny, tmp_path), "--mode", "accuracy")
+    assert (done.code, done.result["valid"], done.result["accuracy"]) == (1, False, None)
+    assert done.result["reasons"][0].startswith("output logits:0 of sample ")
+
+
+def test_an_official_graph_shows_it_by_its_probabilities(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    large = weights.read(overflowing(tiny, tmp_path))
+    path.write_bytes(serialize(networks.checked(large, "large")))
+    done = harness("--data", tiny.data, "--model-file", path, "--min-duration", 0.2)
+    assert done.code == 1
+    assert "output softmax_tensor:0 of sample" in done.result["reasons"][0]
 
 
 def test_a_wrong_checksum_ends_with_7(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:

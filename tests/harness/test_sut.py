@@ -1,9 +1,11 @@
 """Batches, rows and failures, without LoadGen; and whole LoadGen tests in child processes."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.names import Joined, Scenario
 from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.sut import Batch, cut
+from mlperf_docker.harness.sut import Batch, cut, not_finite
 
 from .conftest import environment
 
@@ -267,3 +269,29 @@ def test_an_instance_that_ends_early_fails_the_run(
     ending, said = faulty(tmp_path, scenario, fault).split(": ", 1)
     assert ending in ("failed", "ended")
     assert message in said
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [("nan", "output number of sample 7 is not finite: nan"), ("inside", "the inner output of sample 7 is not finite")],
+)
+def test_an_output_that_is_not_finite_is_named_and_the_test_goes_on(
+    tmp_path: Path, scenario: Scenario, fault: str, message: str
+) -> None:
+    said = faulty(tmp_path, scenario, fault)
+    assert said.startswith(f"not finite: {message} (")
+    assert sum(map(int, re.findall(r"\d+(?=[,)])", said.split("(")[1]))) in (120, 8 * 120)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_values_that_are_not_finite_are_found_in_outputs_of_any_kind(
+    value: float, dtype: type[np.floating[Any]]
+) -> None:
+    labels, scores = np.zeros(3, dtype=np.int64), np.ones((3, 5)).astype(dtype)
+    assert not_finite((labels, scores), ("labels", "scores"), (4, 5, 6)) is None
+    scores[1, 4] = value
+    said = f"is not finite: {value}"
+    assert not_finite((labels, scores), ("labels", "scores"), (4, 5, 6)) == f"output scores of sample 5 {said}"
+    assert not_finite((scores,), (), (8, 9)) == f"output number 1 of a batch from sample 8 on {said}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.backends.dummy import NullPredictor
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.errors import NotFiniteError
 from mlperf_docker.harness.models.base import Surroundings, write_rows
 from mlperf_docker.harness.models.unet3d import geometry, windows
 from mlperf_docker.harness.models.unet3d.network import WINDOWS
@@ -108,16 +108,18 @@ def test_several_samples_are_filled_up_to_the_longest_and_cut_again() -> None:
     np.testing.assert_array_equal(out[0, : 128**3], around(Network(), made).predict(made.load([0]))[0][0])
 
 
-def test_a_network_that_gives_no_number_is_an_error() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_network_that_gives_no_number_is_an_error(value: float) -> None:
     class Broken(Network):
         def predict(self, inputs: Arrays) -> Arrays:
             (found,) = super().predict(inputs)
-            found[0, 2, 100, 5, 5] = np.nan
+            found[0, 2, 100, 5, 5] = value
             return (found,)
 
     made = volumes((128, 128, 128))
-    with pytest.raises(SampleError, match="not a number"):
+    with pytest.raises(NotFiniteError, match="output for a window is not finite") as raised:
         around(Broken(), made).predict(made.load([0]))
+    assert raised.value.row == 0
 
 
 def test_the_weights_are_a_separable_gaussian() -> None:

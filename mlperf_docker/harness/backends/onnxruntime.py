@@ -118,6 +118,8 @@ class OnnxRuntimePredictor:
             check_interface(str(request.source), self._session, request.interface)
         self._inputs = [tensor.name for tensor in request.interface.inputs]
         self._outputs = [tensor.name for tensor in request.interface.outputs]
+        there = {value.name for value in self._session.get_outputs()}
+        self._outputs += [tensor.name for tensor in request.interface.watched if tensor.name in there]
         self._run = self._session.run
         self._bound = request.device is Device.CUDA
         # A file may have its batch fixed to 1, or outputs whose length depends on the sample.

@@ -121,6 +121,8 @@ def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]
     placeholders = _placeholders([tensor for tensor in outputs if tensor is not None])
     there = [_described(tensor) for tensor in outputs if tensor is not None]
     interfaces.check(str(path), request.interface, [_described(tensor) for tensor in placeholders], there)
+    watched = [_found(graph, tensor.name) for tensor in request.interface.watched]
+    outputs += [tensor for tensor in watched if tensor is not None]
     return graph, [graph.get_tensor_by_name(tensor.name) for tensor in request.interface.inputs], outputs
 
 

@@ -15,7 +15,15 @@ from mlperf_docker.harness.models.base import Answerer, Model, Named, Parity, Pa
 from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
-from mlperf_docker.harness.models.resnet50.network import BACKGROUND, IMAGE, IMAGE_CHANNELS_LAST, LABEL, Form
+from mlperf_docker.harness.models.resnet50.network import (
+    BACKGROUND,
+    IMAGE,
+    IMAGE_CHANNELS_LAST,
+    LABEL,
+    LOGITS,
+    PROBABILITIES,
+    Form,
+)
 from mlperf_docker.harness.models.resnet50.official import READERS
 from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import cached, read_all
@@ -36,11 +44,14 @@ def largest_logit(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) ->
     out[:, 0] = outputs[0].argmax(axis=-1)
 
 
+SCORES = (Tensor(PROBABILITIES, "float32", (None, BACKGROUND)),)
+"""What the label of the official graphs is made from: a label shows nothing of logits that are no numbers."""
+
 NATIVE: Mapping[Format, Model] = {
     Format.ONNX: Model(
         source=Path(),
         format=Format.ONNX,
-        interface=Interface((IMAGE,), (LABEL,)),
+        interface=Interface((IMAGE,), (LABEL,), watched=SCORES),
         variant="official ONNX graph",
         form=Form(),
         postprocess=shifted_label,
@@ -48,7 +59,7 @@ NATIVE: Mapping[Format, Model] = {
     Format.FROZEN_GRAPH: Model(
         source=Path(),
         format=Format.FROZEN_GRAPH,
-        interface=Interface((IMAGE_CHANNELS_LAST,), (LABEL,)),
+        interface=Interface((IMAGE_CHANNELS_LAST,), (LABEL,), watched=SCORES),
         variant="official TensorFlow graph",
         form=Form(channels_last=True),
         postprocess=shifted_label,
@@ -74,7 +85,7 @@ class ResNet50:
     metric = "top1"
     server_bound_s = 0.015
     tolerance = 0.0
-    traced = ("logits:0",)
+    traced = (LOGITS,)
 
     def payload(self, dataset: ImageNet) -> Payload:  # noqa: ARG002
         """A label."""
@@ -99,7 +110,7 @@ class ResNet50:
         return Model(
             source=made,
             format=None,
-            interface=made.interface.fetching(LABEL.name),
+            interface=made.interface.fetching(LABEL.name, LOGITS),
             variant="TensorFlow's weights" if background else "torchvision's weights",
             form=Form(torchvision=not background),
             postprocess=shifted_label if background else label,
@@ -139,6 +150,6 @@ class ResNet50:
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Logits of ImageNet's classes, and the labels that they decide; a background that never wins says nothing."""
-        a, b = (named["logits:0"][:, -networks.CLASSES :] for named in (ours, theirs))
+        a, b = (named[LOGITS][:, -networks.CLASSES :] for named in (ours, theirs))
         agreement = float((a.argmax(axis=-1) == b.argmax(axis=-1)).mean())
         return Parity(float(np.abs(a - b).max() / np.abs(b).max()), agreement)

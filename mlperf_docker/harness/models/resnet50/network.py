@@ -26,6 +26,7 @@ CLASSES = 1000
 IMAGE = Tensor("input_tensor:0", "float32", (None, 3, 224, 224))
 IMAGE_CHANNELS_LAST = Tensor("input_tensor:0", "float32", (None, 224, 224, 3))
 LABEL = Tensor("ArgMax:0", "int64", (None,))
+PROBABILITIES, LOGITS = "softmax_tensor:0", "logits:0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def network(arrays: Mapping[str, NDArray[Any]], config: ResNetConfig) -> Network
         return ops.argmax(logits), ops.softmax(logits), logits
 
     scores = (None, config.classes)
-    outputs = (LABEL, Tensor("softmax_tensor:0", "float32", scores), Tensor("logits:0", "float32", scores))
+    outputs = (LABEL, Tensor(PROBABILITIES, "float32", scores), Tensor(LOGITS, "float32", scores))
     return Network("resnet50", Interface((IMAGE,), outputs), arrays, build)
 
 

@@ -74,8 +74,8 @@ class RnnTransducer:
         """The three networks."""
         made = networks.checked(arrays, source)
         parts = tuple(Part(each, each.interface) for each in (made.encoder, made.prediction))
-        joint = Part(made.joint, made.joint.interface.fetching("labels"))
-        return _model((*parts, joint), None, "checkpoint's weights", made.config)
+        joints = (Part(made.joint, made.joint.interface.fetching(name)) for name in ("labels", "logits"))
+        return _model((*parts, *joints), None, "checkpoint's weights", made.config)
 
     def default_form(self, backend: str) -> Form:  # noqa: ARG002
         """The sound as it is: making features of it is timed."""

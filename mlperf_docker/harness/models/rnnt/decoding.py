@@ -6,12 +6,14 @@ counts. Utterances that are done leave the batch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
 from mlperf_docker.harness.backends.base import Arrays, Predictor
+from mlperf_docker.harness.errors import NotFiniteError
 
 MOST = 30
 """Labels in a frame, after which the next frame's turn comes.
@@ -19,6 +21,13 @@ Source: mlcommons/inference, speech_recognition/rnnt, pytorch/decoders.py.
 """
 AHEAD = 4
 """Frames that the joint looks at for each utterance: in speech nearly every second one has a label."""
+
+
+def check(values: NDArray[Any], what: str, rows: NDArray[np.int64] | None = None) -> None:
+    """Raise NotFiniteError where one of *values* is not finite: the first axis is samples, *rows* of the batch."""
+    if not (finite := np.isfinite(values)).all():
+        place = int(np.argwhere(~finite)[0, 0])
+        raise NotFiniteError(what, row=place if rows is None else int(rows[place]))
 
 
 @dataclass(slots=True)
@@ -44,11 +53,17 @@ class _Active:
 
 
 class Decoder:
-    """Frames to labels, with two networks."""
+    """Frames to labels, with two networks. logits: the joint again, which gives its logits in place of labels.
 
-    def __init__(self, prediction: Predictor, joint: Predictor, config: RnntConfig) -> None:
+    It takes the joint's place in the first step of each batch, so that logits that are not finite show.
+    """
+
+    def __init__(
+        self, prediction: Predictor, joint: Predictor, config: RnntConfig, logits: Predictor | None = None
+    ) -> None:
         self._prediction = prediction
         self._joint = joint
+        self._logits = logits
         self._state = config.layers * config.prediction
 
     def start(self, count: int) -> Arrays:
@@ -61,16 +76,18 @@ class Decoder:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Labels of all utterances, one utterance's after the other's, and how many each has.
 
-        frames: (batch, longest, joint), of which the first *counts* of each utterance count.
+        frames: (batch, longest, joint), of which the first *counts* of each utterance count. Raises NotFiniteError.
         """
         batch = len(frames)
-        predicted, hidden, cell = map(np.array, self._prediction.predict(self.start(batch)))
+        predicted, hidden, cell = map(np.array, self._predict(self.start(batch), np.arange(batch)))
         frame, added = np.zeros((2, batch), dtype=np.int64)
         active = _Active(np.arange(batch), counts, frame, added, predicted, hidden, cell)
         active.keep(counts > 0)
         rows, labels = [active.row[:0]], [active.row[:0]]
+        logits = self._logits
         while len(active.row):
-            speaking, said = self._step(frames, active)
+            speaking, said = self._step(frames, active, logits)
+            logits = None
             rows.append(active.row[speaking])
             labels.append(said)
             going_on = active.frame < active.count
@@ -80,11 +97,22 @@ class Decoder:
         order = np.argsort(row, kind="stable")
         return np.concatenate(labels)[order], np.bincount(row, minlength=batch)
 
-    def _step(self, frames: NDArray[np.float32], active: _Active) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _predict(self, inputs: Arrays, rows: NDArray[np.int64]) -> Arrays:
+        found = self._prediction.predict(inputs)
+        check(found[0], "the prediction's output", rows)
+        return found
+
+    def _step(
+        self, frames: NDArray[np.float32], active: _Active, logits: Predictor | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Advance each utterance to its next label, or beyond the frames looked at. Gives who has one, and which."""
         places = active.frame[:, None] + np.arange(AHEAD)
         last = active.count[:, None] - 1
-        (found,) = self._joint.predict((frames[active.row[:, None], np.minimum(places, last)], active.predicted))
+        inputs = frames[active.row[:, None], np.minimum(places, last)], active.predicted
+        (found,) = (logits or self._joint).predict(inputs)
+        if logits is not None:
+            check(found, "the joint's output", active.row)
+            found = found.argmax(axis=-1)
         spoken = (found != BLANK) & (places <= last)
         first = spoken.argmax(axis=1)
         speaks = spoken[np.arange(len(first)), first]
@@ -101,7 +129,7 @@ class Decoder:
         if not len(speaking):
             return
         state = active.hidden[speaking], active.cell[speaking]
-        found = self._prediction.predict((said[:, None], *state))
+        found = self._predict((said[:, None], *state), active.row[speaking])
         active.predicted[speaking], active.hidden[speaking], active.cell[speaking] = found
         active.added[speaking] += 1
         full = active.added == MOST

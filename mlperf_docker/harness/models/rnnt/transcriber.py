@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.architectures.rnnt import RnntConfig
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.models.base import Surroundings, Tuned
-from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder
+from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder, check
 from mlperf_docker.harness.models.rnnt.features import features
 
 
@@ -23,19 +23,23 @@ class Waveforms(Protocol):
 
 
 class TranscribingPredictor:
-    """Numbers of utterances to their labels. parts: predictors of the encoder, the prediction and the joint."""
+    """Numbers of utterances to their labels. parts: encoder, prediction, joint, and the joint's logits."""
 
     def __init__(
         self, parts: Sequence[Predictor], config: RnntConfig, waveforms: Waveforms, surroundings: Surroundings
     ) -> None:
-        self._encoder, self._prediction, self._joint = parts
-        self._decoder = Decoder(self._prediction, self._joint, config)
+        self._encoder, self._prediction, self._joint, *logits = parts
+        self._decoder = Decoder(self._prediction, self._joint, config, *logits)
         self._waveforms = waveforms
         self._pool = ThreadPoolExecutor(surroundings.threads, "features")
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Labels (n, longest) int64 of the utterances in inputs[0], (n, 1), and how many each has, (n,)."""
+        """Labels (n, longest) int64 of the utterances in inputs[0], (n, 1), and how many each has, (n,).
+
+        Raises NotFiniteError.
+        """
         frames, counts = self._encoder.predict(self._features(inputs))
+        check_frames(frames, counts)
         labels, lengths = self._decoder.decode(frames, counts)
         rows = np.zeros((len(lengths), int(lengths.max())), dtype=np.int64)
         rows[np.arange(rows.shape[1]) < lengths[:, None]] = labels
@@ -54,6 +58,16 @@ class TranscribingPredictor:
         predicted = self._prediction.predict(start)[0]
         self._joint.prove((np.ascontiguousarray(frames[:, :AHEAD]), predicted))
         return proof
+
+
+def check_frames(frames: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
+    """Raise NotFiniteError if what the encoder says of an utterance is not finite.
+
+    frames: (n, longest, joint), the first *counts* of each count. Only the last of these is looked at: an LSTM's state
+    is finite or NaN, and stays NaN from then on.
+    """
+    last = frames[np.arange(len(frames)), np.maximum(counts, 1) - 1]
+    check(last, "the encoder's output")
 
 
 class Transcribers:

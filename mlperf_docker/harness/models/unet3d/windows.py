@@ -19,7 +19,7 @@ from mlperf_docker.harness import calibrate
 from mlperf_docker.harness.architectures.unet3d import CLASSES, ROI
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.backends.batches import stack
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.errors import NotFiniteError
 from mlperf_docker.harness.models.base import Surroundings, Tuned
 from mlperf_docker.harness.models.unet3d.geometry import STEP, Corner, Shape, corners
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
@@ -61,7 +61,7 @@ class Blend:
         self._bottom = 0
 
     def add(self, logits: NDArray[np.float32], starts: Sequence[Corner]) -> None:
-        """Add windows: logits (windows, CLASSES, ROI, ROI, ROI) and their first voxels. Raises SampleError for NaN."""
+        """Add windows: logits (windows, CLASSES, ROI, ROI, ROI) and their first voxels. Raises NotFiniteError."""
         steps: list[tuple[NDArray[np.float32] | None, Corner]] = []
         for window, start in zip(logits, starts, strict=True):
             if start[0] > self._bottom:
@@ -71,7 +71,7 @@ class Blend:
         self._run(steps)
 
     def finish(self) -> NDArray[np.uint8]:
-        """The labels (depth, height, width), once all windows are added. Raises SampleError for NaN."""
+        """The labels (depth, height, width), once all windows are added. Raises NotFiniteError."""
         self._run([(None, (bottom, 0, 0)) for bottom in range(self._bottom, self.labels.shape[0], STEP)])
         return self.labels
 
@@ -111,8 +111,9 @@ class Blend:
             np.greater(kidney, background, out=labels.view(np.bool_))
             largest = np.maximum(kidney, background)
             np.copyto(labels, 2, where=tumour > largest)
-            if np.isnan(np.maximum(largest, tumour, out=largest).sum()):
-                raise SampleError("the network's output for a window is not a number")
+            # A sum, not the largest: that would hide a class whose logits are minus infinity.
+            if not np.isfinite(self._sums[:, place + plane].sum()):
+                raise NotFiniteError("the network's output for a window")
 
 
 def space_of(shape: Shape) -> int:
@@ -138,10 +139,19 @@ class WindowPredictor:
         self.batch = 1
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Labels of the samples in inputs[0], (n, 1): (n, longest) uint8, each filled up, and their lengths (n,)."""
-        found = [self.segment(self._volumes.volumes[int(index)]).reshape(-1) for index in inputs[0][:, 0]]
+        """Labels of the samples in inputs[0], (n, 1): (n, longest) uint8, each filled up, and their lengths (n,).
+
+        Raises NotFiniteError.
+        """
+        found = [self._labels(int(index), row) for row, index in enumerate(inputs[0][:, 0])]
         labels = found[0][None] if len(found) == 1 else stack(found)
         return labels, np.array([len(each) for each in found], dtype=np.int64)
+
+    def _labels(self, index: int, row: int) -> NDArray[np.uint8]:
+        try:
+            return self.segment(self._volumes.volumes[index]).reshape(-1)
+        except NotFiniteError as error:
+            raise NotFiniteError(error.what, row=row) from error
 
     def segment(self, volume: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Label each voxel of *volume*, of any shape that the windows cover."""
