@@ -3,11 +3,11 @@
 import csv
 import io
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlperf_docker import shell
 from mlperf_docker.digests import LABEL
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
@@ -15,6 +15,8 @@ from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 CONTAINER_LABEL = f"{LABEL}=container"
 
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+
+_LINE_END = "\r\n"
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         f"--label={CONTAINER_LABEL}",
         *(f"--label={key}={value}" for key, value in plan.labels),
         *_limit_options(plan.limits),
-        *(f"--mount={_mount_option(mount)}" for mount in plan.mounts),
+        *map(_mount_option, plan.mounts),
         plan.image,
         *plan.arguments,
     ]
@@ -131,7 +133,7 @@ def run_argv(plan: RunPlan) -> list[str]:
 
 def run_command(plan: RunPlan) -> str:
     """The same as one line to paste into a shell."""
-    return shlex.join(run_argv(plan))
+    return shell.join(run_argv(plan))
 
 
 def _limit_options(limits: Limits) -> Iterator[str]:
@@ -140,8 +142,13 @@ def _limit_options(limits: Limits) -> Iterator[str]:
 
 
 def _mount_option(mount: BindMount) -> str:
-    """Docker reads --mount as one line of CSV, so a comma in a path needs CSV's quotes."""
+    r"""Docker reads --mount as one record of CSV, so a comma or a line end in a path needs CSV's quotes.
+
+    Its reader takes the first half of \r\n away all the same; --volume does not.
+    """
+    if "\r\n" in str(mount.host):
+        return f"--volume={mount.host}:{mount.container}{':ro' if mount.read_only else ''}"
     fields = ["type=bind", f"src={mount.host}", f"dst={mount.container}", *(["readonly"] if mount.read_only else [])]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
+    csv.writer(line, lineterminator=_LINE_END).writerow(fields)  # its characters are what gets quotes
+    return f"--mount={line.getvalue().removesuffix(_LINE_END)}"

@@ -1,6 +1,10 @@
 """The docker command of a run, compared as a list."""
 
+import csv
+import io
+import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,6 +52,44 @@ def test_argv_is_the_container_contract() -> None:
 
 def test_command_survives_a_shell() -> None:
     assert shlex.split(run_command(PLAN)) == run_argv(PLAN)
+
+
+ODD_NAMES = [
+    "line\nend",
+    "return\rin it",
+    "both\r\nof them",
+    "\x1b]0;title\x07\x1b[31mred",
+    "100%d \\x41 '$(id)' `id` \"!\" \x01",
+    "caf\u00e9 \x9b\u202e",
+    "bytes \udcff\udc9b",
+    "ends in one\n",
+    'comma, "quotes" and\ttab',
+    "-dash *;&|<>~#=[]{}?",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) -> None:
+    mounts = (BindMount(Path("/data") / name, "/data", read_only=True),)
+    plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, user="1:1")
+    line = run_command(plan)
+    assert not set(line) & set("\x1b\x07\x01\x9b\u202e\r")
+    script = f"docker() {{ printf '%s\\0' docker \"$@\"; }}\n{line}"
+    done = subprocess.run([shell, "-c", script.encode(errors="surrogateescape")], capture_output=True, check=True)
+    assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == run_argv(plan)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_docker_reads_the_mount_of_an_odd_name(name: str) -> None:
+    plan = RunPlan("image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), user="1:1")
+    (option,) = [word for word in run_argv(plan) if word.startswith(("--mount", "--volume"))]
+    kind, _, value = option.partition("=")
+    if kind == "--volume":
+        assert value == f"/data/{name}:/data:ro"
+        return
+    (fields,) = csv.reader(io.StringIO(value, newline=""))
+    assert fields == ["type=bind", f"src=/data/{name}", "dst=/data", "readonly"]
 
 
 @pytest.mark.parametrize(
