@@ -69,7 +69,7 @@ def new_directory(path: Path, *, alone: bool = True) -> Iterator[Path]:
     alone: a lock keeps others from doing the same; what a killed process left is removed first.
     Raises StorageError where it cannot be written.
     """
-    partial = path.with_name(f"{path.name}{PARTIAL}" if alone else f"{path.name}.{_own_name()}{PARTIAL}")
+    partial = partial_of(path, alone=alone)
     with storage.writing(partial.parent):
         # What stands there is damaged, or it would be used. It goes first: later, it may be what another process made.
         remove(path)
@@ -83,6 +83,11 @@ def new_directory(path: Path, *, alone: bool = True) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+
+def partial_of(path: Path, *, alone: bool) -> Path:
+    """Where the folder *path* is made: beside it, under a name that others take up; or one's own, without a lock."""
+    return path.with_name(f"{path.name}{PARTIAL}" if alone else f"{path.name}.{_own_name()}{PARTIAL}")
 
 
 def put(partial: Path, path: Path) -> None:
@@ -162,9 +167,8 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def crc32(path: Path) -> int:
-    """CRC-32 of a file's bytes: against damage, at the speed of memory; against nobody's intent."""
-    value = 0
+def crc32(path: Path, value: int = 0) -> int:
+    """CRC-32 of a file's bytes, behind those that came to *value*: against damage, at the speed of memory."""
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(BLOCK):
             value = zlib.crc32(block, value)

@@ -20,7 +20,7 @@ from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts, open_model
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
-from mlperf_docker.harness.run import writable_cache
+from mlperf_docker.harness.run import cache_folder
 
 BATCH = 4
 """More than one, so that a mix-up within a batch shows; few, so that the largest network fits into memory."""
@@ -34,7 +34,7 @@ def trace(
     backend.check_device(cell.device)
     events.phase(Phase.SYNTHESIZE)
     answerer, report = CpuAnswerer(backend, cores()), events.reporter(Phase.SYNTHESIZE)
-    made = benchmark.synthesize(size, writable_cache(cache), answerer, report)
+    made = benchmark.synthesize(size, cache_folder(cache), answerer, report)
     model = open_model(benchmark, backend, made.weights)
     if not isinstance(model.source, Network):
         raise TypeError(f"{made.weights} was not opened as a network")

@@ -1,32 +1,46 @@
-"""One memory-mapped array of preprocessed samples per (data set, preprocessing version): parallel, resumable, atomic.
+"""Samples made out of a data set and kept in the cache: in parallel, resumable, whole when they have their name.
 
-Samples of one shape are its rows; samples whose shapes differ lie in it one after the other.
+Samples of one shape are the rows of an array; samples whose shapes differ lie in it one after the other.
 
-A cache entry is a folder `<key>` with data.npy and index.json. It is made in `<key>.partial`, which also holds one byte
-per finished sample; after a kill the next run goes on from there. A lock keeps two runs from making it at once.
+A cache entry is a folder `<key>`, as `kept` describes it. It is made in `<key>.partial`; after a kill the next run goes
+on from there, with those samples that fit their records. A lock keeps two runs from making it at once; where the file
+system has none, each makes its own, and the first to finish puts it there.
 """
 
-import hashlib
-import json
-import math
 import multiprocessing
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness import entries, files, storage
+from mlperf_docker.harness.entries import Unfit, obtain
 from mlperf_docker.harness.errors import BadSample, DatasetError, SampleError, first_ten
-from mlperf_docker.harness.files import locked, write_json
+from mlperf_docker.harness.job import Job
+from mlperf_docker.harness.kept import (
+    CHECKS,
+    DATA,
+    INDEX,
+    RECORD,
+    Kept,
+    Layout,
+    Record,
+    damaged,
+    header,
+    make,
+    mapped,
+    read_index,
+    read_records,
+    stale,
+)
 from mlperf_docker.harness.models.base import Report
 
 CHUNK = 32
@@ -34,129 +48,93 @@ SMALL_SET_BYTES = 16 << 20
 """Below this much to read, starting processes takes longer than the work."""
 
 
-class Reader(Protocol):
-    """Makes one sample. Pickled into each worker process."""
-
-    def prepare(self) -> None:
-        """Import what `read` needs, in the process that will call it."""
-        ...
-
-    def read(self, index: int, out: NDArray[Any]) -> None:
-        """Write sample *index* into *out*. Raises BadSample."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
-
-    shapes: of each sample, where they differ (then *shape* says nothing). chunk: samples that a process takes at
-    once, by default CHUNK.
-    """
-
-    identity: str
-    version: str
-    names: Sequence[str]
-    sizes: Sequence[int]
-    shape: tuple[int, ...]
-    dtype: str
-    reader: Reader
-    shapes: Sequence[tuple[int, ...]] = ()
-    chunk: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Name of the cache entry."""
-        return hashlib.sha256(f"{self.version}\n{self.identity}".encode()).hexdigest()[:20]
-
-    @property
-    def index(self) -> dict[str, Any]:
-        """What index.json says."""
-        fields: dict[str, Any] = {"count": len(self.names), "shape": list(self.shape), "dtype": self.dtype}
-        if self.shapes:
-            fields["shape"] = [list(shape) for shape in self.shapes]
-        return {"version": self.version, "identity": self.identity, **fields, "bytes": self.bytes}
-
-    @property
-    def whole(self) -> tuple[int, ...]:
-        """Shape of the array with all samples."""
-        return (sum(map(math.prod, self.shapes)),) if self.shapes else (len(self.names), *self.shape)
-
-    @property
-    def bytes(self) -> int:
-        """Size of the samples alone."""
-        return math.prod(self.whole) * np.dtype(self.dtype).itemsize
-
-    def part(self, data: NDArray[Any], index: int) -> NDArray[Any]:
-        """Sample *index* in the array with all samples, in place."""
-        if not self.shapes:
-            sample: NDArray[Any] = data[index]
-            return sample
-        start, shape = sum(map(math.prod, self.shapes[:index])), self.shapes[index]
-        return data[start : start + math.prod(shape)].reshape(shape)
-
-
-def cached(job: Job, cache: Path, *, workers: int, report: Report) -> NDArray[Any]:
-    """The samples of *job*, (count, *shape) or flat, memory-mapped; made where the cache lacks them.
+def cached(job: Job, cache: Path, *, workers: int, report: Report) -> Kept:
+    """The samples of *job*; made where the cache lacks them.
 
     Raises DatasetError that counts the bad files and names ten; what was good stays for the next try.
     """
     folder = cache / "preprocessed" / job.key
-    ready = _open(folder, job)
-    if ready is None:
-        with locked(folder.with_suffix(".lock")):
-            ready = _open(folder, job)
-            if ready is None:
-                _make(job, folder, workers=workers, report=report)
-                ready = _open(folder, job)
-    if ready is None:
-        raise DatasetError(f"the cache entry {folder} does not fit what was just written to it")
-    return ready
+
+    def fill(alone: bool) -> None:  # noqa: FBT001 (whether there is a lock)
+        _make(job, folder, alone=alone, workers=workers, report=report)
+
+    return obtain(folder, lambda: Kept(job, folder), fill)
 
 
-def _open(folder: Path, job: Job) -> NDArray[Any] | None:
-    """The finished entry, or None if it is not there or not what its index says."""
-    try:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        if index != job.index or (folder / "data.npy").stat().st_size < job.bytes:
-            return None
-        array: NDArray[Any] = np.load(folder / "data.npy", mmap_mode="r")
-    except (OSError, ValueError):
-        return None
-    return array
-
-
-def _make(job: Job, folder: Path, *, workers: int, report: Report) -> None:
-    partial = folder.with_suffix(".partial")
-    partial.mkdir(exist_ok=True)
-    data, done = _resume(job, partial)
-    todo = [int(index) for index in np.flatnonzero(done == 0)]
+def _make(job: Job, folder: Path, *, alone: bool, workers: int, report: Report) -> None:
+    partial = _taken_up(folder, alone=alone)
+    todo = _prepared(job, partial)
+    records: NDArray[Any] = np.memmap(partial / CHECKS, dtype=RECORD, mode="r+")
     bad: dict[int, str] = {}
     finished = len(job.names) - len(todo)
     report(finished, len(job.names), "samples")
-    for indices, problems in _results(job, data, todo, workers):
-        done[indices] = 1
-        done[list(problems)] = 0
+    for made, problems in _results(job, partial / DATA, todo, workers):
+        for index, record in made.items():
+            records[index] = record
         bad |= problems
-        finished += len(indices)
+        finished += len(made) + len(problems)
         report(finished, len(job.names), "samples")
     if bad:
         raise _bad_files(job, bad)
-    _sync(data)
-    write_json(partial / "index.json", job.index)
-    (partial / "done").unlink()
-    # What stands there, if anything, is damaged: `_open` refused it.
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    files.sync_tree(partial)
+    files.put(partial, folder)
+
+
+def _taken_up(folder: Path, *, alone: bool) -> Path:
+    """The folder to make an entry in: what a run that was killed left, else the damaged entry, else a new one."""
+    partial = files.partial_of(folder, alone=alone)
+    if not partial.is_dir() or partial.is_symlink():
+        files.remove(partial)
+        if folder.is_dir() and not folder.is_symlink():
+            folder.rename(partial)
+        else:
+            partial.mkdir(parents=True)
+    files.remove(folder)
+    return partial
+
+
+def _prepared(job: Job, partial: Path) -> list[int]:
+    """The samples to make, after starting a new entry, or looking at what is there."""
+    try:
+        read_index(partial, job)
+        records = read_records(partial)
+    except Unfit:
+        _start(job, partial)
+        return list(range(len(job.names)))
+    todo = sorted({*stale(job, records), *damaged(job, records, mapped(job, partial / DATA))})
+    records[todo] = np.zeros((), dtype=RECORD)
+    (partial / CHECKS).write_bytes(records.tobytes())
+    return todo
+
+
+def _start(job: Job, partial: Path) -> None:
+    files.remove(partial)
+    partial.mkdir(parents=True)
+    (partial / DATA).write_bytes(header(job))
+    _reserve(partial / DATA, len(header(job)) + job.bytes)
+    (partial / CHECKS).write_bytes(bytes(RECORD.itemsize * len(job.names)))
+    entries.write_checked(partial / INDEX, job.index)
+
+
+def _reserve(data: Path, size: int) -> None:
+    """Take the file's blocks now: writing to a mapped hole on a full disk kills the process with SIGBUS."""
+    with data.open("r+b") as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in storage.FULL:
+                raise
+            data.unlink()
+            raise storage.no_space(data.parents[1], f"{size / 1e9:.2f} GB of preprocessed samples") from error
 
 
 def read_all(job: Job, *, workers: int, report: Report) -> None:
     """Make every sample and keep none: a check of the whole data set. Raises DatasetError as `cached` does."""
     bad: dict[int, str] = {}
     finished = 0
-    for indices, problems in _results(job, None, range(len(job.names)), workers):
+    for made, problems in _results(job, None, range(len(job.names)), workers):
         bad |= problems
-        finished += len(indices)
+        finished += len(made) + len(problems)
         report(finished, len(job.names), "samples")
     if bad:
         raise _bad_files(job, bad)
@@ -170,34 +148,8 @@ def _bad_files(job: Job, bad: dict[int, str]) -> DatasetError:
     )
 
 
-def _resume(job: Job, partial: Path) -> tuple[Path, NDArray[np.uint8]]:
-    """The data file and the map of finished samples, taken up from a run that was killed, or new."""
-    data, done = partial / "data.npy", partial / "done"
-    if not (done.exists() and done.stat().st_size == len(job.names)):
-        np.lib.format.open_memmap(data, mode="w+", dtype=np.dtype(job.dtype), shape=job.whole).flush()
-        _reserve(data)
-        done.write_bytes(bytes(len(job.names)))
-    return data, np.memmap(done, dtype=np.uint8, mode="r+")
-
-
-def _reserve(data: Path) -> None:
-    """Take the file's blocks now: writing to a mapped hole on a full disk kills the process with SIGBUS."""
-    with data.open("r+b") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        try:
-            os.posix_fallocate(stream.fileno(), 0, size)
-        except OSError as error:
-            data.unlink()
-            reason = f"{size / 1e9:.2f} GB for preprocessed samples: {error.strerror}"
-            raise DatasetError(f"the cache folder {data.parents[2]} has no room for {reason}") from error
-
-
-def _sync(data: Path) -> None:
-    with data.open("rb") as stream:
-        os.fsync(stream.fileno())
-
-
-Result = tuple[list[int], dict[int, str]]
+Result = tuple[dict[int, Record], dict[int, str]]
+"""The records of the samples made, and what was bad, by their numbers."""
 
 
 def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
@@ -239,26 +191,28 @@ class _Worker:
     def __init__(self, job: Job, data: Path | None) -> None:
         job.reader.prepare()
         self._job = job
-        self._data: NDArray[Any] | None = np.load(data, mmap_mode="r+") if data else None
+        self._layout = Layout(job)
+        self._data = mapped(job, data, writable=True) if data else None
         self._space: NDArray[Any] | None = None
 
     def run(self, indices: list[int]) -> Result:
-        """Make these samples; give back their numbers and what was bad."""
-        bad = {}
+        """Make these samples; give their records and what was bad."""
+        made, bad = {}, {}
         for index in indices:
             try:
-                self._job.reader.read(index, self._place(index))
+                made[index] = self._make(index)
             except BadSample as problem:
                 bad[index] = str(problem)
-        return indices, bad
+        return made, bad
 
-    def _place(self, index: int) -> NDArray[Any]:
+    def _make(self, index: int) -> Record:
         if self._data is not None:
-            return self._job.part(self._data, index)
-        shape = self._job.shapes[index] if self._job.shapes else self._job.shape
+            return make(self._job, index, self._layout.part(self._data, index))
+        shape = self._job.shape_of(index)
         if self._space is None or self._space.shape != shape:
             self._space = np.empty(shape, dtype=self._job.dtype)
-        return self._space
+        self._job.reader.read(index, self._space)
+        return 0, 0, 0
 
 
 _worker: _Worker | None = None

@@ -140,10 +140,10 @@ def _lock(folder: Path, descriptor: int) -> None:
         raise UsageError(message, hint="Give each run a folder of its own: --results") from error
 
 
-def writable_cache(cache: Path) -> Path:
-    """The cache folder. Raises UsageError if it is not there or cannot be written."""
-    if not cache.is_dir() or not os.access(cache, os.W_OK | os.X_OK):
-        raise UsageError(f"the cache folder {cache} is not a writable folder for user {os.getuid()}")
+def cache_folder(cache: Path) -> Path:
+    """The cache folder; one that cannot be written may hold all that a run needs. Raises UsageError without one."""
+    if not cache.is_dir():
+        raise UsageError(f"the cache folder {cache} is not there")
     return cache
 
 
@@ -153,7 +153,7 @@ def synthesize(options: RunOptions, benchmark: Benchmark, backend: Backend, even
         return None
     events.phase(Phase.SYNTHESIZE)
     answerer = CpuAnswerer(answering(backend), cores())
-    cache = writable_cache(options.folders.cache)
+    cache = cache_folder(options.folders.cache)
     return benchmark.synthesize(options.synthetic, cache, answerer, events.reporter(Phase.SYNTHESIZE))
 
 
@@ -193,7 +193,7 @@ def prepare(
 ) -> Prepared:
     """The data set, preprocessed for *model*. Raises DatasetError."""
     events.phase(Phase.PREPROCESS)
-    cache, report = writable_cache(options.folders.cache), events.reporter(Phase.PREPROCESS)
+    cache, report = cache_folder(options.folders.cache), events.reporter(Phase.PREPROCESS)
     samples = benchmark.preprocess(dataset, model.form, cache, workers=options.workers or cores(), report=report)
     return Prepared(dataset, samples, synthetic)
 

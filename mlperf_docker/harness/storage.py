@@ -23,10 +23,10 @@ class StorageError(UsageError):
     """A folder of ours has no space left, or cannot be written."""
 
 
-def no_space(folder: Path) -> StorageError:
-    """The error for a full file system."""
+def no_space(folder: Path, wanted: str = "") -> StorageError:
+    """The error for a full file system. wanted: what did not fit."""
     hint = f"Free some space there, or name a folder elsewhere: {_choices(folder)}."
-    return StorageError(f"no space left in {folder}", hint=hint)
+    return StorageError(f"no space left in {folder}{f' for {wanted}' if wanted else ''}", hint=hint)
 
 
 def not_writable(folder: Path, reason: str) -> StorageError:

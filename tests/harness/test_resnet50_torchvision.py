@@ -69,7 +69,7 @@ def test_the_crop_rounds_halves_to_even(side: int, origin: int) -> None:
 def test_each_form_has_a_cache_of_its_own(tiny: SyntheticSet, tmp_path: Path) -> None:
     dataset = open_imagenet(tiny.data, limit=4)
     forms = (Form(), TORCHVISION, Form(channels_last=True))
-    a, b, c = (cached(job(dataset, form), tmp_path, workers=1, report=silent) for form in forms)
+    a, b, c = (list(cached(job(dataset, form), tmp_path, workers=1, report=silent)) for form in forms)
     assert len(list(tmp_path.rglob("index.json"))) == 2
     assert not np.array_equal(a, b)
     np.testing.assert_array_equal(a, c)

@@ -1,6 +1,7 @@
 """File systems that are full, cannot be written, or have no locks: one error, or a notice and a run that goes on."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def run_in(tmp_path: Path, cache: Path, results: Path) -> tuple[object, ...]:
     return ("run", *CELL, "--synthetic", "tiny", "--mode", "accuracy", "--cache", cache, "--results", results)
 
 
-@pytest.mark.parametrize("kilobytes", [8, 300, 1200])
+@pytest.mark.parametrize("kilobytes", [8, 300, 1200, 3000, 9000])
 def test_a_full_disk_under_the_cache(tmp_path: Path, kilobytes: int) -> None:
-    """Full while pictures or weights are written."""
+    """Full while pictures, weights, or preprocessed samples are written."""
     cache = tmp_path / "cache"
     done = small_disk(tmp_path, "cache", kilobytes, *run_in(tmp_path, cache, tmp_path / "results"))
     assert (done.code, done.error["exit_code"]) == (2, 2), done
@@ -48,7 +49,7 @@ def test_a_full_disk_under_the_cache(tmp_path: Path, kilobytes: int) -> None:
     assert "XDG_CACHE_HOME" in done.error["hint"]
 
 
-@pytest.mark.parametrize("verb", ["synthesize"])
+@pytest.mark.parametrize("verb", ["preprocess", "synthesize"])
 def test_a_full_disk_when_the_cache_is_filled_ahead(tmp_path: Path, tiny: SyntheticSet, verb: str) -> None:
     data = ("--data", tiny.data) if verb == "preprocess" else ()
     done = small_disk(tmp_path, "cache", 500, verb, *CELL, *data, "--cache", tmp_path / "cache")
@@ -88,3 +89,19 @@ def test_a_results_folder_that_is_in_use(harness: Harness, tmp_path: Path) -> No
         os.close(descriptor)
     assert done.code == 2
     assert "is in use by another run" in done.error["message"]
+
+
+def test_a_read_only_cache_serves_what_it_has(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    line = run_in(tmp_path, cache, tmp_path / "results")
+    first = finished(command(*line), tmp_path)
+    assert first.code == 0, first
+    shell = f"mount --bind '{cache}' '{cache}' && mount -o remount,bind,ro '{cache}' && exec \"$@\""
+    unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", shell, "sh"]
+    if subprocess.run([*unshare, "true"], capture_output=True, check=False, timeout=60).returncode:
+        pytest.skip("no folder can be made read-only here")
+    assert finished([*unshare, *command(*line)], tmp_path).code == 0
+    shutil.rmtree(cache / "preprocessed")
+    done = finished([*unshare, *command(*line)], tmp_path)
+    assert done.code == 2
+    assert done.error["message"] == f"cannot write to {cache}/preprocessed: Read-only file system"

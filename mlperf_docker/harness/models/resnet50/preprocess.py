@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.images import Decoder
+from mlperf_docker.harness.job import Job
+from mlperf_docker.harness.kept import Several
 from mlperf_docker.harness.models.base import Samples
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet
 from mlperf_docker.harness.models.resnet50.network import Form
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import Job
 
 VERSION = "resnet50-vgg-1"
 TORCHVISION_VERSION = "resnet50-torchvision-1"
@@ -102,7 +103,7 @@ class ImageSamples:
     lengths = None
     joined = Joined.PADDED
 
-    def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
+    def __init__(self, images: Several, *, channels_last: bool = False) -> None:
         self._images = images
         self._channels_last = channels_last
 
@@ -131,7 +132,7 @@ class TorchvisionSamples:
     lengths = None
     joined = Joined.PADDED
 
-    def __init__(self, images: NDArray[np.uint8], *, channels_last: bool = False) -> None:
+    def __init__(self, images: Several, *, channels_last: bool = False) -> None:
         self._images = images
         self._channels_last = channels_last
         means, deviations = (np.array(x, dtype=np.float32) for x in (TORCHVISION_MEANS, TORCHVISION_DEVIATIONS))
@@ -149,8 +150,9 @@ class TorchvisionSamples:
         tensor = np.empty((len(indices), *shape), dtype=np.float32)
         planes = tensor.transpose(0, 3, 1, 2) if self._channels_last else tensor
         for row, index in enumerate(indices):
+            image = self._images[index]
             for channel, values in enumerate(self._normalised):
-                planes[row, channel] = values[self._images[index, :, :, channel]]
+                planes[row, channel] = values[image[:, :, channel]]
         return (tensor,)
 
 
@@ -165,10 +167,11 @@ def job(dataset: ImageNet, form: Form) -> Job:
         shape=SHAPE,
         dtype="uint8",
         reader=reader(dataset.root, dataset.names),
+        files=[(f"{dataset.root}/{name}",) for name in dataset.names],
     )
 
 
-def samples(images: NDArray[np.uint8], form: Form) -> Samples:
+def samples(images: Several, form: Form) -> Samples:
     """The cached images in the form that a model takes."""
     kind = TorchvisionSamples if form.torchvision else ImageSamples
     return kind(images, channels_last=form.channels_last)

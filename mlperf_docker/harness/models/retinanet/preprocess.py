@@ -16,9 +16,9 @@ from mlperf_docker.harness.architectures.retinanet import SIDE
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import BadSample, DatasetError
 from mlperf_docker.harness.images import Decoder
+from mlperf_docker.harness.job import Job
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import Job
 from mlperf_docker.harness.resources import cores
 
 VERSION = "openimages-looked-at-1"
@@ -97,4 +97,5 @@ def reading(dataset: OpenImages) -> Job:
 
 
 def _job(dataset: OpenImages, version: str, reader: ImageReader, shape: tuple[int, ...], dtype: str) -> Job:
-    return Job(dataset.identity, version, dataset.names, dataset.sizes, shape, dtype, reader)
+    files = [(f"{dataset.folder}/{name}",) for name in dataset.names]
+    return Job(dataset.identity, version, dataset.names, dataset.sizes, shape, dtype, reader, files)

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.job import Job
+from mlperf_docker.harness.kept import Several
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.rnnt import sound
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech
 from mlperf_docker.harness.models.rnnt.utterances import Utterance
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import Job, cached
+from mlperf_docker.harness.preprocess import cached
 
 WAVEFORMS = "librispeech-waveforms-1"
 """Part of the cache's key. Count it up when the values change."""
@@ -41,10 +43,9 @@ class Utterances:
 
     joined = Joined.APART
 
-    def __init__(self, lengths: NDArray[np.int64], waveforms: NDArray[np.int16]) -> None:
-        """waveforms: of all utterances, one behind the other, as long as *lengths* says."""
+    def __init__(self, lengths: NDArray[np.int64], waveforms: Several) -> None:
+        """waveforms: of each utterance, as long as *lengths* says."""
         self._lengths = lengths
-        self._ends = np.cumsum(lengths)
         self._waveforms = waveforms
 
     @property
@@ -60,12 +61,11 @@ class Utterances:
     @property
     def bytes(self) -> int:
         """Of all waveforms."""
-        return self._waveforms.nbytes
+        return int(self._lengths.sum()) * np.dtype(np.int16).itemsize
 
     def waveform(self, number: int) -> NDArray[np.int16]:
         """Utterance *number*, a view."""
-        end = self._ends[number]
-        return self._waveforms[end - self._lengths[number] : end]
+        return self._waveforms[number]
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Numbers of these utterances, (n, 1) int64; their waveforms are read into memory and stay there."""
@@ -80,9 +80,9 @@ def waveform_job(dataset: LibriSpeech) -> Job:
     """Decode all utterances; also what `verify` does, without keeping them."""
     names = [utterance.name for utterance in dataset.utterances]
     shapes = [(utterance.num_samples,) for utterance in dataset.utterances]
-    return Job(
-        dataset.identity, WAVEFORMS, names, dataset.sizes, (), "int16", WaveformReader(dataset.utterances), shapes
-    )
+    files = [(str(utterance.path),) for utterance in dataset.utterances]
+    reader = WaveformReader(dataset.utterances)
+    return Job(dataset.identity, WAVEFORMS, names, dataset.sizes, (), "int16", reader, files, shapes)
 
 
 def prepare(dataset: LibriSpeech, cache: Path, *, workers: int, report: Report) -> Utterances:

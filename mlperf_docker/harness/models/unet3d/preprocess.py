@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import BadSample
+from mlperf_docker.harness.job import Job
+from mlperf_docker.harness.kept import Kept, Several
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.unet3d import geometry, nifti
 from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19
 from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import Job, cached
+from mlperf_docker.harness.preprocess import cached
 from mlperf_docker.harness.resources import free_memory
 
 VOLUMES, MARKS = "kits19-volumes-1", "kits19-marks-1"
@@ -128,10 +130,10 @@ class Volumes:
     lengths: NDArray[np.int64] | None = None
     joined: Joined = Joined.PADDED
 
-    def __init__(self, dataset: KiTS19, volumes: Sequence[NDArray[np.float32]], marks: Sequence[Any]) -> None:
+    def __init__(self, dataset: KiTS19, volumes: Several, marks: Several) -> None:
         self.names = dataset.names
-        self.volumes = volumes
-        self.marks: Sequence[NDArray[np.uint8]] = marks
+        self.volumes: Several = volumes
+        self.marks: Several = marks
 
     @property
     def count(self) -> int:
@@ -141,7 +143,13 @@ class Volumes:
     @property
     def bytes(self) -> int:
         """Of all volumes."""
-        return sum(volume.nbytes for volume in self.volumes)
+        return 4 * sum(map(geometry.voxels, self.shapes))
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, int, int]]:
+        """Of the volumes; those in the cache are not read for it."""
+        found = self.volumes.shapes if isinstance(self.volumes, Kept) else [volume.shape for volume in self.volumes]
+        return [(depth, height, width) for depth, height, width in found]
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Numbers of these cases, (n, 1) int64; the volumes, of many shapes, are read into memory and stay there."""
@@ -163,12 +171,21 @@ def mark_job(dataset: KiTS19) -> Job:
 def check_job(dataset: KiTS19) -> Job:
     """Read every file."""
     reader = CaseChecker(dataset.folders, dataset.headers)
-    return Job(dataset.identity, "kits19-read", dataset.names, dataset.sizes, (0,), "uint8", reader, chunk=1)
+    return Job(
+        dataset.identity, "kits19-read", dataset.names, dataset.sizes, (0,), "uint8", reader, files(dataset), chunk=1
+    )
 
 
 def _job(dataset: KiTS19, version: str, dtype: str, reader: VolumeReader | MarkReader) -> Job:
     shapes = dataset.shapes
-    return Job(dataset.identity, version, dataset.names, dataset.sizes, (), dtype, reader, shapes, chunk=1)
+    return Job(
+        dataset.identity, version, dataset.names, dataset.sizes, (), dtype, reader, files(dataset), shapes, chunk=1
+    )
+
+
+def files(dataset: KiTS19) -> list[tuple[str, ...]]:
+    """What each case is made of: the marks are resampled with the volume's spacing, so it is both."""
+    return [(str(folder / IMAGING), str(folder / SEGMENTATION)) for folder in dataset.folders]
 
 
 def affordable(dataset: KiTS19, workers: int) -> int:
@@ -183,8 +200,5 @@ def affordable(dataset: KiTS19, workers: int) -> int:
 def prepare(dataset: KiTS19, cache: Path, *, workers: int, report: Report) -> Volumes:
     """The cases, preprocessed where the cache lacks them. Raises DatasetError, naming those that are damaged."""
     workers = affordable(dataset, workers)
-    parts = []
-    for job in (volume_job(dataset), mark_job(dataset)):
-        data = cached(job, cache, workers=workers, report=report)
-        parts.append([job.part(data, index) for index in range(dataset.count)])
-    return Volumes(dataset, *parts)
+    jobs = (volume_job(dataset), mark_job(dataset))
+    return Volumes(dataset, *(cached(job, cache, workers=workers, report=report) for job in jobs))

@@ -6,6 +6,7 @@ planes that no later window reaches are decided at once, so that sums are kept o
 largest of three numbers takes two comparisons.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -134,7 +135,7 @@ class WindowPredictor:
         self._threads = surroundings.threads
         self._pool = ThreadPoolExecutor(surroundings.threads, "blend")
         self._aside = ThreadPoolExecutor(2, "windows")
-        self._sums = np.empty(max(space_of(_shape(volume)) for volume in volumes.volumes), dtype=np.float32)
+        self._sums = np.empty(max(map(space_of, volumes.shapes)), dtype=np.float32)
         self._spaces: list[NDArray[np.float32]] = []
         self.batch = 1
 
@@ -230,7 +231,7 @@ class Windows:
         sizes = (batch,) if batch else BATCHES[self._device]
         example = self._windows[0].example(0, max(sizes))
         best = calibrate.fastest(calibrate.calibrate(self._networks[0], (example,), sizes))
-        counts = [len(corners(_shape(volume))) for volume in self._volumes.volumes]
+        counts = [len(corners(shape)) for shape in self._volumes.shapes]
         for window in self._windows:
             window.batch = best.batch
         if self._device is Device.CUDA:
@@ -248,8 +249,8 @@ class Windows:
 
 def memory(volumes: Volumes, instances: int) -> tuple[int, str]:
     """Bytes that segmenting needs beside the network and its windows, and the sentence that says what for."""
-    shapes = [_shape(volume) for volume in volumes.volumes]
-    largest = max(volume.nbytes for volume in volumes.volumes)
+    shapes = volumes.shapes
+    largest = 4 * max(map(math.prod, shapes))
     labels = largest // 4
     each = 4 * max(map(space_of, shapes)) + 2 * labels
     text = (

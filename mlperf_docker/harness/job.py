@@ -1,0 +1,75 @@
+"""What a model's preprocessing has to make: samples out of files."""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Reader(Protocol):
+    """Makes one sample. Pickled into each worker process."""
+
+    def prepare(self) -> None:
+        """Import what `read` needs, in the process that will call it."""
+        ...
+
+    def read(self, index: int, out: NDArray[Any]) -> None:
+        """Write sample *index* into *out*. Raises BadSample."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
+
+    files: the paths that each sample is made of. shapes: of each sample, where they differ (then *shape* says nothing).
+    chunk: samples that a process takes at once, by default 32.
+    """
+
+    identity: str
+    version: str
+    names: Sequence[str]
+    sizes: Sequence[int]
+    shape: tuple[int, ...]
+    dtype: str
+    reader: Reader
+    files: Sequence[tuple[str, ...]]
+    shapes: Sequence[tuple[int, ...]] = ()
+    chunk: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the cache entry."""
+        return hashlib.sha256(f"{self.version}\n{self.identity}".encode()).hexdigest()[:20]
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What index.json says."""
+        fields: dict[str, Any] = {"count": len(self.names), "shape": list(self.shape), "dtype": self.dtype}
+        if self.shapes:
+            fields["shape"] = [list(shape) for shape in self.shapes]
+        return {"version": self.version, "identity": self.identity, **fields, "bytes": self.bytes}
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        """Shape of the array with all samples."""
+        return (sum(map(math.prod, self.shapes)),) if self.shapes else (len(self.names), *self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the samples alone."""
+        return math.prod(self.whole) * np.dtype(self.dtype).itemsize
+
+    @property
+    def starts(self) -> list[int]:
+        """Where each sample of an own shape begins in the array, counted in values, and where the last one ends."""
+        return [0, *itertools.accumulate(map(math.prod, self.shapes))]
+
+    def shape_of(self, index: int) -> tuple[int, ...]:
+        """Shape of a sample."""
+        return self.shapes[index] if self.shapes else self.shape
