@@ -1,7 +1,10 @@
 """KiTS19: what is wrong with a set is named, volumes are upstream's value for value, and Dice is counted by hand."""
 
+import gzip
 import json
+import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,11 +99,35 @@ def test_folders_that_are_no_set(root: Path, tmp_path: Path) -> None:
         ("[]", "is no list of cases"),
         ('["case_1", "case_00003", 7]', "names cases that cannot be"),
         ('["case_00003", "case_00003"]', "names cases that cannot be"),
+        ("[" * 100_000, "nested too deep"),
+        ("[[[[]]]]", "names cases that cannot be"),
+        ('["case_\\ud800"]', "has 1 value that cannot be"),
     ],
 )
 def test_lists_that_cannot_be(root: Path, text: str, problem: str) -> None:
     (root / cases.LIST).write_text(text)
     assert problem in refused(root)[0]
+
+
+def replaced_by_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replaced_by_zeros(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("replace", [replaced_by_a_pipe, replaced_by_zeros])
+def test_a_list_that_is_no_regular_file(root: Path, replace: Callable[[Path], None]) -> None:
+    replace(root / cases.LIST)
+    assert "not a regular file" in refused(root)[0]
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(root: Path) -> None:
+    (root / cases.LIST).write_bytes(b"\xef\xbb\xbf" + json.dumps(NAMES[:2]).encode())
+    assert open_kits19(root).names == NAMES[:2]
 
 
 def units(path: Path, unit: str) -> None:
@@ -194,6 +221,139 @@ def test_bad_voxels_are_named_by_verify_and_by_preprocessing(
 
 
 @pytest.mark.arithmetic
+def unpacked(path: Path) -> bytearray:
+    return bytearray(gzip.decompress(path.read_bytes()))
+
+
+def edited(place: int, kind: str, *values: float | bytes) -> Callable[[Path], None]:
+    """Changes fields of a NIfTI-1 header."""
+
+    def edit(path: Path) -> None:
+        data = unpacked(path)
+        struct.pack_into(f"<{kind}", data, place, *values)
+        path.write_bytes(gzip.compress(data))
+
+    return edit
+
+
+def typed(kind: Any) -> Callable[[Path], None]:
+    return lambda path: nibabel.save(nibabel.Nifti1Image(np.zeros(SMALL, dtype=kind), np.diag([3, 2, 2, 1])), path)
+
+
+DIM, DATATYPE, BITPIX, PIXDIM, VOX_OFFSET, SLOPE, MAGIC = 40, 70, 72, 76, 108, 112, 344
+RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (edited(DIM + 2, "3h", 32767, 32767, 32767), "shorter than its header says"),
+        (edited(DIM + 2, "3h", 30, 40, -50), "no voxels: its shape is [30, 40, -50]"),
+        (edited(DIM, "h", 0), "0 axes [] and not three"),
+        (edited(DIM, "4h", 1, 7, 7, 7), "1 axes [7] and not three"),
+        (typed(RGB), "its voxels are no numbers"),
+        (typed(np.complex64), "its voxels are no numbers, but complex64"),
+        (edited(DATATYPE, "h", 1), "its voxels are no numbers"),
+        (edited(DATATYPE, "h", 999), "of a type that NIfTI does not have: 999"),
+        (edited(BITPIX, "h", 8), "its voxels have 8 bits and are int16, which cannot both be"),
+        (edited(PIXDIM + 4, "f", 0), "a spacing of 0 x 2 x 2 cannot be in mm"),
+        (edited(PIXDIM + 8, "f", -2), "a spacing of 3 x -2 x 2 cannot be in mm"),
+        (edited(PIXDIM + 12, "f", np.nan), "a spacing of 3 x 2 x nan cannot be in mm"),
+        (edited(PIXDIM + 12, "f", np.inf), "a spacing of 3 x 2 x inf cannot be in mm"),
+        (edited(SLOPE, "2f", np.inf, 0), "its voxels times inf plus 0 are no numbers"),
+        (edited(SLOPE, "2f", np.nan, 0), "its voxels times nan plus 0 are no numbers"),
+        (edited(SLOPE, "2f", 1, -np.inf), "its voxels times 1 plus -inf are no numbers"),
+        (edited(VOX_OFFSET, "f", np.nan), "its voxels cannot begin at byte nan"),
+        (edited(VOX_OFFSET, "f", -352), "its voxels cannot begin at byte -352"),
+        (edited(VOX_OFFSET, "f", 1e30), "shorter than its header says"),
+        (edited(MAGIC, "4s", b"ni1"), "a header without voxels"),
+        (edited(MAGIC, "4s", b"abc"), "a header without voxels"),
+        (edited(0, "i", 349), "no NIfTI file"),
+        (lambda path: path.write_bytes(unpacked(path)), "not compressed, though its name says so: gzip it"),
+        (lambda path: path.write_bytes(gzip.compress(unpacked(path)[:300])), "no NIfTI file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:60]), "truncated or damaged (60 bytes)"),
+        (replaced_by_a_pipe, "a FIFO, not a regular file"),
+        (replaced_by_zeros, "a device, not a regular file"),
+    ],
+)
+def test_headers_that_cannot_be(root: Path, damage: Callable[[Path], None], problem: str) -> None:
+    path = root / "data/case_00003/imaging.nii.gz"
+    typed(np.int16)(path)
+    damage(path)
+    message, details = refused(root)
+    assert message.startswith("1 of 4 cases")
+    assert details[0].startswith("case_00003: imaging.nii.gz: ")
+    assert problem in details[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "problem"),
+    [
+        ((2000, 2000, 200), 2, "voxels, more than the"),
+        ((500, 500, 500), 20, "voxels once resampled"),
+        ((1, 9, 9), 0.05, "[0"),
+    ],
+)
+def test_volumes_are_of_a_size_that_a_body_has(
+    tmp_path: Path, shape: tuple[int, int, int], spacing: float, problem: str
+) -> None:
+    header = nibabel.Nifti1Image(np.zeros((1, 1, 1), np.uint8), np.diag([spacing] * 3 + [1])).to_bytes()[:352]
+    data = bytearray(header)
+    struct.pack_into("<3h", data, DIM + 2, *shape)
+    with gzip.open(tmp_path / "v.nii.gz", "wb", compresslevel=1) as stream:
+        stream.write(data)
+        stream.write(bytes(np.prod(shape)) if problem == "[0" else RNG.bytes(1 << 20))
+    with pytest.raises(BadSample) as raised:
+        nifti.read_header(tmp_path / "v.nii.gz")
+    assert problem in str(raised.value)
+
+
+def shorter(path: Path) -> None:
+    path.write_bytes(gzip.compress(unpacked(path)[:-3000]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "problem"),
+    [
+        (shorter, "imaging.nii.gz", "truncated: 117000 of the 120000 bytes that its voxels have"),
+        (shorter, "segmentation.nii.gz", "truncated: 57000 of the 60000 bytes"),
+        (edited(SLOPE, "2f", 1e38, 0), "imaging.nii.gz", "voxels are not finite numbers"),
+        (edited(SLOPE, "2f", 2, 0), "segmentation.nii.gz", "voxels are neither 0, 1 nor 2"),
+        (lambda path: edited(DIM + 2, "3h", 30, 40, 40)(path), "both", "more follows the 96000 bytes"),
+    ],
+)
+def test_voxels_are_as_many_as_the_header_says(
+    root: Path, tmp_path: Path, damage: Callable[[Path], None], file: str, problem: str
+) -> None:
+    for name in ("imaging.nii.gz", "segmentation.nii.gz") if file == "both" else (file,):
+        damage(root / "data/case_00003" / name)
+    benchmark = UNet3D()
+    dataset = benchmark.open_dataset(root, limit=None)
+    for step in (
+        lambda: benchmark.verify(dataset, workers=1, report=silent),
+        lambda: benchmark.preprocess(dataset, None, tmp_path / "cache", workers=1, report=silent),
+    ):
+        with pytest.raises(DatasetError, match="1 of 4 files") as raised:
+            step()
+        assert raised.value.details[0].startswith("case_00003: ")
+        assert problem in raised.value.details[0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("made", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_voxels_of_all_types_are_those_of_nibabel(tmp_path: Path, kind: Any, made: Any) -> None:
+    path = tmp_path / "v.nii.gz"
+    for order in ("<", ">"):
+        raw = RNG.integers(0, 200, (5, 6, 7)).astype(np.dtype(kind).newbyteorder(order))
+        header = made.header_class(endianness=order)
+        header.set_data_dtype(kind)
+        nibabel.save(made(raw, np.diag([2, 3, 4, 1]), header, dtype=kind), path)
+        np.testing.assert_array_equal(nifti.read_image(path), nibabel.load(path).get_fdata().astype(np.float32))
+        assert nifti.read_header(path) == nifti.Header((5, 6, 7), (2.0, 3.0, 4.0))
+    path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    np.testing.assert_array_equal(nifti.read_image(path.with_suffix("")), raw)
+
+
 def test_scaled_and_wide_values_are_those_of_nibabel(tmp_path: Path) -> None:
     path = tmp_path / "v.nii.gz"
     raw = RNG.integers(0, 4000, (6, 7, 8)).astype(np.int16)
@@ -396,7 +556,7 @@ def test_an_accuracy_run_meets_the_known_value(harness: Harness, volumes: Synthe
 
 
 def test_a_short_look_at_the_first_case(harness: Harness, volumes: SyntheticSet) -> None:
-    options = ("--samples", 1, "--batch-size", 2, "--instances", 2)
+    options = ("--samples", 1, "--batch-size", 2)
     done = harness("--model", "3d-unet", "--synthetic", "tiny", "--mode", "accuracy", *options)
     assert (done.code, done.result["samples"]) == (0, 1)
     assert done.result["settings"]["parts_per_batch"] == 2

@@ -1,10 +1,11 @@
 """The cases of the benchmark, in the order in which LoadGen numbers them."""
 
-import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlperf_docker.harness import data_files
 from mlperf_docker.harness.errors import DatasetError, first_ten
 
 OFFICIAL = tuple(
@@ -26,18 +27,15 @@ _NAME = re.compile(r"case_\d{5}")
 def listed(root: Path) -> tuple[str, ...]:
     """The cases of the data set at *root*. Raises DatasetError for a list that is none."""
     path = root / LIST
-    if not path.exists():
-        return OFFICIAL
     try:
-        names = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON: {error}") from error
+        names = data_files.read_json(path)
+    except data_files.MissingFile:
+        return OFFICIAL
     if not isinstance(names, list) or not names:
         raise DatasetError(f"{path} is no list of cases", hint='It is like ["case_00000", "case_00003"].')
-    problems = [f"{name!r}" for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
-    problems += [f"{name!r} is there twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems = [data_files.shown(name) for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
+    known = Counter(name for name in names if isinstance(name, str))
+    problems += [f"{data_files.shown(name)} is there twice" for name, count in known.items() if count > 1]
     if problems:
         hint = "A case is called case_ and five digits."
         raise DatasetError(f"{path} names cases that cannot be", hint=hint, details=first_ten(problems))
