@@ -1,6 +1,7 @@
 """What every ring may use. The real-engine ring brings an engine up where it can, and is mandatory where CI=true."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -27,6 +28,17 @@ from tests.registry.fixtures import (  # noqa: F401  # fixtures, here for the te
     registry_settings,
     trusted,
 )
+
+
+def pytest_configure() -> None:
+    """Let signals that were ignored at the start (`nohup make test &`, jobs of CI systems) reach what tests start.
+
+    A handler of Python's is gone in a program that is started, an ignored signal stays ignored there. SIGINT does here
+    what it does at a terminal; the others go on doing nothing to pytest itself.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else lambda *_: None)
 
 
 def _tell(text: str) -> None:
