@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlperf_docker import checksums, folders, paths
+from mlperf_docker import checksums, folders, links, paths
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.model_files import existing, identify
@@ -151,11 +151,8 @@ def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
 
 
 def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> Job:
+    model = links.file(source, "/models")
     tables = (f"--tables={request.tables}",) if request.tables else ()
-    arguments = ("convert", f"--model-file=/models/{source.name}", f"--output=/results/{output.name}", *tables)
-    mounts = (
-        BindMount(source.parent, "/models", read_only=True),
-        BindMount(output.parent, "/results", read_only=False),
-        cache_mount(),
-    )
+    arguments = ("convert", f"--model-file={model.path}", f"--output=/results/{output.name}", *tables)
+    mounts = (*model.mounts, BindMount(output.parent, "/results", read_only=False), cache_mount())
     return Job(spec, request.sources, arguments, mounts)

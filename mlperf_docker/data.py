@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, folders, paths, selector
+from mlperf_docker import datasets, folders, links, paths, selector
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.plan import BindMount
@@ -72,8 +72,8 @@ def verify(
     """
     path = datasets.check_folder(dataset, folder or datasets.place(dataset))
     spec = _reader(catalog, dataset)
-    mounts = (BindMount(path, "/data", read_only=True), cache_mount())
-    job = Job(spec, sources, ("verify", "--data=/data"), mounts)
+    data = _seen(path, display)
+    job = Job(spec, sources, ("verify", f"--data={data.path}"), (*data.mounts, cache_mount()))
     fields = perform(connect_for(spec), job, display).fields
     return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
 
@@ -87,12 +87,9 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     source, output = _source(spec.model.dataset, request.source), _output(spec.model.dataset, request.output)
     named = {"max-ind-range": request.max_ind_range, "days": request.days}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
-    mounts = (
-        BindMount(source, "/data", read_only=True),
-        BindMount(output, "/results", read_only=False),
-        cache_mount(),
-    )
-    job = Job(spec, sources, ("convert-data", "--data=/data", "--results=/results", *options), mounts)
+    data = _seen(source, display)
+    mounts = (*data.mounts, BindMount(output, "/results", read_only=False), cache_mount())
+    job = Job(spec, sources, ("convert-data", f"--data={data.path}", "--results=/results", *options), mounts)
     fields = perform(connect_for(spec), job, display).fields
     return {**fields, "output": str(output / Path(str(fields["output"])).name)}
 
@@ -103,13 +100,20 @@ def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display:
     path = datasets.check_folder(spec.model.dataset, request.folder or datasets.place(spec.model.dataset))
     named = {"samples": request.samples, "workers": request.workers}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
-    cache = cache_mount()
-    mounts = (BindMount(path, "/data", read_only=True), cache)
-    job = Job(spec, sources, ("preprocess", "--data=/data", *options), mounts)
+    data, cache = _seen(path, display), cache_mount()
+    job = Job(spec, sources, ("preprocess", f"--data={data.path}", *options), (*data.mounts, cache))
     fields = perform(connect_for(spec), job, display).fields
     inside = Path(str(fields["cache"]))
     there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host
     return {"samples": fields["samples"], "cache": str(there)}
+
+
+def _seen(path: Path, display: Display) -> links.Seen:
+    """Return how a container sees the data in *path*, and say what it will not find."""
+    data = links.folder(path, "/data")
+    for note in data.notes:
+        display.say(note)
+    return data
 
 
 def _source(dataset: DatasetSpec, given: Path | None) -> Path:

@@ -150,8 +150,12 @@ def check(official: Official, report: Callable[[int, int], None] | None = None, 
 
 
 def existing(path: Path) -> Path:
-    """Return the absolute *path* of a file that can be read and holds something. Raises ModelFileError."""
-    path = paths.resolved(path)
+    """Return the absolute *path* of a file that can be read and holds something. Raises ModelFileError.
+
+    Its folder is told without links, the file by the name that it was given by.
+    """
+    path = path.absolute()
+    path = paths.resolved(path.parent) / path.name if path.name != ".." else paths.resolved(path)
     try:
         size = path.stat().st_size
         readable_for_us = os.access(path, os.R_OK)

@@ -21,11 +21,15 @@ _LINE_END = "\r\n"
 
 @dataclass(frozen=True)
 class BindMount:
-    """A host folder inside the container. host must exist: the engine refuses otherwise, it never creates one."""
+    """A host folder or file inside the container. host must exist: the engine refuses otherwise, it never creates one.
+
+    shown: the name that the user knows it by; None for host.
+    """
 
     host: Path
     container: str
     read_only: bool
+    shown: Path | None = None
 
 
 @dataclass(frozen=True)

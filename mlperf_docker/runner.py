@@ -154,6 +154,6 @@ def _harness_error(failure: events.Failure, plan: RunPlan, log: Path) -> MlperfD
 
 def on_host(text: str, plan: RunPlan) -> str:
     """Return *text* with the container's folders by the names that they have on the host, where the user knows them."""
-    hosts = {mount.container: str(mount.host) for mount in plan.mounts}
+    hosts = {mount.container: str(mount.shown or mount.host) for mount in plan.mounts}
     folders = "|".join(map(re.escape, hosts))
     return re.sub(rf"(?<![\w./-])({folders})(?![\w-])", lambda found: hosts[found[1]], text) if hosts else text

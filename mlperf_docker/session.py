@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, folders, model_files, paths, results
+from mlperf_docker import datasets, folders, links, model_files, paths, results
 from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
@@ -96,7 +96,7 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
     """Run *request* and return its result. Everything that can be wrong is looked at before anything is built."""
     request = _checked(request, display.say)
     client = connect_for(request.spec)
-    inputs = _inputs(request)
+    inputs = _inputs(request, display.say)
     with results.claim(request.root, request.title, display.say) as folder:
         done = perform(client, _job(request, inputs, folder), display, folder / results.LOG_FILE)
         host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
@@ -108,7 +108,7 @@ def run(request: RunRequest, display: Display) -> results.RunResult:
 def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
     """Return the docker command that `run` would be equal to, writing to the results folder itself."""
     request = _checked(request, say)
-    inputs = _inputs(request)
+    inputs = _inputs(request, say)
     results.check_writable(request.root)
     ((tag, _),) = likely_images([request.spec], request.sources)
     return run_command(_job(request, inputs, request.root).plan(tag))
@@ -166,14 +166,15 @@ class _Inputs:
     arguments: tuple[str, ...]
 
 
-def _inputs(request: RunRequest) -> _Inputs:
+def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
     cache = cache_mount()
     if request.dataset is None:
         return _Inputs((cache,), ())
-    data = datasets.check_folder(request.spec.model.dataset, request.dataset)
-    model = model_files.locate(request.spec, request.options.precision, request.model_file)
-    mounts = (BindMount(data, "/data", read_only=True), BindMount(model.parent, "/models", read_only=True), cache)
-    return _Inputs(mounts, (f"--model-file=/models/{model.name}",))
+    data = links.folder(datasets.check_folder(request.spec.model.dataset, request.dataset), "/data")
+    for note in data.notes:
+        say(note)
+    model = links.file(model_files.locate(request.spec, request.options.precision, request.model_file), "/models")
+    return _Inputs((*data.mounts, *model.mounts, cache), (f"--data={data.path}", f"--model-file={model.path}"))
 
 
 def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:

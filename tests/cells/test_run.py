@@ -61,6 +61,25 @@ def test_the_container_is_confined(tool: Tool, image: str, results: Path, client
     assert {mount["Destination"]: mount["RW"] for mount in config["Mounts"]} == {"/cache": True, "/results": True}
 
 
+def test_data_and_model_made_of_links(tool: Tool, image: str, results: Path, tmp_path: Path) -> None:
+    """A folder of links to the images, and a model as download caches keep it: named by its hash."""
+    made = tool.json(*TINY, "--mode", "accuracy", "--results", str(results))
+    (synthetic,) = (tool.home / "cache/mlperf-docker/harness/synthetic").glob("resnet50-tiny-*[!k]")
+    farm, snapshot = tmp_path / "farm", tmp_path / "hub/snapshots/main"
+    farm.mkdir()
+    snapshot.mkdir(parents=True)
+    for each in (synthetic / "data").iterdir():
+        (farm / each.name).symlink_to(each)
+    (tmp_path / "hub/blobs").mkdir()
+    (tmp_path / "hub/blobs/0123abcd").write_bytes((synthetic / "weights.safetensors").read_bytes())
+    (snapshot / "model.safetensors").symlink_to("../../blobs/0123abcd")
+    options = ("--dataset", str(farm), "--model-file", str(snapshot / "model.safetensors"), "--results", str(results))
+    done = tool.json("run", "resnet50", *options, "--mode", "accuracy")
+    assert done["model_file"]["name"] == "model.safetensors"
+    assert done["accuracy"]["value"] == made["accuracy"]["value"]
+    assert tool.json("data", "verify", "imagenet2012", str(farm))["samples"] == done["samples"]
+
+
 def test_the_image_helps_without_this_tool(image: str) -> None:
     argv = ["docker", "run", "--rm", "--read-only", "--network=none", "--user=12345:54321", image, "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
