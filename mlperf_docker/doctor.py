@@ -3,14 +3,18 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from mlperf_docker import paths
+from mlperf_docker.engine import docker_config
 from mlperf_docker.engine.client import EngineFacts, facts
-from mlperf_docker.engine.hostnet import redact
+from mlperf_docker.engine.hostnet import CA_BUNDLES, dockers_host, taken_over
+from mlperf_docker.engine.logins import absent_helpers, damaged_logins
+from mlperf_docker.engine.pip_config import pip_files
 from mlperf_docker.errors import EngineError, FolderError
+from mlperf_docker.redaction import hidden
 
 _GIB = 2**30
 _DISK_NEEDED = 5 * _GIB  # one cpu image with its build cache, and the synthetic data
@@ -18,12 +22,16 @@ _MEMORY_NEEDED = 4 * _GIB
 _NETWORK_VARIABLES = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
     "NO_PROXY",
     "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL",
-    "PIP_CERT",
-    "SSL_CERT_FILE",
+    "PIP_PROXY",
+    "PIP_TRUSTED_HOST",
+    "PIP_NO_INDEX",
     "PIP_FIND_LINKS",
+    *CA_BUNDLES,
 )
 
 
@@ -44,14 +52,19 @@ class Check:
     finding: str
     remedy: str = ""
 
+    def without_secrets(self, environment: Mapping[str, str]) -> "Check":
+        """Return it without what is a secret in *environment* or on this host."""
+        finding, remedy = (hidden(hidden(text), environment) for text in (self.finding, self.remedy))
+        return replace(self, finding=finding, remedy=remedy)
+
 
 def check_all() -> list[Check]:
-    """Look at this host and its engine."""
+    """Look at this host and its engine. No finding has a secret in it."""
     try:
-        engine = facts()
+        found = [*engine_checks(facts())]
     except EngineError as error:
-        return [Check("engine", Level.FAIL, str(error), error.hint or ""), *host_checks(os.environ)]
-    return [*engine_checks(engine), *host_checks(os.environ)]
+        found = [Check("engine", Level.FAIL, str(error), error.hint or "")]
+    return [each.without_secrets(os.environ) for each in (*found, *_docker_config())] + [*host_checks(os.environ)]
 
 
 def engine_checks(engine: EngineFacts) -> Iterator[Check]:
@@ -74,6 +87,10 @@ def engine_checks(engine: EngineFacts) -> Iterator[Check]:
 
 def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     """Judge this host's disk, memory, tools and network settings."""
+    return (each.without_secrets(environment) for each in _host_checks(environment))
+
+
+def _host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     yield _cache()
     yield _memory()
     if shutil.which("mmdebstrap"):
@@ -115,15 +132,43 @@ def _memory() -> Check:
 
 
 def _network(environment: Mapping[str, str]) -> Check:
-    """Name what builds will take over from this host, with passwords left out."""
-    found = [f"{name}={redact(environment[name])}" for name in _NETWORK_VARIABLES if environment.get(name)]
+    """Name what builds will take over from this host, with logins left out."""
+    found = [f"{name}={value}" for name, value in _network_settings(environment)]
     return Check("network", Level.OK, ", ".join(found) or "no proxy, index or CA settings: builds use none")
 
 
+def _network_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that count, in either case, then what pip's files and docker's configuration say besides."""
+    config = docker_config.load()
+    own = {name: environment.get(name) or environment.get(name.lower(), "") for name in _NETWORK_VARIABLES}
+    places = {
+        "": own,
+        " of pip's configuration": pip_files(environment),
+        f" of {config.path}": config.proxies(dockers_host(environment)),
+    }
+    told = set()
+    for place, settings in places.items():
+        for name in _NETWORK_VARIABLES:
+            kind = "CA" if name in CA_BUNDLES else name  # the first bundle counts
+            value = taken_over(name, settings.get(name, ""))
+            if value and kind not in told:
+                told.add(kind)
+                yield f"{name}{place}", value
+
+
+def _docker_config() -> Iterator[Check]:
+    """Tell what of docker's configuration cannot be read, which matters once a registry wants a login."""
+    config = docker_config.load()
+    damaged = [f"the login for {registry} in auths cannot be read" for registry in damaged_logins(config)]
+    absent = [f"the credential helper {program} is not in PATH" for program in absent_helpers(config)]
+    if found := [*config.problems, *damaged, *absent]:
+        remedy = "Correct it, or log in again (docker login REGISTRY), where a pull or push needs it."
+        yield Check("docker config", Level.WARN, f"{config.path}: {'; '.join(found)}", remedy)
+
+
 def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
-    for name in ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+    for name in CA_BUNDLES:
         path = environment.get(name)
-        if path and not Path(path).is_file():
-            yield Check(
-                "ca bundle", Level.WARN, f"{name} names {path}, which is not a file", f"Correct or unset {name}."
-            )
+        if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: PTH113  # never raises
+            finding = f"{name} names {path}, which is no file that can be read"
+            yield Check("ca bundle", Level.WARN, finding, f"Correct or unset {name}.")

@@ -13,6 +13,7 @@ from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.prebuilt import Moved
 from mlperf_docker.progress import Display, TransferProgress
 from mlperf_docker.provide import Sources, candidates
+from mlperf_docker.redaction import hidden
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ImageSpec
 
@@ -41,7 +42,7 @@ class Outcome:
             "id": moved.id if moved else None,
             "bytes": moved.size_bytes if moved else None,
             "seconds": round(self.seconds, 3),
-            "error": str(self.error) if self.error else None,
+            "error": hidden(str(self.error)) if self.error else None,
         }
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from mlperf_docker import printable, streams
+from mlperf_docker.redaction import hidden
 from mlperf_docker.sizes import readable
 
 _PLAIN_INTERVAL_S = 10.0
@@ -55,7 +56,9 @@ class PlainDisplay:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        print(printable.lines(text), file=self._stream, flush=True)  # this is the one place that prints progress
+        print(
+            printable.lines(hidden(text)), file=self._stream, flush=True
+        )  # this is the one place that prints progress
 
     def phase(self, name: str) -> None:
         """Print the phase with the seconds since the start."""
@@ -109,12 +112,12 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """Print one line above the moving one."""
-        self._bars.console.print(printable.lines(text), markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(printable.lines(hidden(text)), markup=False, highlight=False, soft_wrap=True)
 
     def phase(self, name: str) -> None:
         """End the phase before, and begin this one."""
         self._finish("")
-        self._bars.add_task(printable.one_line(name), total=None, count="")
+        self._bars.add_task(printable.one_line(hidden(name)), total=None, count="")
         self._task = self._bars.tasks[-1]
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
@@ -127,7 +130,7 @@ class LiveDisplay:
         """Move the bar of *name*, a new one at first."""
         with self._lock:
             if name not in self._parts:
-                self._parts[name] = self._bars.add_task(printable.one_line(name), total=None, count="")
+                self._parts[name] = self._bars.add_task(printable.one_line(hidden(name)), total=None, count="")
         self._bars.update(self._parts[name], completed=done, total=total, count=_count(done, total, _BYTES, "/"))
 
     def part_over(self, name: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from mlperf_docker import printable
+from mlperf_docker.redaction import hidden
 
 _REPLACE = "mlperf_docker.replace"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
@@ -23,7 +24,7 @@ _KEPT: list[TextIO] = []  # a stream that nobody refers to closes its buffer
 class Output(io.TextIOWrapper):
     """A stream of text. failure: why it takes no more; from then on everything is dropped.
 
-    escaped: whether control characters are written out, which is right for what people read.
+    escaped: whether control characters are written out and secrets left out, which is right for what people read.
     """
 
     failure: OSError | None = None
@@ -42,7 +43,7 @@ class Output(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write *text*, with replacements for what the encoding has not. Returns its length, also of what is lost."""
-        shown = printable.lines(text) if self._escaped else text
+        shown = printable.lines(hidden(text)) if self._escaped else text
         self._attempt(lambda: super(Output, self).write(_BEYOND_ASCII.sub("?", shown) if self._ascii else shown))
         return len(text)
 
@@ -85,7 +86,7 @@ def out(text: object) -> None:
 
 def err(text: object) -> None:
     """Print *text* on stderr: what people should know besides."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(hidden(str(text)), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def finish(code: int) -> int:

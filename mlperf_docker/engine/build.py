@@ -19,10 +19,10 @@ from urllib3.exceptions import HTTPError
 from mlperf_docker import folders, paths
 from mlperf_docker.engine.client import Engine, explanation, require_buildkit
 from mlperf_docker.engine.context import write_context
-from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.engine.trace import TRACE_ID, Trace
 from mlperf_docker.errors import BaseImageError, BuildError
+from mlperf_docker.redaction import hidden
 
 _IMAGE_ID = "moby.image.id"
 _INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
@@ -109,9 +109,9 @@ def follow(
                 for message in messages:
                     listener.hear(message)
         except APIError as error:
-            listener.error = explanation(error)
+            listener.error = hidden(explanation(error))
         except (RequestException, HTTPError, StreamParseError) as error:
-            listener.error = f"{_BROKEN}: {error}"
+            listener.error = hidden(f"{_BROKEN}: {error}")
     if listener.image is None:
         raise _unsuitable_base(request, listener, log_path) or _failure(request, listener, log_path)
     return listener.image
@@ -153,7 +153,7 @@ class Listener(ABC):
 
     def event(self, event: BuildEvent) -> None:
         """Keep *event*, and hand it on, without what is secret in it."""
-        event = replace(event, text=redact(event.text))
+        event = replace(event, step=hidden(event.step), text=hidden(event.text))
         for line in _log_lines(event):
             self.log.write(f"{line}\n")
         self.log.flush()
@@ -179,7 +179,7 @@ class _BuildKitListener(Listener):
             aux = message["aux"]
             self.image = str(aux["ID"]) if isinstance(aux, dict) else None
         elif "error" in message:
-            self.error = redact(str(message["error"]))
+            self.error = hidden(str(message["error"]))
 
 
 def _log_lines(event: BuildEvent) -> Iterator[str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from mlperf_docker.engine.build import BuildKitBuilder, Listener, follow
 from mlperf_docker.engine.client import Engine, is_podman
-from mlperf_docker.engine.hostnet import redact
 from mlperf_docker.engine.protocol import Builder, BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError
+from mlperf_docker.redaction import hidden
 
 # `[2/6] STEP 1/2: RUN …` begins a step, `--> 39d0e997c67` or `--> Using cache 39d0…` ends it, and so does COMMIT, whose
 # own layer is told next; a build of a single stage has no count of stages.
@@ -65,7 +65,7 @@ class BuildahListener(Listener):
                 self._line(line.rstrip("\r").rpartition("\r")[2])
         elif "error" in message:
             self._line(self.rest)
-            self.error = redact(str(message["error"]).strip())
+            self.error = hidden(str(message["error"]).strip())
             self.event(BuildEvent(BuildEventKind.FAILED, self.step, self.error))
         elif isinstance(message.get("aux"), dict):
             self.image = str(message["aux"]["ID"])

@@ -2,18 +2,23 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import docker
 from docker.context import Context, ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion
+from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion, TLSParameterError
+from docker.utils import config as library_config
 from docker.utils import kwargs_from_env
 
 from mlperf_docker import causes
+from mlperf_docker.engine import docker_config
 from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.engine.logins import engine_header
 from mlperf_docker.engine.references import host_of
@@ -157,15 +162,23 @@ def connect() -> Engine:
     Raises EngineDownError where none answers, and EngineError where one does that cannot serve us.
     """
     host = _host()
+    _check_address(host)
     _check_socket(host)
     try:
-        client = Engine(**_arguments(host), version="auto", timeout=_FIRST_TIMEOUT_S)
+        with _without_configuration():
+            client = Engine(**_arguments(host), version="auto", timeout=_FIRST_TIMEOUT_S)
     except InvalidVersion as error:  # so old that the library does not speak to it
         raise _too_old(str(error)) from error
+    except TLSParameterError as error:
+        raise EngineError(
+            f"The certificates for the Docker engine at {host} cannot be used: {str(error).strip()}",
+            hint="Correct or unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
+        ) from error
     except (DockerException, OSError, ValueError) as error:
+        remedy = "Start it (systemctl start docker)" if _is_local(host) else "See whether it listens there"
         raise EngineDownError(
             f"No Docker engine answers at {host}: {causes.of_the_system(error) or error}",
-            hint="Start it (systemctl start docker), or point DOCKER_HOST at one. See: mlperf-docker doctor",
+            hint=f"{remedy}, or point DOCKER_HOST at another one. See: mlperf-docker doctor",
         ) from error
     client.timeout = _TIMEOUT_S
     _check_version(client)
@@ -229,11 +242,17 @@ def _host() -> str:
 
 def _context() -> Context:
     """Return the docker context in use. Raises EngineError where there is no such context."""
-    name = os.environ.get("DOCKER_CONTEXT")  # the library reads the configuration only
-    context: Context | None = ContextAPI.get_context(name or None)
+    name = os.environ.get("DOCKER_CONTEXT") or docker_config.load().context
+    try:
+        context: Context | None = ContextAPI.get_context(name or "default")
+    except Exception as error:  # that is what the library raises for a damaged file
+        raise EngineError(
+            f"The docker context {name!r} cannot be read: {error}",
+            hint="Choose another one: docker context ls, docker context use NAME.",
+        ) from error
     if context is None:
         raise EngineError(
-            f"There is no docker context {name!r}." if name else "The current docker context is gone.",
+            f"There is no docker context {name!r}.",
             hint="Choose another one: docker context ls, docker context use NAME.",
         )
     return context
@@ -248,6 +267,66 @@ def _arguments(host: str) -> dict[str, Any]:
 
 def _is_local(host: str) -> bool:
     return host.startswith("unix://")
+
+
+@contextmanager
+def _without_configuration() -> Iterator[None]:
+    """Keep docker-py from docker's configuration file while it makes a client.
+
+    One login in it that cannot be read would be the end of that, though none is needed; they are looked up for each
+    registry, in `logins`. And its proxies would be handed to containers, passwords and all.
+    """
+    read = library_config.load_general_config
+
+    def nothing(config_path: object = None) -> dict[str, Any]:  # noqa: ARG001  # the library's own parameter
+        return {"auths": {}}
+
+    library_config.load_general_config = nothing
+    try:
+        yield
+    finally:
+        library_config.load_general_config = read
+
+
+def _check_address(host: str) -> None:
+    """Raise EngineError unless *host* is an address that an engine can be asked at."""
+    if host.lower().startswith("ssh://"):
+        raise EngineError(
+            f"This tool does not reach a Docker engine by ssh: {host}",
+            hint=f"Forward its socket (ssh -fnNT -L /tmp/docker.sock:/var/run/docker.sock {_ssh_target(host)}) and set"
+            " DOCKER_HOST=unix:///tmp/docker.sock. Data sets, model files and results must lie on the engine's host, at"
+            " the same paths as here. Or install this tool there.",
+        )
+    if not _is_address(host):
+        raise EngineError(
+            f"{host!r} is no address of a Docker engine.",
+            hint=f"Write {'DOCKER_HOST' if os.environ.get('DOCKER_HOST') else 'the host of the docker context'} as"
+            " unix:///path/of/docker.sock or tcp://host:port, or unset it.",
+        )
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether *host* has the form of an address that the library takes here."""
+    try:
+        docker.utils.parse_host(host)
+        urlsplit(host).port  # noqa: B018  # raises for what is no number
+    except (DockerException, ValueError):
+        return False
+    return re.search(r"\s", host) is None and host != "unix://" and not host.lower().startswith("npipe:")
+
+
+def _ssh_target(host: str) -> str:
+    """Return what the ssh command takes for *host*, without a password."""
+    at = urlsplit(host)
+    name = f"{at.username}@{at.hostname}" if at.username else str(at.hostname or "HOST")
+    return f"-p {port} {name}" if (port := _port(host)) else name
+
+
+def _port(host: str) -> int | None:
+    try:
+        return urlsplit(host).port
+    except ValueError:
+        return None
 
 
 def _check_socket(host: str) -> None:

@@ -112,6 +112,7 @@ def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
             user=plan.user,
             host_config=host,
             environment=_ENVIRONMENT,
+            use_config_proxy=False,  # there is no network, and anybody may read what a container is told
             stdin_open=True,
             labels={key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mlperf_docker.engine import docker_config
 from mlperf_docker.engine.image import OUR_IMAGES, Images
 from mlperf_docker.errors import EngineError
 
@@ -81,13 +82,8 @@ def images() -> Images:
 
 def has_context() -> bool:
     """Tell whether docker was pointed somewhere else than at the system's socket; the client knows how to follow."""
-    name = os.environ.get("DOCKER_CONTEXT")
-    if not name:
-        home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() fails where there is none
-        folder = Path(os.environ.get("DOCKER_CONFIG") or f"{home}/.docker")
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("currentContext")
-    return name not in (None, "", "default")
+    name = os.environ.get("DOCKER_CONTEXT") or docker_config.load().context
+    return name not in ("", "default")
 
 
 class _UnixConnection(http.client.HTTPConnection):

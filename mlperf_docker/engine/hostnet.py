@@ -8,17 +8,19 @@ import configparser
 import io
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from mlperf_docker.engine import docker_config
+from mlperf_docker.engine.pip_config import pip_files
+from mlperf_docker.errors import UsageError
 from mlperf_docker.requirements import canonical
 
 _MOUNT = "/run/host"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
-_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CA_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SETTINGS = {
     "PIP_INDEX_URL": "index-url",
     "PIP_EXTRA_INDEX_URL": "extra-index-url",
@@ -29,6 +31,7 @@ _SETTINGS = {
 }
 _INDEXES = ("index-url", "extra-index-url")
 _NOT_ADDRESSES = ("NO_PROXY", "no_proxy")
+_SOCKET = "unix:///var/run/docker.sock"
 _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
@@ -47,9 +50,13 @@ class HostSettings:
 
     @classmethod
     def from_environ(cls, environment: Mapping[str, str] | None = None) -> "HostSettings":
-        """Read what pip and curl users expect to count. Without *environment*, this host's, with pip's own files."""
+        """Read what pip and curl users expect to count.
+
+        Without *environment*, this host's, with pip's own files, and docker's proxies where no variable sets one.
+        Raises UsageError where a CA bundle cannot be read.
+        """
         if environment is None:
-            environment = {**pip_files(os.environ), **os.environ}
+            environment = {**_dockers_proxies(os.environ), **pip_files(os.environ), **os.environ}
         return cls(
             build_args=tuple(_proxies(environment)),
             pip_settings=tuple(_pip_settings(environment)),
@@ -113,47 +120,19 @@ def _fits(wheel: Path, python: str) -> bool:
     return bool({f"cp{python.replace('.', '')}", "py3"} & set(interpreters.split("."))) or abi == "abi3"
 
 
-def pip_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what pip's own configuration files set, as the variables of the same meaning; later files count.
-
-    Source: pip, "Configuration"; the sections that `pip install` reads.
-    """
-    found: dict[str, str] = {}
-    for path in _pip_config_paths(environment):
-        config = configparser.RawConfigParser()
-        try:
-            config.read(path)
-        except (configparser.Error, UnicodeDecodeError):  # pip itself will say so; it is no matter of ours
-            continue
-        for section in ("global", "install"):
-            options = config.items(section) if config.has_section(section) else ()
-            found |= {f"PIP_{name.upper().replace('-', '_')}": value for name, value in options}
-    if "PIP_TIMEOUT" in found:
-        found["PIP_DEFAULT_TIMEOUT"] = found.pop("PIP_TIMEOUT")
-    return found
-
-
-def _pip_config_paths(environment: Mapping[str, str]) -> list[Path]:
-    """Return where pip looks, the least important first."""
-    named = environment.get("PIP_CONFIG_FILE", "")
-    if named == os.devnull:
-        return []
-    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111  # Path.home() fails without one
-    everywhere = environment.get("XDG_CONFIG_DIRS") or "/etc/xdg"
-    folders = [Path(folder) / "pip" for folder in everywhere.split(":")]
-    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
-    paths = [folder / "pip.conf" for folder in (*folders, Path("/etc"), home / ".pip", user, Path(sys.prefix))]
-    return [*paths, Path(named)] if named else paths
-
-
 def _pip_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield pip's keys and values. An index in a local folder stays out: a build cannot see it."""
     for name, key in _SETTINGS.items():
-        value = environment.get(name, "")
-        if key in _INDEXES:
-            value = " ".join(link for link in value.split() if _is_remote(link))
+        value = taken_over(name, environment.get(name, ""))
         if value:
             yield key, value
+
+
+def taken_over(name: str, value: str) -> str:
+    """Return what a build takes over of the variable *name*."""
+    if _SETTINGS.get(name) in _INDEXES:
+        return " ".join(link for link in value.split() if _is_remote(link))
+    return value
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -164,11 +143,27 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield from ((name, value), (name.lower(), value))
 
 
+def dockers_host(environment: Mapping[str, str]) -> str:
+    """Return the engine's address by which docker's configuration may have proxies for it."""
+    return environment.get("DOCKER_HOST") or _SOCKET
+
+
+def _dockers_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what `docker build` would use, of the proxies that no variable of *environment* sets."""
+    known = docker_config.load().proxies(dockers_host(environment))
+    return {name: value for name, value in known.items() if not environment.get(name.lower())}
+
+
 def _ca_bundle(environment: Mapping[str, str]) -> bytes | None:
-    for name in _BUNDLES:
+    for name in CA_BUNDLES:
         path = environment.get(name)
-        if path and Path(path).is_file():
-            return Path(path).read_bytes()
+        if path and os.path.isfile(path):  # noqa: PTH113  # Path's own raises where it may not look
+            try:
+                return Path(path).read_bytes()
+            except OSError as error:
+                raise UsageError(
+                    f"{name} names {path}, which cannot be read: {error.strerror}.", hint=f"Correct or unset {name}."
+                ) from error
     return None
 
 
@@ -191,8 +186,3 @@ def _is_loopback(address: str) -> bool:
     except ValueError:
         return False
     return host is not None and _LOOPBACK.fullmatch(host) is not None
-
-
-def redact(text: str) -> str:
-    """Return *text* without the user and password of any address in it."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)

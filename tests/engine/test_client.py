@@ -17,6 +17,7 @@ from mlperf_docker.engine import client as module
 from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import (
     DEFAULT_HOST,
+    EngineDownError,
     connect,
     explanation,
     facts,
@@ -168,6 +169,66 @@ def test_a_socket_that_nobody_listens_at(place: Path, monkeypatch: pytest.Monkey
 def test_an_address_where_no_engine_is(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     assert host in str(refusal())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("tcp://", "tcp://host", "tcp://host:abc", "tcp://host:99999", "tcp://[::1", "tcp:// x:1", "localhost:2375"),
+        *("unix://", "/var/run/docker.sock", "fd://", "npipe:////./pipe/docker", " ", "tcp://me:hunter2@host:1"),
+    ],
+)
+def test_what_is_no_address_is_said_and_not_that_an_engine_should_be_started(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    error = refusal()
+    assert str(error) == f"{host!r} is no address of a Docker engine."
+    assert not isinstance(error, EngineDownError)
+    assert error.hint == "Write DOCKER_HOST as unix:///path/of/docker.sock or tcp://host:port, or unset it."
+
+
+@pytest.mark.parametrize(
+    ("host", "target"),
+    [
+        ("ssh://me@far.test", "docker.sock me@far.test)"),
+        ("SSH://me:hunter2@far.test:2222", "docker.sock -p 2222 me@far.test)"),
+        ("ssh://far.test", "docker.sock far.test)"),
+    ],
+)
+def test_an_engine_by_ssh_is_told_how_it_can_be_reached(
+    host: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    error = refusal()
+    assert not isinstance(error, EngineDownError)
+    assert "by ssh" in str(error)
+    assert target in (error.hint or "")
+    assert "DOCKER_HOST=unix:///tmp/docker.sock" in (error.hint or "")
+    assert "hunter2" not in (error.hint or "")
+
+
+def test_a_context_by_ssh_is_told_the_same(tmp_path: Path) -> None:
+    write_context(tmp_path, "far", "ssh://me@far.test")
+    use_context(tmp_path, "far")
+    assert "by ssh" in str(refusal())
+
+
+@pytest.mark.parametrize("meta", ["", "[]", "{}", '{"Name": 5}', '{"Name": "x", "Endpoints": 5}'])
+def test_a_context_that_cannot_be_read(tmp_path: Path, meta: str) -> None:
+    write_context(tmp_path, "odd", "unix:///x")
+    use_context(tmp_path, "odd")
+    next((tmp_path / ".docker").rglob("meta.json")).write_text(meta)
+    assert "docker context" in f"{refusal()} {refusal().hint}"
+
+
+def test_certificates_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
+    error = refusal()
+    assert "certificates" in str(error)
+    assert "DOCKER_CERT_PATH" in (error.hint or "")
 
 
 @pytest.mark.parametrize(("answers", "api"), [(OLD, "1.39"), (ANCIENT, "1.24")], ids=["18.09", "1.9"])

@@ -1,6 +1,7 @@
 """One container: what it may do, how its end is told, and that nothing of it stays."""
 
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -115,6 +116,16 @@ def test_the_container_is_confined(shell: Shell, tmp_path: Path) -> None:
     nothing = "0" * 16
     assert shell.out == ["12345", "23456", "lo", "docker-init", nothing, nothing, "1", "read-only", "tmp", "tmpfs"]
     assert containers(shell.engine) == []
+
+
+@pytest.mark.engine
+def test_a_container_gets_no_proxy(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    proxies = {"httpProxy": "http://user:hunter2@127.0.0.1:3128", "noProxy": "*.test"}
+    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": proxies}}))
+    run_container(connect(), shell.plan("env"), on_stdout=shell.out.append, on_stderr=shell.err.append)
+    assert any(line.startswith("PATH=") for line in shell.out)
+    assert not [line for line in shell.out if "proxy" in line.lower()]
 
 
 @pytest.mark.engine

@@ -12,7 +12,8 @@ from mlperf_docker.digests import BuildInputs
 from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings, pip_files
+from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.engine.pip_config import pip_files
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from tests.engine.conftest import MARK
 

@@ -109,6 +109,17 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+@pytest.mark.parametrize("words", [("doctor",), ("run", "resnet50", "--synthetic", "tiny"), ("build", "resnet50")])
+def test_no_login_of_the_engines_address_is_printed(
+    tmp_path: Path, debug: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    code = ExitCode.INVALID if debug and words != ("doctor",) else ExitCode.ENGINE  # Python's own after a traceback
+    done = tool(*debug, *words, expect=code, HOME=str(tmp_path), DOCKER_HOST="tcp://me:hunter2@127.0.0.1:9")
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "***@127.0.0.1:9" in done.stdout + done.stderr
+
+
 def test_push_and_pull_name_cells_as_build_does() -> None:
     for command in ("push", "pull"):
         assert "Did you mean resnet50?" in tool(command, "resnet5", expect=ExitCode.USAGE).stderr

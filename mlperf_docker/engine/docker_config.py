@@ -1,0 +1,75 @@
+"""Docker's own configuration file, read as docker reads it: one that is damaged is no obstacle, only a finding."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_FILE = "config.json"
+_TEXTS = ("credsStore", "currentContext")
+_TABLES = ("auths", "credHelpers", "proxies", "HttpHeaders")
+# Source: https://docs.docker.com/engine/cli/proxy/
+_PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "noProxy": "NO_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "allProxy": "ALL_PROXY",
+}
+_DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class DockerConfig:
+    """What docker is configured with. entries: only those of the right shape; problems: what is wrong with the file."""
+
+    path: Path
+    entries: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def auths(self) -> dict[str, Any]:
+        """Registry → its entry, which may still be damaged."""
+        return dict(self.entries.get("auths", {}))
+
+    @property
+    def context(self) -> str:
+        """The name of the current context, or an empty one."""
+        return str(self.entries.get("currentContext", ""))
+
+    def proxies(self, host: str) -> dict[str, str]:
+        """Return variable → proxy that builds on the engine at *host* use: its own, else those for all engines."""
+        known = self.entries.get("proxies", {})
+        chosen = known.get(host, known.get(_DEFAULT))
+        pairs = chosen.items() if isinstance(chosen, dict) else ()
+        return {_PROXIES[key]: value for key, value in pairs if key in _PROXIES and isinstance(value, str) and value}
+
+    def every_proxy(self) -> tuple[str, ...]:
+        """Return the proxies of all engines."""
+        return tuple(each for host in self.entries.get("proxies", {}) for each in self.proxies(host).values())
+
+
+def folder() -> Path:
+    """Return docker's folder: DOCKER_CONFIG, else the one in the user's home."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path(os.path.expanduser("~")) / ".docker")  # noqa: PTH111  # Path's own raises without a home
+
+
+def load() -> DockerConfig:
+    """Return docker's configuration; where there is none, or it cannot be read, it has no entries."""
+    path = folder() / _FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return DockerConfig(path)
+    except OSError as error:
+        return DockerConfig(path, problems=(str(error.strerror).lower(),))
+    except (ValueError, RecursionError):
+        return DockerConfig(path, problems=("it is not JSON",))
+    if not isinstance(data, dict):
+        return DockerConfig(path, problems=("it is not a mapping",))
+    shapes: dict[str, type] = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_TABLES, dict)}
+    wrong = [key for key, shape in shapes.items() if data.get(key) is not None and not isinstance(data[key], shape)]
+    entries = {key: value for key, value in data.items() if value is not None and key not in wrong}
+    return DockerConfig(path, entries, tuple(f"{key} has another shape" for key in wrong))
