@@ -5,6 +5,7 @@ paragraphs of several windows and of none) and what upstream's scripts made of i
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -177,6 +178,11 @@ def test_samples_are_ids_mask_and_segments(dtype: Any) -> None:
 Change = Callable[[dict[str, Any]], object]
 
 
+def paragraph(content: dict[str, Any], number: int) -> dict[str, Any]:
+    found: dict[str, Any] = content["data"][0]["paragraphs"][number]
+    return found
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -192,6 +198,15 @@ Change = Callable[[dict[str, Any]], object]
         (lambda c: c["data"][0]["paragraphs"][1].pop("qas"), "data[0].paragraphs[1]: lacks the list qas"),
         (lambda c: c["data"][0].pop("paragraphs"), "data[0]: lacks the list paragraphs"),
         (lambda c: c["data"].append(1), "data[1]: lacks the list paragraphs"),
+        (lambda c: question(c, 3).update(id=["q3"]), "data[0].paragraphs[1].qas[1]: lacks the text id"),
+        (lambda c: question(c, 3)["answers"][0].update(answer_start=3), "is out of the paragraph: 1 characters at 3"),
+        (lambda c: question(c, 3)["answers"][0].update(answer_start=-1), "is out of the paragraph: 1 characters at -1"),
+        (lambda c: question(c, 3)["answers"][0].update(answer_start=10**9), "is out of the paragraph"),
+        (lambda c: question(c, 3)["answers"][0].update(answer_start="0"), "begins at '0', which is no whole number"),
+        (lambda c: question(c, 3)["answers"][0].update(text="b a b a"), "is out of the paragraph: 7 characters at 0"),
+        (lambda c: paragraph(c, 1).update(context="b a" * 70_000), "data[0].paragraphs[1]: has 210000 characters"),
+        (lambda c: question(c, 2).update(question="?" * 200_001), "qas[0].question: has 200001 characters"),
+        (lambda c: paragraph(c, 1).update(context="b" + "\u0300\u0316" * 90_000), "has 180000 accents in a row"),
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, change: Change, problem: str) -> None:
@@ -227,6 +242,70 @@ def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
 def test_a_file_that_is_none(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
         open_squad(write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "problem"),
+    [
+        (lambda c: paragraph(c, 1).update(context="a \ud800"), "data[0].paragraphs[1].context", "half a character"),
+        (lambda c: question(c, 3).update(id="\udc00"), "data[0].paragraphs[1].qas[1].id", "half a character"),
+        (lambda c: question(c, 3).update(more=float("nan")), "data[0].paragraphs[1].qas[1].more", "no finite number"),
+        (lambda c: question(c, 3).update(more=10**40), "data[0].paragraphs[1].qas[1].more", "no finite number"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(tmp_path: Path, change: Change, place: str, problem: str) -> None:
+    content = described()
+    change(content)
+    with pytest.raises(DatasetError, match="1 value that cannot be right") as raised:
+        open_squad(write(tmp_path, content))
+    assert raised.value.details[0].startswith(f"{place}: {problem}")
+
+
+def test_both_files_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    expected = open_squad(write(tmp_path / "plain", described()))
+    root = write(tmp_path / "marked", described())
+    for path in root.iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    found = open_squad(root)
+    assert found.questions == expected.questions
+    assert found.vocabulary.numbers == expected.vocabulary.numbers
+    assert np.array_equal(found.features.ids, expected.features.ids)
+
+
+@pytest.mark.parametrize("name", ["dev-v1.1.json", "vocab.txt"])
+@pytest.mark.parametrize(
+    ("replace", "problem"),
+    [
+        (os.mkfifo, "a FIFO, not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device, not a regular file"),
+        (Path.mkdir, "a folder, not a regular file"),
+        (lambda path: path.write_bytes(bytes(datasets.MOST + 1)), "too large"),
+        (lambda path: path.write_bytes("[PAD]\n".encode("utf-16")), "not UTF-8"),
+    ],
+)
+def test_only_regular_files_of_text_are_read(
+    tmp_path: Path, name: str, replace: Callable[[Path], object], problem: str
+) -> None:
+    root = write(tmp_path, described())
+    (root / name).unlink()
+    replace(root / name)
+    with pytest.raises(DatasetError, match=problem) as raised:
+        open_squad(root)
+    assert str(root / name) in str(raised.value)
+
+
+def test_nesting_is_bounded(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nested too deep"):
+        open_squad(write(tmp_path, b"[" * 200_000))
+
+
+def test_features_are_bounded_before_they_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = described()
+    paragraph(content, 1)["context"] = "b " * 99_000
+    questions = [{**question(content, 3), "id": str(number)} for number in range(100_000)]
+    paragraph(content, 1)["qas"] = questions
+    with pytest.raises(DatasetError, match="more than 50000 features; number 1 has 99000 tokens"):
+        _ = open_squad(write(tmp_path, content)).features
 
 
 def test_a_missing_file_or_folder_is_named(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
 """SQuAD v1.1's development set and BERT's vocabulary, as MLPerf uses them."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from unicodedata import combining
 
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.files import checksum
+from mlperf_docker.harness import data_files
+from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 from mlperf_docker.harness.models.base import Report
 from mlperf_docker.harness.models.bert.features import Features, build
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
@@ -20,6 +21,10 @@ SQUAD_VERSION = "1.1"
 OFFICIAL = {FILE: "3e85deb501d4e538b6bc56f786231552", VOCABULARY: "64800d5d8528ce344256daf115d4965e"}
 """MD5 of the files that the reference value was measured with."""
 OFFICIAL_QUESTIONS, OFFICIAL_FEATURES = 10570, 10833
+MOST = 32 * data_files.MIB
+"""Bytes of a file; SQuAD has 4.9 MB."""
+LONGEST_TEXT, MOST_ACCENTS = 200_000, 100
+"""Characters of a paragraph or a question, of which the longest has 4063, and accents on one character."""
 
 _HINT = "See where both files are with: mlperf-docker data list"
 
@@ -61,9 +66,11 @@ class Squad:
         """Features of all questions, whatever the limit; made at the first use."""
         if self._all is None:
             context_of = [question.context for question in self.questions]
-            self._all = build(
-                self.contexts, [question.text for question in self.questions], context_of, self.vocabulary
-            )
+            texts = [question.text for question in self.questions]
+            try:
+                self._all = build(self.contexts, texts, context_of, self.vocabulary)
+            except BadSample as problem:
+                raise DatasetError(f"SQuAD's paragraphs are too long: {problem}", hint=_HINT) from problem
         return self._all
 
     def adopt(self, features: Features) -> None:
@@ -89,20 +96,18 @@ class Squad:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        return data_files.read_bytes(path, most=MOST, hint=_HINT)
+    except data_files.MissingFile:
         what = "vocabulary" if path.name == VOCABULARY else "SQuAD v1.1"
         message = f"{path.parent} has no {what}: {path.name} was not found there"
         raise DatasetError(message, hint=_HINT) from None
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _text(path: Path, data: bytes) -> str:
     try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8: {error.reason} at byte {error.start}", hint=_HINT) from error
+        return data_files.decoded(data)
+    except BadSample as problem:
+        raise DatasetError(f"{path} is {problem}", hint=_HINT) from problem
 
 
 def _vocabulary(path: Path, text: str) -> Vocabulary:
@@ -114,21 +119,19 @@ def _vocabulary(path: Path, text: str) -> Vocabulary:
         message = f"{path} is no BERT vocabulary: it lacks {', '.join(missing)}"
         raise DatasetError(message, hint=_HINT, details=[f"it has {len(tokens)} lines"])
     if tokens[0] != SPECIAL[0]:
-        raise DatasetError(f"{path} is no BERT vocabulary: line 1 is {tokens[0]!r}, not {SPECIAL[0]}", hint=_HINT)
+        first = data_files.shown(tokens[0])
+        raise DatasetError(f"{path} is no BERT vocabulary: line 1 is {first}, not {SPECIAL[0]}", hint=_HINT)
     return Vocabulary(tokens)
 
 
 def _articles(path: Path, text: str) -> list[Any]:
     """The articles of the JSON file. Raises DatasetError if it is another file, or another version of SQuAD."""
-    try:
-        raw = json.loads(text)
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON: {error}", hint=_HINT) from error
+    raw = data_files.parse(path, text, hint=_HINT)
     if not isinstance(raw, dict) or not isinstance(raw.get("data"), list):
         raise DatasetError(f"{path} is not SQuAD: it has no list `data`", hint=_HINT)
     version = raw.get("version")
     if version != SQUAD_VERSION:
-        other = "lacks a version" if version is None else f"is version {version!r} of SQuAD"
+        other = "lacks a version" if version is None else f"is version {data_files.shown(version)} of SQuAD"
         raise DatasetError(f"{path} {other}; the benchmark uses {SQUAD_VERSION}", hint=_HINT)
     if not raw["data"]:
         raise DatasetError(f"{path} asks no question: its list is empty", hint=_HINT)
@@ -150,7 +153,31 @@ def _lacking(value: Any, keys: Sequence[str]) -> list[str]:  # noqa: ANN401
     return [key for key in keys if not isinstance(value, dict) or not isinstance(value.get(key), str)]
 
 
-def _question(where: str, entry: Any, context: int, found: list[str]) -> Iterator[Question]:  # noqa: ANN401
+def _text_problem(text: str) -> str | None:
+    """Why nobody wrote *text*: tokenising it would take all memory, or hours."""
+    if len(text) > LONGEST_TEXT:
+        return f"has {len(text)} characters, more than {LONGEST_TEXT}"
+    if text.isascii() or len(text) <= MOST_ACCENTS:
+        return None
+    # Accents on one character are sorted, in a time that grows with the square of their number.
+    runs = (sum(1 for _ in run) for accent, run in groupby(text, lambda each: combining(each) != 0) if accent)
+    most = max(runs, default=0)
+    return f"has {most} accents in a row, more than {MOST_ACCENTS}" if most > MOST_ACCENTS else None
+
+
+def _answer_problem(answer: Any, context: str) -> str | None:  # noqa: ANN401
+    if _lacking(answer, ("text",)) or not answer["text"]:
+        return "lacks a text, or it is empty"
+    start = answer.get("answer_start", 0)
+    if not isinstance(start, int) or isinstance(start, bool):
+        return f"begins at {data_files.shown(start)}, which is no whole number"
+    if context.strip() and not 0 <= start <= len(context) - len(answer["text"]):
+        return f"is out of the paragraph: {len(answer['text'])} characters at {start}, of {len(context)}"
+    return None
+
+
+def _question(where: str, entry: Any, context: int, text: str, found: list[str]) -> Iterator[Question]:  # noqa: ANN401
+    """The question that *entry* is, about paragraph number *context*, whose text is *text*; else lines in *found*."""
     lacking = _lacking(entry, ("id", "question"))
     if lacking:
         found.append(f"{where}: lacks the text {', '.join(lacking)}")
@@ -158,13 +185,17 @@ def _question(where: str, entry: Any, context: int, found: list[str]) -> Iterato
     if "is_impossible" in entry:
         found.append(f"{where}: has is_impossible, which belongs to SQuAD v2")
         return
+    problem = _text_problem(entry["question"])
+    if problem:
+        found.append(f"{where}.question: {problem}")
+        return
     answers = list(_listed(where, entry, "answers", found))
-    bad = [place for place, answer in answers if _lacking(answer, ("text",)) or not answer["text"]]
-    if bad:
-        found += [f"{place}: lacks a text, or it is empty" for place in bad]
-    elif not answers and isinstance(entry.get("answers"), list):
+    problems = [f"{place}: {why}" for place, answer in answers if (why := _answer_problem(answer, text))]
+    found += problems
+    if not answers and isinstance(entry.get("answers"), list):
         found.append(f"{where}: has no answer")
-    yield Question(entry["id"], entry["question"], context, tuple(a["text"] for p, a in answers if p not in bad))
+    if answers and not problems:
+        yield Question(entry["id"], entry["question"], context, tuple(answer["text"] for _, answer in answers))
 
 
 def _parse(path: Path, articles: list[Any]) -> tuple[list[str], list[Question]]:
@@ -174,12 +205,13 @@ def _parse(path: Path, articles: list[Any]) -> tuple[list[str], list[Question]]:
     found: list[str] = []
     for number, article in enumerate(articles):
         for place, paragraph in _listed(f"data[{number}]", article, "paragraphs", found):
-            if _lacking(paragraph, ("context",)):
-                found.append(f"{place}: lacks the text context")
-            else:
-                contexts.append(paragraph["context"])
+            context = "" if _lacking(paragraph, ("context",)) else paragraph["context"]
+            problem = "lacks the text context" if _lacking(paragraph, ("context",)) else _text_problem(context)
+            if problem:
+                found.append(f"{place}: {problem}")
+            contexts.append(context)
             for where, entry in _listed(place, paragraph, "qas", found):
-                questions += _question(where, entry, len(contexts) - 1, found)
+                questions += _question(where, entry, len(contexts) - 1, context, found)
     found += _repeated(questions)
     if found:
         count = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
@@ -191,8 +223,12 @@ def _repeated(questions: Sequence[Question]) -> Iterator[str]:
     seen: set[str] = set()
     for question in questions:
         if question.id in seen:
-            yield f"question {question.id}: this id is there already"
+            yield f"question {_plain(question.id)}: this id is there already"
         seen.add(question.id)
+
+
+def _plain(name: str) -> str:
+    return name if name.isprintable() and len(name) <= data_files.SHOWN else data_files.shown(name)
 
 
 def open_squad(root: Path, *, limit: int | None = None) -> Squad:
@@ -211,9 +247,13 @@ def open_squad(root: Path, *, limit: int | None = None) -> Squad:
         vocabulary=vocabulary,
         limit=limit,
         identity=hashlib.sha256("\n".join(digests).encode()).hexdigest(),
-        official=all(checksum(root / name, "md5") == md5 for name, md5 in OFFICIAL.items()),
+        official=all(_md5(files[name]) == md5 for name, md5 in OFFICIAL.items()),
         size_bytes=sum(map(len, files.values())),
     )
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def verify(squad: Squad, report: Report) -> Mapping[str, Any]:

@@ -7,11 +7,13 @@ overlap; which feature is LoadGen's sample number n is settled by the order of q
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.errors import BadSample
 from mlperf_docker.harness.models.bert.wordpiece import SEPARATOR, START, Vocabulary
 
 VERSION = "bert-384-1"
@@ -21,6 +23,9 @@ LONGEST_QUESTION = 64
 STRIDE = 128
 FIRST_ID = 1_000_000_000
 """Upstream's unique_id of feature 0; the following ones count on."""
+
+MOST = 50_000
+"""Features; SQuAD has 10,833, and one takes some 20 kB while all are made."""
 
 _WORD = re.compile("[^ \t\r\n\u202f]+")
 
@@ -98,14 +103,19 @@ def build(
 
     One process does SQuAD's 10,570 questions in about a second, because a word is cut only the first time it is seen,
     and a paragraph once for all its questions: so there is nothing to resume and nothing to spread over processes.
+    Raises BadSample for more features than memory should hold.
     """
     cuts = [_cut(context, vocabulary) for context in contexts]
     queries = [np.array(vocabulary.pieces(text)[:LONGEST_QUESTION], dtype=np.int32) for text in questions]
-    spans = [
+    found = (
         (question, at, length)
         for question, (query, context) in enumerate(zip(queries, context_of, strict=True))
         for at, length in windows(len(cuts[context].ids), LENGTH - len(query) - 3)
-    ]
+    )
+    spans = list(islice(found, MOST + 1))
+    if len(spans) > MOST:
+        longest = max(range(len(cuts)), key=lambda each: len(cuts[each].ids))
+        raise BadSample(f"more than {MOST} features; number {longest} has {len(cuts[longest].ids)} tokens")
     question, _, length = np.array(spans, dtype=np.int64).reshape(-1, 3).T.copy()
     first = np.array([len(query) for query in queries], dtype=np.int64)[question] + 2
     ids = np.zeros((len(spans), LENGTH), dtype=np.int32)
