@@ -18,6 +18,10 @@ _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 _LINE_END = "\r\n"
 
+# The harness has the same bounds: LoadGen counts nanoseconds in 64 bits, frameworks some things in 32.
+_MOST = (1 << 31) - 1
+_RANGES = {"min-duration": (0.001, 1e9), "target-qps": (0.001, 1e12)}
+
 
 @dataclass(frozen=True)
 class BindMount:
@@ -84,11 +88,21 @@ class RunOptions:
     threads_per_instance: int | None = None
     max_ind_range: int | None = None
 
+    def check(self) -> None:
+        """Raise UsageError for a number that LoadGen or a framework would take for another, or for none."""
+        for name, value in self._numbers().items():
+            low, high = _RANGES.get(name, (1, _MOST))
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"--{name} {value} is not from {low:g} to {high:.10g}.")
+
     def arguments(self) -> Iterator[str]:
         """The harness's command line, without its paths."""
         yield from ("run", f"--scenario={self.scenario}", f"--mode={self.mode}", f"--precision={self.precision}")
-        named = {
-            "synthetic": self.synthetic,
+        named = {"synthetic": self.synthetic, **self._numbers()}
+        yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
+
+    def _numbers(self) -> dict[str, float | None]:
+        return {
             "samples": self.samples,
             "min-duration": self.min_duration_s,
             "target-qps": self.target_qps,
@@ -98,7 +112,6 @@ class RunOptions:
             "threads-per-instance": self.threads_per_instance,
             "max-ind-range": self.max_ind_range,
         }
-        yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
 
 
 @dataclass(frozen=True)

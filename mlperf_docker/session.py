@@ -130,6 +130,7 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
+    options.check()
     if options.synthetic is not None and (request.dataset is not None or request.require_dataset):
         given = "--dataset" if request.dataset is not None else "--require-dataset"
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")

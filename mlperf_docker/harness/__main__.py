@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mlperf_docker.harness import __version__, lifeline
 from mlperf_docker.harness.errors import ExitCode, HarnessError, UsageError
@@ -20,25 +20,53 @@ if TYPE_CHECKING:
 DEFAULT_CELL = Path("/opt/mlperf/cell.json")
 
 
+MOST = (1 << 31) - 1
+"""Of what is counted: frameworks have no more than 32 bits for some of it, and LoadGen reads more as something else."""
+LEAST, MOST_QPS, MOST_SECONDS = 0.001, 1e12, 1e9
+"""Of rates and durations: LoadGen counts nanoseconds in 64 bits."""
+
+
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if not 1 <= value <= MOST:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST}")
     return value
 
 
-def positive_float(text: str) -> float:
-    """A finite number above 0."""
+def rate(text: str) -> float:
+    """Queries or samples per second."""
+    return _between(text, MOST_QPS)
+
+
+def seconds(text: str) -> float:
+    """A duration."""
+    return _between(text, MOST_SECONDS)
+
+
+def _between(text: str, most: float) -> float:
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    if not LEAST <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not from {LEAST:g} to {most:g}")
     return value
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong as an error event too: the host shows that, and goes by its exit code."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it for people on stderr, then as an event on stdout."""
+        from mlperf_docker.harness import events
+
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: error: {message}\n")
+        events.Events(sys.stdout).error(UsageError(message))
+        sys.exit(int(ExitCode.USAGE))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = argparse.ArgumentParser(prog="mlperf_docker.harness", description="One MLPerf Inference test under LoadGen.")
+    root = Parser(prog="mlperf_docker.harness", description="One MLPerf Inference test under LoadGen.")
     root.add_argument("--version", action="version", version=f"mlperf-docker harness {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_run(commands.add_parser("run", help="run one LoadGen test", description="Run one LoadGen test."))
@@ -81,10 +109,8 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--synthetic", choices=[size.value for size in SyntheticSize])
     command.add_argument("--model-file", type=Path, metavar="FILE", help="default: the official file in --models")
     command.add_argument("--samples", type=positive_int, metavar="N", help="use the first N samples of the data set")
-    command.add_argument(
-        "--min-duration", type=positive_float, metavar="SECONDS", help="default: 600, as the rules ask"
-    )
-    command.add_argument("--target-qps", type=positive_float, metavar="Q", help="default: measured")
+    command.add_argument("--min-duration", type=seconds, metavar="SECONDS", help="default: 600, as the rules ask")
+    command.add_argument("--target-qps", type=rate, metavar="Q", help="default: measured")
     command.add_argument(
         "--target-latency", type=positive_int, metavar="MS", help="Server's bound; default: mlperf.conf's"
     )

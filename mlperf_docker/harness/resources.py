@@ -1,7 +1,11 @@
 """How much of the machine this process may use."""
 
 import os
+import resource
 from pathlib import Path
+
+MOST_THREADS = 1 << 22
+"""What Linux knows at most, where the kernel does not tell its limit."""
 
 
 def _quota_v2(root: Path) -> float | None:
@@ -37,6 +41,19 @@ def _number(path: Path) -> int | None:
         return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def free_threads(root: Path = Path("/sys/fs/cgroup"), kernel: Path = Path("/proc/sys/kernel")) -> int:
+    """Threads that may still be started: the kernel's limit, cut to the cgroup's (`docker run --pids-limit`)."""
+    free = _number(kernel / "threads-max") or MOST_THREADS
+    for folder in (root, root / "pids"):
+        most, now = _number(folder / "pids.max"), _number(folder / "pids.current")
+        if most is not None and now is not None:
+            free = min(free, most - now)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if os.getuid() != 0 and limit != resource.RLIM_INFINITY:
+        free = min(free, limit)
+    return max(0, free)
 
 
 def free_memory(root: Path = Path("/sys/fs/cgroup"), host: Path = Path("/proc/meminfo")) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlperf_docker.harness import loadgen, logs
 from mlperf_docker.harness.backends.base import Backend
-from mlperf_docker.harness.errors import ExitCode
+from mlperf_docker.harness.errors import ExitCode, first_ten
 from mlperf_docker.harness.model_files import ModelFile
 from mlperf_docker.harness.models.base import Accuracy
 from mlperf_docker.harness.names import Mode
@@ -71,7 +71,7 @@ def missing(options: RunOptions, findings: Findings) -> list[str]:
     idle = [str(number) for number, answered in enumerate(findings.by_instance, start=1) if not answered]
     if idle:
         advice = "set fewer --instances, or more samples (--min-duration, --target-qps)"
-        found.append(f"of {count} instances, number {', '.join(idle)} answered no sample: {advice}")
+        found.append(f"of {count} instances, number {', '.join(first_ten(idle))} answered no sample: {advice}")
     return found
 
 

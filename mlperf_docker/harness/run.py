@@ -10,10 +10,10 @@ from typing import Any
 
 import mlperf_loadgen as lg
 
-from mlperf_docker.harness import calibrate, loadgen, logs, model_files, result, settings, storage
+from mlperf_docker.harness import calibrate, limits, loadgen, logs, model_files, result, settings, storage
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import FP32, Backend, Predictor
-from mlperf_docker.harness.errors import ExitCode, HarnessError, SampleError, UsageError
+from mlperf_docker.harness.errors import DeviceMemoryError, ExitCode, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.model_files import ModelFile
@@ -98,6 +98,9 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
         file, model = choose_model(options, benchmark, backend, synthetic, events)
         prepared = prepare(options, benchmark, model, dataset, synthetic, events)
+        if options.samples is not None and options.samples > prepared.samples.count:
+            events.notice(f"--samples {options.samples}: there are {prepared.samples.count}, and all are used.")
+        limits.check_batch(options, model, prepared.samples, benchmark.payload(dataset))
         loaded = load(options, backend, file, model, prepared, events)
         found = test(options, benchmark, backend, prepared, loaded, events)
         value = result.compose(options, backend, found)
@@ -204,6 +207,8 @@ def load(
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads or operator_threads(options, cores())
+    limits.check_threads(options, threads)
+    limits.check_instances(options, model)
     check_memory(options, model, prepared, events)
     loading = Loading(options.cell.device, threads, options.precision)
     instances = [load_parts(backend, model, loading) for _ in range(options.instances)]
@@ -286,10 +291,15 @@ def test(
     options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: Loaded, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
-    measured = measure(options, benchmark, prepared, loaded, events)
+    try:
+        measured = measure(options, benchmark, prepared, loaded, events)
+    except (MemoryError, DeviceMemoryError) as error:
+        raise limits.failure(options, error) from error
     folder = options.folders.results
     configured = configure(options, benchmark, prepared, measured.hints)
     batch = measured.batch
+    limits.check_queries(options, settings.generated(configured, options.scenario), batch)
+    limits.check_loaded(prepared.samples, configured.performance_sample_count_override)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
     model, payload = loaded.model, benchmark.payload(prepared.dataset)
@@ -302,10 +312,11 @@ def test(
     planned = loadgen.Test(options.scenario, configured, folder, library, engine)
     try:
         outcome = loadgen.run(planned, watch(options, prepared, events))
-    except HarnessError:
-        raise
     except Exception as error:
-        raise SampleError(f"the backend failed on a sample: {error}") from error
+        known = limits.failure(options, error)
+        if known is error:
+            raise
+        raise known from error
     by_instance = outcome.by_instance
     found = {**measured.settings, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
@@ -362,8 +373,7 @@ def watch(options: RunOptions, prepared: Prepared, events: Events) -> loadgen.Wa
     total = prepared.samples.count if options.mode is Mode.ACCURACY else None
 
     def stuck(error: BaseException) -> None:
-        known = error if isinstance(error, HarnessError) else SampleError(f"the backend failed on a sample: {error}")
-        exit_now(events, known)
+        exit_now(events, limits.failure(options, error))
 
     progress: Callable[[int], None] = lambda done: events.progress(Phase.LOADGEN, done, total, "samples")  # noqa: E731
     return loadgen.Watch(progress=progress, stuck=stuck)

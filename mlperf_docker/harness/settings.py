@@ -31,6 +31,9 @@ HARNESS_SAMPLE_S, HARNESS_QUERY_S = 0.5e-6, 5e-6
 """What LoadGen and the harness take themselves. Without it a predictor that is nearly free would get hints that make
 LoadGen prepare more queries than memory holds."""
 
+OFFLINE_SLACK, STREAM_SLACK = 1.1, 2.0
+"""How many more samples, or queries, LoadGen prepares than the hints ask for."""
+
 SERVER_SHARE = 1 / 4
 """Share of the measured rate that Server asks for by default; with Poisson arrivals queues then stay short."""
 
@@ -145,6 +148,32 @@ def test_settings(
     wished = settings.performance_sample_count_override
     settings.performance_sample_count_override = min(wished or samples, samples)
     return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Queries that LoadGen makes before a performance test, or somewhat more."""
+
+    queries: float
+    samples_per_query: float
+
+    @property
+    def samples(self) -> float:
+        """In all queries."""
+        return self.queries * self.samples_per_query
+
+
+def generated(settings: lg.TestSettings, scenario: Scenario) -> Generated:
+    """What LoadGen will make of these settings. Source: mlcommons/inference, loadgen/test_settings_internal.cc."""
+    duration_s, least = settings.min_duration_ms / 1000, settings.min_query_count
+    if scenario is Scenario.OFFLINE:
+        return Generated(1, max(least, OFFLINE_SLACK * duration_s * settings.offline_expected_qps))
+    if scenario is Scenario.SERVER:
+        return Generated(max(least, duration_s * settings.server_target_qps), 1)
+    single = scenario is Scenario.SINGLE_STREAM
+    latency_ns = settings.single_stream_expected_latency_ns if single else settings.multi_stream_expected_latency_ns
+    queries = max(least, STREAM_SLACK * duration_s * 1e9 / max(1, latency_ns))
+    return Generated(queries, 1 if single else settings.multi_stream_samples_per_query)
 
 
 def facts(settings: lg.TestSettings, scenario: Scenario) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.resources import free_memory
+from mlperf_docker.harness.resources import free_memory, free_threads
 
 GIB = 1 << 30
 
@@ -39,3 +39,17 @@ def test_the_older_layout(tmp_path: Path, host: Path) -> None:
     (tmp_path / "memory/memory.usage_in_bytes").write_text(f"{GIB}\n")
     (tmp_path / "memory/memory.stat").write_text(f"inactive_file 1\ntotal_inactive_file {GIB // 2}\n")
     assert free_memory(tmp_path, host) == GIB + GIB // 2
+
+
+def test_threads_are_the_kernels_limit_cut_to_the_cgroups(tmp_path: Path) -> None:
+    (tmp_path / "threads-max").write_text("50\n")
+    assert free_threads(tmp_path / "none", tmp_path) == 50
+    (tmp_path / "pids.max").write_text("40\n")
+    (tmp_path / "pids.current").write_text("30\n")
+    assert free_threads(tmp_path, tmp_path) == 10
+    (tmp_path / "pids.max").write_text("max\n")
+    assert free_threads(tmp_path, tmp_path) == 50
+    (tmp_path / "pids").mkdir()
+    (tmp_path / "pids/pids.max").write_text("20\n")
+    (tmp_path / "pids/pids.current").write_text("21\n")
+    assert free_threads(tmp_path, tmp_path) == 0

@@ -270,6 +270,10 @@ def test_cuda_without_one_ends_with_8_before_any_work(harness: Harness) -> None:
         ["--scenario", "SingleStream", "--instances", "2"],
         ["--results", "/nowhere"],
         ["--cell", "/nowhere/cell.json"],
+        *[["--min-duration", text] for text in ("nan", "inf", "-1", "0", "1e300")],
+        *[["--target-qps", text] for text in ("nan", "inf", "-1", "0", "1e300")],
+        *[[option, "99999999999999999999"] for option in ("--samples", "--batch-size", "--instances")],
+        ["--scenario", "Server", "--target-latency", "99999999999999999999"],
     ],
 )
 def test_usage_errors_end_with_2(harness: Harness, arguments: list[str]) -> None:
@@ -277,6 +281,37 @@ def test_usage_errors_end_with_2(harness: Harness, arguments: list[str]) -> None
     assert done.code == 2
     assert done.error["exit_code"] == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--target-qps", 1e9, "--min-duration", 100], "a query of 1.1e+11 samples needs"),
+        (["--target-qps", 1e9, "--min-duration", 100, "--scenario", "Server"], "the 1e+11 queries of this run need"),
+        (["--min-duration", 1e8, "--scenario", "SingleStream"], "queries of this run need"),
+        (["--min-duration", 1e8, "--scenario", "MultiStream"], "queries of this run need"),
+        (["--batch-size", 1_000_000_000], "a batch of 1000000000, with its answers, needs"),
+        (["--batch-size", 1_000_000_000, "--scenario", "Server"], "a batch of 1000000000, with its answers, needs"),
+    ],
+)
+def test_what_memory_cannot_hold_ends_with_2_beforehand(harness: Harness, arguments: list[object], what: str) -> None:
+    done = harness("--synthetic", "tiny", *arguments, backend="dummy")
+    assert done.code == 2
+    assert re.search(rf"{re.escape(what)} \S+ GB of memory; \S+ GB are free$", done.error["message"])
+    assert "Use a smaller" in done.error["hint"]
+    assert "loadgen" not in [event["name"] for event in done.of("phase")]
+
+
+def test_threads_that_cannot_be_started_end_with_2_beforehand(harness: Harness) -> None:
+    done = harness("--synthetic", "tiny", "--instances", 100, "--threads-per-instance", 10_000_000, backend="dummy")
+    assert done.code == 2
+    assert "100 instances of 10000000 operator threads need 1000000300 threads" in done.error["message"]
+
+
+def test_more_samples_than_there_are_is_said(harness: Harness) -> None:
+    done = harness("--synthetic", "tiny", "--samples", 1000, "--mode", "accuracy")
+    assert (done.code, done.result["samples"]) == (0, 64)
+    assert "--samples 1000: there are 64, and all are used." in [event["message"] for event in done.of("notice")]
 
 
 def test_a_results_folder_serves_one_run_at_a_time(harness: Harness, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The docker command of a run, compared as a list."""
 
 import csv
+import dataclasses
 import io
 import os
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,3 +130,26 @@ def test_options_become_the_harness_arguments() -> None:
         "--target-latency=30",
         "--max-ind-range=1000",
     ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, -1.0, 0.0])
+def test_rates_and_durations_that_cannot_be_are_refused(value: float) -> None:
+    options = RunOptions(Scenario.OFFLINE, Mode.PERFORMANCE, Precision.FP32)
+    options.check()
+    with pytest.raises(UsageError, match=r"--min-duration .* is not from 0.001 to 1000000000\."):
+        dataclasses.replace(options, min_duration_s=value).check()
+    with pytest.raises(UsageError, match="--target-qps"):
+        dataclasses.replace(options, target_qps=value).check()
+
+
+@pytest.mark.parametrize(
+    "name", ["samples", "target_latency_ms", "batch_size", "instances", "threads_per_instance", "max_ind_range"]
+)
+def test_counts_of_more_than_32_bits_are_refused(name: str) -> None:
+    options = RunOptions(Scenario.SERVER, Mode.PERFORMANCE, Precision.FP32)
+    given: dict[str, Any] = {name: 2**31 - 1}
+    dataclasses.replace(options, **given).check()
+    for value in (2**31, 10**30, 0):
+        given = {name: value}
+        with pytest.raises(UsageError, match=r"is not from 1 to 2147483647\."):
+            dataclasses.replace(options, **given).check()

@@ -1,5 +1,6 @@
 """What the harness asks of a backend."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
@@ -42,6 +43,18 @@ def check_precision(request: LoadRequest, *known: str) -> None:
     if request.precision not in (FP32, *known):
         there = ", ".join((FP32, *known))
         raise UsageError(f"this backend does not run networks in {request.precision}; it has {there}")
+
+
+NO_MEMORY = re.compile(r"bad_alloc|out of memory|(can't|cannot|failed to|unable to) allocate", re.IGNORECASE)
+"""What frameworks say where there is no memory for a batch."""
+
+
+def memory_error(error: Exception, samples: int, device: Device) -> DeviceMemoryError | None:
+    """The error for *samples* that the device's memory does not hold, if *error* is of that kind."""
+    if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
+        return None
+    memory = "memory" if device is Device.CPU else "the GPU's memory"
+    return DeviceMemoryError(f"{samples} samples do not fit into {memory}")
 
 
 class Predictor(Protocol):

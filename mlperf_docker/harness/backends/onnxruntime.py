@@ -17,10 +17,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision
+from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
@@ -134,9 +134,14 @@ class OnnxRuntimePredictor:
         return self._predict(inputs)
 
     def _predict(self, inputs: Arrays) -> Arrays:
-        if self._bound:
-            return self._predict_bound(inputs)
-        return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
+        try:
+            if self._bound:
+                return self._predict_bound(inputs)
+            return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
+        except Exception as error:
+            if memory := memory_error(error, len(inputs[0]), self._device):
+                raise memory from error
+            raise
 
     def _predict_bound(self, inputs: Arrays) -> Arrays:
         """The same through an IO binding: inputs go to the device at once, outputs stay there until asked for."""
@@ -145,12 +150,7 @@ class OnnxRuntimePredictor:
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", 0))
         for name in self._outputs:
             binding.bind_output(name, "cuda", 0)
-        try:
-            self._session.run_with_iobinding(binding)
-        except Exception as error:
-            if "Failed to allocate memory" in str(error) or "out of memory" in str(error):
-                raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the GPU's memory") from error
-            raise
+        self._session.run_with_iobinding(binding)
         return tuple(binding.copy_outputs_to_cpu())
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:

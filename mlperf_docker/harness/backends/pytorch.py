@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.backends.front import fronted
 from mlperf_docker.harness.backends.torchscript import open_archive
-from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
@@ -141,8 +141,10 @@ class PyTorchPredictor:
                     return one_by_one(self._detect, inputs, ragged=True)
                 found = self.module(*(self._placed(array) for array in inputs))
                 return tuple(tensor.cpu().numpy() for tensor in _flat(found, self._interface))
-        except torch.cuda.OutOfMemoryError as error:
-            raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the GPU's memory") from error
+        except Exception as error:  # torch.cuda.OutOfMemoryError, RuntimeError on a CPU
+            if memory := memory_error(error, len(inputs[0]), self._device):
+                raise memory from error
+            raise
 
     def _placed(self, array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._where, non_blocking=True)

@@ -18,10 +18,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness import frameworks
 from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision
+from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.backends.batches import one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError, first_ten
+from mlperf_docker.harness.errors import DeviceError, ModelFileError, first_ten
 from mlperf_docker.harness.formats import SAVED_MODEL
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.names import Device, Format
@@ -273,8 +273,8 @@ class TensorFlowPredictor:
     def _predict(self, inputs: Arrays) -> Arrays:
         try:
             return tuple(self.call(*inputs))
-        except tf.errors.ResourceExhaustedError as error:
-            raise DeviceMemoryError(f"{len(inputs[0])} samples do not fit into the {self._device}'s memory") from error
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            raise memory_error(MemoryError(), len(inputs[0]), self._device) or error from error
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Run *inputs* once under TensorFlow's tracer and read which device ran which operators."""

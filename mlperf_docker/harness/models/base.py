@@ -49,6 +49,11 @@ class Payload:
     width: int
     slow: bool = False
 
+    @property
+    def bytes(self) -> int:
+        """Of the longest answer."""
+        return self.width * np.dtype(self.dtype).itemsize
+
 
 Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
 """Gives uninitialised memory that a backend reads samples from without a copy, or with a quick one."""
@@ -104,7 +109,8 @@ class Model:
     this is, for people. form: how its samples must be prepared. for_samples: makes the postprocessing that has to know
     the samples of a run; None where `postprocess` serves all. beside: further parts of a model that is not one graph.
     around: makes predictors of samples out of those of the parts, *source*'s first, for each instance. memory: bytes
-    that so many instances need beside the network's own, and what for.
+    that so many instances need beside the network's own, and what for. batch_bytes: that each part of a batch takes,
+    where parts are not samples or their inputs are made while the test runs; None where they are what is loaded.
     """
 
     source: Path | Network
@@ -117,6 +123,7 @@ class Model:
     beside: tuple[Part, ...] = ()
     around: "Callable[[Sequence[Sequence[Predictor]], Any, Surroundings], Whole] | None" = None
     memory: "Callable[[Any, int], tuple[int, str]] | None" = None
+    batch_bytes: "Callable[[Any], int] | None" = None
 
     @property
     def parts(self) -> tuple[Part, ...]:

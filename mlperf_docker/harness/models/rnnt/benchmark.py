@@ -30,7 +30,7 @@ from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispe
 from mlperf_docker.harness.models.rnnt.decoding import MOST
 from mlperf_docker.harness.models.rnnt.features import frames
 from mlperf_docker.harness.models.rnnt.official import READERS
-from mlperf_docker.harness.models.rnnt.transcriber import Transcribers
+from mlperf_docker.harness.models.rnnt.transcriber import Transcribers, batch_bytes
 from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import read_all
 
@@ -128,4 +128,5 @@ def _model(parts: tuple[Part, ...], format: Format | None, variant: str, config:
         postprocess=write_rows,
         beside=tuple(others),
         around=partial(Transcribers, config),
+        batch_bytes=batch_bytes,
     )

@@ -11,11 +11,17 @@ from mlperf_docker.harness.architectures.rnnt import RnntConfig
 from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.models.base import Surroundings, Tuned
 from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder, check
-from mlperf_docker.harness.models.rnnt.features import features
+from mlperf_docker.harness.models.rnnt.features import WIDTH, features
+from mlperf_docker.harness.models.rnnt.features import frames as frame_count
 
 
 class Waveforms(Protocol):
     """What is transcribed."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64] | None:
+        """Samples of each utterance."""
+        ...
 
     def waveform(self, number: int) -> NDArray[np.int16]:
         """The samples of utterance *number*, (n,)."""
@@ -68,6 +74,12 @@ def check_frames(frames: NDArray[np.float32], counts: NDArray[np.int64]) -> None
     """
     last = frames[np.arange(len(frames)), np.maximum(counts, 1) - 1]
     check(last, "the encoder's output")
+
+
+def batch_bytes(waveforms: Waveforms) -> int:
+    """Bytes that an utterance takes in a batch: features of the longest of all."""
+    longest = 0 if waveforms.lengths is None else int(waveforms.lengths.max())
+    return 4 * frame_count(longest) * WIDTH
 
 
 class Transcribers:

@@ -125,4 +125,5 @@ def _model(source: Path | Network, format: Format | None, variant: str) -> Model
         postprocess=write_rows,
         around=windows.Windows,
         memory=windows.memory,
+        batch_bytes=windows.batch_bytes,
     )

@@ -247,6 +247,11 @@ class Windows:
                 network.predict((example[:size],))
 
 
+def batch_bytes(volumes: Volumes) -> int:  # noqa: ARG001
+    """Bytes that a window takes in a batch: in the measurement, gathered twice, and as logits."""
+    return 4 * ROI**3 * (1 + 2 + CLASSES)
+
+
 def memory(volumes: Volumes, instances: int) -> tuple[int, str]:
     """Bytes that segmenting needs beside the network and its windows, and the sentence that says what for."""
     shapes = volumes.shapes
