@@ -2,8 +2,9 @@
 
 import csv
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 
 CONTAINER_LABEL = f"{LABEL}=container"
 
-_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
+# As docker's own units.RAMInBytes reads sizes: 1.5g, 8GiB, 512 MB, 1e9.
+_SIZE = re.compile(r"(\+?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?) ?(?:b|([kmgtp])(?:i?b)?)?", re.IGNORECASE | re.ASCII)
+_MOST_BYTES = 2**63
+_LEAST_MEMORY = 6 * 2**20
+_LEAST_CPUS = 0.01
+_ALL = -1
 
 _LINE_END = "\r\n"
 
@@ -37,6 +44,28 @@ class BindMount:
 
 
 @dataclass(frozen=True)
+class Gpus:
+    """What docker's `--gpus` asks for. count: -1 for all of them, 0 where devices are named."""
+
+    count: int
+    devices: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    driver: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    def fields(self) -> Iterator[str]:
+        """Return the fields of docker's own spelling, which is a line of CSV."""
+        if self.devices:
+            yield f"device={','.join(self.devices)}"
+        else:
+            yield "all" if self.count == _ALL else str(self.count)
+        named = {"driver": self.driver, "capabilities": ",".join(self.capabilities)}
+        yield from (f"{name}={value}" for name, value in named.items() if value)
+        if self.options:
+            yield f"options={_csv_line(f'{key}={value}' for key, value in self.options)}"
+
+
+@dataclass(frozen=True)
 class Limits:
     """What the container may use, in docker's own words; an empty string is no limit.
 
@@ -50,25 +79,79 @@ class Limits:
 
     @property
     def memory_bytes(self) -> int | None:
-        """The memory limit in bytes. Raises UsageError where it is not a size as docker writes it."""
-        if not self.memory:
+        """The memory limit in bytes, as docker reads it. Raises UsageError where it is no size, or none that may be."""
+        match = _SIZE.fullmatch(self.memory)
+        size = float(match[1]) * _UNITS[(match[2] or "").lower()] if match else math.inf
+        if not self.memory or size == 0:  # docker's own word for no limit
             return None
-        match = re.fullmatch(r"(\d+)([bkmg]?)b?", self.memory.lower())
-        if match is None:
-            raise UsageError(f"--memory {self.memory} is not a size.", hint="Write it as docker does: 512m, 8g.")
-        return int(match[1]) * _UNITS[match[2]]
+        if match is None or size >= _MOST_BYTES:
+            hint = "Write it as docker does: 512m, 1.5g, 8GiB."
+            raise UsageError(f"--memory {self.memory} is not a size.", hint=hint)
+        if size < _LEAST_MEMORY:
+            raise UsageError(f"--memory {self.memory} is too little: docker takes no less than 6m.")
+        return int(size)
+
+    @property
+    def gpu_request(self) -> Gpus | None:
+        """The GPUs that are asked for, in docker's own spellings. Raises UsageError for what docker does not take.
+
+        Of `device=0,1` docker makes device 0 and a count of 1, which it refuses, unless it is in quotes of its own.
+        """
+        if not self.gpus:
+            return None
+        try:
+            return _gpus(self.gpus)
+        except (ValueError, csv.Error) as error:
+            raise UsageError(
+                f"--gpus {self.gpus} is no selection.", hint="Write it as docker does: all, 2, device=0,1."
+            ) from error
 
     def check(self) -> None:
         """Raise UsageError for what docker would not understand."""
-        _ = self.memory_bytes
-        if self.gpus and not re.fullmatch(r"all|\d+|device=[\w,.:-]+", self.gpus):
-            raise UsageError(
-                f"--gpus {self.gpus} is no selection.", hint="Write it as docker does: all, 2, device=0,1."
-            )
-        if self.cpuset and not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", self.cpuset):
+        _ = self.memory_bytes, self.gpu_request
+        if self.cpus is not None and not (self.cpus == 0 or _LEAST_CPUS <= self.cpus < math.inf):
+            raise UsageError(f"--cpus {self.cpus} is no number of processors, 0.01 or more.")
+        ranges = [part.partition("-") for part in self.cpuset.split(",")]
+        if self.cpuset and not (
+            re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", self.cpuset, re.ASCII)
+            and all(int(first) <= int(last or first) for first, _, last in ranges)
+        ):
             raise UsageError(
                 f"--cpuset {self.cpuset} is no list of processors.", hint="Write it as docker does: 0-3,6."
             )
+
+
+def _gpus(text: str) -> Gpus:
+    """Read docker's `--gpus`: fields of CSV, each a name and a value, or a count. Raises ValueError."""
+    (fields,) = csv.reader([text], strict=True)
+    found: dict[str, str] = {}
+    for field_ in fields:
+        name, is_named, value = field_.partition("=")
+        if not is_named and found.keys() == {"device"}:  # the second of device=0,1
+            found["device"] += f",{name}"
+            continue
+        name, value = (name, value) if is_named else ("count", name)
+        if name in found or name not in ("count", "device", "driver", "capabilities", "options") or not value:
+            raise ValueError(field_)
+        found[name] = value
+    if "device" in found and "count" in found:
+        raise ValueError(text)
+    devices = tuple(found["device"].split(",")) if "device" in found else ()
+    capabilities = tuple(found["capabilities"].split(",")) if "capabilities" in found else ()
+    if not all(re.fullmatch(r"[\w.:/=-]+", word, re.ASCII) for word in (*devices, *capabilities)):
+        raise ValueError(text)
+    count = 0 if devices else _gpu_count(found.get("count", "1"))
+    options = next(csv.reader([found["options"]], strict=True)) if "options" in found else []
+    pairs = tuple((key, value) for key, _, value in (option.partition("=") for option in options))
+    return Gpus(count, devices, capabilities, found.get("driver", ""), pairs)
+
+
+def _gpu_count(text: str) -> int:
+    if text == "all":
+        return _ALL
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise ValueError(text)
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -154,7 +237,13 @@ def run_command(plan: RunPlan) -> str:
 
 
 def _limit_options(limits: Limits) -> Iterator[str]:
-    named = {"cpus": limits.cpus, "cpuset-cpus": limits.cpuset, "memory": limits.memory, "gpus": limits.gpus}
+    gpus = limits.gpu_request
+    named = {
+        "cpus": limits.cpus,
+        "cpuset-cpus": limits.cpuset,
+        "memory": limits.memory,
+        "gpus": _csv_line(gpus.fields()) if gpus else "",
+    }
     yield from (f"--{name}={value}" for name, value in named.items() if value)
 
 
@@ -166,6 +255,11 @@ def _mount_option(mount: BindMount) -> str:
     if "\r\n" in str(mount.host):
         return f"--volume={mount.host}:{mount.container}{':ro' if mount.read_only else ''}"
     fields = ["type=bind", f"src={mount.host}", f"dst={mount.container}", *(["readonly"] if mount.read_only else [])]
+    return f"--mount={_csv_line(fields)}"
+
+
+def _csv_line(fields: Iterable[str]) -> str:
+    """Return *fields* as docker reads them where one option has several."""
     line = io.StringIO()
     csv.writer(line, lineterminator=_LINE_END).writerow(fields)  # its characters are what gets quotes
-    return f"--mount={line.getvalue().removesuffix(_LINE_END)}"
+    return line.getvalue().removesuffix(_LINE_END)

@@ -65,9 +65,9 @@ def run(
     max_ind_range: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")
     ] = None,
-    cpus: Annotated[float | None, typer.Option(min=0.01, help="Processors, as in docker.")] = None,
+    cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
-    memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g.")] = "",
+    memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
     gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default with cuda: all.")] = "",
     pull: PullChoice = "missing",
     base: BaseImageName = "",

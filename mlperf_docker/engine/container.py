@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from mlperf_docker import owner, termination
 from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import explanation
-from mlperf_docker.errors import ContainerError, DeviceError
+from mlperf_docker.errors import ContainerError, DeviceError, MlperfDockerError, UsageError
 from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
 
 OWNER_LABEL = f"{LABEL}.owner"
@@ -121,14 +122,19 @@ def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
 
 
 def _device_requests(limits: Limits) -> list[DeviceRequest] | None:
-    """Return what docker's `--gpus` asks for: all, a count, or `device=0,1`."""
-    if not limits.gpus:
+    """Return what docker's own command makes of `--gpus`."""
+    gpus = limits.gpu_request
+    if gpus is None:
         return None
-    selection = limits.gpus.removeprefix("device=")
-    if selection != limits.gpus:
-        return [DeviceRequest(device_ids=selection.split(","), capabilities=[["gpu"]])]
-    count = -1 if limits.gpus == "all" else int(limits.gpus)
-    return [DeviceRequest(count=count, capabilities=[["gpu"]])]
+    return [
+        DeviceRequest(
+            driver=gpus.driver,
+            count=gpus.count,
+            device_ids=list(gpus.devices),
+            capabilities=[[*gpus.capabilities, "gpu"]],
+            options=dict(gpus.options),
+        )
+    ]
 
 
 def _attach(client: docker.APIClient, container: str) -> Iterator[_Chunks]:
@@ -157,7 +163,10 @@ def _not_started(error: APIError) -> ContainerError | DeviceError:
     return ContainerError(f"The engine cannot start the container: {reason}")
 
 
-def _refused(plan: RunPlan, error: APIError) -> ContainerError:
+def _refused(plan: RunPlan, error: APIError) -> MlperfDockerError:
+    reason = explanation(error)
+    if re.search(r"CPUs|memory limit", reason, re.IGNORECASE):  # more than there are, say
+        return UsageError(f"The engine refuses the limits: {reason}")
     return ContainerError(f"The engine refuses the container for {plan.image}: {explanation(error)}")
 
 

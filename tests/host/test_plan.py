@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +97,80 @@ def test_docker_reads_the_mount_of_an_odd_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("", None), ("512m", 512 << 20), ("8g", 8 << 30), ("2G", 2 << 30), ("64kb", 64 << 10), ("77", 77)],
+    [
+        ("", None),
+        ("512m", 512 << 20),
+        ("8g", 8 << 30),
+        ("2G", 2 << 30),
+        ("1.5g", 1610612736),
+        ("8GiB", 8 << 30),
+        ("1t", 1 << 40),
+        ("512 MB", 512 << 20),
+        ("1e9", 10**9),
+        (".5G", 1 << 29),
+        ("99999kb", 99999 << 10),
+        ("8000000b", 8_000_000),
+        ("0", None),
+    ],
 )
 def test_memory_is_read_as_docker_reads_it(text: str, size: int | None) -> None:
     assert Limits(memory=text).memory_bytes == size
 
 
-@pytest.mark.parametrize("text", ["lots", "8q", "-1g", "1.5g"])
+@pytest.mark.parametrize(
+    "text", ["lots", "8q", "-1g", "8gi", "8ibg", "1  g", "inf", "nan", "1e30", "0x10", "8bb", "g", "٣g"]
+)
 def test_memory_that_is_no_size_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="is not a size"):
         _ = Limits(memory=text).memory_bytes
+
+
+@pytest.mark.parametrize("limits", [Limits(memory="5m"), Limits(memory="77")])
+def test_less_memory_than_docker_takes(limits: Limits) -> None:
+    with pytest.raises(UsageError, match="no less than 6m"):
+        limits.check()
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("all", "all"),
+        ("2", "2"),
+        ("count=2", "2"),
+        ("device=0", "device=0"),
+        ("device=0,1", '"device=0,1"'),
+        ('"device=0,1"', '"device=0,1"'),
+        ("device=GPU-3a23c669-1f69-c64e,MIG-1:0", '"device=GPU-3a23c669-1f69-c64e,MIG-1:0"'),
+        ("all,capabilities=utility", "all,capabilities=utility"),
+        ('device=1,0,"capabilities=compute,utility"', '"device=1,0","capabilities=compute,utility"'),
+        ("driver=nvidia,count=all", "all,driver=nvidia"),
+    ],
+)
+def test_gpus_are_printed_as_docker_reads_them(text: str, printed: str) -> None:
+    assert f"--gpus={printed}" in run_argv(replace(PLAN, limits=Limits(gpus=text)))
+    assert Limits(gpus=printed).gpu_request == Limits(gpus=text).gpu_request
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        *(
+            Limits(gpus=text)
+            for text in ("some", "-1", "device=", "device=0,", "0,device=1", "2,2", "x=1", '"all', "a\nb")
+        ),
+        *(Limits(cpuset=text) for text in ("a", "0-", "3-1", "0,,1", "-1", "0-3-5", "٣")),
+        *(Limits(cpus=number) for number in (-1.0, 0.001, float("nan"), float("inf"))),
+    ],
+    ids=str,
+)
+def test_what_docker_would_not_take(limits: Limits) -> None:
+    with pytest.raises(UsageError):
+        limits.check()
+
+
+def test_nothing_is_no_limit() -> None:
+    Limits(cpus=0.0, memory="0").check()
+    assert not [word for word in run_argv(replace(PLAN, limits=Limits(cpus=0.0))) if "cpus" in word]
 
 
 def test_options_become_the_harness_arguments() -> None:
