@@ -12,7 +12,7 @@ from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.client import facts
 from mlperf_docker.engine.image import find
 from mlperf_docker.selector import find_all
-from mlperf_docker.text import table
+from mlperf_docker.tables import table
 
 IMAGES = ROOT / "images.yaml"
 HEADER = ("figure", "median", "least", "most", "bound", "")

@@ -12,6 +12,8 @@ from mlperf_docker.render import build_inputs
 from mlperf_docker.spec import ImageSpec
 
 HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "image", "model file")
+ORDER = ("model", "backend", "device", "state", "evidence", "precisions", "image", "model file")
+"""The same by importance."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Results of runs: the value, its file, and the folder that a run writes to."""
 
+import collections
 import contextlib
 import datetime as dt
 import json
@@ -19,6 +20,8 @@ RESULT_FILE = "result.json"
 LOG_FILE = "harness.log"
 _LOCK_FILE = ".lock"
 _PROBLEMS_NAMED = 3
+_NAMES_SHOWN = 10
+_UP_TO_SECONDS = len("20260101T000000")
 _LARGEST_BYTES = 2_000_000  # some hundred times the largest that the harness writes
 _DEEPEST = 32
 _LONGEST_REASON = 200
@@ -225,11 +228,30 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def find(run: str, root: Path) -> RunResult:
-    """Return the result that *run* names: a folder, a run's name below *root*, or `last`."""
+    """Return the result that *run* names: a folder, a run's name below *root* or its beginning, or `last`.
+
+    Raises UsageError where there is none, or the beginning of several names is given.
+    """
     if run == "last":
         return require_some(read_all(root).results, root)[-1]
     folder = paths.of_user(run)
-    return read(paths.resolved(folder) if folder.is_dir() else root / run)
+    if folder.is_dir() or (root / run).is_dir():
+        return read(paths.resolved(folder) if folder.is_dir() else root / run)
+    begun = [each for each in _folders(root) if each.name.startswith(run)]
+    if len(begun) > 1:
+        names = "\n  ".join(sorted(each.name for each in begun)[:_NAMES_SHOWN])
+        raise UsageError(f"{len(begun)} runs have names that begin with {run}:\n  {names}", hint="Give more of it.")
+    return read(begun[0] if begun else root / run)
+
+
+def brief_names(found: Iterable[RunResult]) -> list[str]:
+    """Return the names of *found*; of those that begin with a time that part, where it is enough to tell them apart."""
+    names = [result.name for result in found]
+    beginnings = collections.Counter(name[:_UP_TO_SECONDS] for name in names)
+    return [
+        name[:_UP_TO_SECONDS] if paths.time_of(name) and beginnings[name[:_UP_TO_SECONDS]] == 1 else name
+        for name in names
+    ]
 
 
 def require_some(found: tuple[RunResult, ...], root: Path) -> tuple[RunResult, ...]:

@@ -4,6 +4,7 @@ Writing to them never fails, so that a command comes to its own end and exit cod
 """
 
 import codecs
+import contextlib
 import errno
 import io
 import os
@@ -18,6 +19,7 @@ from mlperf_docker.redaction import hidden
 _REPLACE = "mlperf_docker.replace"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _ASCII = "ascii"
+_USUAL_COLUMNS = 80
 _KEPT: list[TextIO] = []  # a stream that nobody refers to closes its buffer
 
 
@@ -77,6 +79,15 @@ def prepare() -> None:
 def unescaped(stream: TextIO) -> TextIO:
     """Return *stream* for what writes escape sequences of its own; whoever uses it sees to foreign text."""
     return Output(stream, escaped=False) if isinstance(stream, Output) else stream
+
+
+def columns() -> int | None:
+    """Return how wide the terminal is that stdout leads to; None where it leads elsewhere."""
+    if not sys.stdout.isatty():
+        return None
+    with contextlib.suppress(OSError):
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL_COLUMNS
+    return _USUAL_COLUMNS
 
 
 def out(text: object) -> None:

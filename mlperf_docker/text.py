@@ -11,6 +11,7 @@ from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import Metric, RunResult
 from mlperf_docker.sizes import readable
 from mlperf_docker.spec import DatasetFile, DatasetSeries, DatasetSpec, ImageSpec
+from mlperf_docker.tables import fitted
 
 if TYPE_CHECKING:
     from mlperf_docker.bundle.manifest import Manifest
@@ -25,15 +26,6 @@ _DIFFERENCES_SHOWN = 100
 _SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, two blanks apart; no borders, so that other programs can cut it too."""
-    lines = [tuple(header), *(tuple(map(printable.one_line, row)) for row in rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
 def _fact_lines(facts: Iterable[tuple[str, str]], width: int) -> str:
     """A line for each fact, with its name in *width* columns."""
     return "\n".join(
@@ -45,6 +37,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """The same as a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+RESULT_HEADER = ("run", "cell", "precision", "scenario", "mode", "data", "verdict", "figure")
+RESULT_ORDER = ("run", "verdict", "figure", "cell", "scenario", "mode", "data", "precision")
+"""The same by importance."""
 
 
 def result_line(result: RunResult) -> tuple[str, ...]:
@@ -127,8 +124,11 @@ def brief_text(value: object) -> str:
     return fact_text(value[:19] if isinstance(value, str) and _SHA256.fullmatch(value) else value)
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """What `results compare` prints: the runs by number, their figures side by side, and the facts that differ."""
+def comparison_text(comparison: Comparison, columns: int | None = None) -> str:
+    """What `results compare` prints: the runs by number, their figures side by side, and the facts that differ.
+
+    columns: the terminal's width, or None for a pipe.
+    """
     numbers = [f"#{number}" for number, _ in enumerate(comparison.results, 1)]
     lines = [
         line for number, result in zip(numbers, comparison.results, strict=True) for line in _named(number, result)
@@ -137,11 +137,11 @@ def comparison_text(comparison: Comparison) -> str:
         obstacles = (f"{name} is {', '.join(map(str, values))}" for name, values in comparison.obstacles.items())
         obstacle = printable.one_line("; ".join(obstacles))
         lines += ["", f"Not the same benchmark, so not comparable: {obstacle}."]
-    lines += ["", table(("figure", *numbers), _figures(comparison))]
+    lines += ["", fitted(("figure", *numbers), _figures(comparison), columns)]
     every = comparison.differing()
     shown = list(every.items())[:_DIFFERENCES_SHOWN]
     differing = [(printable.shortened(key, _LONGEST_FACT), *map(brief_text, values)) for key, values in shown]
-    lines += ["", table(("differs", *numbers), differing) if differing else "Nothing else differs."]
+    lines += ["", fitted(("differs", *numbers), differing, columns) if differing else "Nothing else differs."]
     lines += [f"… and {len(every) - len(shown):,} more: --json has them."] if len(every) > len(shown) else []
     return "\n".join(lines)
 
@@ -189,6 +189,8 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
 
 
 OFFICIAL_HEADER = ("model", "backend", "precision", "format", "state", "size", "checksum", "note", "path")
+OFFICIAL_ORDER = ("model", "backend", "state", "size", "precision", "format", "note", "checksum", "path")
+"""The same by importance."""
 
 
 def official_line(official: Official) -> tuple[str, ...]:

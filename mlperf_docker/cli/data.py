@@ -22,6 +22,7 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
     """List the data sets: what each is, how many samples, where it comes from, and under which licence."""
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.data import catalog_datasets, models_of
+    from mlperf_docker.tables import folded
     from mlperf_docker.text import dataset_fields, dataset_text
 
     catalog = Catalog.load()
@@ -29,7 +30,8 @@ def list_datasets(*, as_json: JsonOutput = False) -> None:
     if as_json:
         streams.out(strict_json.dumps([dataset_fields(*each) for each in found]))
     else:
-        streams.out("\n\n".join(dataset_text(*each) for each in found))
+        text = "\n\n".join(dataset_text(*each) for each in found)
+        streams.out(folded(text, streams.columns(), 10))
 
 
 def fetch(

@@ -30,11 +30,11 @@ def list_cells(
 
         streams.out(coverage(Catalog.load().specs, evidence.known()))
         return
-    from mlperf_docker.matrix import HEADER, matrix
-    from mlperf_docker.text import table
+    from mlperf_docker.matrix import HEADER, ORDER, matrix
+    from mlperf_docker.tables import fitted
 
     rows = matrix(registry, remote=remote)
     if as_json:
         streams.out(strict_json.dumps([row.fields() for row in rows]))
     else:
-        streams.out(table(HEADER, [row.cells() for row in rows]))
+        streams.out(fitted(HEADER, [row.cells() for row in rows], streams.columns(), order=ORDER))

@@ -32,13 +32,15 @@ def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> Non
     """
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.model_files import officials
-    from mlperf_docker.text import OFFICIAL_HEADER, official_fields, official_line, table
+    from mlperf_docker.tables import fitted
+    from mlperf_docker.text import OFFICIAL_HEADER, OFFICIAL_ORDER, official_fields, official_line
 
     found = [each for one in _models(Catalog.load(), model) for each in officials(one)]
     if as_json:
         streams.out(strict_json.dumps([official_fields(each) for each in found]))
     else:
-        streams.out(table(OFFICIAL_HEADER, [official_line(each) for each in found]))
+        lines = [official_line(each) for each in found]
+        streams.out(fitted(OFFICIAL_HEADER, lines, streams.columns(), order=OFFICIAL_ORDER))
 
 
 def fetch(
@@ -107,9 +109,9 @@ def verify(
     if as_json:
         streams.out(strict_json.dumps([each.fields() for each in verdicts]))
     elif verdicts:
-        from mlperf_docker.text import table
+        from mlperf_docker.tables import fitted
 
-        streams.out(table(VERDICT_HEADER, [each.line() for each in verdicts]))
+        streams.out(fitted(VERDICT_HEADER, [each.line() for each in verdicts], streams.columns()))
     request.raise_failure(verdicts)
 
 

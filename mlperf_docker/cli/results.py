@@ -11,13 +11,14 @@ from mlperf_docker.cli.options import JsonOutput, ResultsRoot, user_path
 if TYPE_CHECKING:
     from mlperf_docker.results import Found, RunResult
 
-_RUN = "A folder, a name from `results list`, or `last`."
+_RUN = "A folder, a name from `results list` or its beginning, or `last`."
 
 
 def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) -> None:
-    """List earlier results, oldest first."""
-    from mlperf_docker.results import read_all
-    from mlperf_docker.text import result_line, table
+    """List earlier results, oldest first. On a terminal a run is named as briefly as the other commands take it."""
+    from mlperf_docker.results import brief_names, read_all
+    from mlperf_docker.tables import fitted
+    from mlperf_docker.text import RESULT_HEADER, RESULT_ORDER, result_line
 
     root = _root(results)
     found = _told(read_all(root))
@@ -27,8 +28,10 @@ def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) ->
     if not found:
         streams.err(f"No results in {root}.")
         return
-    header = ("run", "cell", "precision", "scenario", "mode", "data", "verdict", "figure")
-    streams.out(table(header, [result_line(each) for each in found]))
+    columns = streams.columns()
+    names = brief_names(found) if columns else [each.name for each in found]
+    lines = [(name, *result_line(each)[1:]) for name, each in zip(names, found, strict=True)]
+    streams.out(fitted(RESULT_HEADER, lines, columns, order=RESULT_ORDER))
 
 
 def show_result(
@@ -39,10 +42,11 @@ def show_result(
 ) -> None:
     """Show one result in full."""
     from mlperf_docker.results import find
+    from mlperf_docker.tables import folded
     from mlperf_docker.text import result_text
 
     result = find(run, _root(results))
-    streams.out(result.to_json() if as_json else result_text(result))
+    streams.out(result.to_json() if as_json else folded(result_text(result), streams.columns(), 13))
 
 
 def compare_results(
@@ -63,7 +67,7 @@ def compare_results(
         )
     root = _root(results)
     comparison = Comparison(tuple(find(run, root) for run in runs))
-    streams.out(strict_json.dumps(comparison.fields()) if as_json else comparison_text(comparison))
+    streams.out(strict_json.dumps(comparison.fields()) if as_json else comparison_text(comparison, streams.columns()))
 
 
 def report_results(

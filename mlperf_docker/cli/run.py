@@ -85,6 +85,7 @@ def run(
     from mlperf_docker.session import RunRequest
     from mlperf_docker.session import dry_run as docker_command
     from mlperf_docker.session import run as run_request
+    from mlperf_docker.tables import folded
     from mlperf_docker.text import result_text
 
     catalog = Catalog.load()
@@ -118,6 +119,6 @@ def run(
         return
     with display() as show:
         result = run_request(request, show)
-    streams.out(result.to_json() if as_json else result_text(result))
+    streams.out(result.to_json() if as_json else folded(result_text(result), streams.columns(), 13))
     if not result.valid:
         raise typer.Exit(ExitCode.INVALID)

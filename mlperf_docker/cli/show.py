@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker import streams
 from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName, Registry, user_path
 
 
@@ -31,6 +32,7 @@ def show(
     from mlperf_docker.errors import UsageError
     from mlperf_docker.render import render
     from mlperf_docker.selector import find
+    from mlperf_docker.tables import folded
     from mlperf_docker.text import spec_text
 
     if dockerfile and sbom:
@@ -48,7 +50,8 @@ def show(
         client = connect()
         text = sbom_of(client, spec, locate(client, spec, Sources(registry or catalog.registry))).decode()
     else:
-        text = (spec.model_dump_json(indent=2) if as_json else spec_text(spec)) + "\n"
+        columns = None if output else streams.columns()
+        text = (spec.model_dump_json(indent=2) if as_json else folded(spec_text(spec), columns, 13)) + "\n"
     if output is None:
         sys.stdout.write(text)
         return

@@ -10,7 +10,8 @@ import pytest
 
 from mlperf_docker import results
 from mlperf_docker.errors import UsageError
-from mlperf_docker.text import result_line, result_text, table
+from mlperf_docker.tables import table
+from mlperf_docker.text import result_line, result_text
 from tests.host.run_results import FIELDS, run_result, write_damaged, write_run
 
 
