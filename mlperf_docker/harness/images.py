@@ -1,9 +1,12 @@
 """Image files: decoding as OpenCV does it, and telling in time which ones are missing or damaged."""
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,92 +14,152 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness import data_files, jpeg, jpeg_blocks
 from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 
-_TAIL_BYTES = 64
-# A marker other than a stuffed 0xFF (00) or a restart (D0..D7) ends a run of entropy-coded data.
-_SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
-_EOI, _SOS = 0xD9, 0xDA
+MOST_PIXELS = 64_000_000
+"""Of a picture. Decoding takes up to 11 bytes for each, and RetinaNet 12 more."""
+MOST_BYTES = 256 << 20
+"""Of an image file."""
+
+_DAMAGE = re.compile("premature end of .*|bad .* code|found marker 0x.*", re.IGNORECASE)
+"""What libjpeg says where picture data are missing or wrong, and fills in what it can."""
+_LIBJPEG = re.compile(
+    r"Corrupt JPEG data|Premature end of JPEG|Invalid SOS|Inconsistent progression|Warning: |Unknown Ad"
+)
 
 
-def has_end(data: bytes) -> bool:
-    """Whether a JPEG reaches its end-of-image marker; one inside a thumbnail does not count, bytes after it are fine.
+def opencv() -> Any:  # noqa: ANN401 (OpenCV has no types)
+    """OpenCV, which refuses pictures of more than MOST_PIXELS by their headers, whatever their format."""
+    # It reads this when it is loaded.
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MOST_PIXELS)
+    import cv2
 
-    Source: ITU-T T.81, annex B.1.
+    return cv2
+
+
+class Listener:
+    """Hears what libraries write on stderr, as libjpeg has no other way to say that a picture is damaged.
+
+    The process's stderr leads elsewhere meanwhile: for processes that work on one picture at a time.
     """
-    position = 2
-    while (position := data.find(b"\xff", position)) != -1 and position + 1 < len(data):
-        marker = data[position + 1]
-        if marker == _EOI:
-            return True
-        if marker == 0xFF:
-            position += 1
-        elif marker in _NO_LENGTH:
-            position += 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if marker == _SOS:
-                end = _SCAN_END.search(data, position)
-                position = end.start() if end else len(data)
-    return False
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (open as long as this)
+
+    @contextlib.contextmanager
+    def hears(self) -> Iterator[list[str]]:
+        """Give a list that has libjpeg's lines afterwards; other lines are passed on."""
+        lines: list[str] = []
+        descriptor, own = self._file.fileno(), os.dup(2)
+        os.dup2(descriptor, 2)
+        try:
+            yield lines
+        finally:
+            os.dup2(own, 2)
+            os.close(own)
+            if os.lseek(descriptor, 0, os.SEEK_CUR):
+                lines += self._taken(descriptor)
+
+    def _taken(self, descriptor: int) -> list[str]:
+        text = os.pread(descriptor, 1 << 16, 0)
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        lines = text.decode(errors="replace").splitlines()
+        others = [line for line in lines if not _LIBJPEG.match(line)]
+        os.write(2, "".join(f"{line}\n" for line in others).encode())
+        return [line for line in lines if _LIBJPEG.match(line)]
 
 
-def check_complete(path: str) -> None:
-    """Raise BadSample if a JPEG is truncated. OpenCV fills the missing part with grey and does not say so."""
-    with open(path, "rb") as stream:  # noqa: PTH123 (per image)
-        if stream.read(2) != b"\xff\xd8":
-            return
-        stream.seek(0, 2)
-        size = stream.tell()
-        stream.seek(max(0, size - _TAIL_BYTES))
-        if stream.read().rstrip(b"\x00\r\n").endswith(b"\xff\xd9"):
-            return
-        stream.seek(0)
-        if not has_end(stream.read()):
-            raise BadSample(f"truncated after {size} bytes")
+def check_header(data: bytes) -> None:
+    """Raise BadSample if a JPEG has too many pixels or is truncated: OpenCV fills what is missing with grey."""
+    if not jpeg.is_jpeg(data):
+        return
+    height, width = jpeg.size(data)
+    if height * width > MOST_PIXELS:
+        raise BadSample(f"{width} x {height} pixels; up to {MOST_PIXELS // 1_000_000} million are read")
+    if not jpeg.has_end(data):
+        raise BadSample(f"truncated after {len(data)} bytes")
+
+
+def check_blocks(data: bytes, complaints: Sequence[str]) -> None:
+    """Raise BadSample if picture data of a JPEG, of which libjpeg has *complaints*, are missing or wrong.
+
+    It says no more than what it notices first, which may be of no consequence: bytes too many between two parts.
+    """
+    damage = next((found[0] for found in map(_DAMAGE.search, complaints) if found), None)
+    damage = damage or jpeg_blocks.damage(data)
+    if damage:
+        raise BadSample(f"picture data are missing or damaged: {damage}")
 
 
 class Decoder:
-    """Decodes images below a folder. Works in a process of its own, on one thread. names: of the samples, in order."""
+    """Decodes images below a folder. Works in a process of its own, on one thread. names: of the samples, in order.
 
-    def __init__(self, root: Path, names: Sequence[str] = ()) -> None:
+    listening: hear whether libjpeg finds a picture damaged. Without, images may be decoded by several threads.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str] = (), *, listening: bool = True) -> None:
         self._root = str(root)
         self._names = names
+        self._listening = listening
 
     def prepare(self) -> None:
         """Import OpenCV, single-threaded: the processes already use all cores."""
-        import cv2
-
-        cv2.setNumThreads(1)
-        self._cv2: Any = cv2
+        self._cv2: Any = opencv()
+        self._cv2.setNumThreads(1)
+        self._listener = Listener() if self._listening else None
 
     def decode(self, name: str) -> NDArray[np.uint8]:
         """The image *name* as (height, width, 3), red first. Raises BadSample, saying why it is no complete image.
 
         Decoding to RGB gives the bytes of imread and cvtColor in one step, EXIF orientation included.
         """
-        path = f"{self._root}/{name}"
+        return self._decoded(name, self._cv2.IMREAD_COLOR_RGB)
+
+    def glance(self, name: str) -> str | None:
+        """Say what is wrong with the file *name*; decodes an eighth of its size, which takes a third of the time."""
         try:
-            check_complete(path)
-        except OSError as error:
-            raise BadSample(error.strerror or "unreadable") from error
-        image: NDArray[np.uint8] | None = self._cv2.imread(path, self._cv2.IMREAD_COLOR_RGB)
+            self._decoded(name, self._cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        except BadSample as problem:
+            return str(problem)
+        return None
+
+    def _decoded(self, name: str, how: int) -> NDArray[np.uint8]:
+        data = _read(Path(f"{self._root}/{name}"))
+        check_header(data)
+        if self._listener is None:
+            return self._image(data, how)
+        with self._listener.hears() as complaints:
+            image = self._image(data, how)
+        if jpeg.is_jpeg(data) and (complaints or jpeg.has_hole(data)):
+            check_blocks(data, complaints)
+        return image
+
+    def _image(self, data: bytes, how: int) -> NDArray[np.uint8]:
+        try:
+            image: NDArray[np.uint8] | None = self._cv2.imdecode(np.frombuffer(data, dtype=np.uint8), how)
+        except self._cv2.error as error:
+            if "CV_IO_MAX_IMAGE" in error.err:
+                raise BadSample(f"more than {MOST_PIXELS // 1_000_000} million pixels") from error
+            raise BadSample(f"OpenCV cannot decode it: {error.err}") from error
         if image is None:
             raise BadSample("not an image")
         return image
 
-    def glance(self, name: str) -> str | None:
-        """Say what is wrong with the file *name*; decodes an eighth of its size, which takes a third of the time."""
-        path = f"{self._root}/{name}"
+
+def _read(path: Path) -> bytes:
+    """The file, which is regular, not empty and of a size that a picture can have. Raises BadSample."""
+    with data_files.opened(path) as stream:
         try:
-            check_complete(path)
+            data = stream.read(MOST_BYTES + 1)
         except OSError as error:
-            return error.strerror or "unreadable"
-        except BadSample as problem:
-            return str(problem)
-        small = self._cv2.imread(path, self._cv2.IMREAD_REDUCED_GRAYSCALE_8)
-        return "not an image" if small is None else None
+            raise BadSample(error.strerror or "unreadable") from error
+    if len(data) > MOST_BYTES:
+        raise BadSample(f"more than {MOST_BYTES >> 20} MiB")
+    if not data:
+        raise BadSample("empty")
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +182,10 @@ def check_files(root: Path, names: Sequence[str], *, listed_in: str, extra: Iter
         try:
             status = os.stat(f"{root}/{name}")  # noqa: PTH116 (50,000 Path objects cost as much as the calls)
         except OSError as error:
-            bad[name] = "missing" if isinstance(error, FileNotFoundError) else str(error.strerror)
+            bad[name] = _absence(root / name, error)
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            bad[name] = _kind(root / name)
             continue
         if status.st_size == 0:
             bad[name] = "empty"
@@ -135,6 +201,21 @@ def check_files(root: Path, names: Sequence[str], *, listed_in: str, extra: Iter
     for line in extra:
         digest.update(f"{line}\n".encode())
     return ImageFiles(tuple(found), digest.hexdigest())
+
+
+def _absence(path: Path, error: OSError) -> str:
+    """Why a file cannot be looked at; of a link whose end is not there, where it leads."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return str(error.strerror)
+    return f"a link to {path.readlink()}, which is not there" if path.is_symlink() else "missing"
+
+
+def _kind(path: Path) -> str:
+    try:
+        data_files.status(path)
+    except BadSample as problem:
+        return str(problem)
+    return "changes while it is looked at"
 
 
 def _damaged(root: Path, names: Iterable[str]) -> dict[str, str]:

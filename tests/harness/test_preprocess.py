@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import DatasetError
-from mlperf_docker.harness.images import has_end
+from mlperf_docker.harness.jpeg import has_end
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.resnet50.network import Form

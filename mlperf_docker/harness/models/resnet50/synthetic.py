@@ -18,6 +18,7 @@ from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.files import write_json
+from mlperf_docker.harness.images import opencv
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import MAP
@@ -76,8 +77,7 @@ def draw_weights(config: ResNetConfig, seed: int) -> dict[str, NDArray[np.float3
 
 def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture with coarse shapes, edges and grain, so that its JPEG has about the size of a photograph's."""
-    import cv2
-
+    cv2 = opencv()
     height, width = (int(side) for side in rng.integers(sides[0], sides[1], 2, endpoint=True))
     coarse = rng.integers(0, 256, (*rng.integers(2, 7, 2), 3), dtype=np.uint8)
     fine = rng.integers(0, 256, (*rng.integers(8, 40, 2), 3), dtype=np.uint8)
@@ -91,8 +91,7 @@ def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.u
 
 
 def _write_images(recipe: Recipe, folder: Path) -> list[str]:
-    import cv2
-
+    cv2 = opencv()
     rng = np.random.default_rng(SEED)
     names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, recipe.count + recipe.spare + 1)]
     for name in names:

@@ -20,6 +20,7 @@ from mlperf_docker.harness.architectures.retinanet import ANCHORS, FULL, SIDE, S
 from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.files import write_json
+from mlperf_docker.harness.images import opencv
 from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
@@ -122,8 +123,7 @@ def draw_scene(rng: np.random.Generator) -> NDArray[np.uint8]:
     All have the same mean and contrast in every colour: what a random network finds depends on that more than on the
     things, and every picture must have something.
     """
-    import cv2
-
+    cv2 = opencv()
     height, width = (int(side) for side in rng.integers(SIDES[0], SIDES[1], 2, endpoint=True))
     background = rng.integers(60, 196, (4, 5, 3), dtype=np.uint8)
     picture = cv2.resize(background, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -139,8 +139,7 @@ def draw_scene(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _write_images(count: int, folder: Path) -> tuple[list[str], list[tuple[int, int]]]:
     """Names, and heights and widths, of the JPEGs written."""
-    import cv2
-
+    cv2 = opencv()
     rng = np.random.default_rng(SEED)
     names = [f"{number:016x}.jpg" for number in sorted(rng.integers(1, 1 << 62, count).tolist())]
     extents = []
