@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TextIO
 
 from mlperf_docker import printable
-from mlperf_docker.redaction import hidden
 
 _REPLACE = "mlperf_docker.replace"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
@@ -45,7 +44,7 @@ class Output(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write *text*, with replacements for what the encoding has not. Returns its length, also of what is lost."""
-        shown = printable.lines(hidden(text)) if self._escaped else text
+        shown = printable.lines(_without_secrets(text)) if self._escaped else text
         self._attempt(lambda: super(Output, self).write(_BEYOND_ASCII.sub("?", shown) if self._ascii else shown))
         return len(text)
 
@@ -97,7 +96,13 @@ def out(text: object) -> None:
 
 def err(text: object) -> None:
     """Print *text* on stderr: what people should know besides."""
-    print(hidden(str(text)), file=sys.stderr, flush=True)  # noqa: T201
+    print(_without_secrets(str(text)), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _without_secrets(text: str) -> str:
+    from mlperf_docker.redaction import hidden  # which `--help` need not wait for
+
+    return hidden(text)
 
 
 def finish(code: int) -> int:
