@@ -1,7 +1,8 @@
 """Prebuilt images: find a cell's image in a registry, pull it, push it. What is not what its tag says is refused."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -102,7 +103,8 @@ def pull(
             raise RegistryError(
                 f"{offer.remote.pinned} was pulled, and is not there.", hint="See: mlperf-docker doctor"
             )
-    _name(client, found, offer.candidate)
+    with _named(client, found, offer.candidate):
+        pass
     state = State.PRESENT if size is None else State.PULLED
     return Moved(offer.candidate, found.id, offer.remote.digest, state, size or 0)
 
@@ -117,9 +119,9 @@ def push(
     require_host(known[0].registry, "pushed")
     chosen, found = _local(client, spec, known, built_as)
     _check_labels(found.labels, chosen, spec)
-    _name(client, found, chosen)
-    digest = transfer.push(client, chosen.exact, listener)
-    moving = transfer.push(client, chosen.moving, listener)
+    with _named(client, found, chosen):
+        digest = transfer.push(client, chosen.exact, listener)
+        moving = transfer.push(client, chosen.moving, listener)
     if moving != digest:
         raise RegistryError(
             f"{chosen.moving} was pushed as {moving}, and {chosen.exact} as {digest}: they should be one image.",
@@ -174,16 +176,43 @@ def _local(
     )
 
 
-def _name(client: "Engine", image: LocalImage, candidate: Candidate) -> None:
-    """Give the image both tags; one that loses its last name by that is removed, as after a rebuild."""
-    for reference in (candidate.exact, candidate.moving):
-        if reference in image.tags:
-            continue
-        before = images.find(client, reference)
-        name, _, tag = parted(reference)
-        client.tag(image.id, name, tag)
-        if before is not None and before.id != image.id:
-            images.remove_untagged(client, before.id)
+@contextmanager
+def _named(client: "Engine", image: LocalImage, candidate: Candidate) -> Iterator[None]:
+    """Give the image both tags; where what is done under them fails, they are again as they were before.
+
+    An image that loses its last name by that is removed at the end, as after a rebuild.
+    """
+    before: dict[str, LocalImage | None] = {}
+    try:
+        for reference in (candidate.exact, candidate.moving):
+            if reference not in image.tags:
+                before[reference] = images.find(client, reference)
+                _tag(client, image.id, reference)
+        yield
+    except BaseException:
+        for reference, old in before.items():
+            _untag(client, reference, old)
+        raise
+    for old in before.values():
+        if old is not None and old.id != image.id:
+            images.remove_untagged(client, old.id)
+
+
+def _tag(client: "Engine", image: str, reference: str) -> None:
+    name, _, tag = parted(reference)
+    client.tag(image, name, tag)
+
+
+def _untag(client: "Engine", reference: str, old: LocalImage | None) -> None:
+    """Give *reference* back to the image that had it, or take it away; an engine that is gone keeps it as it is."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    with suppress(DockerException, RequestException):
+        if old is None:
+            client.remove_image(reference)
+        else:
+            _tag(client, old.id, reference)
 
 
 def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str) -> None:

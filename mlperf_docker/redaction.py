@@ -36,7 +36,7 @@ _ORDINARY = frozenset(
         *("v1", "v2", "v3", "v4", "data", "home", "lib", "opt", "tmp", "usr", "var"),
     )
 )
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}:(?://|\\/\\/)", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}:(?:/{1,3}|\\/\\/)", re.IGNORECASE)
 _HOST = re.compile(r"\[[0-9a-fA-F:.%]+\]|[\w-]")
 _NAME_ONLY = ("ssh", "git", "git+ssh")  # schemes whose user is no secret
 

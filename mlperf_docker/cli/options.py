@@ -1,5 +1,6 @@
 """Options and arguments that several commands share. Names are checked by the selector, which offers the nearest."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,27 @@ def user_path(text: str) -> Path:
         return paths.of_user(text)
     except (FolderError, UsageError, OSError) as error:  # the last where the working folder is gone
         raise typer.BadParameter(str(error)) from error
+
+
+def registry(text: str) -> str:
+    """Parse the name of a registry."""
+    from mlperf_docker.engine.references import registry_name
+
+    return _parsed(registry_name, text)
+
+
+def image(text: str) -> str:
+    """Parse the name of an image."""
+    from mlperf_docker.engine.references import image_name
+
+    return _parsed(image_name, text)
+
+
+def _parsed(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(f"{error} {error.hint or ''}".strip()) from error
 
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="resnet50, retinanet, bert, 3d-unet, rnnt or dlrm.")]
@@ -39,11 +61,16 @@ SomeDevice = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda. De
 Registry = Annotated[
     str,
     typer.Option(
-        "--registry", envvar="MLPERF_DOCKER_REGISTRY", help="Where images are named and pulled, as HOST/PATH."
+        "--registry",
+        envvar="MLPERF_DOCKER_REGISTRY",
+        parser=registry,
+        metavar="HOST/PATH",
+        help="Where images are named and pulled: without https://, in small letters.",
     ),
 ]
 BaseImageName = Annotated[
-    str, typer.Option("--base", metavar="IMAGE", help="Take this image as the base, not the cell's own.")
+    str,
+    typer.Option("--base", parser=image, metavar="IMAGE", help="Take this image as the base, not the cell's own."),
 ]
 BootstrapBase = Annotated[
     bool,

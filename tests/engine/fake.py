@@ -97,8 +97,15 @@ class FakeEngine(Engine):
         labels = (dict(each["Config"]["Labels"]) for each in self.present.values())
         return [each for each in labels if each.get("org.mlperf-docker") == "image"]
 
+    def remove_image(self, image: str, force: bool = False, noprune: bool = False) -> None:
+        """Take one name away, as an engine does where there are others; an id takes the image."""
+        found = self.present.pop(image)
+        found["RepoTags"] = [name for name in found["RepoTags"] if name != image]
+
     def tag(self, image: str, repository: str, tag: str | None = None, force: bool = False) -> bool:
         found = next(each for each in self.present.values() if each["Id"] == image)
+        if f"{repository}:{tag}" in self.present:
+            self.present[f"{repository}:{tag}"]["RepoTags"].remove(f"{repository}:{tag}")
         self.present[f"{repository}:{tag}"] = found
         found["RepoTags"].append(f"{repository}:{tag}")
         return True

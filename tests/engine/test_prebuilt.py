@@ -79,6 +79,23 @@ def test_the_moving_tag_is_not_pushed_where_the_exact_one_was_refused(resnet50: 
     assert "denied" in done.fields()["error"]
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["new", "moved from another image"])
+def test_a_push_that_fails_leaves_the_tags_as_they_were(resnet50: ImageSpec, moved: bool) -> None:
+    engine, moving = engine_with(resnet50, registry=BARE), f"{HOSTED}/resnet50:onnxruntime-cpu"
+    if moved:
+        other = FakeEngine(moving).present[moving]
+        engine.present |= {moving: other, other["Id"]: other}
+    before = {name: list(image["RepoTags"]) for name, image in engine.present.items()}
+    engine.refusal = "denied"
+    (done,) = push(engine, resnet50)
+    assert done.fields()["state"] == "failed"
+    assert {name: image["RepoTags"] for name, image in engine.present.items()} == before
+    engine.refusal = "manifest unknown"
+    (done,) = push(engine, resnet50)
+    assert done.fields()["state"] == "pushed"
+    assert engine.present[moving]["Id"] == engine.present[tag(resnet50)]["Id"]
+
+
 def test_all_of_them_in_their_order_however_many_at_once(specs: list[ImageSpec]) -> None:
     engine = engine_with(*specs)
     pushed = push(engine, *specs, jobs=4)

@@ -109,6 +109,15 @@ def test_no_password_is_printed(tmp_path: Path) -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_a_registry_or_base_that_cannot_be_is_refused_before_anything_is_done() -> None:
+    variable = {"MLPERF_DOCKER_REGISTRY": "https://me:hunter2@Registry.example/team/"}
+    for command in (("list",), ("pull", "bert"), ("run", "bert", "--synthetic", "tiny"), ("build", "bert", "--push")):
+        done = tool(*command, expect=ExitCode.USAGE, **variable)
+        assert "Write registry.example/team" in done.stderr
+        assert "hunter2" not in done.stderr
+    assert "no name of an image" in tool("build", "bert", "--base", "Debian:x", expect=ExitCode.USAGE).stderr
+
+
 @pytest.mark.parametrize("debug", [(), ("--debug",)])
 @pytest.mark.parametrize("words", [("doctor",), ("run", "resnet50", "--synthetic", "tiny"), ("build", "resnet50")])
 def test_no_login_of_the_engines_address_is_printed(

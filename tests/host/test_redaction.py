@@ -24,6 +24,7 @@ from mlperf_docker.redaction import hidden
         ("['http://a:b@c','http://d:e@f']", "['http://***@c','http://***@f']"),
         ("HTTP_PROXY=user:pw@h:1,NO_PROXY=x", "HTTP_PROXY=***@h:1,NO_PROXY=x"),
         ("tcp://user:secret@127.0.0.1:9", "tcp://***@127.0.0.1:9"),
+        ("no such image: http:/user:pw@host/x", "no such image: http:/***@host/x"),
         ("ssh://root:pw@host", "ssh://***@host"),
         (r'{"url": "http:\/\/user:pw@host\/x"}', r'{"url": "http:\/\/***@host\/x"}'),
         ("?to=http%3A%2F%2Fuser%3Apw%40host%2Fx", "?to=http%3A%2F%2F***%40host%2Fx"),
