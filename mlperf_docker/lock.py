@@ -51,7 +51,7 @@ class Source:
 
 def refresh(catalog: Catalog, folder: Path | None = None, *, upgrade: bool = True) -> tuple[str, ...]:
     """Write all locks and return what changed, as the lines of a diff of versions; see `lock`."""
-    changes = lock(catalog, folder or paths.assets() / "locks", upgrade=upgrade)
+    changes = lock(catalog, folder or paths.require_checkout("lock") / "locks", upgrade=upgrade)
     return tuple(line for change in changes for line in change.diff.splitlines())
 
 

@@ -22,6 +22,14 @@ def checkout() -> Path | None:
     return _PACKAGE.parent if (_PACKAGE.parent / "images.yaml").is_file() else None
 
 
+def require_checkout(command: str) -> Path:
+    """Return the root of the checkout that *command* writes to. Raises UsageError for an installed wheel."""
+    root = checkout()
+    if root is None:
+        raise UsageError(f"`{command}` is for a checkout of the project; this is an installed mlperf-docker.")
+    return root
+
+
 # Where the user's folders are, if these variables do not say otherwise: below the home folder.
 _USER_PLACES = {"XDG_CACHE_HOME": ".cache", "XDG_STATE_HOME": ".local/state", "XDG_DATA_HOME": ".local/share"}
 

@@ -182,7 +182,10 @@ def _describe(base: Base) -> str:
 @cache
 def revision() -> str:
     """Return the commit of the checkout that the tool runs from, or "unknown" for an installed wheel."""
-    argv = ["git", "-C", str(paths.assets()), "rev-parse", "HEAD"]
+    root = paths.checkout()
+    if root is None:  # a wheel may lie in somebody else's repository
+        return "unknown"
+    argv = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(argv, capture_output=True, encoding="utf-8", check=True, timeout=_GIT_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):

@@ -159,4 +159,5 @@ def write(catalog: Catalog, folder: Path | None = None) -> tuple[Path, ...]:
 
 
 def _dockerfiles() -> Path:
-    return paths.assets() / "dockerfiles"
+    """The committed ones, which only a checkout has."""
+    return paths.require_checkout("render") / "dockerfiles"

@@ -20,9 +20,9 @@ def lock(
     """
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.lock import refresh
-    from mlperf_docker.paths import assets
+    from mlperf_docker.paths import require_checkout
 
-    path = assets() / "images.yaml"
+    path = require_checkout("lock") / "images.yaml"
     every = bases == requirements
     if requirements or every:
         for line in refresh(Catalog.load(path)):
