@@ -150,13 +150,7 @@ class Decoder:
 
 def _read(path: Path) -> bytes:
     """The file, which is regular, not empty and of a size that a picture can have. Raises BadSample."""
-    with data_files.opened(path) as stream:
-        try:
-            data = stream.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise BadSample(error.strerror or "unreadable") from error
-    if len(data) > MOST_BYTES:
-        raise BadSample(f"more than {MOST_BYTES >> 20} MiB")
+    data = data_files.content(path, most=MOST_BYTES)
     if not data:
         raise BadSample("empty")
     return data

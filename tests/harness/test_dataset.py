@@ -31,7 +31,13 @@ def test_lines_are_split_at_any_blank() -> None:
         ("a.JPEG x", "not a number"),
         ("a.JPEG -1", "not a number"),
         ("a.JPEG 1000", "not in 0..999"),
+        ("a.JPEG " + "9" * 5000, "label 999… of 5000 digits is not in 0..999"),
         ("../a.JPEG 1", "out of the folder"),
+        ("/a.JPEG 1", "out of the folder"),
+        ("a\0.JPEG 1", "a character that no file's name has"),
+        ("a" * 300 + " 1", "longer than a file's name can be"),
+        ("good.JPEG 1", "'good.JPEG' is there already"),
+        ("./good.JPEG 2", "'./good.JPEG' is there already"),
     ],
 )
 def test_a_bad_line_is_named_by_its_number(line: str, problem: str) -> None:
@@ -39,6 +45,14 @@ def test_a_bad_line_is_named_by_its_number(line: str, problem: str) -> None:
         parse_map(f"good.JPEG 1\n{line}\n")
     assert raised.value.details[0].startswith("line 2: ")
     assert problem in raised.value.details[0]
+
+
+@pytest.mark.parametrize("text", ["a 1\r\nb 2\r\n", "a 1\rb 2", "\ufeffa 1\nb 002\n", "a\t1  \n  b 2"])
+def test_lines_end_as_on_any_system(tmp_path: Path, text: str) -> None:
+    root = write_set(tmp_path, [], {"a": 1, "b": 1})
+    (root / "val_map.txt").write_bytes(text.encode())
+    dataset = open_imagenet(root)
+    assert (dataset.names, dataset.labels) == (("a", "b"), (1, 2))
 
 
 def test_all_bad_lines_are_counted_and_ten_named() -> None:
@@ -83,7 +97,7 @@ def test_no_folder_and_no_map(tmp_path: Path) -> None:
 
 def test_a_map_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "val_map.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="no text file"):
+    with pytest.raises(DatasetError, match="is not UTF-8"):
         open_imagenet(tmp_path)
 
 

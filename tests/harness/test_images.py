@@ -266,6 +266,18 @@ def test_what_is_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert raised.value.details == (f"b.JPEG: {problem}",)
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("model", LAYOUTS)
+def test_a_list_that_is_no_file_is_named(tmp_path: Path, model: str, kind: str) -> None:
+    make, problem = ODD[kind]
+    root = LAYOUTS[model](tmp_path / "data", {"a.JPEG": in_form("grey")})
+    path = root / ("val_map.txt" if model == "resnet50" else ANNOTATIONS)
+    path.unlink()
+    make(path)
+    with pytest.raises(DatasetError, match=f"{path.name} is {problem}"):
+        (open_imagenet if model == "resnet50" else open_openimages)(root)
+
+
 def test_files_behind_links_are_read(tmp_path: Path) -> None:
     """As data sets are kept that were made of others; names in data files may not lead out by themselves."""
     (tmp_path / "elsewhere").write_bytes(in_form("grey"))

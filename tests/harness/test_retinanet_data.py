@@ -79,26 +79,63 @@ Change = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda c: c["annotations"][1].update(bbox=[1, float("nan"), 2, 3]), "annotation 1: bbox"),
+        (lambda c: c["annotations"][1].update(bbox=[1, float("nan"), 2, 3]), "annotation 1.bbox[1]: no finite number"),
+        (lambda c: c["annotations"][1].update(bbox=[1, float("inf"), 2, 3]), "annotation 1.bbox[1]: no finite number"),
         (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "annotation 1: bbox"),
-        (lambda c: c["annotations"][1].update(iscrowd=float("nan")), "annotation 1: iscrowd nan"),
+        (lambda c: c["annotations"][1].update(bbox=[1, 2, -3, 4]), "annotation 1: bbox"),
+        (lambda c: c["annotations"][1].update(bbox=[1, 2, 3e9, 4]), "annotation 1: bbox"),
+        (lambda c: c["annotations"][1].update(bbox=[1, 2, [3], 4]), "annotation 1: bbox"),
+        (lambda c: c["annotations"][1].update(bbox={}), "annotation 1: bbox an object"),
+        (lambda c: c["annotations"][1].update(area=-1), "annotation 1: area -1"),
+        (lambda c: c["annotations"][1].update(area=[1]), "annotation 1: area [1]"),
+        (lambda c: c["annotations"][1].update(iscrowd=float("nan")), "annotation 1.iscrowd: no finite number"),
+        (lambda c: c["annotations"][1].update(iscrowd=[]), "annotation 1: iscrowd a list of 0"),
         (lambda c: c["annotations"][1].update(image_id=77), "annotation 1: there is no image 77"),
+        (lambda c: c["annotations"][1].update(image_id=[1]), "annotation 1: there is no image [1]"),
+        (lambda c: c["annotations"][1].update(image_id={}), "annotation 1: there is no image an object"),
         (lambda c: c["annotations"][1].update(category_id=264), "annotation 1: there is no category 264"),
+        (lambda c: c["annotations"][1].update(category_id=[0]), "annotation 1: there is no category [0]"),
         (lambda c: c["annotations"][1].update(id=1), "annotation 1: id 1 is there already"),
+        (lambda c: c["annotations"][1].update(id=[1]), "annotation 1: id [1] is no whole number"),
+        (lambda c: c["annotations"][1].update(id=10**30), "annotation 1.id: no finite number"),
         (lambda c: c["annotations"][1].pop("area"), "annotation 1: lacks area"),
         (lambda c: c["images"][1].update(id=1), "image 1: id 1 is there already"),
+        (lambda c: c["images"][1].update(id={}), "image 1: id an object of 0 is no whole number"),
         (lambda c: c["images"][1].pop("height"), "image 1: lacks height"),
         (lambda c: c["images"][1].update(width=0), "image 1: 48 x 0 is no size"),
+        (lambda c: c["images"][1].update(width=10**9), "image 1: 48 x 1000000000 is no size"),
+        (lambda c: c["images"][1].update(height=10**30), "image 1.height: no finite number"),
         (lambda c: c["images"][1].update(file_name="../x.jpg"), "leads out of the folder"),
+        (lambda c: c["images"][1].update(file_name="/x.jpg"), "leads out of the folder"),
+        (lambda c: c["images"][1].update(file_name="x\0.jpg"), "image 1: file_name 'x\\x00.jpg' has a character"),
+        (lambda c: c["images"][1].update(file_name="\ud800.jpg"), "image 1.file_name: half a character"),
+        (lambda c: c["images"][1].update(file_name="x" * 300), "is longer than a file's name can be"),
+        (lambda c: c["images"][1].update(file_name=["0.jpg"]), "image 1: file_name ['0.jpg'] is no name"),
+        (lambda c: c["images"][1].update(file_name="./0.jpg"), "image 1: file_name './0.jpg' is there already"),
         (lambda c: c["categories"].append({"id": 264}), "category 264: id 264 is not in 0..263"),
+        (lambda c: c["categories"].append({"id": [1]}), "category 264: id [1] is not in 0..263"),
     ],
 )
 def test_a_bad_entry_is_named(tmp_path: Path, change: Change, problem: str) -> None:
     content = described(3)
+    root = write(tmp_path, content)
     change(content)
+    (root / ANNOTATIONS).write_text(json.dumps(content))
     with pytest.raises(DatasetError, match="cannot be right") as raised:
-        open_openimages(write(tmp_path, content))
+        open_openimages(root)
     assert problem in raised.value.details[0]
+
+
+def test_boxes_may_reach_out_of_their_pictures(tmp_path: Path) -> None:
+    content = described(1)
+    content["annotations"][0]["bbox"] = [-8, 40.5, 90, 0]
+    assert open_openimages(write(tmp_path, content)).annotations.box.tolist() == [[-8, 40.5, 90, 0]]
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    root = write(tmp_path, described(1))
+    (root / ANNOTATIONS).write_bytes(b"\xef\xbb\xbf" + (root / ANNOTATIONS).read_bytes())
+    assert open_openimages(root).count == 1
 
 
 def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
@@ -114,6 +151,8 @@ def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("{", "is no JSON"),
+        ("[" * 200_000, "is no JSON.* too deep"),
+        ('{"images": [], "images": []}', "has 1 value that cannot be right"),
         ("[]", "lacks: images, annotations, categories"),
         ('{"images": [], "annotations": []}', "lacks: categories"),
         ('{"images": [], "annotations": [], "categories": []}', "names no image"),

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 
+from mlperf_docker.harness import data_files
 from mlperf_docker.harness.errors import DatasetError, first_ten
 from mlperf_docker.harness.images import check_files
 
 MAP = "val_map.txt"
 CLASSES = 1000
+DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,10 @@ class ImageNet:
 def parse_map(text: str) -> list[tuple[str, int]]:
     """File names and labels of a val_map.txt. Raises DatasetError with the numbers of all bad lines."""
     entries, bad = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        problem = _problem(line)
+    seen: set[str] = set()
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate(lines, start=1):
+        problem = _problem(line, seen)
         if problem:
             bad.append(f"line {number}: {problem}")
         else:
@@ -50,34 +55,38 @@ def parse_map(text: str) -> list[tuple[str, int]]:
     return entries
 
 
-def _problem(line: str) -> str | None:
+def _problem(line: str, seen: set[str]) -> str | None:
+    """Why a line cannot be; *seen* has the names so far, however they were spelt."""
     columns = line.split()
     if len(columns) != 2:
-        return f"{len(columns)} columns, not 2: {line.strip()[:60]!r}"
+        return f"{len(columns)} columns, not 2: {data_files.shown(line.strip())}"
     name, label = columns
     # int() would also take "1_0" and "+1", which no tool that writes this file means.
     if not (label.isascii() and label.isdigit()):
-        return f"label {label[:20]!r} is not a number"
+        return f"label {data_files.shown(label)} is not a number"
+    if len(label.lstrip("0")) > DIGITS:
+        return f"label {label[:DIGITS]}… of {len(label)} digits is not in 0..{CLASSES - 1}"
     if int(label) >= CLASSES:
         return f"label {label} is not in 0..{CLASSES - 1}"
-    if name.startswith("/") or ".." in name.split("/"):
-        return f"{name!r} leads out of the folder"
+    problem = data_files.name_problem(name)
+    if problem:
+        return problem
+    path = normpath(name)
+    if path in seen:
+        return f"{data_files.shown(name)} is there already"
+    seen.add(path)
     return None
 
 
 def _read_map(root: Path) -> str:
     if not root.is_dir():
         raise DatasetError(f"there is no data set folder {root}")
+    hint = "It is val.txt of caffe_ilsvrc12.tar.gz, copied beside the images."
     try:
-        return (root / MAP).read_text(encoding="utf-8")
-    except FileNotFoundError:
+        return data_files.read_text(root / MAP, hint=hint)
+    except data_files.MissingFile:
         message = f"{root} is not ImageNet's validation set: {MAP} was not found there"
-        hint = "It is val.txt of caffe_ilsvrc12.tar.gz, copied beside the images."
         raise DatasetError(message, hint=hint) from None
-    except OSError as error:
-        raise DatasetError(f"cannot read {root / MAP}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{root / MAP} is no text file: {error.reason} at byte {error.start}") from error
 
 
 def open_imagenet(root: Path, *, limit: int | None = None) -> ImageNet:

@@ -1,15 +1,16 @@
 """OpenImages' validation images as MLPerf lays them out: a folder of images, and annotations in COCO's format."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness import data_files
+from mlperf_docker.harness.data_files import shown
 from mlperf_docker.harness.errors import DatasetError, first_ten
 from mlperf_docker.harness.images import check_files
 from mlperf_docker.harness.models.retinanet.network import CLASSES
@@ -21,6 +22,9 @@ FOLDERS = ("validation/data", ".")
 _HINT = (
     "Take openimages-mlperf_annotations_2.1.json.zip of mlcommons/inference, or write the file again for your images."
 )
+_WORDS = {"images": "image", "annotations": "annotation", "categories": "category"}
+LARGEST = 1_000_000
+"""Pixels of a picture's side, and of a box's place. Boxes may reach out of their pictures: some official ones do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +75,10 @@ def _load(root: Path) -> Mapping[str, list[Any]]:
     if not root.is_dir():
         raise DatasetError(f"there is no data set folder {root}")
     try:
-        raw = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        raw = data_files.read_json(path, hint=_HINT, words=_WORDS)
+    except data_files.MissingFile:
         message = f"{root} is not OpenImages as MLPerf has it: {ANNOTATIONS} was not found there"
         raise DatasetError(message, hint=_HINT) from None
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is no JSON: {error}", hint=_HINT) from error
     keys = ("images", "annotations", "categories")
     missing = [key for key in keys if not isinstance(raw, dict) or not isinstance(raw.get(key), list)]
     if missing:
@@ -92,8 +92,13 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _finite(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_box(value: object) -> bool:
+    """Left, top, width and height, of which the last two are not negative."""
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value)) and min(value[2:]) >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def _image_problem(image: Any) -> str | None:  # noqa: ANN401 (whatever a JSON file has)
@@ -102,15 +107,13 @@ def _image_problem(image: Any) -> str | None:  # noqa: ANN401 (whatever a JSON f
     lacking = [key for key in ("id", "file_name", "height", "width") if key not in image]
     if lacking:
         return f"lacks {', '.join(lacking)}"
-    name = image["file_name"]
-    if not isinstance(name, str) or not name:
-        return f"file_name {name!r} is no name"
-    if name.startswith("/") or ".." in name.split("/"):
-        return f"{name!r} leads out of the folder"
+    problem = data_files.name_problem(image["file_name"])
+    if problem:
+        return f"file_name {problem}"
     if not _whole(image["id"]):
-        return f"id {image['id']!r} is no whole number"
-    if not all(_whole(image[key]) and image[key] > 0 for key in ("height", "width")):
-        return f"{image['height']!r} x {image['width']!r} is no size"
+        return f"id {shown(image['id'])} is no whole number"
+    if not all(_whole(image[key]) and 0 < image[key] <= LARGEST for key in ("height", "width")):
+        return f"{shown(image['height'])} x {shown(image['width'])} is no size"
     return None
 
 
@@ -120,36 +123,36 @@ def _annotation_problem(entry: Any, images: Mapping[int, int], categories: froze
     lacking = [key for key in ("id", "image_id", "category_id", "bbox", "area", "iscrowd") if key not in entry]
     if lacking:
         return f"lacks {', '.join(lacking)}"
-    box = entry["bbox"]
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_finite, box))):
-        return f"bbox {box!r} is not four numbers"
-    if not _finite(entry["area"]):
-        return f"area {entry['area']!r} is no number"
+    if not _is_box(entry["bbox"]):
+        return f"bbox {shown(entry['bbox'])} is not left, top, width and height"
+    area = entry["area"]
+    if not isinstance(area, int | float) or isinstance(area, bool) or area < 0:
+        return f"area {shown(area)} is no area"
     if entry["iscrowd"] not in (0, 1):
-        return f"iscrowd {entry['iscrowd']!r} is neither 0 nor 1"
+        return f"iscrowd {shown(entry['iscrowd'])} is neither 0 nor 1"
     if not _whole(entry["id"]):
-        return f"id {entry['id']!r} is no whole number"
-    if entry["image_id"] not in images:
-        return f"there is no image {entry['image_id']!r}"
-    if entry["category_id"] not in categories:
-        return f"there is no category {entry['category_id']!r}"
+        return f"id {shown(entry['id'])} is no whole number"
+    if not _whole(entry["image_id"]) or entry["image_id"] not in images:
+        return f"there is no image {shown(entry['image_id'])}"
+    if not _whole(entry["category_id"]) or entry["category_id"] not in categories:
+        return f"there is no category {shown(entry['category_id'])}"
     return None
 
 
 def _category_problem(category: Any) -> str | None:  # noqa: ANN401
     number = category.get("id") if isinstance(category, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < CLASSES:
-        return f"id {number!r} is not in 0..{CLASSES - 1}"
+        return f"id {shown(number)} is not in 0..{CLASSES - 1}"
     return None
 
 
-def _repeated(kind: str, entries: Sequence[Any]) -> Iterator[str]:
+def _repeated(kind: str, entries: Sequence[Any], key: str = "id") -> Iterator[str]:
     seen: set[object] = set()
     for position, entry in enumerate(entries):
-        number = entry["id"]
-        if number in seen:
-            yield f"{kind} {position}: id {number} is there already"
-        seen.add(number)
+        value = entry[key] if key == "id" else normpath(entry[key])
+        if value in seen:
+            yield f"{kind} {position}: {key} {shown(entry[key])} is there already"
+        seen.add(value)
 
 
 def _check(raw: Mapping[str, list[Any]], path: Path) -> None:
@@ -160,6 +163,7 @@ def _check(raw: Mapping[str, list[Any]], path: Path) -> None:
     ]
     if not found:
         found += [*_repeated("image", raw["images"]), *_repeated("category", raw["categories"])]
+        found += _repeated("image", raw["images"], "file_name")
     if not found:
         images = {image["id"]: position for position, image in enumerate(raw["images"])}
         categories = frozenset(category["id"] for category in raw["categories"])
