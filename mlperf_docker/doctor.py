@@ -72,6 +72,7 @@ def engine_checks(engine: EngineFacts) -> Iterator[Check]:
     yield Check(
         "engine", Level.OK, f"{engine.name} {engine.version}, API {engine.api_version}, {engine.storage_driver}"
     )
+    yield from _users(engine.security)
     if engine.builder:
         yield Check("builder", Level.OK, f"the engine builds with {engine.builder}")
     else:
@@ -83,6 +84,15 @@ def engine_checks(engine: EngineFacts) -> Iterator[Check]:
         remedy = "For --device cuda install the NVIDIA driver and the NVIDIA Container Toolkit; cpu needs neither."
         yield Check("gpu", Level.WARN, "the engine has no GPU runtime", remedy)
     yield _space("engine disk", engine.data_root, "Free some: docker system df, docker builder prune.")
+
+
+def _users(security: frozenset[str]) -> Iterator[Check]:
+    if "rootless" in security:
+        said = "the engine is rootless; a container's root is the caller, without the caller's other groups"
+        yield Check("users", Level.OK, said)
+    elif "userns" in security:
+        said = "the engine maps users (userns-remap); containers of ours are the caller all the same (--userns=host)"
+        yield Check("users", Level.OK, said)
 
 
 def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:

@@ -198,28 +198,51 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What the engine and its host decide. user: uid:gid; groups: its supplementary ones; userns: "" for the engine's.
+
+    processes: the most, threads among them; tmp_bytes: the size of /tmp, which is in memory.
+    """
+
+    user: str
+    groups: tuple[int, ...] = ()
+    userns: str = ""
+    processes: int = 4096
+    tmp_bytes: int = 2**30
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """One container, completely described. labels: beside those that every container of ours carries."""
 
     image: str
     arguments: tuple[str, ...]
     mounts: tuple[BindMount, ...]
-    user: str
+    surroundings: Surroundings
     limits: Limits = field(default_factory=Limits)
     labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tmpfs(self) -> str:
+        """The options of the file system at /tmp."""
+        return f"size={self.surroundings.tmp_bytes}"
 
 
 def run_argv(plan: RunPlan) -> list[str]:
     """Return the `docker run` command equal to *plan*, for --dry-run; pure, so tests compare lists."""
+    host = plan.surroundings
     return [
         "docker",
         "run",
         "--rm",
         "--init",
-        f"--user={plan.user}",
+        f"--user={host.user}",
+        *(f"--group-add={group}" for group in host.groups),
+        *([f"--userns={host.userns}"] if host.userns else []),
+        f"--pids-limit={host.processes}",
         "--network=none",
         "--read-only",
-        "--tmpfs=/tmp",  # the container's own, in memory
+        f"--tmpfs=/tmp:{plan.tmpfs}",  # the container's own, in memory
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         f"--label={CONTAINER_LABEL}",

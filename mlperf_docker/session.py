@@ -1,16 +1,17 @@
 """A harness command from the user's request to its result: check, plan, provide the image, execute."""
 
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlperf_docker import datasets, folders, links, model_files, paths, results
+from mlperf_docker.engine import glance
 from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
 from mlperf_docker.engine.container import remove_orphans
+from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Device, Mode, SyntheticSize
 from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_command
@@ -62,9 +63,9 @@ class Job:
     mounts: tuple[BindMount, ...]
     limits: Limits = field(default_factory=Limits)
 
-    def plan(self, image: str) -> RunPlan:
-        """Return the container, as the caller's own user."""
-        return RunPlan(image, self.arguments, self.mounts, user=f"{os.getuid()}:{os.getgid()}", limits=self.limits)
+    def plan(self, image: str, engine: Mapping[str, Any]) -> RunPlan:
+        """Return the container, as the caller's own user. engine: what the engine says of itself."""
+        return RunPlan(image, self.arguments, self.mounts, surroundings(engine), self.limits)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def perform(client: Engine, job: Job, display: Display, log: Path | None = None)
     image = provide(client, builder_of(client), job.spec, job.sources, display)
     start = time.monotonic()
     path = log or paths.new_log(job.arguments[0], f"{job.spec.model.name}-{job.spec.variant}")
-    fields = execute(client, job.plan(image.tag), path, display)
+    fields = execute(client, job.plan(image.tag, client.info()), path, display)
     if log is None:
         path.unlink(missing_ok=True)
     return Performed(fields, image, round(time.monotonic() - start, 3))
@@ -111,7 +112,7 @@ def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
     inputs = _inputs(request, say)
     results.check_writable(request.root)
     ((tag, _),) = likely_images([request.spec], request.sources)
-    return run_command(_job(request, inputs, request.root).plan(tag))
+    return run_command(_job(request, inputs, request.root).plan(tag, glance.info()))
 
 
 def connect_for(spec: ImageSpec) -> Engine:

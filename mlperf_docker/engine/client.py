@@ -23,6 +23,7 @@ from mlperf_docker.engine.image import OUR_IMAGES
 from mlperf_docker.engine.logins import engine_header
 from mlperf_docker.engine.references import host_of
 from mlperf_docker.engine.registry import Registries
+from mlperf_docker.engine.surroundings import security_modes
 from mlperf_docker.errors import DeviceError, EngineError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -144,7 +145,7 @@ class Engine(docker.APIClient):
 class EngineFacts:
     """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
 
-    data_root: None where it is not on this host.
+    data_root: None where it is not on this host. security: what it does about users, as `security_modes` says.
     """
 
     name: str
@@ -154,6 +155,7 @@ class EngineFacts:
     builder: str
     has_gpu_runtime: bool
     data_root: Path | None
+    security: frozenset[str] = frozenset()
 
 
 def connect() -> Engine:
@@ -197,6 +199,7 @@ def facts(client: Engine | None = None) -> EngineFacts:
         builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
         has_gpu_runtime=_has_gpu_runtime(info),
         data_root=Path(info["DockerRootDir"]) if _is_local(_host()) and info.get("DockerRootDir") else None,
+        security=frozenset(security_modes(info)),
     )
 
 

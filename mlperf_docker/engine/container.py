@@ -89,13 +89,16 @@ def remove_orphans(client: docker.APIClient) -> list[str]:
 
 
 def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
-    limits = plan.limits
+    limits, host_side = plan.limits, plan.surroundings
     host = client.create_host_config(
         auto_remove=True,
         init=True,
         network_mode="none",
         read_only=True,
-        tmpfs={"/tmp": ""},  # noqa: S108  # the container's own, in memory
+        tmpfs={"/tmp": plan.tmpfs},  # noqa: S108  # the container's own, in memory
+        group_add=list(host_side.groups),
+        userns_mode=host_side.userns or None,
+        pids_limit=host_side.processes,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         mounts=[Mount(m.container, str(m.host), type="bind", read_only=m.read_only) for m in plan.mounts],
@@ -110,7 +113,7 @@ def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
             plan.image,
             name=name,
             command=list(plan.arguments),
-            user=plan.user,
+            user=host_side.user,
             host_config=host,
             environment=_ENVIRONMENT,
             use_config_proxy=False,  # there is no network, and anybody may read what a container is told

@@ -1,5 +1,8 @@
 """`data verify` and `data preprocess` in a real container."""
 
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,19 @@ def test_damage_in_the_middle_of_a_file_is_found(tool: Tool, image: str, tmp_pat
     assert names[1].name in done.stderr
     assert str(data) in done.stderr, "by the name that the user knows"
     assert tool("data", "verify", "imagenet2012", str(data), "--quick").stdout.count("val_map.txt") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can be in any group")
+def test_data_for_a_group_of_the_caller(tool: Tool, image: str, tmp_path: Path) -> None:
+    """A container has no power over files; so even root is let in by a group, or not at all."""
+    data = lay_out_noise(tmp_path / "data", count=2)
+    for path in (data, *data.iterdir()):
+        os.chown(path, 54321, 12399)
+        path.chmod(0o750 if path.is_dir() else 0o640)
+    verify = ("data", "verify", "imagenet2012", str(data))
+    assert "Permission denied" in tool(*verify, expect=6).stderr
+    member = replace(tool, prefix=("setpriv", "--groups", "12399"))
+    assert member.json(*verify)["samples"] == 2
 
 
 def test_the_quick_look_needs_no_engine(tool: Tool, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ def test_the_container_is_confined(tool: Tool, image: str, results: Path, client
     assert host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges"]
     assert list(host["Tmpfs"]) == ["/tmp"]
+    assert "size=" in host["Tmpfs"]["/tmp"]
+    assert host["PidsLimit"] >= 4096
     assert (host["NanoCpus"], host["CpusetCpus"], host["Memory"]) == (1_500_000_000, "0,1", 3 << 30)
     assert config["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
     assert config["Config"]["Labels"]["org.mlperf-docker"] == "container"

@@ -18,7 +18,13 @@ import pytest
 _TIMEOUT_S = 60
 # Whatever is mounted or started in these is gone when the daemon is.
 _NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-_SCRIPT = 'if [ "$1" ]; then mount -t tmpfs -o size="$1" tmpfs "$2"; fi && shift 2 && exec "$@"'
+# A disk of size $1 at $2; the file $3 in the place of those with the subordinate users and groups.
+_SCRIPT = """
+if [ "$1" ]; then mount -t tmpfs -o size="$1" tmpfs "$2" || exit; fi
+if [ "$3" ]; then mount --bind "$3" /etc/subuid && mount --bind "$3" /etc/subgid || exit; fi
+shift 3 && exec "$@"
+"""
+_MAPPED = "nobody:100000:65536\nnogroup:100000:65536\n"
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,21 @@ class SecondEngine:
 
 
 @contextmanager
-def second_engine(*, disk: str = "", beside: int | None = None) -> Iterator[SecondEngine]:
+def second_engine(*, disk: str = "", beside: int | None = None, maps_users: bool = False) -> Iterator[SecondEngine]:
     """Run a daemon whose data lie on a disk of size *disk*, "" for the host's. Skips where that is not allowed.
 
-    beside: a process whose network it shares; without one it has none.
+    beside: a process whose network it shares; without one it has none. maps_users: to others of the host's.
     """
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
         pytest.skip("a second daemon needs root, dockerd and unshare")
     with tempfile.TemporaryDirectory(prefix="mlperf-test-") as folder:  # short: a socket's path may have 107 bytes
+        own: tuple[str, ...] = ()
+        if maps_users:
+            Path(folder).chmod(0o755)  # it lets the users in to which it maps
+            (Path(folder) / "mapped").write_text(_MAPPED, encoding="utf-8")
+            own = ("--userns-remap=nobody:nogroup",)
         if beside is None:
-            yield from _run(Path(folder), disk, ("unshare", "--net"))
+            yield from _run(Path(folder), disk, ("unshare", "--net"), *own)
         else:  # a bridge of its own would come between that process and its network
             yield from _run(Path(folder), disk, ("nsenter", f"--net=/proc/{beside}/ns/net"), "--bridge=none")
 
@@ -57,7 +68,9 @@ def _run(folder: Path, disk: str, network: tuple[str, ...], *own: str) -> Iterat
         "dockerd", f"--data-root={data}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}",
         f"--host=unix://{socket}", "--iptables=false", *own,
     ]  # fmt: skip
-    argv = [*network, *_NAMESPACES, "sh", "-c", _SCRIPT, "sh", disk, str(data), *daemon]
+    mapped = folder / "mapped"
+    places = (disk, str(data), str(mapped) if mapped.exists() else "")
+    argv = [*network, *_NAMESPACES, "sh", "-c", _SCRIPT, "sh", *places, *daemon]
     with log.open("wb") as output, subprocess.Popen(argv, stdout=output, stderr=output, start_new_session=True) as run:
         engine = SecondEngine(f"unix://{socket}", data, run)
         try:

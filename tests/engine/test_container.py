@@ -17,11 +17,13 @@ from threading import Timer
 import pytest
 
 from mlperf_docker import owner
+from mlperf_docker.doctor import engine_checks
 from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import Engine, connect, facts
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
+from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
-from mlperf_docker.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan
+from mlperf_docker.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
 from tests.engine import tiny_image
 from tests.engine.conftest import MARK, TEST_LABEL, containers
 from tests.engine.second_engine import second_engine
@@ -85,7 +87,7 @@ class Shell:
             image=self.image,
             arguments=("sh", "-c", script),
             mounts=mounts,
-            user="12345:23456",
+            surroundings=Surroundings("12345:23456"),
             limits=Limits(memory=limits.get("memory", ""), gpus=limits.get("gpus", "")),
             labels=((TEST_LABEL, MARK),),
         )
@@ -126,6 +128,49 @@ def test_a_container_gets_no_proxy(shell: Shell, tmp_path: Path, monkeypatch: py
     run_container(connect(), shell.plan("env"), on_stdout=shell.out.append, on_stderr=shell.err.append)
     assert any(line.startswith("PATH=") for line in shell.out)
     assert not [line for line in shell.out if "proxy" in line.lower()]
+
+
+@pytest.mark.engine
+def test_its_processes_and_its_own_files_are_bounded(shell: Shell) -> None:
+    bounded = Surroundings("12345:23456", processes=20, tmp_bytes=1 << 20)
+    script = "for i in $(seq 40); do sleep 5 & done; wait; echo all"
+    assert shell(dataclasses.replace(shell.plan(script), surroundings=bounded)).code != 0
+    assert "fork" in "".join(shell.err)
+    shell.err.clear()
+    assert shell(dataclasses.replace(shell.plan("head -c 2m /dev/zero > /tmp/much"), surroundings=bounded)).code != 0
+    assert "No space left" in "".join(shell.err)
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to any group")
+def test_the_callers_other_groups_are_the_containers_too(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "labels").write_text("read\n")
+    os.chown(tmp_path / "labels", 0, 12399)
+    (tmp_path / "labels").chmod(0o640)
+    plan = shell.plan("cat /data/labels", BindMount(tmp_path / "labels", "/data/labels", read_only=True))
+    assert shell(plan).code == 1
+    assert shell(dataclasses.replace(plan, surroundings=Surroundings("12345:23456", groups=(44, 12399)))).code == 0
+    assert shell.out == ["read"]
+
+
+@pytest.mark.engine
+def test_an_engine_that_maps_users(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The caller's folder is for the caller alone."""
+    tmp_path.chmod(0o700)
+    with second_engine(disk="64m", maps_users=True) as second:
+        monkeypatch.setenv("DOCKER_HOST", second.socket)
+        client = connect()
+        client.import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        shell = Shell(client, "tiny:1")
+        plan = shell.plan("echo written > /results/file", BindMount(tmp_path, "/results", read_only=False))
+        assert shell(dataclasses.replace(plan, surroundings=Surroundings("0:0"))).code != 0, "the engine maps users"
+        found = surroundings(client.info())
+        assert (found.user, found.userns) == (f"{os.getuid()}:{os.getgid()}", "host")
+        assert shell(dataclasses.replace(plan, surroundings=found)).code == 0, shell.err
+        assert (tmp_path / "file").read_text() == "written\n"
+        assert [each.finding for each in engine_checks(facts()) if each.name == "users"] == [
+            "the engine maps users (userns-remap); containers of ours are the caller all the same (--userns=host)"
+        ]
 
 
 @pytest.mark.engine
@@ -207,7 +252,7 @@ def test_ctrl_c_stops_it_and_keeps_its_last_words(shell: Shell) -> None:
 
 @pytest.mark.engine
 def test_a_start_that_fails_leaves_nothing(shell: Shell) -> None:
-    plan = dataclasses.replace(shell.plan("true"), user="nobody-of-this-name")
+    plan = dataclasses.replace(shell.plan("true"), surroundings=Surroundings("nobody-of-this-name"))
     with pytest.raises(ContainerError, match=r"cannot start the container: .*nobody-of-this-name"):
         shell(plan)
     assert containers(shell.engine) == []
@@ -273,8 +318,9 @@ def started(shell: Shell, script: str) -> Iterator[subprocess.Popen[str]]:
     """A tool of its own that runs *script* in a container, whose first line was "ready"."""
     program = (
         "from mlperf_docker.engine.client import connect; from mlperf_docker.engine.container import run_container\n"
-        "from mlperf_docker.plan import RunPlan\n"
-        f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), '1:1', labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
+        "from mlperf_docker.plan import RunPlan, Surroundings\n"
+        f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), Surroundings('1:1'), "
+        f"labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
         "run_container(connect(), plan, on_stdout=lambda line: print(line, flush=True), on_stderr=print)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as tool:
@@ -298,7 +344,7 @@ def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> No
 
 @pytest.mark.engine
 def test_stdin_ends_when_the_tool_is_killed_and_not_before(shell: Shell) -> None:
-    with started(shell, 'echo "$MLPERF_END_WITH_STDIN" >&2; echo ready; cat') as tool:
+    with started(shell, "echo ready; cat") as tool:
         os.kill(tool.pid, signal.SIGSTOP)
         time.sleep(1)
         assert len(containers(shell.engine)) == 1, "a tool that is stopped goes on some time"

@@ -9,7 +9,7 @@ from mlperf_docker import links
 from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.container import run_container
-from mlperf_docker.plan import RunPlan
+from mlperf_docker.plan import RunPlan, Surroundings
 from tests.engine.conftest import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine
@@ -85,7 +85,7 @@ def test_a_container_reads_what_the_host_reads(layout: Layout, clean: Engine, ba
         base_image.reference,
         ("sh", "-c", 'find -L "$0" -type f -exec cat {} +', seen.path),
         seen.mounts,
-        "12345:12345",
+        Surroundings("12345:12345"),
         labels=((TEST_LABEL, MARK),),
     )
     assert run_container(clean, plan, on_stdout=out.append, on_stderr=out.append).code == 0

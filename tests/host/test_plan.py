@@ -14,7 +14,7 @@ import pytest
 
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, run_argv, run_command
+from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, Surroundings, run_argv, run_command
 
 PLAN = RunPlan(
     image="registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
@@ -23,7 +23,7 @@ PLAN = RunPlan(
         BindMount(Path("/a b/data"), "/data", read_only=True),
         BindMount(Path("/r,s"), "/results", read_only=False),
     ),
-    user="1000:1001",
+    surroundings=Surroundings("1000:1001", (44, 12399), "host", processes=4352, tmp_bytes=4 << 30),
     limits=Limits(cpus=1.5, cpuset="0-1", memory="512m", gpus="all"),
 )
 
@@ -35,9 +35,13 @@ def test_argv_is_the_container_contract() -> None:
         "--rm",
         "--init",
         "--user=1000:1001",
+        "--group-add=44",
+        "--group-add=12399",
+        "--userns=host",
+        "--pids-limit=4352",
         "--network=none",
         "--read-only",
-        "--tmpfs=/tmp",
+        "--tmpfs=/tmp:size=4294967296",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         "--label=org.mlperf-docker=container",
@@ -75,7 +79,7 @@ ODD_NAMES = [
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) -> None:
     mounts = (BindMount(Path("/data") / name, "/data", read_only=True),)
-    plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, user="1:1")
+    plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, surroundings=Surroundings("1:1"))
     line = run_command(plan)
     assert not set(line) & set("\x1b\x07\x01\x9b\u202e\r")
     script = f"docker() {{ printf '%s\\0' docker \"$@\"; }}\n{line}"
@@ -85,7 +89,9 @@ def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 def test_docker_reads_the_mount_of_an_odd_name(name: str) -> None:
-    plan = RunPlan("image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), user="1:1")
+    plan = RunPlan(
+        "image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), surroundings=Surroundings("1:1")
+    )
     (option,) = [word for word in run_argv(plan) if word.startswith(("--mount", "--volume"))]
     kind, _, value = option.partition("=")
     if kind == "--volume":
