@@ -85,8 +85,9 @@ def test_padding_changes_no_logit(backend: str) -> None:
         length = len(sample[0])
         alone = predict(batch([sample]))[0][0]
         assert alone.shape == (length, 2)
-        np.testing.assert_allclose(together[row, :length], alone, atol=1e-5)
-        np.testing.assert_allclose(padded[row, :length], alone, atol=1e-5)
+        # Logits reach 20, of which float32 keeps 2e-6; kernels differ with the shape, and with the processor.
+        np.testing.assert_allclose(together[row, :length], alone, rtol=2e-6, atol=1e-5)
+        np.testing.assert_allclose(padded[row, :length], alone, rtol=2e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
