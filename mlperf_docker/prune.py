@@ -108,33 +108,40 @@ IsCurrent = Callable[[Mapping[str, str]], bool]
 def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, display: Display) -> Pruned:
     """Remove what is ours and not in use. keep_latest: if given, one image of each cell stays, a current one if it can.
 
-    Whatever the engine refuses to give up stays, and is in `kept` with its reason.
+    Whatever the engine refuses to give up stays, and is in `kept` with its reason. Equal engines give equal answers,
+    whatever the order in which they list what they have.
     """
     done = Pruned(dry_run)
     before = client.df()
     remove = _Remover(client, done)
     display.phase("containers")
-    gone = remove.all(_containers(client, done))
+    gone = remove.all(sorted(_containers(client, done), key=_by_name))
     display.phase("images")
     remove.all(_images(client, done, keep_latest, gone))
     display.phase("volumes and networks")
-    remove.all(_volumes(client))
-    remove.all(_networks(client, done))
+    remove.all(sorted(_volumes(client), key=_by_name))
+    remove.all(sorted(_networks(client, done), key=_by_name))
     display.phase("build cache")
     after = before if dry_run else client.df()
     cache = build_cache.records(after)
     doomed = build_cache.removable(cache)
-    remove.all(Item(Kind.CACHE, each.id, each.description, each.size_bytes) for each in doomed)
+    remove.all(sorted((Item(Kind.CACHE, each.id, each.description, each.size_bytes) for each in doomed), key=_by_name))
     mine = {each.id for each in build_cache.ours(cache)}
     done.foreign_cache_bytes = sum(each.size_bytes for each in cache if each.id not in mine and not each.shared)
     logs = list(_logs(paths.log_place()))
     remove.all(logs)
+    kinds = list(Kind)
+    done.kept.sort(key=lambda each: (kinds.index(each.kind), each.name, each.reason))
     if dry_run:
         done.freed_bytes = sum(each.size_bytes for each in done.removed)
     else:
         logged = sum(each.size_bytes for each in logs)
         done.freed_bytes = max(_used(before) - _used(client.df()), 0) + logged
     return done
+
+
+def _by_name(item: Item) -> tuple[str, str]:
+    return item.name, item.id
 
 
 class _Remover:
@@ -223,7 +230,8 @@ class _Image:
 def _images(client: Engine, done: Pruned, keep_latest: IsCurrent | None, gone: set[str]) -> Iterator[Item]:
     """Yield our images by each of our names, or by id where they have none. gone: containers that are no more."""
     used = {each["ImageID"] for each in client.containers(all=True) if each["Id"] not in gone}
-    found = list(_labelled(client, done))
+    # By name, and bases after what may stand on them.
+    found = sorted(_labelled(client, done), key=lambda image: (not image.cell, image.name, image.id))
     latest = _latest(found, keep_latest) if keep_latest else {}
     for image in found:
         foreign = [tag for tag in image.tags if tag not in image.ours]
@@ -248,7 +256,7 @@ def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
         description = client.find_image(each["Id"])
         if description is None:
             continue
-        labels, tags = dict(description["Config"]["Labels"] or {}), tuple(description["RepoTags"] or ())
+        labels, tags = dict(description["Config"]["Labels"] or {}), tuple(sorted(description["RepoTags"] or ()))
         history = client.history(each["Id"])  # type: ignore[no-untyped-call]  # its stubs leave it so
         if not _is_made_by_us(labels, history):
             name = tags[0] if tags else each["Id"][:19]
@@ -281,7 +289,7 @@ def _latest(found: list[_Image], is_current: IsCurrent) -> dict[str, str]:
     """Return id → reason of the images to keep: of each cell the current one or else the newest, and their bases."""
     kept: dict[str, str] = {}
     for cell in {image.cell for image in found if image.cell}:
-        of_cell = sorted((image for image in found if image.cell == cell), key=lambda image: image.created)
+        of_cell = sorted((image for image in found if image.cell == cell), key=lambda each: (each.created, each.id))
         current = [image for image in of_cell if is_current(image.labels)]
         best = (current or of_cell)[-1]
         kept[best.id] = f"today's image of {cell}" if current else f"the newest image of {cell}"

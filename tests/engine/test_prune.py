@@ -169,6 +169,22 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     assert prune(there).removed == []
 
 
+def test_the_order_in_which_an_engine_lists_makes_no_difference(
+    there: Populated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (OLD, NEW, "aaaaaaaaaaaa"):
+        there.cell(content, f"s.test/bert:onnxruntime-cpu-{content}")
+        there.run("tiny:1", f"ours-{content}", CONTAINER)
+        there.run("tiny:1", f"busy-{content}", {**CONTAINER, OWNER_LABEL: owner.current()}, start=False)
+        there.client.create_volume(f"ours-{content}", labels={LABEL: "volume"})
+    first = prune(there, dry_run=True)
+    for name in ("images", "containers", "networks"):
+        listed = getattr(there.client, name)
+        monkeypatch.setattr(there.client, name, lambda *given, _l=listed, **named: _l(*given, **named)[::-1])
+    assert prune(there, dry_run=True) == first
+    assert [each.name for each in first.removed if each.kind is Kind.IMAGE][-1] == BASE
+
+
 def test_layers_that_nobody_needs_are_freed(there: Populated) -> None:
     there.cell(OLD, size=20 << 20)
     planned, done = prune(there, dry_run=True), prune(there)
