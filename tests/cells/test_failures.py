@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import Engine
-from tests.cells.conftest import PERFORMED, Tool, containers, interrupt, wait_for
+from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.cells.imagenet import lay_out_noise
 
 pytestmark = pytest.mark.engine
@@ -52,12 +52,12 @@ def test_no_base(tool: Tool) -> None:
 def test_cuda_without_a_gpu_is_said_before_anything_is_built(tool: Tool, client: Engine, command: str) -> None:
     if "nvidia" in client.info()["Runtimes"]:
         pytest.skip("this engine has a GPU runtime")
-    before = len(client.images())
+    before = images_named(client, REGISTRY)
     start = time.monotonic()
     done = tool(*TINY, "--device", "cuda", expect=8)
     assert time.monotonic() - start < 5
     assert "GPU" in done.stderr
-    assert len(client.images()) == before
+    assert images_named(client, REGISTRY) == before
 
 
 def test_no_registry_to_pull_from(tool: Tool, image: str) -> None:

@@ -308,7 +308,7 @@ def test_only_containers_of_killed_tools_are_orphans(clean: Engine, base_image: 
         )["Id"]
         for name, each in labels.items()
     }
-    assert f"{MARK}-orphan" in remove_orphans(clean)
+    remove_orphans(clean)  # or a tool of somebody else's did so a moment ago, as each does that starts a run
     assert set(containers(clean)) == set(made.values()) - {made["orphan"]}
     assert f"{MARK}-orphan" not in remove_orphans(clean)
 
@@ -337,8 +337,7 @@ def test_the_container_of_a_killed_tool_is_found_and_removed(shell: Shell) -> No
         remove_orphans(shell.engine)
         assert len(containers(shell.engine)) == 1, "its tool is alive"
         os.kill(tool.pid, signal.SIGKILL)
-    assert len(containers(shell.engine)) == 1
-    assert remove_orphans(shell.engine)
+    remove_orphans(shell.engine)
     assert containers(shell.engine) == []
 
 
