@@ -60,7 +60,9 @@ def run(
         int | None, typer.Option(metavar="MS", min=1, help="Server: the bound on latency. Default: mlperf.conf's.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
-    instances: Annotated[int | None, typer.Option(min=1, help="Copies of the model side by side.")] = None,
+    instances: Annotated[
+        int | None, typer.Option(min=1, help="Copies of the model side by side. Default: 1, on GPUs one on each.")
+    ] = None,
     threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
     max_ind_range: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")

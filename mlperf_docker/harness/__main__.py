@@ -116,7 +116,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--batch-size", type=positive_int, metavar="N", help="Offline, Server; default: measured")
     command.add_argument(
-        "--instances", type=positive_int, metavar="N", default=1, help="copies of the model; default: 1"
+        "--instances", type=positive_int, metavar="N", help="copies of the model; default: 1, or one on each GPU"
     )
     command.add_argument("--threads-per-instance", type=positive_int, metavar="T", help="default: cores / instances")
     command.add_argument("--user-conf", type=Path, metavar="FILE", help="LoadGen settings that take precedence")
@@ -218,7 +218,7 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
     """The options of `run`, checked against each other. Raises UsageError."""
     from mlperf_docker.harness.options import RunOptions
 
-    if arguments.instances > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
+    if (arguments.instances or 1) > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
         raise UsageError(f"{arguments.scenario} has one query at a time: --instances must be 1")
     if arguments.target_latency is not None and arguments.scenario != Scenario.SERVER:
         raise UsageError(f"{arguments.scenario} has no bound on latency: --target-latency is for Server")

@@ -22,17 +22,17 @@ THREADS_BESIDE = 3
 
 def check_threads(options: RunOptions, threads: int) -> None:
     """Raise UsageError if the instances' threads are more than the system lets this process start."""
-    needed, free = options.instances * (threads + THREADS_BESIDE), free_threads()
+    needed, free = options.copies * (threads + THREADS_BESIDE), free_threads()
     if needed > free:
         raise UsageError(
-            f"{options.instances} instances of {threads} operator threads need {needed} threads; {free} can be started",
+            f"{options.copies} instances of {threads} operator threads need {needed} threads; {free} can be started",
             hint="Use fewer --instances or --threads-per-instance: more than there are processors gain nothing.",
         )
 
 
 def check_instances(options: RunOptions, model: Model) -> None:
-    """Raise UsageError if the weights of the second instance and those after it do not fit into memory."""
-    more = options.instances - 1
+    """Raise UsageError if the weights of the second instance on the CPU, and those after it, do not fit into memory."""
+    more = options.copies - 1 if options.cell.device is Device.CPU else 0
     _require(more * _weights_bytes(model), f"the weights of {more} more instances need", "Use fewer --instances.")
 
 
@@ -44,7 +44,7 @@ def check_batch(options: RunOptions, model: Model, samples: Samples, payload: Pa
     inputs = model.batch_bytes(samples) if model.batch_bytes else _sample_bytes(samples)
     answer = payload.bytes + RESPONSE_BYTES
     _require(
-        size * (inputs + options.instances * answer),
+        size * (inputs + options.copies * answer),
         f"a batch of {size}, with its answers, needs",
         "Use a smaller --batch-size, or none: then the best of the usual ones is measured.",
     )

@@ -23,17 +23,26 @@ def open_model(benchmark: Benchmark, backend: Backend, path: Path) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How the parts of a model are loaded. threads: for the operators of each."""
+    """How the parts of a model are loaded. threads: for the operators of each; number: of the device."""
 
     device: Device
     threads: int
     precision: str = FP32
+    number: int = 0
 
 
 def load_parts(backend: Backend, model: Model, loading: Loading) -> tuple[Predictor, ...]:
     """A predictor for each part of *model*, the main one first. Raises ModelFileError."""
     requests = (
-        LoadRequest(part.source, part.interface, loading.device, loading.threads, model.format, loading.precision)
+        LoadRequest(
+            part.source,
+            part.interface,
+            loading.device,
+            loading.threads,
+            model.format,
+            loading.precision,
+            number=loading.number,
+        )
         for part in model.parts
     )
     return tuple(backend.load(request) for request in requests)

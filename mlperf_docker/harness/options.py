@@ -1,6 +1,6 @@
 """The options of a run, parsed and checked: what the command line says, and nothing of how it was said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.harness.cell import Cell
@@ -37,8 +37,18 @@ class RunOptions:
     target_qps: float | None = None
     target_latency_ms: int | None = None
     batch_size: int | None = None
-    instances: int = 1
+    instances: int | None = None
     threads: int | None = None
     user_conf: Path | None = None
     workers: int | None = None
     max_ind_range: int | None = None
+
+    @property
+    def copies(self) -> int:
+        """Instances of the model; one where nothing else was asked for or settled."""
+        return self.instances or 1
+
+    def settled(self, devices: int) -> "RunOptions":
+        """The options with a number of instances: by default one on each of *devices*, if a scenario takes several."""
+        several = self.scenario in (Scenario.OFFLINE, Scenario.SERVER)
+        return replace(self, instances=self.instances or (devices if several else 1))

@@ -94,6 +94,7 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         )
         check_precision(options)
         backend.check_device(options.cell.device)
+        options = options.settled(backend.count(options.cell.device))
         synthetic = synthesize(options, benchmark, backend, events)
         dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
         file, model = choose_model(options, benchmark, backend, synthetic, events)
@@ -179,7 +180,7 @@ def choose_model(
         return file, open_model(benchmark, backend, file.path)
     given = synthetic.weights if synthetic and options.model_file is None else options.model_file
     path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
-    plan = benchmark.plan(path, options.cell.device)
+    plan = benchmark.plan(path, options.cell.device, shares(options.copies, backend.count(options.cell.device)))
     for line in plan.lines:
         events.notice(line)
     file = model_file(options, synthetic)
@@ -210,8 +211,11 @@ def load(
     limits.check_threads(options, threads)
     limits.check_instances(options, model)
     check_memory(options, model, prepared, events)
-    loading = Loading(options.cell.device, threads, options.precision)
-    instances = [load_parts(backend, model, loading) for _ in range(options.instances)]
+    count = backend.count(options.cell.device)
+    instances = [
+        load_parts(backend, model, Loading(options.cell.device, threads, options.precision, number % count))
+        for number in range(options.copies)
+    ]
     whole, predictors = None, tuple(parts[0] for parts in instances)
     if model.around is not None:
         surroundings = Surroundings(options.cell.device, threads, allocator(options, backend))
@@ -219,8 +223,14 @@ def load(
         predictors = whole.predictors
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])
-    proofs = [predictor.prove(sample) for predictor in predictors]
-    return Loaded(file, model, predictors, threads, proofs[0], whole)
+    proofs = [dict(predictor.prove(sample)) for predictor in predictors]
+    proof = {**proofs[0], "instances": proofs} if len(proofs) > 1 else proofs[0]
+    return Loaded(file, model, predictors, threads, proof, whole)
+
+
+def shares(instances: int, devices: int) -> tuple[int, ...]:
+    """How many instances each device has: they are dealt out in turn, and devices without one are left out."""
+    return tuple(len(range(number, instances, devices)) for number in range(min(instances, devices)))
 
 
 def allocator(options: RunOptions, backend: Backend) -> Allocate:
@@ -232,7 +242,7 @@ def check_memory(options: RunOptions, model: Model, prepared: Prepared, events: 
     """Say what memory the samples take, for a model that takes much of it. Raises UsageError if it is not there."""
     if model.memory is None:
         return
-    needed, purpose = model.memory(prepared.samples, options.instances)
+    needed, purpose = model.memory(prepared.samples, options.copies)
     free = free_memory()
     events.notice(f"Memory beside the network's own: {purpose}; {free / 1e9:.1f} GB are free.")
     if needed > free:
@@ -250,7 +260,7 @@ def operator_threads(options: RunOptions, processors: int) -> int:
     """
     if options.scenario is Scenario.SERVER and options.cell.device is Device.CPU:
         processors -= 1
-    return max(1, processors // options.instances)
+    return max(1, processors // options.copies)
 
 
 def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> ModelFile:
@@ -267,7 +277,7 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
     tuned = loaded.whole.tune(options.batch_size) if loaded.whole else None
     if tuned is not None:
         # The batch is of parts of a sample: samples come one by one.
-        known = settings.hints(rate=options.instances / tuned.sample_s, latency_s=tuned.sample_s)
+        known = settings.hints(rate=options.copies / tuned.sample_s, latency_s=tuned.sample_s)
         return Measured(1, known, {"batch_size": 1, "parts_per_batch": tuned.batch})
     worth = benchmark.batches(options.cell.device, options.scenario)
     sizes = calibrate.candidates(options.scenario, options.batch_size, worth)
@@ -278,12 +288,12 @@ def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loade
         bound_s = options.target_latency_ms / 1000 if options.target_latency_ms else benchmark.server_bound_s
         chosen, first = calibrate.fastest_within(speeds, bound_s / 3), speeds[0]
         batch = options.batch_size or chosen.batch
-        known = settings.hints(rate=first.batch / first.mean_s * options.instances, latency_s=first.mean_s)
+        known = settings.hints(rate=first.batch / first.mean_s * options.copies, latency_s=first.mean_s)
         return Measured(batch, known, {"batch_size": batch})
     best = calibrate.fastest(speeds)
     batch = options.batch_size or best.batch
     longer = excess(prepared.samples, max(sizes)) if options.scenario is Scenario.OFFLINE else 1.0
-    rate = SPARE * longer * max(speed.best_rate for speed in speeds) * options.instances
+    rate = SPARE * longer * max(speed.best_rate for speed in speeds) * options.copies
     return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
 
 

@@ -303,7 +303,7 @@ def test_the_plan_goes_by_the_files_header_and_is_carried_out(
     path = tmp_path / "w.safetensors"
     weight_files.write(path, arrays)
     monkeypatch.setattr(placement, "DEVICE_RESERVE", 0)
-    monkeypatch.setattr("mlperf_docker.harness.gpu.free_bytes", lambda: 150_000)
+    monkeypatch.setattr("mlperf_docker.harness.gpu.free_bytes", lambda number: 150_000)
     plan = Dlrm().plan(path, Device.CUDA)
     assert 140_000 < plan.device_bytes <= 150_000
     placed = plan.place(Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), "w"))

@@ -26,7 +26,8 @@ class LoadRequest:
 
     interface: the inputs to feed and the outputs to fetch. threads: for the operators of one predictor.
     format: how to read a file; None for a network. precision: what a network is computed in; a file has its own.
-    provable: whether `prove` will be called: until then some backends write down all that they do.
+    provable: whether `prove` will be called: until then some backends write down all that they do. number: which of
+    the devices of this kind, as the framework counts them.
     """
 
     source: Path | Network
@@ -36,6 +37,7 @@ class LoadRequest:
     format: Format | None = None
     precision: str = FP32
     provable: bool = True
+    number: int = 0
 
 
 def check_precision(request: LoadRequest, *known: str) -> None:
@@ -81,6 +83,10 @@ class Backend(Protocol):
 
     def check_device(self, device: Device) -> None:
         """Raise DeviceError if *device* cannot be used; quick, and before any other work."""
+        ...
+
+    def count(self, device: Device) -> int:
+        """How many devices of this kind the framework sees; of a CPU always one. After `check_device`."""
         ...
 
     def load(self, request: LoadRequest) -> Predictor:

@@ -53,6 +53,10 @@ class Dummy:
     def check_device(self, device: Device) -> None:
         """Every device does."""
 
+    def count(self, device: Device) -> int:  # noqa: ARG002
+        """One of each kind."""
+        return 1
+
     def load(self, request: LoadRequest) -> Predictor:
         """Ignore the file."""
         return NullPredictor(request.interface)

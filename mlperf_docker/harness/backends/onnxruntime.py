@@ -16,6 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
+from mlperf_docker.harness import gpu
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.backends.batches import one_by_one
@@ -51,6 +52,12 @@ def _described(value: Session) -> Tensor:
     return Tensor(value.name, names.get(value.type, value.type), shape)
 
 
+def _provider(device: Device, number: int) -> tuple[str, dict[str, str]]:
+    """The execution provider for a device, and its settings."""
+    which = {"device_id": str(number)} if device is Device.CUDA else {}
+    return PROVIDERS[device], {**SETTINGS[device], **which}
+
+
 def _session(request: LoadRequest, profile: Path) -> Session:
     model: bytes | str
     options = ort.SessionOptions()
@@ -76,8 +83,7 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     try:
         if request.device is Device.CUDA:
             ort.preload_dlls()  # CUDA's libraries are wheels beside onnxruntime, where the loader does not look
-        provider = (PROVIDERS[request.device], SETTINGS[request.device])
-        return ort.InferenceSession(model, options, providers=[provider])
+        return ort.InferenceSession(model, options, providers=[_provider(request.device, request.number)])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if isinstance(request.source, Network):
             raise
@@ -112,7 +118,7 @@ class OnnxRuntimePredictor:
 
     def __init__(self, request: LoadRequest) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="mlperf-proof-")
-        self._device = request.device
+        self._device, self._number = request.device, request.number
         self._session = _session(request, Path(self._folder.name))
         if not isinstance(request.source, Network):
             check_interface(str(request.source), self._session, request.interface)
@@ -147,9 +153,9 @@ class OnnxRuntimePredictor:
         """The same through an IO binding: inputs go to the device at once, outputs stay there until asked for."""
         binding = self._session.io_binding()
         for name, array in zip(self._inputs, inputs, strict=True):
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", 0))
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", self._number))
         for name in self._outputs:
-            binding.bind_output(name, "cuda", 0)
+            binding.bind_output(name, "cuda", self._number)
         self._session.run_with_iobinding(binding)
         return tuple(binding.copy_outputs_to_cpu())
 
@@ -165,12 +171,21 @@ class OnnxRuntimePredictor:
                 f"onnxruntime ran {share:.0%} of the network on {self._device}, the rest elsewhere",
                 details=[f"{name}: {count} operators" for name, count in nodes.items()],
             )
+        which = self._proven_gpu() if self._device is Device.CUDA else {}
         return {
             "provider": provider,
+            **which,
             "providers": list(self._session.get_providers()),
             "operators": dict(nodes),
             "time_share": round(share, 4),
         }
+
+    def _proven_gpu(self) -> Mapping[str, Any]:
+        """The number of the GPU that the session's provider has. Raises DeviceError if it is another's."""
+        found = self._session.get_provider_options()[PROVIDERS[Device.CUDA]].get("device_id", "0")
+        if found != str(self._number):
+            raise DeviceError(f"onnxruntime took GPU {found}, not GPU {self._number}")
+        return {"gpu_number": self._number}
 
 
 class OnnxRuntime:
@@ -193,6 +208,10 @@ class OnnxRuntime:
             )
         if device is Device.CUDA and not Path("/dev/nvidiactl").exists():
             raise DeviceError("no NVIDIA GPU is visible in here", hint="Start the container with --gpus all.")
+
+    def count(self, device: Device) -> int:
+        """The GPUs that CUDA's driver shows: onnxruntime does not tell."""
+        return gpu.count() if device is Device.CUDA else 1
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file, or for the network, in int8 if asked for."""

@@ -103,12 +103,18 @@ def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN4
     return tensors[: len(interface.outputs)]
 
 
+def _device(request: LoadRequest) -> torch.device:
+    """PyTorch's name of the device: a GPU with its number."""
+    kind = request.device.value
+    return torch.device(kind) if request.device is Device.CPU else torch.device(kind, request.number)
+
+
 class PyTorchPredictor:
     """A TorchScript module on a device."""
 
     def __init__(self, request: LoadRequest) -> None:
         self._device = request.device
-        self._where = torch.device(request.device.value)
+        self._where = _device(request)
         self._interface = request.interface
         self._threads = request.threads
         self._known = threading.local()
@@ -168,22 +174,25 @@ class PyTorchPredictor:
         operators: Counter[str] = Counter()
         for event in trace.events():
             on_gpu = event.device_type == torch.autograd.DeviceType.CUDA
-            if on_gpu or event.name.startswith(("aten::", "mkldnn", "prepacked", "quantized::")):
+            if on_gpu and event.device_index != self._where.index:
+                operators[f"cuda:{event.device_index}"] += 1
+            elif on_gpu or event.name.startswith(("aten::", "mkldnn", "prepacked", "quantized::")):
                 operators["cuda" if on_gpu else "cpu"] += 1
-        elsewhere = {str(tensor.device) for tensor in self._held() if tensor.device.type != self._where.type}
+        elsewhere = {str(tensor.device) for tensor in self._held() if tensor.device != self._where}
         if elsewhere or not operators[self._where.type]:
             raise DeviceError(
-                f"PyTorch did not run the network on {self._device}",
+                f"PyTorch did not run the network on {self._where}",
                 details=[f"{name}: {count} operators" for name, count in operators.items()] + sorted(elsewhere),
             )
         proof: dict[str, Any] = {"provider": str(self._where), "operators": dict(operators)}
         if self._device is Device.CPU:
             return proof
         busy = sum(event.device_time_total for event in trace.key_averages())
-        memory = torch.cuda.max_memory_allocated()
+        memory = torch.cuda.max_memory_allocated(self._where)
         return {
             **proof,
-            "gpu": torch.cuda.get_device_name(),
+            "gpu": torch.cuda.get_device_name(self._where),
+            "gpu_number": self._where.index,
             "gpu_time_us": round(busy),
             "gpu_memory_bytes": memory,
             "tf32": False,
@@ -224,6 +233,10 @@ class PyTorch:
             )
         if not torch.cuda.is_available():
             raise DeviceError("PyTorch sees no GPU in here", hint="Start the container with --gpus all.")
+
+    def count(self, device: Device) -> int:
+        """The GPUs that PyTorch sees."""
+        return int(torch.cuda.device_count()) if device is Device.CUDA else 1
 
     def load(self, request: LoadRequest) -> Predictor:
         """Load the archive, or trace the network."""

@@ -40,7 +40,7 @@ for _name, _value in SETTINGS.items():
 tf: Any = frameworks.load("tensorflow")
 v1 = tf.compat.v1
 
-DEVICES = {Device.CPU: "/device:CPU:0", Device.CUDA: "/device:GPU:0"}
+KINDS = {Device.CPU: "CPU", Device.CUDA: "GPU"}
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 ALIGNMENT = 64
 """Bytes; arrays that begin on such an address are fed without a copy."""
@@ -67,13 +67,16 @@ def _described(tensor: Any) -> Tensor:  # noqa: ANN401 (TensorFlow comes without
     return Tensor(tensor.name, tensor.dtype.name, shape)
 
 
-def read_graph(path: Path) -> Any:  # noqa: ANN401
-    """The graph, a tf.Graph, in a frozen .pb file. Raises ModelFileError if there is none, or one with variables."""
+def read_graph(path: Path, scope: str | None = None) -> Any:  # noqa: ANN401
+    """The graph, a tf.Graph, in a frozen .pb file. Raises ModelFileError if there is none, or one with variables.
+
+    scope: the device that its operators get.
+    """
     definition, graph = v1.GraphDef(), tf.Graph()
     size = path.stat().st_size
     try:
         definition.ParseFromString(path.read_bytes())
-        with graph.as_default():
+        with graph.as_default(), v1.device(scope):
             tf.import_graph_def(definition, name="")
     except Exception as error:  # protobuf's DecodeError, ValueError for unknown operators, …
         raise ModelFileError(
@@ -116,7 +119,7 @@ def _placeholders(tensors: list[Any]) -> list[Any]:
 
 def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]]:
     """Graph, inputs and outputs of an official file, whose interface is checked."""
-    graph = read_graph(path)
+    graph = read_graph(path, _scope(request))
     outputs = [_found(graph, tensor.name) for tensor in request.interface.outputs]
     placeholders = _placeholders([tensor for tensor in outputs if tensor is not None])
     there = [_described(tensor) for tensor in outputs if tensor is not None]
@@ -131,7 +134,7 @@ def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list
     from mlperf_docker.harness.ops.tensorflow import TensorFlowOps
 
     graph = tf.Graph()
-    with graph.as_default():
+    with graph.as_default(), v1.device(_scope(request)):
         inputs = [v1.placeholder(tensor.dtype, tensor.shape) for tensor in network.interface.inputs]
         names = tuple(tensor.name for tensor in request.interface.outputs)
         # An output may be a weight or a convolution still: identity makes a node of its own of each.
@@ -173,13 +176,24 @@ def _room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return space[start : start + size].view(dtype).reshape(shape)
 
 
+def _device_name(device: Device, number: int) -> str:
+    """TensorFlow's name of a device."""
+    return f"/device:{KINDS[device]}:{number}"
+
+
+def _scope(request: LoadRequest) -> str | None:
+    """The device that a graph's operators have to be given; None for the first, which they get anyway."""
+    return _device_name(request.device, request.number) if request.number else None
+
+
 def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
     config = v1.ConfigProto(
         intra_op_parallelism_threads=request.threads,
         inter_op_parallelism_threads=1,
         use_per_session_threads=True,
-        allow_soft_placement=False,
-        device_count={"GPU": int(request.device is Device.CUDA)},
+        # Operators of a graph that is given to another than the first device may have no kernel for it.
+        allow_soft_placement=request.number > 0,
+        device_count={"GPU": 0, KINDS[request.device]: request.number + 1},
     )
     config.gpu_options.allow_growth = True
     return config
@@ -191,7 +205,7 @@ class _SavedModel:
     def __init__(self, request: LoadRequest, path: Path) -> None:
         self.session = v1.Session(graph=tf.Graph(), config=_configuration(request))
         try:
-            with _folder_of(path) as folder, self.session.graph.as_default():
+            with _folder_of(path) as folder, self.session.graph.as_default(), v1.device(_scope(request)):
                 loaded = v1.saved_model.load(self.session, [tf.saved_model.SERVING], str(folder))
             signature = loaded.signature_def[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
         except ModelFileError:
@@ -248,7 +262,7 @@ class TensorFlowPredictor:
     """A session with a prepared call."""
 
     def __init__(self, request: LoadRequest) -> None:
-        self._device = request.device
+        self._device, self._number = request.device, request.number
         if request.format is Format.SAVED_MODEL and isinstance(request.source, Path):
             saved = _SavedModel(request, request.source)
             self._session, self._inputs, self._outputs = saved.session, saved.inputs, saved.outputs
@@ -283,19 +297,20 @@ class TensorFlowPredictor:
         trace = v1.RunMetadata()
         feeds = dict(zip(self._inputs, single, strict=True))
         self._session.run(self._outputs, feeds, options=options, run_metadata=trace)
-        operators, elsewhere, times = _by_device(trace, DEVICES[self._device])
-        if elsewhere or not operators[DEVICES[self._device]]:
+        where = _device_name(self._device, self._number)
+        operators, elsewhere, times = _by_device(trace, where)
+        if elsewhere or not operators[where]:
             raise DeviceError(
-                f"TensorFlow ran operators of the network elsewhere than on {self._device}",
+                f"TensorFlow ran operators of the network elsewhere than on {self._device}, number {self._number}",
                 details=[f"{name}: {count} operators" for name, count in operators.items()] + elsewhere[:10],
             )
-        share = times[DEVICES[self._device]] / max(1, times.total())
-        proof = {"provider": DEVICES[self._device], "operators": dict(operators), "time_share": round(share, 4)}
+        share = times[where] / max(1, times.total())
+        proof = {"provider": where, "operators": dict(operators), "time_share": round(share, 4)}
         return {**proof, **self._gpu()} if self._device is Device.CUDA else proof
 
     def _gpu(self) -> Mapping[str, Any]:
-        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-        return {"gpu": details.get("device_name", "unknown"), "tf32": False}
+        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[self._number])
+        return {"gpu": details.get("device_name", "unknown"), "gpu_number": self._number, "tf32": False}
 
 
 def _by_device(trace: Any, wanted: str) -> tuple[Counter[str], list[str], Counter[str]]:  # noqa: ANN401
@@ -347,6 +362,10 @@ class TensorFlow:
             )
         if not tf.config.list_physical_devices("GPU"):
             raise DeviceError("TensorFlow sees no GPU in here", hint="Start the container with --gpus all.")
+
+    def count(self, device: Device) -> int:
+        """The GPUs that TensorFlow sees."""
+        return len(tf.config.list_physical_devices("GPU")) if device is Device.CUDA else 1
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""

@@ -306,8 +306,11 @@ class Tabled(Protocol):
         """Whether the weight called *name* is a table."""
         ...
 
-    def plan(self, path: Path, device: Device) -> Plan:
-        """Where the tables in *path* will be. Raises DeviceMemoryError, before they are read, where they do not fit."""
+    def plan(self, path: Path, device: Device, shares: Sequence[int]) -> Plan:
+        """Where the tables in *path* will be. Raises DeviceMemoryError, before they are read, where they do not fit.
+
+        shares: instances on each device, all of which get the same plan.
+        """
         ...
 
     def capped(self, rows: int) -> Benchmark:

@@ -111,10 +111,12 @@ class Dlrm:
         """The embeddings."""
         return networks.TABLE.match(name) is not None
 
-    def plan(self, path: Path, device: Device) -> placement.Placement:
-        """Where the tables in *path* will be, going by their sizes."""
+    def plan(self, path: Path, device: Device, shares: Sequence[int] = (1,)) -> placement.Placement:
+        """Where the tables in *path* will be, going by their sizes and by the GPU that has least for an instance."""
         format = formats.detect(path)  # noqa: A001
-        free = gpu.free_bytes() if device is Device.CUDA else 0
+        free = 0
+        if device is Device.CUDA:
+            free = min(gpu.free_bytes(number) // share for number, share in enumerate(shares))
         tables = placement.sizes(self._cut(self.read(path, format)))
         return placement.plan(tables, device, host_free=free_memory(), device_free=free)
 
