@@ -61,7 +61,7 @@ def load() -> DockerConfig:
     path = folder() / _FILE
     try:
         data = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # DOCKER_CONFIG=/dev/null is how some say that there is none
         return DockerConfig(path)
     except OSError as error:
         return DockerConfig(path, problems=(str(error.strerror).lower(),))

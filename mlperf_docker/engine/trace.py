@@ -67,7 +67,7 @@ class Trace:
     _names: dict[str, str] = field(default_factory=dict)
     _started: set[str] = field(default_factory=set)
     _ended: set[str] = field(default_factory=set)
-    _rests: dict[str, bytes] = field(default_factory=dict)
+    _rests: dict[tuple[str, int], bytes] = field(default_factory=dict)  # of stdout and of stderr
 
     def feed(self, aux: str) -> Iterator[BuildEvent]:
         """Yield what the base64 text *aux* tells that earlier messages did not."""
@@ -93,8 +93,10 @@ class Trace:
         if vertex.digest in self._ended or not (vertex.cached or vertex.HasField("completed")):
             return
         self._ended.add(vertex.digest)
-        rest = self._rests.pop(vertex.digest, b"")
-        if rest:
+        for stream in sorted(number for digest, number in self._rests if digest == vertex.digest):
+            rest = self._rests.pop((vertex.digest, stream))
+            if not rest:
+                continue
             yield BuildEvent(BuildEventKind.LOG, vertex.name, _line(rest))
         if vertex.error:
             yield BuildEvent(BuildEventKind.FAILED, vertex.name, vertex.error)
@@ -105,8 +107,9 @@ class Trace:
             yield BuildEvent(BuildEventKind.DONE, vertex.name, seconds=seconds)
 
     def _log(self, log: Any) -> Iterator[BuildEvent]:  # noqa: ANN401
-        """Cut output into lines; a chunk may end within one, and within a character."""
-        *lines, self._rests[log.vertex] = (self._rests.get(log.vertex, b"") + log.msg).split(b"\n")
+        """Cut output into lines; a chunk may end within one, and within a character, and the other stream's may follow."""
+        key = (log.vertex, log.stream)
+        *lines, self._rests[key] = (self._rests.get(key, b"") + log.msg).split(b"\n")
         for line in lines:
             yield BuildEvent(BuildEventKind.LOG, self._names.get(log.vertex, ""), _line(line))
 

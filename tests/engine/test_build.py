@@ -130,7 +130,7 @@ def test_without_cache_every_step_runs_again(clean: Engine, base_image: Base, lo
 
 
 def test_a_failing_step(clean: Engine, base_image: Base, logs: Path) -> None:
-    step = "RUN echo before; for i in $(seq 40); do echo reason $i >&2; done; exit 7"
+    step = "RUN echo before; sleep 0.3; for i in $(seq 40); do echo reason $i >&2; done; exit 7"
     with pytest.raises(BuildError) as caught:
         BuildKitBuilder(clean).build(request(base_image, step), on_event=lambda _event: None)
     error = caught.value

@@ -39,6 +39,18 @@ def test_output_is_cut_into_lines_and_a_character_cut_in_two_is_joined() -> None
     assert lines == ["first", "second änd", "100%", "no newline"]
 
 
+def test_a_line_of_one_stream_is_not_cut_by_the_others() -> None:
+    step = {"digest": "sha256:1", "name": "step", "started": {"seconds": 1}}
+    pieces = [(2, b"at http://me:hun"), (1, b"Reading"), (2, b"ter2@host\n"), (1, b" lists\nlast"), (2, b"end")]
+    trace = Trace()
+    told = list(trace.feed(aux(vertexes=[step])))
+    for stream, text in pieces:
+        told += trace.feed(aux(logs=[{"vertex": "sha256:1", "stream": stream, "msg": text}]))
+    told += trace.feed(aux(vertexes=[{**step, "completed": {"seconds": 2}}]))
+    lines = [event.text for event in told if event.kind is BuildEventKind.LOG]
+    assert lines == ["at http://me:hunter2@host", "Reading lists", "last", "end"]
+
+
 def test_a_steps_time_is_its_own() -> None:
     (seconds,) = (e.seconds for e in events("built") if e.step == PRINTING and e.kind is BuildEventKind.DONE)
     assert 0.3 < seconds < 5
