@@ -107,7 +107,7 @@ class Trace:
             yield BuildEvent(BuildEventKind.DONE, vertex.name, seconds=seconds)
 
     def _log(self, log: Any) -> Iterator[BuildEvent]:  # noqa: ANN401
-        """Cut output into lines; a chunk may end within one, and within a character, and the other stream's may follow."""
+        """Cut output into lines. A chunk may end within one, or a character, and one of the other stream follow."""
         key = (log.vertex, log.stream)
         *lines, self._rests[key] = (self._rests.get(key, b"") + log.msg).split(b"\n")
         for line in lines:
