@@ -6,6 +6,7 @@ from typing import Any
 from mlperf_docker.harness import formats
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.backends.batches import zeros
 from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.files import checksum, new_file
@@ -14,20 +15,28 @@ from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.models.base import Benchmark, Model, Named, Tabled
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import Loading, load_parts, open_model
+from mlperf_docker.harness.opening import Loading, blaming, load_parts, open_model, trying
 from mlperf_docker.harness.resources import cores
 
 
 def inspect(cell: Cell, path: Path) -> dict[str, Any]:
-    """What *path* is, after loading it on the CPU. Raises ModelFileError if it is not a model of this cell."""
+    """What *path* is, after loading it on the CPU. Raises ModelFileError if it is not a model of this cell.
+
+    A graph that is run as it is has to take zeros too. fixed_batch: the number of samples that it takes at once, or
+    None for any.
+    """
     file = identify(path, None)
     backend = backends.load(cell.backend)
     model = open_model(models.load(cell.model), backend, path)
-    load_parts(backend, model, Loading(Device.CPU, cores()))
+    predictor, *_ = load_parts(backend, model, Loading(Device.CPU, cores()))
+    if model.format is not None:
+        with trying(model):
+            predictor.predict(zeros(model.interface, 1))
     tensors = model.interface.inputs, model.interface.outputs
     inputs, outputs = ([str(tensor) for tensor in side] for side in tensors)
-    facts = {"format": formats.detect(path).value, "variant": model.variant, "sha256": file.sha256}
-    return {**facts, "as_it_is": model.format is not None, "inputs": inputs, "outputs": outputs}
+    facts = {"format": formats.detect(path).value, "variant": model.variant, **file.facts}
+    as_it_is = {"as_it_is": model.format is not None, "fixed_batch": model.interface.batch}
+    return {**facts, **as_it_is, "inputs": inputs, "outputs": outputs}
 
 
 TABLE_TYPES = {"fp32": "float32", "fp16": "float16"}
@@ -47,8 +56,9 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
     benchmark = models.load(cell.model)
     if tables and not isinstance(benchmark, Tabled):
         raise UsageError(f"{benchmark.name} has no tables that --tables could convert")
-    arrays = benchmark.read(path, formats.detect(path))
-    model = benchmark.network(arrays, str(path))
+    with blaming(path):
+        arrays = benchmark.read(path, formats.detect(path))
+        model = benchmark.network(arrays, str(path))
     if output.suffix == ".onnx":
         check_one_graph(benchmark, model)
     kinds = _table_types(benchmark, arrays, tables)

@@ -1,6 +1,6 @@
 """How a model file is written, told from its content where names mislead: a TorchScript archive may be called .pth."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,13 @@ def detect(path: Path) -> Format:
     if any(name.split("/")[-1] == SAVED_MODEL for name in names):
         return Format.SAVED_MODEL
     return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
+
+
+def no_native(model: str, path: Path, found: Format, known: Iterable[Format]) -> ModelFileError:
+    """A graph of a format that *model* is not run from, though its backend could; it is from those *known*."""
+    graphs = ", ".join(known)
+    hint = f"As they are, files of these formats run: {graphs}." if graphs else "Its official file is a checkpoint."
+    return ModelFileError(f"{model} has no official {found} file: {path}", hint=hint)
 
 
 def read_weights(

@@ -1,10 +1,14 @@
 """From a model file to the model that a backend can load."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.harness import formats
 from mlperf_docker.harness.backends.base import FP32, Backend, LoadRequest, Predictor
+from mlperf_docker.harness.errors import LONGEST_REASON, HarnessError, ModelFileError, damaged
+from mlperf_docker.harness.interface import THROUGH
 from mlperf_docker.harness.models.base import Benchmark, Model
 from mlperf_docker.harness.names import Device
 from mlperf_docker.harness.network import Network
@@ -13,12 +17,46 @@ from mlperf_docker.harness.network import Network
 def open_model(benchmark: Benchmark, backend: Backend, path: Path) -> Model:
     """The model in *path*: as it is, if *backend* runs such files, else through its weights and the architecture.
 
-    Raises ModelFileError.
+    All that can be told without running it is looked at. Raises ModelFileError.
     """
-    found = formats.detect(path)
-    if found in backend.formats:
-        return benchmark.native(path, found)
-    return benchmark.network(benchmark.read(path, found), str(path))
+    with blaming(path):
+        found = formats.detect(path)
+        if found not in backend.formats:
+            return benchmark.network(benchmark.read(path, found), str(path))
+        model = benchmark.native(path, found)
+        if not isinstance(model.source, Path) or model.format is None:
+            return model
+        return replace(model, interface=backend.examine(model.source, model.format, model.interface))
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while a model file is taken apart into ModelFileError: libraries trust such files."""
+    try:
+        yield
+    except HarnessError:
+        raise
+    except MemoryError as error:
+        raise ModelFileError(f"{path} needs more memory than there is") from error
+    except Exception as error:
+        raise damaged(path, "model file that can be read", f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def trying(model: Model) -> Iterator[None]:
+    """Turn what goes wrong while samples are tried into ModelFileError, where a file is run as it is."""
+    try:
+        yield
+    except (HarnessError, MemoryError):
+        raise
+    except Exception as error:
+        if model.format is None:
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:LONGEST_REASON]
+        raise ModelFileError(
+            f"{model.source} cannot be run on samples of this benchmark: {reason}",
+            hint=f"It is another model, or its batch is fixed inside. {THROUGH}",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +83,8 @@ def load_parts(backend: Backend, model: Model, loading: Loading) -> tuple[Predic
         )
         for part in model.parts
     )
-    return tuple(backend.load(request) for request in requests)
+    with trying(model):
+        return tuple(backend.load(request) for request in requests)
 
 
 class CpuAnswerer:

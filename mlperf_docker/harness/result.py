@@ -136,7 +136,7 @@ def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[s
 def _model_file(file: ModelFile | None, variant: str) -> dict[str, Any] | None:
     if file is None:
         return None
-    return {"name": file.path.name, "sha256": file.sha256, "official": file.official, "variant": variant}
+    return {"name": file.path.name, **file.facts, "official": file.official, "variant": variant}
 
 
 def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:

@@ -31,7 +31,7 @@ from mlperf_docker.harness.models.base import (
     Whole,
 )
 from mlperf_docker.harness.names import Device, Format, Mode, Phase, Scenario
-from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts, open_model
+from mlperf_docker.harness.opening import CpuAnswerer, Loading, blaming, load_parts, open_model, trying
 from mlperf_docker.harness.options import RunOptions
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores, free_memory
@@ -177,10 +177,15 @@ def choose_model(
         return None, benchmark.native(Path(), Format.ONNX)
     if not isinstance(benchmark, Tabled):
         file = model_file(options, synthetic)
-        return file, open_model(benchmark, backend, file.path)
+        model = open_model(benchmark, backend, file.path)
+        if model.interface.batch:
+            said = f"The batch of {file.path.name} is fixed to {model.interface.batch}"
+            events.notice(f"{said}: fewer samples at once are filled up, and take as long.")
+        return file, model
     given = synthetic.weights if synthetic and options.model_file is None else options.model_file
     path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
-    plan = benchmark.plan(path, options.cell.device, shares(options.copies, backend.count(options.cell.device)))
+    with blaming(path):
+        plan = benchmark.plan(path, options.cell.device, shares(options.copies, backend.count(options.cell.device)))
     for line in plan.lines:
         events.notice(line)
     file = model_file(options, synthetic)
@@ -223,7 +228,8 @@ def load(
         predictors = whole.predictors
     events.phase(Phase.PROVE_DEVICE)
     sample = prepared.samples.load([0])
-    proofs = [dict(predictor.prove(sample)) for predictor in predictors]
+    with trying(model):
+        proofs = [dict(predictor.prove(sample)) for predictor in predictors]
     proof = {**proofs[0], "instances": proofs} if len(proofs) > 1 else proofs[0]
     return Loaded(file, model, predictors, threads, proof, whole)
 
@@ -302,7 +308,8 @@ def test(
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
     try:
-        measured = measure(options, benchmark, prepared, loaded, events)
+        with trying(loaded.model):
+            measured = measure(options, benchmark, prepared, loaded, events)
     except (MemoryError, DeviceMemoryError) as error:
         raise limits.failure(options, error) from error
     folder = options.folders.results
@@ -328,7 +335,8 @@ def test(
             raise
         raise known from error
     by_instance = outcome.by_instance
-    found = {**measured.settings, "instances": len(by_instance), "threads": loaded.threads}
+    fixed = {"fixed_batch": loaded.model.interface.batch} if loaded.model.interface.batch else {}
+    found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
     return result.Findings(
         log=logs.read(folder),

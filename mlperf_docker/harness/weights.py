@@ -20,6 +20,8 @@ Shapes = dict[str, tuple[int, ...]]
 ALIGNMENT = 64
 PIECE_BYTES = 1 << 20
 """Bytes of an array that are worked on at once: what a processor's caches hold."""
+_BEYOND_NUMPY = frozenset({"bfloat16", "float8_e4m3fn", "float8_e5m2"})
+"""Floating-point types that ml_dtypes adds, as the onnx package gives them."""
 _HALF_EXPONENT = np.uint16(0x7C00)
 _LENGTH_BYTES = 8
 _KINDS = {
@@ -102,7 +104,7 @@ def plain(values: Mapping[str, T]) -> dict[str, T]:
 
 def as_float32(array: NDArray[Any]) -> NDArray[Any]:
     """Numbers with a point as float32, itself where it is that; others as they are. Too large ones become infinite."""
-    if array.dtype.kind != "f" or array.dtype == np.float32:
+    if array.dtype == np.float32 or not (array.dtype.kind == "f" or array.dtype.name in _BEYOND_NUMPY):
         return array
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
@@ -122,7 +124,7 @@ def refuse_not_finite(source: str, arrays: Iterable[tuple[str, NDArray[Any]]]) -
 
 def odd_place(array: NDArray[Any]) -> tuple[int, ...] | None:
     """Where the first number is that is not finite, or None. Looked at in pieces: there is no copy of the whole."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" and array.dtype.name not in _BEYOND_NUMPY:
         return None
     if not array.ndim:
         return None if np.isfinite(array) else ()

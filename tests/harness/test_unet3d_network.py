@@ -199,7 +199,7 @@ def test_saved_models_that_do_not_fit(tmp_path: Path, saved: Path) -> None:
         archive.write(saved / "saved_model.pb", "b/saved_model.pb")
     assert "just one SavedModel" in refused("tensorflow", two)
     (tmp_path / "saved_model.pb").write_bytes(b"nothing" * 9)
-    assert "cannot load" in refused("tensorflow", tmp_path / "saved_model.pb")
+    assert "is no SavedModel that TensorFlow can load" in refused("tensorflow", tmp_path / "saved_model.pb")
     one = zipped(saved, tmp_path / "one.zip", "a")
     assert "cannot be read from a saved-model" in refused("onnxruntime", one)
     tf: Any = pytest.importorskip("tensorflow")

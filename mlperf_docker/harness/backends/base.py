@@ -89,6 +89,14 @@ class Backend(Protocol):
         """How many devices of this kind the framework sees; of a CPU always one. After `check_device`."""
         ...
 
+    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+        """*interface* as a file has it, which the backend would run as it is: with its batch, where that is fixed.
+
+        Nothing is kept. Raises ModelFileError if the file is damaged, has another interface, or weights that are not
+        finite.
+        """
+        ...
+
     def load(self, request: LoadRequest) -> Predictor:
         """Load a model. Raises ModelFileError if it is damaged or has another interface."""
         ...

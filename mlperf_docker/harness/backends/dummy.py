@@ -1,6 +1,7 @@
 """A backend that does no work: it shows what LoadGen and the harness cost by themselves."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,10 @@ class Dummy:
     def count(self, device: Device) -> int:  # noqa: ARG002
         """One of each kind."""
         return 1
+
+    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002, ARG002
+        """Any file will do."""
+        return interface
 
     def load(self, request: LoadRequest) -> Predictor:
         """Ignore the file."""

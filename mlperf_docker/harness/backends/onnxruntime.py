@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -16,15 +17,16 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from mlperf_docker.harness import gpu
+from mlperf_docker.harness import gpu, onnx_files
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
-from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.errors import DeviceError, damaged
+from mlperf_docker.harness.interface import THROUGH, Interface, Tensor
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.weights import refuse_not_finite
 
 Session = Any
 """ort.InferenceSession, which comes without types; so do its inputs and outputs."""
@@ -44,6 +46,10 @@ TYPES = {
 }
 SMALL_SHARE = 0.05
 """Share of a proof run on CUDA that operators on the CPU may take (shape arithmetic lives there)."""
+
+
+_PLACE = re.compile(r"^\S+\.(?:cc|h):\d+ .*?\) ")
+"""Where in its source onnxruntime found out."""
 
 
 def _described(value: Session) -> Tensor:
@@ -87,12 +93,17 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if isinstance(request.source, Network):
             raise
-        size = request.source.stat().st_size
-        reason = str(error).strip().splitlines()[0]
-        raise ModelFileError(
-            f"onnxruntime cannot load {request.source} ({size} bytes): {reason}",
-            hint="It is truncated or not ONNX. Compare its checksum with: mlperf-docker models verify",
-        ) from error
+        reason = _PLACE.sub("", str(error).split("failed:", 1)[-1])
+        raise damaged(request.source, "model that onnxruntime can load", reason, hint=_advice(reason)) from error
+
+
+def _advice(reason: str) -> str | None:
+    """What to do about a file that is whole, but for another onnxruntime; None where it is damaged."""
+    if re.search(r"\bIR version|opset", reason, re.IGNORECASE):
+        return f"It was made for a newer onnxruntime than {ort.__version__}: export it for an older one. {THROUGH}"
+    if re.search(r"not a registered function/op|NOT_IMPLEMENTED", reason):
+        return f"onnxruntime {ort.__version__} has no such operator. {THROUGH}"
+    return None
 
 
 def _time_by_provider(profile: Path) -> tuple[Counter[str], Counter[str]]:
@@ -107,10 +118,10 @@ def _time_by_provider(profile: Path) -> tuple[Counter[str], Counter[str]]:
     return nodes, times
 
 
-def check_interface(source: str, session: Session, interface: Interface) -> None:
-    """Raise ModelFileError, with every difference, if the file's inputs and outputs are not those of *interface*."""
+def check_interface(source: str, session: Session, interface: Interface) -> int | None:
+    """The number of samples that a file takes at once, None for any. Raises ModelFileError, with every difference."""
     inputs = [_described(value) for value in session.get_inputs()]
-    interfaces.check(source, interface, inputs, [_described(value) for value in session.get_outputs()])
+    return interfaces.check(source, interface, inputs, [_described(value) for value in session.get_outputs()])
 
 
 class OnnxRuntimePredictor:
@@ -120,24 +131,22 @@ class OnnxRuntimePredictor:
         self._folder = tempfile.TemporaryDirectory(prefix="mlperf-proof-")
         self._device, self._number = request.device, request.number
         self._session = _session(request, Path(self._folder.name))
+        self._batch: int | None = None
         if not isinstance(request.source, Network):
-            check_interface(str(request.source), self._session, request.interface)
+            self._batch = check_interface(str(request.source), self._session, request.interface)
         self._inputs = [tensor.name for tensor in request.interface.inputs]
         self._outputs = [tensor.name for tensor in request.interface.outputs]
         there = {value.name for value in self._session.get_outputs()}
         self._outputs += [tensor.name for tensor in request.interface.watched if tensor.name in there]
         self._run = self._session.run
         self._bound = request.device is Device.CUDA
-        # A file may have its batch fixed to 1, or outputs whose length depends on the sample.
-        fixed = any(value.shape and value.shape[0] == 1 for value in self._session.get_inputs())
-        self._single = fixed or request.interface.ragged
         self._ragged = request.interface.ragged
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs of a batch. Contiguous inputs are read where they are: on the CPU nothing is copied."""
-        if self._single:
-            return one_by_one(self._predict, inputs, ragged=self._ragged)
-        return self._predict(inputs)
+        if self._ragged:
+            return one_by_one(self._predict, inputs)
+        return in_batches_of(self._batch, self._predict, inputs) if self._batch else self._predict(inputs)
 
     def _predict(self, inputs: Arrays) -> Arrays:
         try:
@@ -212,6 +221,14 @@ class OnnxRuntime:
     def count(self, device: Device) -> int:
         """The GPUs that CUDA's driver shows: onnxruntime does not tell."""
         return gpu.count() if device is Device.CUDA else 1
+
+    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002, ARG002
+        """The interface as the graph has it, all of whose tables are looked at."""
+        model = onnx_files.load_model(path)
+        found = onnx_files.interface_of(model)
+        batch = interfaces.check(str(path), interface, found.inputs, found.outputs)
+        refuse_not_finite(str(path), onnx_files.weights(path, model))
+        return interface.with_batch(batch)
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file, or for the network, in int8 if asked for."""

@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -16,19 +17,25 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
-from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one, zeros
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.backends.torchscript import open_archive
-from mlperf_docker.harness.errors import DeviceError, ModelFileError
-from mlperf_docker.harness.interface import Interface
+from mlperf_docker.harness.backends.torchscript import held_numbers, open_archive
+from mlperf_docker.harness.errors import LONGEST_REASON, DeviceError, ModelFileError
+from mlperf_docker.harness.interface import THROUGH, Interface, Tensor, differences
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.ops.torch import TorchOps
+from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.weights import refuse_not_finite
 
 Module = Any
 """A TorchScript module."""
 EXAMPLES = 2
 """Samples that a network is traced with: with one, a batch of one might be taken for granted."""
+FIXED = (2, 4, 8, 16, 32, 64)
+"""Numbers of samples, beside one, that archives are exported for."""
+QUICK_S = 3.0
+"""How long a sample may take for another two to be tried."""
 WARM_UP = 3
 """Calls after which the profiling executor has settled on its kernels."""
 WARM_UP_S = 3.0
@@ -46,15 +53,9 @@ class _Built(torch.nn.Module):  # type: ignore[misc,unused-ignore]
         return self._network.outputs(TorchOps(self._device), inputs, self._outputs)
 
 
-def _zeros(interface: Interface, count: int) -> Arrays:
-    """Inputs of *count* samples, all zero."""
-    shapes = [tuple(count if axis is None else axis for axis in tensor.shape) for tensor in interface.inputs]
-    return tuple(np.zeros(shape, tensor.dtype) for shape, tensor in zip(shapes, interface.inputs, strict=True))
-
-
 def _traced(network: Network, interface: Interface, device: torch.device) -> Module:
     """The network as TorchScript; normalisations go into the convolutions before them, on a CPU for oneDNN."""
-    examples = tuple(torch.from_numpy(array).to(device) for array in _zeros(network.interface, EXAMPLES))
+    examples = tuple(torch.from_numpy(array).to(device) for array in zeros(network.interface, EXAMPLES))
     names = tuple(tensor.name for tensor in interface.outputs)
     with warnings.catch_warnings(), torch.inference_mode(mode=False), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer warns of sizes that became constants: they are meant to be
@@ -92,11 +93,9 @@ def _named(found: dict[str, torch.Tensor], interface: Interface) -> list[torch.T
 
 def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN401
     """A result as tensors in the order of the interface."""
-    if isinstance(found, torch.Tensor):
-        return [found]
     if isinstance(found, dict):
         return _named(found, interface)
-    tensors = list(found)
+    tensors = [found] if isinstance(found, torch.Tensor) else list(found)
     if len(tensors) < len(interface.outputs):
         message = f"the TorchScript archive gives {len(tensors)} outputs, not {len(interface.outputs)}"
         raise ModelFileError(message, details=[f"wanted: {tensor}" for tensor in interface.outputs])
@@ -117,6 +116,7 @@ class PyTorchPredictor:
         self._where = _device(request)
         self._interface = request.interface
         self._threads = request.threads
+        self._batch = request.interface.batch
         self._known = threading.local()
         if isinstance(request.source, Network):
             self.module = _traced(request.source, request.interface, self._where)
@@ -130,7 +130,7 @@ class PyTorchPredictor:
         """The first calls compile: before anything is timed, and on more than one batch size."""
         end = perf_counter() + WARM_UP_S
         for count in (1, EXAMPLES):
-            inputs = _zeros(interface, count)
+            inputs = zeros(interface, count)
             for _ in range(WARM_UP):
                 if perf_counter() < end:
                     self.predict(inputs)
@@ -144,9 +144,8 @@ class PyTorchPredictor:
         try:
             with torch.inference_mode():
                 if self._interface.ragged:
-                    return one_by_one(self._detect, inputs, ragged=True)
-                found = self.module(*(self._placed(array) for array in inputs))
-                return tuple(tensor.cpu().numpy() for tensor in _flat(found, self._interface))
+                    return one_by_one(self._detect, inputs)
+                return in_batches_of(self._batch, self._run, inputs) if self._batch else self._run(inputs)
         except Exception as error:  # torch.cuda.OutOfMemoryError, RuntimeError on a CPU
             if memory := memory_error(error, len(inputs[0]), self._device):
                 raise memory from error
@@ -154,6 +153,10 @@ class PyTorchPredictor:
 
     def _placed(self, array: NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._where, non_blocking=True)
+
+    def _run(self, inputs: Arrays) -> Arrays:
+        found = self.module(*(self._placed(array) for array in inputs))
+        return tuple(tensor.cpu().numpy() for tensor in _flat(found, self._interface))
 
     def _detect(self, inputs: Arrays) -> Arrays:
         """Outputs of one image, of which there may be any number."""
@@ -203,6 +206,45 @@ class PyTorchPredictor:
         return [*module.parameters(), *module.buffers()] if isinstance(module, torch.nn.Module) else []
 
 
+def _tried(predictor: PyTorchPredictor, path: Path, interface: Interface) -> int | None:
+    """The number of samples that an archive takes at once, None for any. Raises ModelFileError where there is none."""
+    start = perf_counter()
+    problem = _refused(predictor, interface, 1)
+    if problem is None:
+        # What takes seconds would take long to try again; and what has no axis for samples gets one at a time.
+        slow = perf_counter() - start > QUICK_S or interface.ragged
+        return None if slow or _refused(predictor, interface, EXAMPLES) is None else 1
+    sizes = () if interface.ragged else FIXED
+    found = next((size for size in sizes if _refused(predictor, interface, size) is None), None)
+    if found is None:
+        raise ModelFileError(
+            f"{path} is not this model, or its batch is fixed to another number than {', '.join(map(str, FIXED))}: "
+            f"{problem}",
+            hint=THROUGH,
+            details=[f"it should take: {tensor}" for tensor in interface.inputs],
+        )
+    return found
+
+
+def _refused(predictor: PyTorchPredictor, interface: Interface, count: int) -> str | None:
+    """Why *count* samples cannot be run, or do not give outputs like those of *interface*; None if they can."""
+    try:
+        outputs = predictor.predict(zeros(interface, count))
+    except ModelFileError as error:
+        return " ".join((str(error), *error.details))
+    except Exception as error:  # noqa: BLE001 (scripts raise what they like)
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return (lines or [type(error).__name__])[-1][:LONGEST_REASON]
+    found = [
+        Tensor(wanted.name, output.dtype.name, output.shape[1:] if interface.ragged else output.shape)
+        for wanted, output in zip(interface.outputs, outputs, strict=True)
+    ]
+    wrong = differences("output", interface.outputs, found, exact=False)
+    if not interface.ragged:
+        wrong += [f"output {each} is not of {count} samples" for each in found if each.shape[:1] != (count,)]
+    return "; ".join(wrong) or None
+
+
 class PyTorch:
     """The backend."""
 
@@ -237,6 +279,13 @@ class PyTorch:
     def count(self, device: Device) -> int:
         """The GPUs that PyTorch sees."""
         return int(torch.cuda.device_count()) if device is Device.CUDA else 1
+
+    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+        """The interface as the archive has it: it says nothing of that, so it is tried with samples of zeros."""
+        request = LoadRequest(path, interface.with_batch(None), Device.CPU, cores(), format)
+        predictor = PyTorchPredictor(request)
+        refuse_not_finite(str(path), held_numbers(predictor.module))
+        return interface.with_batch(_tried(predictor, path, request.interface))
 
     def load(self, request: LoadRequest) -> Predictor:
         """Load the archive, or trace the network."""

@@ -9,23 +9,28 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness import frameworks
+from mlperf_docker.harness import archives, frameworks
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
-from mlperf_docker.harness.backends.batches import one_by_one
+from mlperf_docker.harness.backends.batches import filled, in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, ModelFileError, first_ten
+from mlperf_docker.harness.errors import DeviceError, ModelFileError, damaged, first_ten
+from mlperf_docker.harness.files import require_file
 from mlperf_docker.harness.formats import SAVED_MODEL
-from mlperf_docker.harness.interface import Tensor
+from mlperf_docker.harness.interface import THROUGH, Interface, Tensor
 from mlperf_docker.harness.names import Device, Format
 from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.weights import refuse_not_finite
 
 SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # errors only
@@ -73,21 +78,16 @@ def read_graph(path: Path, scope: str | None = None) -> Any:  # noqa: ANN401
     scope: the device that its operators get.
     """
     definition, graph = v1.GraphDef(), tf.Graph()
-    size = path.stat().st_size
+    require_file(path)
     try:
         definition.ParseFromString(path.read_bytes())
         with graph.as_default(), v1.device(scope):
             tf.import_graph_def(definition, name="")
     except Exception as error:  # protobuf's DecodeError, ValueError for unknown operators, …
-        raise ModelFileError(
-            f"{path} ({size} bytes) is no frozen TensorFlow graph: {str(error).splitlines()[0]}",
-            hint="It is truncated or of another format. Compare its checksum with: mlperf-docker models verify",
-        ) from error
+        raise damaged(path, "frozen TensorFlow graph", error, hint=_advice(str(error))) from error
     if not definition.node:
-        raise ModelFileError(
-            f"{path} ({size} bytes) holds an empty TensorFlow graph",
-            hint="A frozen graph is one file with its weights; saved_model.pb, for one, is not.",
-        )
+        hint = "A frozen graph is one file with its weights; saved_model.pb, for one, is not."
+        raise damaged(path, "frozen TensorFlow graph", "it is empty", hint=hint)
     variables = [node.name for node in definition.node if node.op in VARIABLES]
     if variables:
         raise ModelFileError(
@@ -95,6 +95,13 @@ def read_graph(path: Path, scope: str | None = None) -> Any:  # noqa: ANN401
             details=first_ten(variables),
         )
     return graph
+
+
+def _advice(reason: str) -> str | None:
+    """What to do about a graph that is whole, but for another TensorFlow; None where it is damaged."""
+    if "Op type not registered" in reason or "producer version" in reason:
+        return f"It was made with operators that TensorFlow {tf.__version__} lacks. {THROUGH}"
+    return None
 
 
 def _found(graph: Any, name: str) -> Any:  # noqa: ANN401
@@ -117,20 +124,57 @@ def _placeholders(tensors: list[Any]) -> list[Any]:
     return found
 
 
-def _frozen(request: LoadRequest, path: Path) -> tuple[Any, list[Any], list[Any]]:
-    """Graph, inputs and outputs of an official file, whose interface is checked."""
-    graph = read_graph(path, _scope(request))
-    outputs = [_found(graph, tensor.name) for tensor in request.interface.outputs]
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A graph, its inputs and its outputs. batch: the number of samples that it takes at once, None for any."""
+
+    graph: Any
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    batch: int | None = None
+
+
+def _frozen(path: Path, interface: Interface, scope: str | None = None) -> _Opened:
+    """An official file, whose interface is checked. scope: the device that its operators get."""
+    graph = read_graph(path, scope)
+    outputs = [_found(graph, tensor.name) for tensor in interface.outputs]
     placeholders = _placeholders([tensor for tensor in outputs if tensor is not None])
     there = [_described(tensor) for tensor in outputs if tensor is not None]
-    interfaces.check(str(path), request.interface, [_described(tensor) for tensor in placeholders], there)
-    watched = [_found(graph, tensor.name) for tensor in request.interface.watched]
+    batch = interfaces.check(str(path), interface, [_described(tensor) for tensor in placeholders], there)
+    watched = [_found(graph, tensor.name) for tensor in interface.watched]
     outputs += [tensor for tensor in watched if tensor is not None]
-    return graph, [graph.get_tensor_by_name(tensor.name) for tensor in request.interface.inputs], outputs
+    inputs = [graph.get_tensor_by_name(tensor.name) for tensor in interface.inputs]
+    return _Opened(graph, inputs, outputs, batch)
 
 
-def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list[Any]]:
-    """Graph, inputs and outputs of a network."""
+def constants(graph: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # noqa: ANN401
+    """Every table of floating-point numbers in a graph and in its functions, by name. Single numbers are settings."""
+    definition = graph.as_graph_def()
+    for nodes in (definition.node, *(function.node_def for function in definition.library.function)):
+        for node in nodes:
+            tensor = node.attr["value"].tensor
+            if node.op == "Const" and tf.as_dtype(tensor.dtype).is_floating:
+                array = np.asarray(tf.make_ndarray(tensor))
+                if array.size > 1:
+                    yield node.name, array
+
+
+def _variables(session: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # noqa: ANN401
+    """The floating-point variables of a session by name, as far as they have values."""
+    graph = session.graph
+    for node in [node for node in graph.get_operations() if node.type in VARIABLES]:
+        kind = node.get_attr("dtype")
+        if kind.is_floating:
+            with graph.as_default():
+                held = node.outputs[0]
+                value = tf.raw_ops.ReadVariableOp(resource=held, dtype=kind) if node.type == "VarHandleOp" else held
+            # What nobody restored is an optimiser's.
+            with suppress(tf.errors.FailedPreconditionError, tf.errors.NotFoundError):
+                yield node.name, np.asarray(session.run(value))
+
+
+def _built(request: LoadRequest, network: Network) -> _Opened:
+    """The graph of a network."""
     from mlperf_docker.harness.ops.tensorflow import TensorFlowOps
 
     graph = tf.Graph()
@@ -140,7 +184,7 @@ def _built(request: LoadRequest, network: Network) -> tuple[Any, list[Any], list
         # An output may be a weight or a convolution still: identity makes a node of its own of each.
         ops = TensorFlowOps()
         outputs = [tf.identity(ops.channels_last(value)) for value in network.outputs(ops, tuple(inputs), names)]
-    return graph, inputs, outputs
+    return _Opened(graph, inputs, outputs)
 
 
 def _fill(session: Any) -> None:  # noqa: ANN401
@@ -203,6 +247,7 @@ class _SavedModel:
     """A SavedModel, in a zip or a folder, opened in a session of its own, which holds its variables."""
 
     def __init__(self, request: LoadRequest, path: Path) -> None:
+        require_file(path)
         self.session = v1.Session(graph=tf.Graph(), config=_configuration(request))
         try:
             with _folder_of(path) as folder, self.session.graph.as_default(), v1.device(_scope(request)):
@@ -213,21 +258,16 @@ class _SavedModel:
         except KeyError as error:
             raise ModelFileError(f"{path} has no signature {error}", hint="It was saved without one.") from error
         except Exception as error:  # OSError, protobuf's DecodeError, TensorFlow's own
-            raise ModelFileError(
-                f"TensorFlow cannot load {path} ({path.stat().st_size} bytes): {str(error).splitlines()[0]}",
-                hint="It is truncated or no SavedModel. Compare its checksum with: mlperf-docker models verify",
-            ) from error
-        graph = self.session.graph
-        self.inputs = [graph.get_tensor_by_name(info.name) for _, info in sorted(signature.inputs.items())]
+            hint = _advice(str(error))
+            raise damaged(path, "SavedModel that TensorFlow can load", error, hint=hint) from error
+        graph, interface = self.session.graph, request.interface
+        inputs = [graph.get_tensor_by_name(info.name) for _, info in sorted(signature.inputs.items())]
         outputs = [graph.get_tensor_by_name(info.name) for _, info in sorted(signature.outputs.items())]
-        self.outputs = outputs[: len(request.interface.outputs)]
+        outputs = outputs[: len(interface.outputs)]
         # A signature's names are the exporter's, and its tensors' are numbered; types and shapes are the model's.
-        interfaces.check(
-            str(path),
-            request.interface,
-            _named(self.inputs, request.interface.inputs),
-            _named(self.outputs, request.interface.outputs),
-        )
+        there = _named(outputs, interface.outputs)
+        batch = interfaces.check(str(path), interface, _named(inputs, interface.inputs), there)
+        self.opened = _Opened(graph, inputs, outputs, batch)
 
 
 def _named(tensors: Sequence[Any], wanted: Sequence[Tensor]) -> list[Tensor]:
@@ -246,16 +286,18 @@ def _folder_of(path: Path) -> Iterator[Path]:
 
     Raises ModelFileError for a zip with none, or several, or whose names lead out of it.
     """
-    if not zipfile.is_zipfile(path):
+    if not archives.is_archive(path):
         yield path.parent
         return
+    members = archives.look(path).members
+    models = [name for name in map(PurePosixPath, members) if name.name == SAVED_MODEL]
+    models = [name for name in models if name.parts[0] != "__MACOSX"]
+    if len(models) != 1:
+        raise ModelFileError(f"{path} does not hold just one SavedModel", details=first_ten(list(map(str, models))))
+    below = [name for name in members if PurePosixPath(name).is_relative_to(models[0].parent)]
     with tempfile.TemporaryDirectory(prefix="mlperf-model-") as folder, zipfile.ZipFile(path) as archive:
-        models = [name for name in archive.namelist() if PurePosixPath(name).name == SAVED_MODEL]
-        models = [name for name in models if PurePosixPath(name).parts[0] != "__MACOSX"]
-        if len(models) != 1:
-            raise ModelFileError(f"{path} does not hold just one SavedModel", details=first_ten(models))
-        archive.extractall(folder)
-        yield Path(folder) / PurePosixPath(models[0]).parent
+        archive.extractall(folder, below)
+        yield Path(folder) / models[0].parent
 
 
 class TensorFlowPredictor:
@@ -265,24 +307,25 @@ class TensorFlowPredictor:
         self._device, self._number = request.device, request.number
         if request.format is Format.SAVED_MODEL and isinstance(request.source, Path):
             saved = _SavedModel(request, request.source)
-            self._session, self._inputs, self._outputs = saved.session, saved.inputs, saved.outputs
+            self._session, found = saved.session, saved.opened
         else:
             source = request.source
-            found = _built(request, source) if isinstance(source, Network) else _frozen(request, source)
-            graph, self._inputs, self._outputs = found
-            self._session = v1.Session(graph=graph, config=_configuration(request))
+            if isinstance(source, Network):
+                found = _built(request, source)
+            else:
+                found = _frozen(source, request.interface, _scope(request))
+            self._session = v1.Session(graph=found.graph, config=_configuration(request))
             if isinstance(source, Network):
                 _fill(self._session)
+        self._inputs, self._outputs, self._batch = found.inputs, found.outputs, found.batch
         self.call = self._session.make_callable(self._outputs, self._inputs)
         self._ragged = request.interface.ragged
-        fixed = any(tensor.shape.rank and tensor.shape[0] == 1 for tensor in self._inputs)
-        self._single = fixed or self._ragged
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs of a batch; aligned inputs are read where they are."""
-        if self._single:
-            return one_by_one(self._predict, inputs, ragged=self._ragged)
-        return self._predict(inputs)
+        if self._ragged:
+            return one_by_one(self._predict, inputs)
+        return in_batches_of(self._batch, self._predict, inputs) if self._batch else self._predict(inputs)
 
     def _predict(self, inputs: Arrays) -> Arrays:
         try:
@@ -292,10 +335,11 @@ class TensorFlowPredictor:
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Run *inputs* once under TensorFlow's tracer and read which device ran which operators."""
-        single = tuple(array[:1] for array in inputs) if self._single else inputs
+        size = 1 if self._ragged else self._batch
+        once = filled(inputs, size) if size else inputs
         options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE, output_partition_graphs=True)
         trace = v1.RunMetadata()
-        feeds = dict(zip(self._inputs, single, strict=True))
+        feeds = dict(zip(self._inputs, once, strict=True))
         self._session.run(self._outputs, feeds, options=options, run_metadata=trace)
         where = _device_name(self._device, self._number)
         operators, elsewhere, times = _by_device(trace, where)
@@ -366,6 +410,17 @@ class TensorFlow:
     def count(self, device: Device) -> int:
         """The GPUs that TensorFlow sees."""
         return len(tf.config.list_physical_devices("GPU")) if device is Device.CUDA else 1
+
+    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+        """The interface as the graph or the signature has it; all constants and variables are looked at."""
+        if format is not Format.SAVED_MODEL:
+            opened = _frozen(path, interface)
+            refuse_not_finite(str(path), constants(opened.graph))
+            return interface.with_batch(opened.batch)
+        saved = _SavedModel(LoadRequest(path, interface, Device.CPU, cores(), format), path)
+        with saved.session as session:
+            refuse_not_finite(str(path), chain(constants(session.graph), _variables(session)))
+        return interface.with_batch(saved.opened.batch)
 
     def load(self, request: LoadRequest) -> Predictor:
         """Open a session for the file or the network."""

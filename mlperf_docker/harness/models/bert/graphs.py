@@ -7,10 +7,13 @@ from typing import Any
 
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.formats import no_native
 from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.names import Format
 from mlperf_docker.harness.onnx_files import load_graph
+
+KNOWN = (Format.ONNX, Format.FROZEN_GRAPH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,8 @@ class Graph:
 
 def look(path: Path, format: Format) -> Graph:  # noqa: A002
     """Look into a graph. Raises ModelFileError if it is damaged, no BERT, or another BERT than MLPerf's."""
-    if format not in (Format.ONNX, Format.FROZEN_GRAPH):
-        raise ModelFileError(f"bert has no official {format} file: {path}")
+    if format not in KNOWN:
+        raise no_native("bert", path, format, KNOWN)
     graph = _onnx(path) if format is Format.ONNX else _frozen(path)
     networks.refuse_other(graph.config, str(path))
     return graph

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.formats import read_weights
+from mlperf_docker.harness.formats import no_native, read_weights
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.base import Answerer, Model, Named, Parity, Payload, Report, Samples, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
@@ -97,6 +97,8 @@ class ResNet50:
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official graph, or another with its interface."""
+        if format not in NATIVE:
+            raise no_native(self.name, path, format, NATIVE)
         return replace(NATIVE[format], source=path)
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import read_weights
+from mlperf_docker.harness.formats import no_native, read_weights
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -52,7 +51,7 @@ class RetinaNet:
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official file, or another with its interface: it takes one image and suppresses overlaps itself."""
         if format not in VARIANTS:
-            raise ModelFileError(f"retinanet has no official {format} file: {path}")
+            raise no_native(self.name, path, format, VARIANTS)
         return Model(
             source=path,
             format=format,

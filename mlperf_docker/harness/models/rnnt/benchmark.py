@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import read_weights
+from mlperf_docker.harness.formats import no_native, read_weights
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -59,9 +58,7 @@ class RnnTransducer:
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """There is no official graph; the interfaces serve for what needs no model."""
         if path != Path():
-            raise ModelFileError(
-                f"rnnt has no official {format} file: {path}", hint="Its official file is a checkpoint."
-            )
+            raise no_native(self.name, path, format, ())
         joint = networks.joint_interface(FULL).fetching("labels")
         made = (networks.encoder_interface(FULL), networks.prediction_interface(FULL), joint)
         return _model(tuple(Part(path, interface) for interface in made), format, "no model", FULL)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import read_weights
+from mlperf_docker.harness.formats import no_native, read_weights
 from mlperf_docker.harness.models.base import (
     Answerer,
     Form,
@@ -58,7 +57,7 @@ class UNet3D:
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official file, or another with its interface."""
         if format not in VARIANTS:
-            raise ModelFileError(f"3d-unet has no official {format} file: {path}")
+            raise no_native(self.name, path, format, VARIANTS)
         return _model(path, format, VARIANTS[format])
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
