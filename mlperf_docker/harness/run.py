@@ -87,7 +87,7 @@ class Measured:
 
 def run(options: RunOptions, events: Events) -> ExitCode:
     """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
-    with claimed(options.folders.results) as folder:
+    with claimed(options.folders.results) as folder, storage.writing(folder):
         benchmark, backend = (
             models.cut(models.load(options.cell.model), options.max_ind_range),
             backends.load(options.cell.backend),

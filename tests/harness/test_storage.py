@@ -105,3 +105,13 @@ def test_a_read_only_cache_serves_what_it_has(tmp_path: Path) -> None:
     done = finished([*unshare, *command(*line)], tmp_path)
     assert done.code == 2
     assert done.error["message"] == f"cannot write to {cache}/preprocessed: Read-only file system"
+
+
+@pytest.mark.parametrize("kilobytes", [4, 12, 40])
+def test_a_full_disk_under_the_results(tmp_path: Path, cache: Path, kilobytes: int) -> None:
+    """Full before the test, and while LoadGen or we write what it came to."""
+    results = tmp_path / "results"
+    done = small_disk(tmp_path, "results", kilobytes, *run_in(tmp_path, cache, results))
+    assert done.code == 2, done
+    assert done.error["message"] == f"no space left in {results}"
+    assert "--results" in done.error["hint"]
