@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from mlperf_docker import paths, yaml_lines
+from mlperf_docker import paths, printable, small_file, yaml_lines
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
 from mlperf_docker.requirements import canonical
@@ -24,10 +24,13 @@ from mlperf_docker.spec import (
     PythonVersion,
     Url,
 )
-from mlperf_docker.yaml_lines import Document, Problem, dotted
+from mlperf_docker.yaml_lines import Document, Problem, Problems, dotted, shown
 
 _Entry = TypeVar("_Entry", bound=Frozen)
 
+_LARGEST_BYTES = 1_000_000
+_PROBLEMS_SHOWN = 50
+_LONGEST_MESSAGE = 500
 _DEFAULT_BACKEND = Backend.ONNXRUNTIME
 _DEFAULT_PRECISIONS = (Precision.FP32,)
 
@@ -135,9 +138,14 @@ class Catalog:
         """Read *path*, by default the tool's own images.yaml. Raises UsageError with every problem and its line."""
         path = path or paths.assets() / "images.yaml"
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"The catalog {path} cannot be read: {error}") from error
+            text = small_file.read(path, _LARGEST_BYTES).decode()
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise CatalogError(path, Problems([Problem(line, "not UTF-8")])) from error
+        except OSError as error:
+            raise UsageError(f"The catalog {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
+        except small_file.UnfitError as error:
+            raise UsageError(f"The catalog {path} cannot be read: {error}.") from error
         document = yaml_lines.read(text)
         entries, problems = _validate(document)
         if entries is None or problems:
@@ -148,37 +156,41 @@ class Catalog:
 class CatalogError(UsageError):
     """images.yaml has problems; all of them, in the order of their lines."""
 
-    def __init__(self, path: Path, problems: list[Problem]) -> None:
+    def __init__(self, path: Path, problems: Problems) -> None:
         self.path, self.problems = path, sorted(set(problems))
-        lines = "\n".join(f"  {path}:{problem.line}: {problem.message}" for problem in self.problems)
-        count = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        shown = self.problems[:_PROBLEMS_SHOWN]
+        lines = "\n".join(f"  {path}:{problem.line}: {problem.message}" for problem in shown)
+        total = len(self.problems) + problems.more
+        if total > len(shown):
+            lines += f"\n  and {total - len(shown):,} more"
+        count = f"{total:,} problem{'s' if total > 1 else ''}"
         super().__init__(f"The catalog has {count}:\n{lines}", hint="Correct the lines above and try again.")
 
 
-def _validate(document: Document) -> tuple[_Entries | None, list[Problem]]:
+def _validate(document: Document) -> tuple[_Entries | None, Problems]:
     """Return the entries and everything that is wrong with them; no entries if a part could not be read."""
-    problems = list(document.problems)
+    problems = document.problems
     if not isinstance(document.data, dict):
-        return None, problems or [
-            Problem(1, "the file must be a mapping with the keys " + ", ".join(_Outline.model_fields))
-        ]
+        keys = ", ".join(_Outline.model_fields)
+        return None, problems or Problems([Problem(1, f"the file must be a mapping with the keys {keys}")])
     outline = _check(document, _Outline, document.data, (), problems)
     sections: dict[str, dict[str, Any]] = {
         section: _section(document, section, kind, problems) for section, kind in _SECTIONS.items()
     }
-    problems += [
-        Problem(document.line(path), f"{dotted(path)}: {message}") for path, message in _cross_check(document.data)
-    ]
+    for path, message in _cross_check(document.data):
+        problems.note(document.line(path), "{}: {}".format, dotted(path), message)
     return (_Entries(outline, **sections) if outline else None), problems
 
 
-def _section(document: Document, section: str, kind: type[_Entry], problems: list[Problem]) -> dict[str, Any]:
+def _section(document: Document, section: str, kind: type[_Entry], problems: Problems) -> dict[str, Any]:
     """Validate each entry of a section by itself; an entry's name is its key."""
     valid: dict[str, _Entry] = {}
     named = "name" in kind.model_fields
     for (_, name), raw in _select(document.data, section, "*"):
         if named and isinstance(raw, dict) and "name" in raw:
-            problems.append(Problem(document.line((section, name, "name")), f"{section}.{name}.name: unknown key"))
+            problems.note(
+                document.line((section, name, "name")), "{}: unknown key".format, dotted((section, name, "name"))
+            )
         value = {**raw, "name": name} if named and isinstance(raw, dict) else raw
         entry = _check(document, kind, value, (section, name), problems)
         if entry is not None:
@@ -187,7 +199,7 @@ def _section(document: Document, section: str, kind: type[_Entry], problems: lis
 
 
 def _check(
-    document: Document, kind: type[_Entry], raw: object, prefix: yaml_lines.Path, problems: list[Problem]
+    document: Document, kind: type[_Entry], raw: object, prefix: yaml_lines.Path, problems: Problems
 ) -> _Entry | None:
     """Validate *raw* as *kind*; on failure add what is wrong, at its lines, and return None."""
     try:
@@ -195,8 +207,12 @@ def _check(
     except ValidationError as error:
         for each in error.errors(include_url=False):
             path = prefix + tuple(part for part in each["loc"] if part != "[key]")
-            problems.append(Problem(document.line(path), f"{dotted(path) or 'the file'}: {_explain(each)}"))
+            problems.note(document.line(path), _explained, path, each)
         return None
+
+
+def _explained(path: yaml_lines.Path, error: Mapping[str, Any]) -> str:
+    return f"{dotted(path) or 'the file'}: {_explain(error)}"
 
 
 def _explain(error: Mapping[str, Any]) -> str:
@@ -209,13 +225,13 @@ def _explain(error: Mapping[str, Any]) -> str:
         case "string_pattern_mismatch":
             pattern = error["ctx"]["pattern"]
             shape = next((text for start, text in _SHAPES.items() if pattern.startswith(start)), "not a valid name")
-            return f"{shape} (found {error['input']!r})"
+            return f"{shape} (found {shown(error['input'])})"
         case "model_type" | "dict_type":
-            return f"must be a mapping (found {error['input']!r})"
+            return f"must be a mapping (found {shown(error['input'])})"
         case "value_error":  # of a validator of ours, which says what is wrong and where
-            return str(error["ctx"]["error"])
+            return printable.shortened(str(error["ctx"]["error"]), _LONGEST_MESSAGE)
         case _:
-            return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {error['input']!r})"
+            return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {shown(error['input'])})"
 
 
 def _cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -243,10 +259,11 @@ def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         ("backends", "*", "base", "*"): "bases",
     }
     for pattern, section in references.items():
-        known = [str(path[-1]) for path, _ in _select(data, section, "*")]
+        known = {str(path[-1]): None for path, _ in _select(data, section, "*")}
+        names = printable.shortened(", ".join(known) or "nothing", _LONGEST_MESSAGE)
         for path, name in _select(data, *pattern):
             if isinstance(name, str) and name not in known:
-                yield path, f"{section} has no {name!r}; it has {', '.join(known) or 'nothing'}"
+                yield path, f"{section} has no {shown(name)}; it has {names}"
 
 
 def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -272,7 +289,7 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
             for index, item in enumerate(items if isinstance(items, list) else ()):
                 key = f"{item.get('name')} {item.get('md5')}" if isinstance(item, dict) else str(item)
                 if key in seen:
-                    yield (*path, index), f"duplicate: {key.removesuffix(' None')} is already in this list"
+                    yield (*path, index), f"duplicate: {_brief(key.removesuffix(' None'))} is already in this list"
                 seen.add(key)
 
 
@@ -295,14 +312,17 @@ def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         _, backend, _, device, _ = map(str, path)
         known = list(_select(data, "backends", backend, "index", device))
         if isinstance(requirement, str) and "+" in requirement and not known:
-            yield path, f"the public index cannot have {requirement}: name one in backends.{backend}.index.{device}"
+            yield (
+                path,
+                f"the public index cannot have {_brief(requirement)}: name one in backends.{backend}.index.{device}",
+            )
     for path, requirement in (
         *_select(data, "requirements", "*"),
         *_select(data, "models", "*", "requirements", "*"),
         *_select(data, "models", "*", "backend_requirements", "*", "*"),
     ):
         if isinstance(requirement, str) and "+" in requirement:
-            yield path, f"the public index cannot have {requirement}, and only backends have one of their own"
+            yield path, f"the public index cannot have {_brief(requirement)}, and only backends have one of their own"
 
 
 def _of_nothing(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -316,7 +336,7 @@ def _of_nothing(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     known = {canonical(str(each)) for pattern in wanted for _, each in _select(data, *pattern)}
     for path, _ in _select(data, "left_out", "*"):
         if path[-1] not in known:
-            yield path, f"nothing requires {path[-1]}"
+            yield path, f"nothing requires {_brief(str(path[-1]))}"
 
 
 def _unsuitable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -335,6 +355,10 @@ def _unsuitable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
             yield path, f"only some of {', '.join(served)} can be chosen (found {python!r})"
 
 
+def _brief(text: str) -> str:
+    return printable.shortened(text, _LONGEST_MESSAGE)
+
+
 def _lacks(section: object, key: str) -> bool:
     return isinstance(section, dict) and key not in section
 
@@ -345,10 +369,13 @@ def _select(data: object, *pattern: str, at: yaml_lines.Path = ()) -> Iterator[t
         yield at, data
         return
     head, *rest = pattern
+    if head != "*":
+        if isinstance(data, dict) and head in data:
+            yield from _select(data[head], *rest, at=(*at, head))
+        return
     pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in pairs:
-        if head in ("*", key):
-            yield from _select(value, *rest, at=(*at, key))
+        yield from _select(value, *rest, at=(*at, key))
 
 
 def _complete(entries: _Entries) -> tuple[tuple[ModelSpec, ...], tuple[ImageSpec, ...]]:

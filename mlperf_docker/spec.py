@@ -23,7 +23,7 @@ ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torc
 class Frozen(BaseModel):
     """A value: immutable, and strict about the keys it takes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaseImage(Frozen):
