@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import datasets, folders, links, model_files, paths, results
+from mlperf_docker import datasets, folders, links, model_files, paths, results, small_file
 from mlperf_docker.engine import glance
 from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
@@ -20,6 +20,9 @@ from mlperf_docker.provide import Sources, likely_images, provide
 from mlperf_docker.runner import execute
 from mlperf_docker.selector import UnknownNameError
 from mlperf_docker.spec import ImageSpec
+
+_USER_CONF = "/user.conf"
+_LARGEST_USER_CONF = 64 << 10
 
 FIRST_RUN_S = 5.0
 """Of a run whose data are made up as there are none, unless the user says: long enough to be VALID, no use for more."""
@@ -40,6 +43,7 @@ class RunRequest:
     dataset: Path | None = None
     require_dataset: bool = False
     model_file: Path | None = None
+    user_conf: Path | None = None
     results_root: Path | None = None
 
     @property
@@ -169,6 +173,12 @@ class _Inputs:
 
 
 def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
+    conf = _user_conf(request.user_conf)
+    found = _data_inputs(request, say)
+    return _Inputs((*found.mounts, *conf.mounts), (*found.arguments, *conf.arguments))
+
+
+def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
     cache = cache_mount()
     if request.dataset is None:
         return _Inputs((cache,), ())
@@ -177,6 +187,21 @@ def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
         say(note)
     model = links.file(model_files.locate(request.spec, request.options.precision, request.model_file), "/models")
     return _Inputs((*data.mounts, *model.mounts, cache), (f"--data={data.path}", f"--model-file={model.path}"))
+
+
+def _user_conf(file: Path | None) -> _Inputs:
+    """Return the user's own user.conf, whose lines the harness reads. Raises UsageError for what is no small file."""
+    if file is None:
+        return _Inputs((), ())
+    try:
+        small_file.read(file, _LARGEST_USER_CONF)
+    except (small_file.UnfitError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"--user-conf {file} cannot be read: {reason}.", hint="Name a user.conf of LoadGen's."
+        ) from error
+    mount = BindMount(paths.resolved(file), _USER_CONF, read_only=True, shown=file)
+    return _Inputs((mount,), (f"--user-conf={_USER_CONF}",))
 
 
 def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:

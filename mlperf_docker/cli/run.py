@@ -67,6 +67,10 @@ def run(
     max_ind_range: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")
     ] = None,
+    user_conf: Annotated[
+        Path | None,
+        typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
+    ] = None,
     cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
@@ -114,6 +118,7 @@ def run(
         dataset=dataset,
         require_dataset=require_dataset,
         model_file=model_file,
+        user_conf=user_conf,
         results_root=results,
     )
     if dry_run:

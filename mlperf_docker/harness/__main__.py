@@ -119,7 +119,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
         "--instances", type=positive_int, metavar="N", help="copies of the model; default: 1, or one on each GPU"
     )
     command.add_argument("--threads-per-instance", type=positive_int, metavar="T", help="default: cores / instances")
-    command.add_argument("--user-conf", type=Path, metavar="FILE", help="LoadGen settings that take precedence")
+    command.add_argument("--user-conf", type=Path, metavar="FILE", help="your own LoadGen settings")
     command.add_argument("--workers", type=positive_int, metavar="N", help="preprocessing processes; default: cores")
     command.add_argument("--max-ind-range", type=positive_int, metavar="N", help="DLRM: only N rows of each table")
     add_folders(command, "data", "models", "cache", "results")
@@ -216,6 +216,7 @@ def folders_of(arguments: argparse.Namespace) -> "Folders":
 
 def options_of(arguments: argparse.Namespace) -> "RunOptions":
     """The options of `run`, checked against each other. Raises UsageError."""
+    from mlperf_docker.harness import user_conf
     from mlperf_docker.harness.options import RunOptions
 
     if (arguments.instances or 1) > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
@@ -237,7 +238,7 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
         batch_size=arguments.batch_size,
         instances=arguments.instances,
         threads=arguments.threads_per_instance,
-        user_conf=arguments.user_conf,
+        user_conf=user_conf.read(arguments.user_conf) if arguments.user_conf else None,
         workers=arguments.workers,
         max_ind_range=arguments.max_ind_range,
     )

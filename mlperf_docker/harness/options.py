@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.names import Mode, Scenario, SyntheticSize
+from mlperf_docker.harness.user_conf import UserConf
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class RunOptions:
     batch_size: int | None = None
     instances: int | None = None
     threads: int | None = None
-    user_conf: Path | None = None
+    user_conf: UserConf | None = None
     workers: int | None = None
     max_ind_range: int | None = None
 
@@ -47,6 +48,16 @@ class RunOptions:
     def copies(self) -> int:
         """Instances of the model; one where nothing else was asked for or settled."""
         return self.instances or 1
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Keys of user.conf that options set."""
+        values = {
+            "target_qps": self.target_qps,
+            "min_duration": self.min_duration_s,
+            "target_latency": self.target_latency_ms,
+        }
+        return frozenset(key for key, value in values.items() if value is not None)
 
     def settled(self, devices: int) -> "RunOptions":
         """The options with a number of instances: by default one on each of *devices*, if a scenario takes several."""

@@ -30,6 +30,7 @@ class Findings:
     settings: Mapping[str, Any]
     model_file: ModelFile | None
     variant: str
+    loadgen_key: str = ""
     not_finite: str | None = None
 
     @property
@@ -98,6 +99,9 @@ def closed_obstacles(options: RunOptions, findings: Findings) -> list[str]:
         found.append(f"only {findings.dataset_count} samples of the data set were used")
     if options.mode is Mode.PERFORMANCE and findings.settings["min_duration_ms"] < OFFICIAL_DURATION_MS:
         found.append(f"the minimum duration is {findings.settings['min_duration_ms'] / 1000:g} s, not 600 s")
+    if options.user_conf is not None:
+        keys = options.user_conf.open_only(findings.loadgen_key, options.scenario)
+        found += [f"user.conf sets {key}, for which the closed division has a rule" for key in keys]
     if not is_valid(options, findings):
         found.append("the run is not valid")
     found.append("a submission also needs the other scenarios, the accuracy runs and the compliance tests")

@@ -93,6 +93,8 @@ def run(options: RunOptions, events: Events) -> ExitCode:
             backends.load(options.cell.backend),
         )
         check_precision(options)
+        if options.user_conf is not None:
+            options.user_conf.check(benchmark.loadgen_key, options.scenario, options.given)
         backend.check_device(options.cell.device)
         options = options.settled(backend.count(options.cell.device))
         synthetic = synthesize(options, benchmark, backend, events)
@@ -338,10 +340,13 @@ def test(
     fixed = {"fixed_batch": loaded.model.interface.batch} if loaded.model.interface.batch else {}
     found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
+    if options.user_conf is not None:
+        found["user_conf"] = options.user_conf.settings(benchmark.loadgen_key, options.scenario)
     return result.Findings(
         log=logs.read(folder),
         by_instance=by_instance,
         dataset_count=prepared.samples.count,
+        loadgen_key=benchmark.loadgen_key,
         not_finite=outcome.not_finite,
         accuracy=None if outcome.not_finite else score(options, benchmark, prepared, events),
         proof=loaded.proof,
@@ -367,7 +372,7 @@ def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hin
         bound_ms=options.target_latency_ms,
     )
     keys = {**settings.DROPPED.get((benchmark.loadgen_key, options.scenario), {}), **keys}
-    given = read_user_conf(options.user_conf) if options.user_conf else ""
+    given = options.user_conf.text if options.user_conf else ""
     return settings.test_settings(
         options.folders.results / "user.conf",
         settings.user_conf(benchmark.loadgen_key, options.scenario, keys, given),
@@ -376,14 +381,6 @@ def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hin
         mode=options.mode,
         samples=prepared.samples.count,
     )
-
-
-def read_user_conf(path: Path) -> str:
-    """The user's own user.conf. Raises UsageError if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
 
 
 def watch(options: RunOptions, prepared: Prepared, events: Events) -> loadgen.Watch:
