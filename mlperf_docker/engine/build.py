@@ -21,7 +21,7 @@ from mlperf_docker.engine.client import Engine, explanation, require_buildkit
 from mlperf_docker.engine.context import write_context
 from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.engine.trace import TRACE_ID, Trace
-from mlperf_docker.errors import BaseImageError, BuildError
+from mlperf_docker.errors import BaseImageError, BuildError, EngineError
 from mlperf_docker.redaction import hidden
 
 _IMAGE_ID = "moby.image.id"
@@ -108,6 +108,8 @@ def follow(
             with closing(start(context, _parameters(request))) as messages:
                 for message in messages:
                     listener.hear(message)
+        except EngineError:  # it was gone before it began to answer
+            raise
         except APIError as error:
             listener.error = hidden(explanation(error))
         except (RequestException, HTTPError, StreamParseError) as error:

@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 
 import docker
 from docker.context import Context, ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion, TLSParameterError
+from docker.errors import DockerException, ImageNotFound, InvalidVersion, TLSParameterError
 from docker.utils import config as library_config
 from docker.utils import kwargs_from_env
+from requests import PreparedRequest, Response
+from requests.exceptions import ChunkedEncodingError, RequestException, Timeout
+from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from mlperf_docker import causes
 from mlperf_docker.engine import docker_config
@@ -41,8 +44,27 @@ class EngineDownError(EngineError):
     """No engine answers: starting one would help, which is not so of one that is too old or somebody else's."""
 
 
+class EngineGoneError(EngineError, RequestsConnectionError):
+    """The engine went away between two requests, or in one.
+
+    Also what docker-py would raise, as some know more to say of it.
+    """
+
+    def __init__(self, error: RequestException) -> None:
+        super().__init__(
+            f"The Docker engine went away: {causes.of_the_system(error) or error}", hint="See: mlperf-docker doctor"
+        )
+
+
+class EngineSilentError(EngineError, Timeout):
+    """The engine did not answer a request in time. Also what docker-py would raise."""
+
+    def __init__(self, error: RequestException) -> None:
+        super().__init__(f"The Docker engine does not answer: {error}", hint="See: mlperf-docker doctor")
+
+
 class Engine(docker.APIClient):
-    """docker-py's client, and the calls that it lacks."""
+    """docker-py's client, and the calls that it lacks. Raises EngineError where the engine is gone, at any request."""
 
     # Private parts of docker-py, which its type stubs leave out.
     _get: Callable[..., Any]
@@ -50,6 +72,15 @@ class Engine(docker.APIClient):
     _url: Callable[..., str]
     _raise_for_status: Callable[..., None]
     _stream_helper: Callable[..., Iterator[dict[str, Any]]]
+
+    def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401  # as requests has it
+        """Send *request*, as every method of the client does. Raises EngineGoneError and EngineSilentError."""
+        try:
+            return super().send(request, **options)
+        except Timeout as error:
+            raise EngineSilentError(error) from error
+        except (RequestsConnectionError, ChunkedEncodingError) as error:
+            raise EngineGoneError(error) from error
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
         """Return the engine's description of the image, or None where it has no such image."""
@@ -377,9 +408,9 @@ def _has_gpu_runtime(info: dict[str, Any]) -> bool:
     )
 
 
-def explanation(error: APIError) -> str:
+def explanation(error: DockerException) -> str:
     """Return the engine's own words; it answers in JSON, docker-py sometimes hands that on as it is."""
-    text = str(error.explanation or error)
+    text = str(getattr(error, "explanation", None) or error)
     try:
         return str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):

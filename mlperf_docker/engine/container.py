@@ -57,26 +57,41 @@ def run_container(
     # Named beforehand, so that it can be removed even if Ctrl-C comes before the engine has answered with its id.
     container = f"mlperf-docker-{uuid.uuid4().hex[:12]}"
     try:
-        # All is opened before the start, so that neither a line nor the end can be missed; and what can be, before
-        # there is a container, as a kill between its creation and its start leaves it behind.
-        events = client.events(filters={"container": container}, decode=True)
-        with termination.deferred():  # the engine goes on with a request that was broken off
-            _create(client, plan, container)
-            output = _reading(_attach(client, container))
-            _start(client, container)
-        lines = _Lines(on_stdout, on_stderr)
+        events, output = _begin(client, plan, container)
         try:
-            lines.consume(output)
-        except KeyboardInterrupt:
-            with contextlib.suppress(APIError):  # it ends at this moment
-                client.stop(container, timeout=_STOP_TIMEOUT_S)
-            lines.consume(output)
-            raise
-        return _ending(events)
-    except _CONNECTION_BROKE as error:
-        raise _engine_gone() from error
+            _follow(client, container, output, _Lines(on_stdout, on_stderr))
+            return _ending(events)
+        except _CONNECTION_BROKE as error:
+            raise _engine_gone() from error
     finally:
         remove(client, container)
+
+
+def _begin(
+    client: docker.APIClient, plan: RunPlan, container: str
+) -> tuple[Iterator[dict[str, object]], Iterator[_Chunks]]:
+    """Start the container and return its events and its output.
+
+    All is opened before the start, so that neither a line nor the end can be missed; and what can be, before there is a
+    container, as a kill between its creation and its start leaves it behind.
+    """
+    events = client.events(filters={"container": container}, decode=True)
+    with termination.deferred():  # the engine goes on with a request that was broken off
+        _create(client, plan, container)
+        output = _reading(_attach(client, container))
+        _start(client, container)
+    return events, output
+
+
+def _follow(client: docker.APIClient, container: str, output: Iterator[_Chunks], lines: "_Lines") -> None:
+    """Hand over the container's lines; on Ctrl-C, stop it and hand over its last ones before that goes on."""
+    try:
+        lines.consume(output)
+    except KeyboardInterrupt:
+        with contextlib.suppress(APIError):  # it ends at this moment
+            client.stop(container, timeout=_STOP_TIMEOUT_S)
+        lines.consume(output)
+        raise
 
 
 def remove_orphans(client: docker.APIClient) -> list[str]:
