@@ -18,7 +18,7 @@ from mlperf_docker.spec import ImageSpec
 
 _HARNESS = "harness/"
 # What `python3 -m venv` makes itself, beside the distributions.
-_OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|bin/([Aa]ctivate(\.\w+)?))")
+_OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|\.gitignore|bin/([Aa]ctivate(\.\w+)?))")
 _BUILDS_OWN = (f"{REQUIREMENTS}/", f"{WHEELS}/", f"{BYTECODE}/")
 # Left out of a bootstrapped base on purpose, as of Debian's own slim images.
 _LEFT_OUT = re.compile(r"usr/share/(doc|groff|info|linda|lintian|locale|man)/")

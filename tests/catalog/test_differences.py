@@ -58,7 +58,7 @@ def files() -> dict[str, bytes]:
     found = {f"{HOME}/{each.path.removeprefix('harness/')}": each.data for each in INPUTS.files}
     wheels = [f"{pin.name} {pin.version} {pin.hashes[-1].replace(':', '=')}\n" for pin in PINS.values()]
     found[f"{HOME}/wheels/all.txt"] = "".join(wheels).encode()
-    found["opt/venv/pyvenv.cfg"] = b""
+    found["opt/venv/pyvenv.cfg"] = found["opt/venv/.gitignore"] = b""  # the latter since Python 3.13
     found[BYTECODE] = "".join(f"{_sha256(name.encode())}  /{_pyc(name)}\n" for name in PINS).encode()
     components: list[dict[str, Any]] = [{"type": "container", "name": "base:1", "version": BASE}]
     for name, pin in PINS.items():
