@@ -67,8 +67,8 @@ _UNSUITABLE = {
         "",
         "Name a base with one of these to --base, or leave --base away.",
     ),
-    re.compile(r"apt-get: (command )?not found|no such file or directory.*apt-get", re.IGNORECASE): (
-        "The base has no apt-get, so it is none of Debian or Ubuntu.",
+    re.compile(r"apt-get: (command )?not found|exec: \"?/bin/sh\"?: .*no such file or directory"): (
+        "it has no apt-get or no shell, so it is none of Debian or Ubuntu.",
         "Name one of theirs to --base, or leave --base away.",
     ),
 }

@@ -171,6 +171,7 @@ def test_an_engine_without_buildkit_is_refused_before_anything_is_sent() -> None
         ),
         ("/bin/sh: apt-get: not found", "none of Debian or Ubuntu"),
         ("/bin/sh: line 1: apt-get: command not found", "none of Debian or Ubuntu"),
+        ('runc run failed: exec: "/bin/sh": stat /bin/sh: no such file or directory', "none of Debian or Ubuntu"),
     ],
 )
 def test_a_base_that_cannot_carry_an_image_is_the_bases_fault(output: str, said: str) -> None:
