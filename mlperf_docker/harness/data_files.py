@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 MIB = 1 << 20
 MOST = 64 * MIB
 """Bytes of a list or an annotation file; the largest official one, OpenImages', has 40 MB."""
-MOST_CONTAINERS = 2_000_000
-"""Objects and lists in a JSON file: an empty one takes two bytes there and 64 in memory."""
+MOST_CONTAINERS, MOST_VALUES = 2_000_000, 8_000_000
+"""Of a JSON file: an empty object or list takes two bytes there and 64 in memory, a short text 5 and 60."""
+ENOUGH = 1000
+"""Values that cannot be, after which nobody needs to see more."""
 LONGEST_NAME, LONGEST_PATH = 255, 4000
 """Bytes, as file systems have it."""
 
@@ -162,6 +165,8 @@ def parse(path: Path, text: str, *, hint: str | None = None, words: Mapping[str,
     repeated: list[str] = []
     if text.count("[") + text.count("{") > MOST_CONTAINERS:
         raise DatasetError(f"{path} has more than {MOST_CONTAINERS} objects and lists", hint=hint)
+    if text.count(",") > MOST_VALUES:
+        raise DatasetError(f"{path} has more than {MOST_VALUES} values", hint=hint)
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -179,9 +184,10 @@ def parse(path: Path, text: str, *, hint: str | None = None, words: Mapping[str,
         raise DatasetError(f"{path} is no JSON: its lists and objects are nested too deep", hint=hint) from None
     except ValueError as error:
         raise DatasetError(f"{path} is no JSON: {error}", hint=hint) from error
-    found = [f"{named(place, words)}: {problem}" for place, problem in _odd_values(value)] if odd or repeated else []
+    wrong = islice(_odd_values(value), ENOUGH) if odd or repeated else ()
+    found = [f"{named(place, words)}: {problem}" for place, problem in wrong]
     if found:
-        count = f"{len(found)} {'value' if len(found) == 1 else 'values'}"
+        count = f"{len(found)} {'value' if len(found) == 1 else 'values'}{' at least' * (len(found) == ENOUGH)}"
         raise DatasetError(f"{path} has {count} that cannot be right", hint=hint, details=first_ten(found))
     return value
 
@@ -193,16 +199,21 @@ def _integer(text: str) -> int | float:
 
 def _odd_values(value: Any) -> Iterator[tuple[Place, str]]:  # noqa: ANN401 (JSON)
     """Places of what cannot be, in the file's order, and why."""
-    left: list[tuple[Place, Any]] = [((), value)]
+    left: list[tuple[Place, Iterator[tuple[str | int, Any]]]] = [((), iter((("", value),)))]
     while left:
-        place, each = left.pop()
-        problem = _odd_value(each)
+        place, entries = left[-1]
+        step = next(entries, None)
+        if step is None:
+            left.pop()
+            continue
+        own: Place = (*place, step[0]) if len(left) > 1 else ()
+        problem = _odd_value(step[1])
         if problem:
-            yield place, problem
-        if isinstance(each, dict):
-            left += [((*place, key), entry) for key, entry in reversed(each.items())]
-        elif isinstance(each, list):
-            left += [((*place, at), entry) for at, entry in reversed(list(enumerate(each)))]
+            yield own, problem
+        if isinstance(step[1], dict):
+            left.append((own, iter(step[1].items())))
+        elif isinstance(step[1], list):
+            left.append((own, iter(enumerate(step[1]))))
 
 
 def _odd_value(value: object) -> str | None:

@@ -102,6 +102,16 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert data_files.parse(Path("f"), '[{}, {"a": 1}]') == [{}, {"a": 1}]
     with pytest.raises(DatasetError, match="more than 3 objects and lists"):
         data_files.parse(Path("f"), "[[], [], []]")
+    monkeypatch.setattr(data_files, "MOST_VALUES", 3)
+    with pytest.raises(DatasetError, match="more than 3 values"):
+        data_files.parse(Path("f"), "[1, 2, 3, 4, 5]")
+
+
+def test_of_many_values_that_cannot_be_some_are_named() -> None:
+    with pytest.raises(DatasetError, match="1000 values at least that cannot be right") as raised:
+        data_files.parse(Path("f"), "[[" + "NaN," * 5000 + "NaN], NaN]")
+    assert len(raised.value.details) == 11
+    assert raised.value.details[9].startswith("entry 0[9]: ")
 
 
 @pytest.mark.parametrize(

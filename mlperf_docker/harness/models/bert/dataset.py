@@ -21,7 +21,7 @@ SQUAD_VERSION = "1.1"
 OFFICIAL = {FILE: "3e85deb501d4e538b6bc56f786231552", VOCABULARY: "64800d5d8528ce344256daf115d4965e"}
 """MD5 of the files that the reference value was measured with."""
 OFFICIAL_QUESTIONS, OFFICIAL_FEATURES = 10570, 10833
-MOST = 32 * data_files.MIB
+MOST = 16 * data_files.MIB
 """Bytes of a file; SQuAD has 4.9 MB."""
 LONGEST_TEXT, MOST_ACCENTS = 200_000, 100
 """Characters of a paragraph or a question, of which the longest has 4063, and accents on one character."""

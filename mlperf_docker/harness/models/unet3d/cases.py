@@ -28,7 +28,7 @@ def listed(root: Path) -> tuple[str, ...]:
     """The cases of the data set at *root*. Raises DatasetError for a list that is none."""
     path = root / LIST
     try:
-        names = data_files.read_json(path)
+        names = data_files.read_json(path, most=data_files.MIB)
     except data_files.MissingFile:
         return OFFICIAL
     if not isinstance(names, list) or not names:
