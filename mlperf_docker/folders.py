@@ -25,12 +25,16 @@ _OTHERS = {
     errno.EFBIG: ("the file would be larger than is allowed", "See the limit: ulimit -f"),
     errno.EMFILE: ("too many files are open", "Raise the limit: ulimit -n"),
     errno.ENFILE: ("too many files are open on this host", "End what holds them."),
+    errno.ENXIO: ("nobody reads this pipe, or the device is not there", "Name a file."),
+    errno.ENOTSUP: ("the file system cannot do this", "Name a place on another one."),
 }
 
 
 def refused(error: OSError) -> FolderError | None:
     """Return what a file system refused, as an error that names the place; None for an error of another kind."""
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    if path is None and error.errno == errno.ENOENT and "temporary directory" in (error.strerror or ""):
+        return FolderError(f"{error.strerror}.", hint="Free some space there, or set TMPDIR to another folder.")
     if path is None and error.errno not in _FULL | _CLOSED | _OTHERS:
         return None
     variable = paths.variable_of(path) if path else ""

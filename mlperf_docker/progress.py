@@ -112,7 +112,9 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """Print one line above the moving one."""
-        self._bars.console.print(printable.lines(hidden(text)), markup=False, highlight=False, soft_wrap=True)
+        self._bars.console.print(
+            printable.lines(hidden(text)), markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     def phase(self, name: str) -> None:
         """End the phase before, and begin this one."""

@@ -39,9 +39,9 @@ _P = ParamSpec("_P")
 app = typer.Typer(
     name="mlperf-docker",
     help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
-    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, also where verify finds a difference, 2 usage,"
-    " 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container died, 10 registry or bundle,"
-    " 70 internal error, 130 interrupted.",
+    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, also where verify finds a difference, 2 usage, or"
+    " a folder that is full or closed, 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container"
+    " died, 10 registry or bundle, 70 internal error, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would take half of the time that --help may take
     pretty_exceptions_enable=False,

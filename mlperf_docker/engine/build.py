@@ -101,7 +101,8 @@ def follow(
         log_path.open("w", encoding="utf-8", errors="backslashreplace") as log,
         tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context,
     ):
-        write_context(request.inputs, request.host, context)
+        with folders.naming(Path(tempfile.gettempdir(), "build-context")):
+            write_context(request.inputs, request.host, context)
         context.seek(0)
         listener.log = log
         try:

@@ -175,3 +175,18 @@ def test_a_second_holder_is_refused_at_once(tmp_path: Path) -> None:
         assert held
         with pytest.raises(BlockingIOError), exclusive.file(tmp_path / "lock"):
             pass
+
+
+def test_without_room_for_temporary_files_the_folders_are_named() -> None:
+    script = """
+import tempfile
+from mlperf_docker import folders
+tempfile._candidate_tempdir_list = lambda: ["/proc/none"]
+try:
+    tempfile.gettempdir()
+except OSError as error:
+    print(*folders.refused(error).lines())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "/proc/none" in done.stdout
+    assert "TMPDIR" in done.stdout
