@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mlperf_docker import paths
+from mlperf_docker import paths, printable
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.engine.base import KEYRING, KEYRING_PACKAGE, bootstrap_tag
 from mlperf_docker.engine.client import EngineDownError, connect, facts
 from mlperf_docker.engine.glance import has_context
 from mlperf_docker.engine.image import find
 from mlperf_docker.errors import EngineError, MlperfDockerError
+from mlperf_docker.redaction import hidden
 from mlperf_docker.spec import BaseImage
 
 _INSTALL_TIMEOUT_S = 900
@@ -137,7 +138,7 @@ def main() -> int:
     """Bring an engine up, and what a base can be made with."""
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201  # a script of its own
+        print(printable.lines(hidden(text)), file=sys.stderr, flush=True)  # noqa: T201  # a script of its own
 
     try:
         ensure_engine(say)

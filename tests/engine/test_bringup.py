@@ -1,6 +1,8 @@
 """What bringing an engine up would do to a host. Programs are stand-ins; CI itself installs the real ones."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +197,12 @@ def test_the_script_says_what_is_wrong_and_how_to_help(
     assert capsys.readouterr().err == "Error: No Docker engine is running.\nHint:  Start it.\n"
     host.up.touch()
     assert bringup.main() == 0
+
+
+def test_the_script_prints_no_login(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "DOCKER_HOST": "tcp://me:hunter2@127.0.0.1:9"}
+    argv = [sys.executable, "-m", "mlperf_docker.engine.bringup"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == ExitCode.ENGINE
+    assert "***@127.0.0.1:9" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
