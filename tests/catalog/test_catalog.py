@@ -52,6 +52,12 @@ def test_defaults_are_completed() -> None:
     }
 
 
+def test_every_official_file_is_of_a_precision_that_its_backend_offers() -> None:
+    offered = {(spec.model.name, spec.backend, precision) for spec in CATALOG.specs for precision in spec.precisions}
+    listed = {(model.name, file.backend, file.precision) for model in CATALOG.models for file in model.files}
+    assert listed <= offered
+
+
 def test_int8_is_offered_for_bert_on_onnxruntime_only() -> None:
     offering = {(spec.model.name, spec.backend) for spec in CATALOG.specs if Precision.INT8 in spec.precisions}
     assert offering == {("bert", Backend.ONNXRUNTIME)}
