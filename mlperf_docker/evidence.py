@@ -5,6 +5,7 @@ Every finding carries the hash of the source that it was found with, so that an 
 
 import datetime as dt
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlperf_docker import atomic, digests, exclusive, folders, paths
 from mlperf_docker.digests import BuildInputs
-from mlperf_docker.errors import UsageError
+from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
 from mlperf_docker.spec import ImageSpec
 
@@ -197,7 +198,16 @@ def read(path: Path) -> Record:
 def known() -> Record:
     """Return what is on record: the project's own, with what was run here with an installed tool on top of it."""
     record = read(paths.assets() / FILE)
-    return record if paths.checkout() else record.updated(read(paths.own_evidence()).entries)
+    return record if paths.checkout() else record.updated(_own().entries)
+
+
+def _own() -> Record:
+    """Return what the user's own record has; one that is not there, or not for us to read, has nothing."""
+    try:
+        path = paths.own_evidence()
+    except FolderError:  # no home
+        return Record()
+    return read(path) if os.access(path, os.R_OK) else Record()
 
 
 def place() -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlperf_docker import datasets, printable
 from mlperf_docker.comparison import METRIC, Comparison
+from mlperf_docker.errors import FolderError
 from mlperf_docker.model_files import Official, size_text
 from mlperf_docker.results import Metric, RunResult
 from mlperf_docker.sizes import readable
@@ -243,9 +244,16 @@ def dataset_text(dataset: DatasetSpec, models: Sequence[str]) -> str:
         *(("File", _file_text(each)) for each in dataset.files),
         *(("Series", _series_text(each)) for each in dataset.series),
         ("Fetch", f"mlperf-docker data fetch {dataset.name} [DIR]"),
-        ("Place", f"{datasets.place(dataset)}, unless DIR is named"),
+        ("Place", _place_text(dataset)),
     ]
     return _fact_lines(facts, 10)
+
+
+def _place_text(dataset: DatasetSpec) -> str:
+    try:
+        return f"{datasets.place(dataset)}, unless DIR is named"
+    except FolderError as error:
+        return f"none without DIR. {error}"
 
 
 def _file_text(file: DatasetFile) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import atomic, checksums, exclusive, folders, paths, results
+from mlperf_docker import atomic, checksums, evidence, exclusive, folders, paths, results
+from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode, FolderError
+from mlperf_docker.text import dataset_text
 from tests.host.run_results import run_result
 from tests.host.test_cli import tool
 
@@ -62,6 +64,10 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
             place()
         assert variable in str(raised.value.hint)
     assert checksums.remembered(Path("/etc/passwd")) == {}
+    assert "No home folder is known" in dataset_text(Catalog.load().models[0].dataset, ["resnet50"])
+    assert evidence.known().entries
+    monkeypatch.setattr(paths, "checkout", lambda: None)
+    assert evidence.known().entries == ()
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert paths.results_place() == Path("/data/mlperf-docker/results")
 
