@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlperf_docker import shell
+from mlperf_docker import printable, shell
 from mlperf_docker.digests import LABEL
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
@@ -41,6 +41,13 @@ class BindMount:
     container: str
     read_only: bool
     shown: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a name that the engine's API, which is JSON, cannot be told."""
+        if printable.has_bytes(str(self.host)):
+            raise UsageError(
+                f"{self.host} cannot be mounted: the engine takes names in UTF-8 only.", hint="Give it another name."
+            )
 
 
 @dataclass(frozen=True)

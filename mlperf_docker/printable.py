@@ -23,6 +23,11 @@ def shortened(text: str, length: int) -> str:
     return one_line(text) if len(text) <= length else f"{one_line(text[:length])}…"
 
 
+def has_bytes(text: str) -> bool:
+    """Tell whether *text* has bytes of a file name that are no characters."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _written_out(found: re.Match[str]) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not in the locale's encoding

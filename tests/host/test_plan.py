@@ -15,6 +15,7 @@ import pytest
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.plan import BindMount, Limits, RunOptions, RunPlan, Surroundings, run_argv, run_command
+from mlperf_docker.printable import has_bytes
 
 PLAN = RunPlan(
     image="registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
@@ -78,7 +79,7 @@ ODD_NAMES = [
 @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) -> None:
-    mounts = (BindMount(Path("/data") / name, "/data", read_only=True),)
+    mounts = (BindMount(Path("/data") / name.replace("\udcff\udc9b", ""), "/data", read_only=True),)
     plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, surroundings=Surroundings("1:1"))
     line = run_command(plan)
     assert not set(line) & set("\x1b\x07\x01\x9b\u202e\r")
@@ -87,7 +88,12 @@ def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) 
     assert [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]] == run_argv(plan)
 
 
-@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_a_name_that_the_engine_cannot_be_told_is_refused() -> None:
+    with pytest.raises(UsageError, match="in UTF-8 only"):
+        BindMount(Path("/data/\udcff"), "/data", read_only=True)
+
+
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if not has_bytes(name)], ids=ascii)
 def test_docker_reads_the_mount_of_an_odd_name(name: str) -> None:
     plan = RunPlan(
         "image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), surroundings=Surroundings("1:1")
