@@ -26,6 +26,8 @@ _OWN = (
     "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin",
 )  # fmt: skip
 """What a container has of its own and what is nobody's data: nothing is mounted over it, above it or within."""
+_SYSTEM = ("/boot", "/dev", "/etc", "/proc", "/run/secrets", "/sys")
+"""Where no part of a model is."""
 _NEVER_WHOLE = ("/", "/tmp", "/home", "/root")  # noqa: S108  # folders of much else, of which single files are mounted
 
 
@@ -206,6 +208,10 @@ def _is_reserved(path: str) -> bool:
     return any(_is_below(path, own) or _is_below(own, path) for own in _OWN)
 
 
+def _is_system(path: str) -> bool:
+    return any(_is_below(path, own) for own in _SYSTEM)
+
+
 def _is_broad(*folders: str) -> bool:
     """Tell whether one of *folders* holds much that is not meant: the user's home, or what is above it."""
     home = os.path.realpath(os.path.expanduser("~"))  # noqa: PTH111  # which never fails
@@ -251,9 +257,10 @@ def _covers(whole: dict[str, str], inside: str, host: str) -> bool:
 def file(path: Path, place: str) -> Seen:
     """Return how a container sees the model file *path*: by its own name below *place*, as are its neighbours.
 
-    Its folder is mounted as it is, unless it or a neighbour is a link: then each of them by itself.
+    Its folder is mounted as it is, unless it or a neighbour is a link: then each of them by itself, but for those that
+    lead to the system's own files.
     """
-    names = _neighbours(path)
+    names = [name for name in _neighbours(path) if not _is_system(os.path.realpath(path.parent / name))]
     inside = f"{place}/{path.name}"
     if not any((path.parent / name).is_symlink() for name in (path.name, *names)):
         return Seen(inside, (BindMount(path.parent, place, read_only=True),))

@@ -1,11 +1,11 @@
 """`models verify`: is each model file that is here the right one, and which official file is one of the user's own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import checksums
+from mlperf_docker import checksums, model_parts
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.model_files import Official, State, existing, fetch_command, identify, officials
@@ -20,13 +20,17 @@ VERDICT_HEADER = ("state", "size", "checksum", "file", "path")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one file. officials: those that it is; expected: the one that it should be, where known."""
+    """What was found of one file. officials: those that it is; expected: the one that it should be, where known.
+
+    files: of a model in several files, the sha256 of each by name; then *found* has that of all of them.
+    """
 
     path: Path
     size_bytes: int
     found: dict[str, str]
     officials: tuple[Official, ...]
     expected: Official | None
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
@@ -49,6 +53,7 @@ class Verdict:
             "state": self.state,
             "size_bytes": self.size_bytes,
             **self.found,
+            **({"files": self.files} if self.files else {}),
             "expected": str(checksum) if checksum else None,
             "official": facts,
         }
@@ -64,7 +69,8 @@ class Verdict:
     def problem(self) -> str:
         """What is wrong, with what was expected and what was found."""
         found = ", ".join(f"{name} {value}" for name, value in self.found.items())
-        text = f"{self.path} ({self.size_bytes:,} bytes) has {found}"
+        parts = f" in {len(self.files)} files" if self.files else ""
+        text = f"{self.path} ({self.size_bytes:,} bytes{parts}) has {found}"
         if self.expected is not None and self.expected.checksum is not None:
             text += f"; the official {self.expected} has {self.expected.checksum}"
         if self.officials:
@@ -124,7 +130,7 @@ def _of_user(path: Path, request: VerifyRequest, display: Display) -> Verdict:
     expected = (
         None if fitting else next((each for each in known if path.name in (each.path.name, each.file.name)), None)
     )
-    return Verdict(path, verdict.size_bytes, verdict.found, fitting, expected)
+    return replace(verdict, officials=fitting, expected=expected)
 
 
 def _verdict(path: Path, models: Sequence[ModelSpec], expected: Official | None, display: Display) -> Verdict:
@@ -133,8 +139,12 @@ def _verdict(path: Path, models: Sequence[ModelSpec], expected: Official | None,
     algorithms = (checksum.algorithm,) if checksum else checksums.ALGORITHMS
     report = lambda done, total: display.progress(done, total, "bytes")  # noqa: E731
     try:
+        files = model_parts.files_of(path) if expected is None else (path,)
+        size = sum(file.stat().st_size for file in files)
+        if len(files) > 1:  # no official model is offered in parts
+            sums = model_parts.sums(path, report)
+            return Verdict(path, size, {"sha256": model_parts.combined(sums)}, (), None, sums)
         found = checksums.of(path, algorithms, report)
-        size = path.stat().st_size
     except OSError as error:
         raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
     return Verdict(path, size, found, tuple(identify(models, found)), expected)

@@ -153,4 +153,7 @@ def test_a_model_that_is_a_file_has_its_folder(tmp_path: Path) -> None:
     assert mounted(links.file(tmp_path / "model.onnx", "/models")) == {"/models": str(tmp_path)}
     (tmp_path / "weights").write_bytes(b"x")
     (tmp_path / "model.onnx_data").symlink_to("weights")
-    assert "/models/model.onnx_data" in mounted(links.file(tmp_path / "model.onnx", "/models"))
+    (tmp_path / "system").symlink_to("/etc/passwd")
+    seen = mounted(links.file(tmp_path / "model.onnx", "/models"))
+    assert "/models/model.onnx_data" in seen
+    assert "/models/system" not in seen

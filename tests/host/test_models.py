@@ -158,6 +158,39 @@ def test_what_a_file_of_the_users_own_is(tool: Tool, tmp_path: Path) -> None:
     assert "no model file at" in tool("models", "verify", str(tmp_path / "no.onnx"), expect=ExitCode.MODEL_FILE)[1]
 
 
+def test_the_checksum_of_a_model_in_several_files_is_of_all_of_them(tool: Tool, tmp_path: Path) -> None:
+    name = "m" * 200  # the length takes two bytes
+    (tmp_path / "m.onnx").write_bytes(b"graph \n\x08location\x12\xc8\x01" + name.encode() + b" \n\x08location\x12\x01b")
+    for each in ("b", name):
+        (tmp_path / each).write_bytes(each.encode())
+    lines = [
+        f"{hashlib.sha256((tmp_path / each).read_bytes()).hexdigest()}  {each}\n" for each in ("b", "m.onnx", name)
+    ]
+    _, err = tool("models", "verify", str(tmp_path / "m.onnx"), expect=ExitCode.MODEL_FILE)
+    assert f"in 3 files) has sha256 {hashlib.sha256(''.join(lines).encode()).hexdigest()}" in err
+    (tmp_path / "b").unlink()
+    _, err = tool("models", "verify", str(tmp_path / "m.onnx"), expect=ExitCode.MODEL_FILE)
+    assert "has a part in" in err
+    (tmp_path / "m.onnx").write_bytes(b"\n\x08location\x12\x04../b")
+    _, err = tool("models", "verify", str(tmp_path / "m.onnx"), expect=ExitCode.MODEL_FILE)
+    assert "from outside its folder: '../b'" in err
+
+
+def test_what_is_no_file_is_refused_at_once(tool: Tool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.onnx")
+    (tmp_path / "endless.onnx").symlink_to("/dev/zero")
+    (tmp_path / "circle.onnx").symlink_to("circle.onnx")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "empty.onnx").touch()
+    for path in sorted(tmp_path.glob("*.onnx")):
+        for words in (
+            ("verify", path),
+            ("convert", "resnet50", "--model-file", path, "--to", tmp_path / "w.safetensors"),
+        ):
+            _, err = tool("models", *map(str, words), expect=ExitCode.MODEL_FILE)
+            assert "model file" in err
+
+
 def test_all_goes_on_after_a_file_that_cannot_be_had(tool: Tool) -> None:
     for path in ("r.onnx", "r.pth"):
         tool.server.address(f"m/{path}")
