@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import docker
 from docker.context import Context, ContextAPI
-from docker.errors import DockerException, ImageNotFound, InvalidVersion, TLSParameterError
+from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion, TLSParameterError
 from docker.utils import config as library_config
 from docker.utils import kwargs_from_env
 from requests import PreparedRequest, Response
@@ -38,6 +38,9 @@ _CHUNK_BYTES = 2**20
 _TAR = {"Content-Type": "application/x-tar"}
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+_ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy stands before it."
 
 
 class EngineDownError(EngineError):
@@ -221,7 +224,19 @@ def connect() -> Engine:
 def facts(client: Engine | None = None) -> EngineFacts:
     """Ask the engine about itself. Raises EngineError where it cannot be asked."""
     client = client or connect()
-    version, info = client.version(), client.info()
+    try:
+        return _facts(client.version(), client.info())
+    except APIError as error:
+        raise EngineError(
+            f"The Docker engine does not tell about itself: {explanation(error)}", hint=_ANOTHER_ENGINE
+        ) from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # anything may listen at an address
+        raise EngineError(
+            f"What answers at {_host()} does not speak as a Docker engine does: {error}", hint=_ANOTHER_ENGINE
+        ) from error
+
+
+def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
     return EngineFacts(
         name="Podman" if _is_podman(version) else "Docker",
         version=version.get("Version", "unknown"),

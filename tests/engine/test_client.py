@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
+from mlperf_docker import doctor
 from mlperf_docker.digests import BuildInputs
 from mlperf_docker.engine import client as module
 from mlperf_docker.engine.build import BuildKitBuilder
@@ -243,6 +244,24 @@ def test_an_engine_that_is_too_old(answers: dict[str, Any], api: str, engine_tha
 def test_something_else_that_speaks_http(engine_that_answers: Any) -> None:
     engine_that_answers({"/": "<html>"})
     assert "No Docker engine answers" in str(refusal())
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"/info": None},
+        {"/info": {"Runtimes": [], "DockerRootDir": 5}},
+        {"/info": "no JSON"},
+        {"/version": {**MODERN["/version"], "Components": 3}},
+    ],
+)
+def test_what_does_not_speak_as_an_engine_is_a_finding_of_doctor(odd: dict[str, Any], engine_that_answers: Any) -> None:
+    engine_that_answers({**MODERN, **odd})
+    with pytest.raises(EngineError):
+        facts()
+    (engine, *_) = doctor.check_all()
+    assert (engine.name, engine.level) == ("engine", doctor.Level.FAIL)
+    assert "DOCKER_HOST" in engine.remedy
 
 
 @pytest.mark.parametrize("answers", [PODMAN, WINDOWS], ids=["podman", "windows"])
