@@ -146,7 +146,8 @@ def convert(
 ) -> None:
     """Make a data set out of the files that it is offered as: for dlrm, Criteo's day_0 to day_23, also gzipped.
 
-    Memory does not grow with the input. Goes on after the last day that is done. Exits 6 where lines cannot be read.
+    Memory does not grow with the input. Goes on after the last day that is done, as far as the days are the same files.
+    Exits 6 where a day or a line cannot be right.
     """
     from mlperf_docker import data
     from mlperf_docker.catalog import Catalog

@@ -96,6 +96,7 @@ def convert(source: Path, output: Path, *, limit: int, days: int, report: Report
             pass
         dictionaries.keep(output, numbering, covered)
     written = 0
+    (output / TRACE).unlink(missing_ok=True)  # of another file, should this be killed before there is a new one
     with new_file(output / BINARY) as partial, partial.open("wb") as stream:
         for block in converter.read(days - 1):
             stream.write(block.astype("<i4", copy=False).data)
