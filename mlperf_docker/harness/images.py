@@ -19,6 +19,8 @@ from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
 
 MOST_PIXELS = 64_000_000
 """Of a picture. Decoding takes up to 11 bytes for each, and RetinaNet 12 more."""
+MOST_SCANNED = 64 * MOST_PIXELS
+"""Pixels of all a JPEG's scans; progressive ones have some ten."""
 MOST_BYTES = 256 << 20
 """Of an image file."""
 
@@ -78,6 +80,9 @@ def check_header(data: bytes) -> None:
     height, width = jpeg.size(data)
     if height * width > MOST_PIXELS:
         raise BadSample(f"{width} x {height} pixels; up to {MOST_PIXELS // 1_000_000} million are read")
+    scans = data.count(jpeg.SCAN)
+    if height * width * scans > MOST_SCANNED:
+        raise BadSample(f"{scans} scans of {width} x {height} pixels")
     if not jpeg.has_end(data):
         raise BadSample(f"truncated after {len(data)} bytes")
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 _SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 EOI, SOS = 0xD9, 0xDA
+SCAN = b"\xff\xda"
+"""What a scan begins with. Picture data do not have it; a thumbnail may."""
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _TAIL_BYTES = 64
 _ZEROS = bytes(64)

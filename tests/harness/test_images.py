@@ -174,6 +174,13 @@ def vast(kind: str, side: int) -> bytes:
     return bytes(data)
 
 
+def test_scans_are_bounded_before_they_are_decoded(tmp_path: Path) -> None:
+    data = vast("JPEG", 7900)
+    more = data[data.rfind(b"\xff\xda") : -2]
+    problem = "1006 scans of 7900 x 7900 pixels"
+    assert found_by(tmp_path, data[:-2] + more * 996 + data[-2:]) == (problem, problem)
+
+
 def imagenet(root: Path, files: dict[str, bytes]) -> Path:
     root.mkdir()
     for name, data in files.items():
