@@ -375,12 +375,13 @@ def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], argume
 
 
 def refused(arguments: argparse.Namespace, error: Exception) -> HarnessError | None:
-    """The error for one of the command's own folders that has no space left, or cannot be written, if that is it."""
+    """The error for a folder to write to that has no space left, or cannot be written, if that is what *error* is."""
     from mlperf_docker.harness import storage
 
     named = [getattr(arguments, name, None) for name in ("cache", "results")]
     output = getattr(arguments, "output", None)
-    return storage.refusal(error, [folder for folder in (*named, output and output.parent) if folder])
+    folders = (*named, output and output.parent, Path(os.environ.get("TMPDIR") or "/tmp"))  # noqa: S108
+    return storage.refusal(error, [folder for folder in folders if folder])
 
 
 def crash(error: Exception) -> HarnessError:

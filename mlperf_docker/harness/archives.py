@@ -6,8 +6,11 @@ tensor has the bytes that the pickle says, and that the bytes are those that wer
 """
 
 import io
+import lzma
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +27,11 @@ FLOOR = 256 << 20
 RATIO = 20
 """How many times its own size a larger one may. Weights hardly shrink; a tenth of them may be zeros, but not all."""
 MOST_MEMBERS = 100_000
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, OSError, LookupError, NotImplementedError, RuntimeError),
+)
+"""What a damaged archive makes of reading it, with whichever compression a damaged member says it has."""
 DEEPEST = 32
 """Folders within each other in an archive."""
 PICKLES = ("data", "constants")
@@ -58,7 +66,7 @@ class Archive:
         with self.stream() as stream, zipfile.ZipFile(stream) as archive:
             try:
                 return archive.read(self.members[name])
-            except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+            except UNREADABLE as error:
                 raise damaged(self.path, "whole zip archive", error) from error
 
     @property
@@ -83,7 +91,7 @@ def look(path: Path, content: bytes | None = None) -> Archive:
     try:
         with Archive(path, source, {}).stream() as stream, zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise damaged(path, "whole zip archive", error) from error
     total = sum(member.file_size for member in members)
     if total > max(FLOOR, RATIO * size) or len(members) > MOST_MEMBERS:
@@ -132,7 +140,7 @@ def _problem(archive: Archive, member: zipfile.ZipInfo) -> str | None:
         with archive.stream() as stream, zipfile.ZipFile(stream) as opened, opened.open(member) as content:
             while content.read(_CHUNK_BYTES):
                 pass
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         return f"{member.filename}: {error}"
     return None
 

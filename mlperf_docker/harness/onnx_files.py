@@ -1,6 +1,7 @@
 """ONNX files, read for what is in them rather than run. Large tensors may be in other files beside one."""
 
 import mmap
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -97,9 +98,9 @@ def _neighbour(path: Path, tensor: Any) -> Path:  # noqa: ANN401
     location = _entries(tensor).get("location", "")
     name, folder = PurePosixPath(location), path.parent
     file = folder / name
-    inside = location and not name.is_absolute() and ".." not in name.parts
+    inside = location and "\0" not in location and not name.is_absolute() and ".." not in name.parts
     if inside and not path.is_symlink():
-        inside = file.resolve().is_relative_to(folder.resolve())
+        inside = Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))  # also where links go in circles
     if not inside:
         raise ModelFileError(f"{path} wants {tensor.name} from outside its folder: {location}")
     try:

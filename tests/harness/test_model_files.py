@@ -365,3 +365,12 @@ def test_half_floats_from_a_graph_become_weights_that_run(harness: Harness, tiny
     assert harness("--model-file", tmp_path / "half.onnx", "--output", output, verb="convert").code == 0
     done = harness("--data", tiny.data, "--model-file", output, "--mode", "accuracy")
     assert done.result["accuracy"]["value"] == 87.5
+
+
+def test_a_file_beside_a_graph_that_is_a_link_to_itself(tmp_path: Path) -> None:
+    path = outside(tmp_path / "m.onnx")
+    (tmp_path / "m.data").unlink()
+    (tmp_path / "m.data").symlink_to("m.data")
+    for reader in (lambda: identify(path, None), lambda: onnx_files.load_graph(path)):
+        with pytest.raises(ModelFileError, match=r"m\.data"):
+            reader()

@@ -169,6 +169,19 @@ def test_a_damaged_archive_is_found_out(tmp_path: Path) -> None:
     assert "is no whole zip archive" in str(failure(outer))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_member_whose_compression_is_damaged_is_found_out(tmp_path: Path, method: int) -> None:
+    inner, outer = tmp_path / "model.pth", tmp_path / "model.zip"
+    torch.save({"a": torch.randn(10000)}, inner)
+    for at in range(100, 2000, 100):
+        with zipfile.ZipFile(outer, "w", method) as archive:
+            archive.write(inner, "model.pth")
+        data = bytearray(outer.read_bytes())
+        data[at : at + 40] = bytes(40)
+        outer.write_bytes(data)
+        assert "is no whole zip archive" in str(failure(outer))
+
+
 @pytest.mark.parametrize("content", [{}, [1, 2], {"model": {}}], ids=["empty", "list", "nested"])
 def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "model.pth"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,11 @@ fcntl.flock = flock
 """
 
 
-def small_disk(tmp_path: Path, name: str, kilobytes: int, *arguments: object) -> Finished:
+def small_disk(tmp_path: Path, name: str, kilobytes: int, *arguments: object, before: str = "true") -> Finished:
     """Run a command of the harness in a mount namespace where the folder *name* is a file system of so many KB."""
     folder = tmp_path / name
     folder.mkdir(exist_ok=True)
-    mount = f"mount -t tmpfs -o size={kilobytes}k none '{folder}' && exec \"$@\""
+    mount = f"mount -t tmpfs -o size={kilobytes}k none '{folder}' && {before} && exec \"$@\""
     line = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
     if subprocess.run([*line, "true"], capture_output=True, check=False, timeout=60).returncode:
         pytest.skip("no file system can be mounted here, not even in a namespace of one's own")
@@ -115,3 +116,13 @@ def test_a_full_disk_under_the_results(tmp_path: Path, cache: Path, kilobytes: i
     assert done.code == 2, done
     assert done.error["message"] == f"no space left in {results}"
     assert "--results" in done.error["hint"]
+
+
+def test_no_room_to_unpack_a_model(tmp_path: Path) -> None:
+    """In the folder for temporary files, which may be small."""
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        archive.writestr("m/saved_model.pb", bytes(200_000))
+    line = ("inspect-model", "--model", "3d-unet", "--backend", "tensorflow", "--model-file", tmp_path / "model.zip")
+    done = small_disk(tmp_path, "tmp", 100, *line, before="export TMPDIR=tmp")
+    assert done.code == 2, done
+    assert done.error["message"] == f"no space left in {tmp_path / 'tmp'}"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness import archives, frameworks
+from mlperf_docker.harness import archives, frameworks, storage
 from mlperf_docker.harness import interface as interfaces
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.backends.batches import filled, in_batches_of, one_by_one
@@ -253,7 +253,7 @@ class _SavedModel:
             with _folder_of(path) as folder, self.session.graph.as_default(), v1.device(_scope(request)):
                 loaded = v1.saved_model.load(self.session, [tf.saved_model.SERVING], str(folder))
             signature = loaded.signature_def[tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
-        except ModelFileError:
+        except (ModelFileError, storage.StorageError):
             raise
         except KeyError as error:
             raise ModelFileError(f"{path} has no signature {error}", hint="It was saved without one.") from error
@@ -296,7 +296,8 @@ def _folder_of(path: Path) -> Iterator[Path]:
         raise ModelFileError(f"{path} does not hold just one SavedModel", details=first_ten(list(map(str, models))))
     below = [name for name in members if PurePosixPath(name).is_relative_to(models[0].parent)]
     with tempfile.TemporaryDirectory(prefix="mlperf-model-") as folder, zipfile.ZipFile(path) as archive:
-        archive.extractall(folder, below)
+        with storage.writing(Path(folder).parent):
+            archive.extractall(folder, below)
         yield Path(folder) / models[0].parent
 
 
