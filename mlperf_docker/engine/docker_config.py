@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,8 @@ def load() -> DockerConfig:
     """Return docker's configuration; where there is none, or it cannot be read, it has no entries."""
     path = folder() / _FILE
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading what has no end would have none
+            return DockerConfig(path, problems=("it is no file",))
         data = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):  # DOCKER_CONFIG=/dev/null is how some say that there is none
         return DockerConfig(path)

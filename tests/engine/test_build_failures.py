@@ -162,6 +162,13 @@ def test_an_engine_without_buildkit_is_refused_before_anything_is_sent() -> None
     assert not engine.parameters
 
 
+def test_no_token_in_an_indexs_path_is_shown_or_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/TOKEN/simple")
+    error = failure(*failing("WARNING: Retrying after connection broken: /TOKEN/simple/numpy/", "at /TOKEN/simple"))
+    assert "/***/simple/numpy/" in str(error)
+    assert "TOKEN" not in str(error) + log_of(error).read_text()
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [

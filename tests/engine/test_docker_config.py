@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ def test_nothing_in_it_keeps_the_engine_from_being_used(engine: Engine, folder: 
     assert findings("engine")[0].level is Level.OK
 
 
-def test_a_folder_in_its_place(folder: Path) -> None:
-    (folder / "config.json").mkdir()
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_in_its_place(folder: Path, make: Callable[[Path], None]) -> None:
+    make(folder / "config.json")
     assert login_for("r.test") is None
-    assert "is a directory" in findings("docker config")[0].finding
+    assert "it is no file" in findings("docker config")[0].finding
 
 
 @pytest.mark.parametrize("entry", [5, {"auth": "!!!"}, {"auth": "bm8gY29sb24="}, {"auth": 5}])
