@@ -9,6 +9,8 @@ MODEL ?= resnet50
 BACKEND ?=
 DEVICE ?= cpu
 # A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
+COUNT ?= 100
+SEED ?= 7
 BUILD_FLAGS ?= --bootstrap-base
 
 .PHONY: help
@@ -67,6 +69,11 @@ lint: $(VENV)/.dev ## ruff, mypy, hadolint, actionlint, and committed Dockerfile
 .PHONY: test
 test: $(VENV)/.dev engine ## the whole test suite, with a real engine
 	$(BIN)/python -m pytest
+
+.PHONY: kills
+kills: $(VENV)/.dev engine ## signals at random moments of a run, an engine gone at any request: make kills COUNT=100 SEED=7
+	MLPERF_TEST_LONG=1 MLPERF_TEST_KILLS=$(COUNT) MLPERF_TEST_SEED=$(SEED) \
+	  $(BIN)/python -m pytest -s --timeout=0 tests/cells/test_kills.py tests/cells/test_engine_gone.py
 
 .PHONY: evidence
 evidence: engine ## run every cell for the CPU, put on record what came of it, and bring the README's table up to date

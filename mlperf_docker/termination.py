@@ -4,20 +4,19 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PATIENCE_S = 10.0
 
 
-@dataclass
-class _Heard:
+class _Heard:  # no dataclass: what is imported here keeps the first signal waiting
     """What has come. at: the last signal that became KeyboardInterrupt, as time.monotonic() tells it, or None."""
 
-    at: float | None = None
-    deferred: int = 0
-    waiting: bool = False
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self.deferred = 0
+        self.waiting = False
 
 
 _heard = _Heard()

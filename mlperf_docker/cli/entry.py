@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from mlperf_docker import streams, termination
+from mlperf_docker import termination
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -12,22 +12,28 @@ def main() -> None:
     """Run the command line; its exit code does not depend on whether anybody reads what it prints.
 
     Commands say themselves how they were interrupted. Here it is too early for that, while modules and the command line
-    are being read, or too late.
+    are being read, or too late. What reads modules comes after the first line: until then a signal just kills.
     """
     termination.heed()
-    streams.prepare()
     try:
         code = _run()
     except KeyboardInterrupt:
+        from mlperf_docker import streams
+
         streams.err("Interrupted.")
         code = _INTERRUPTED
     finally:
         termination.ignore()
+    from mlperf_docker import streams
+
     sys.exit(streams.finish(code))
 
 
 def _run() -> int:
     """Run the command line and return its exit code. Raises KeyboardInterrupt where no command has told of it."""
+    from mlperf_docker import streams
+
+    streams.prepare()
     from mlperf_docker.cli.app import app
 
     try:
