@@ -91,7 +91,8 @@ class Pruned:
         yield from (f"{verb} {each.kind} {each.name}" for each in self.removed if each.kind is not Kind.CACHE)
         cache = [each for each in self.removed if each.kind is Kind.CACHE]
         if cache:
-            yield f"{verb} {len(cache)} records of the build cache"
+            least = "at least " if self.dry_run else ""  # what an image has as its layers is free once that is gone
+            yield f"{verb} {least}{len(cache)} records of the build cache"
         yield from (f"kept {each.kind} {each.name}: {each.reason}" for each in self.kept)
         if self.foreign_cache_bytes:
             yield (

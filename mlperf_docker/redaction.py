@@ -27,6 +27,7 @@ _AUTHS = "DOCKER_AUTH_CONFIG"
 
 _SHORTEST = 4  # shorter words stand in too many others; where they stand in an address, its form tells
 _LONG = 8  # so long that it is looked for within other words too
+_TOKEN = 16  # a name so long may be a token too, with a password that only says so
 _ALONE = 8  # a name without a password may be an access token; shorter ones are names
 # Parts of the paths of package indexes that are no secret.
 _ORDINARY = frozenset(
@@ -38,6 +39,7 @@ _ORDINARY = frozenset(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}:(?:/{1,3}|\\/\\/)", re.IGNORECASE)
 _HOST = re.compile(r"\[[0-9a-fA-F:.%]+\]|[\w-]")
+_MALFORMED = re.compile(r"[^\s:/\[\]]+:(?![0-9]*(?:[/?#]|$))(.+)")  # a login without a host: what would be the port
 _NAME_ONLY = ("ssh", "git", "git+ssh")  # schemes whose user is no secret
 
 # `user:password@host` without a scheme; `name:tag@sha256:…` is an image. What repeats has bounds here, as a text may be
@@ -186,6 +188,8 @@ def _of_setting(address: str, *, is_index: bool) -> Iterator[str]:
     scheme, login, rest = _cut(address)
     if login and scheme.partition(":")[0].lower() not in _NAME_ONLY:
         yield from _of_login(login)
+    elif not login and (malformed := _MALFORMED.match(rest)):
+        yield from _spellings(malformed[1])
     place, _, query = rest.partition("?")
     for pair in query.split("&"):
         yield from _spellings(pair.partition("=")[2])
@@ -197,9 +201,11 @@ def _of_setting(address: str, *, is_index: bool) -> Iterator[str]:
 
 def _of_login(login: str) -> Iterator[str]:
     """Yield a login's password, all of it, and the two as a header has them; a name alone only where it is long."""
-    _, colon, password = login.partition(":")
+    user, colon, password = login.partition(":")
     if colon:
         yield from _spellings(password)
+        if len(user) >= _TOKEN:
+            yield from _spellings(user)
         yield from _spellings(login)
         for spelt in {login, unquote(login)}:
             yield from _in_base64(spelt)

@@ -87,6 +87,18 @@ def test_a_proxy_without_a_scheme_is_known_too() -> None:
     assert hidden("HTTP_PROXY=user:pass/word@127.0.0.1:9, pass/word", environment) == "HTTP_PROXY=***@127.0.0.1:9, ***"
 
 
+def test_a_login_without_a_host_is_a_login_all_the_same() -> None:
+    assert hidden("HTTP_PROXY=http://me:hunter2", {"HTTP_PROXY": "http://me:hunter2"}) == "HTTP_PROXY=http://me:***"
+    assert hidden("HTTP_PROXY=me:hunter2", {"HTTP_PROXY": "me:hunter2"}) == "HTTP_PROXY=me:***"
+    for proxy in ("http://proxy.test:3128", "proxy.test:3128/", "http://[::1]:3128", "proxy.test"):
+        assert hidden(f"HTTP_PROXY={proxy}", {"HTTP_PROXY": proxy}) == f"HTTP_PROXY={proxy}"
+
+
+def test_a_token_for_a_name_is_known_too() -> None:
+    environment = {"PIP_INDEX_URL": "https://ghp_0123456789abcdef:x-oauth-basic@index.test/simple"}
+    assert hidden("it said ghp_0123456789abcdef", environment) == "it said ***"
+
+
 def test_a_part_of_an_indexs_path_may_be_a_token() -> None:
     environment = {"PIP_EXTRA_INDEX_URL": "https://a.test/api/x9y8z7/simple\nhttps://b.test/TOKEN/simple/"}
     text = "Retrying: /TOKEN/simple/numpy/; Link https://a.test/api/x9y8z7/simple/n.whl; /TOKENS and /simple"
