@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlperf_docker import folders
+
 # NFS gives EBADF for a folder, as its locks need a file that is open for writing.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.ENOTTY}
 
@@ -22,7 +24,8 @@ def folder(path: Path) -> Iterator[None]:
     """Hold *path*, an existing folder, against every other process of this host that asks; waits for its turn."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        lock(descriptor, wait=True)
+        with folders.naming(path):
+            lock(descriptor, wait=True)
         yield
     finally:
         os.close(descriptor)
@@ -39,7 +42,9 @@ def file(path: Path) -> Iterator[bool]:
     except PermissionError:  # another user's, in a folder that is shared
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield lock(descriptor, wait=False)
+        with folders.naming(path):
+            locked = lock(descriptor, wait=False)
+        yield locked
     finally:
         os.close(descriptor)
 

@@ -40,6 +40,8 @@ def of_user(text: str) -> Path:
         raise UsageError("A path is empty.", hint="Is a variable of the shell not set?")
     try:
         return (Path(text).expanduser() if text.startswith("~") else Path(text)).absolute()
+    except FileNotFoundError as error:
+        raise UsageError("The working folder does not exist any more.", hint="Go to another one: cd") from error
     except RuntimeError as error:
         name = text.partition("/")[0].removeprefix("~")
         raise UsageError(

@@ -16,7 +16,7 @@ from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ExitCode, FolderError
 from mlperf_docker.text import dataset_text
 from tests.host.run_results import run_result
-from tests.host.test_cli import tool
+from tests.host.test_cli import COMMAND, tool
 
 NO_LOCKS = """
 import errno, fcntl, os
@@ -173,7 +173,7 @@ def test_a_fault_of_the_disk_is_not_taken_for_a_lack_of_locks(tmp_path: Path) ->
         "with results.claim(pathlib.Path(sys.argv[1]), 'a', print): pass"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert "Input/output error" in done.stderr
+    assert f"Input/output error: '{tmp_path}" in done.stderr
 
 
 def test_a_second_holder_is_refused_at_once(tmp_path: Path) -> None:
@@ -196,3 +196,10 @@ except OSError as error:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "/proc/none" in done.stdout
     assert "TMPDIR" in done.stdout
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    script = f"cd {tmp_path} && mkdir gone && cd gone && rmdir ../gone && exec {COMMAND} results show run"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.USAGE
+    assert "The working folder does not exist any more" in done.stderr
