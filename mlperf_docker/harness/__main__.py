@@ -254,13 +254,15 @@ def run(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Fill the cache with the data set."""
+    from mlperf_docker.harness import data_files
     from mlperf_docker.harness.models import registry
     from mlperf_docker.harness.resources import cores
 
     cell = cell_of(arguments)
     benchmark = registry.load(cell.model)
     events.phase(Phase.PREPROCESS)
-    dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
+    with data_files.reading(arguments.data):
+        dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
     report, form = events.reporter(Phase.PREPROCESS), benchmark.default_form(cell.backend)
     samples = benchmark.preprocess(dataset, form, arguments.cache, workers=arguments.workers or cores(), report=report)
     events.emit("result", {"samples": samples.count, "cache": str(arguments.cache)})
@@ -269,12 +271,14 @@ def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def verify(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Read every sample of the data set."""
+    from mlperf_docker.harness import data_files
     from mlperf_docker.harness.models import registry
     from mlperf_docker.harness.resources import cores
 
     benchmark = registry.load(cell_of(arguments).model)
     events.phase(Phase.VERIFY)
-    dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
+    with data_files.reading(arguments.data):
+        dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
     report = events.reporter(Phase.VERIFY)
     facts = benchmark.verify(dataset, workers=arguments.workers or cores(), report=report)
     events.emit("result", {"dataset": str(arguments.data), "samples": dataset.count, "facts": dict(facts)})

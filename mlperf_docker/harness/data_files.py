@@ -145,6 +145,17 @@ def _named(path: Path, hint: str | None) -> Iterator[None]:
         ) from problem
 
 
+@contextmanager
+def reading(root: Path) -> Iterator[None]:
+    """Turn what the file system refuses while the data set in *root* is opened into DatasetError."""
+    try:
+        yield
+    except OSError as error:
+        hint = f"It is read as user {os.geteuid()}, group {os.getegid()}. Let these read it, and enter its folders."
+        known = hint if isinstance(error, PermissionError) else None
+        raise DatasetError(f"cannot read {error.filename or root}: {_reason(error)}", hint=known) from error
+
+
 def read_json(path: Path, *, most: int = MOST, hint: str | None = None, words: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 (JSON)
     """What a JSON file says. Raises MissingFile, or DatasetError; see `parse`."""
     data = read_bytes(path, most=most, hint=hint)
@@ -178,6 +189,8 @@ def parse(path: Path, text: str, *, hint: str | None = None, words: Mapping[str,
         repeated.append(twice.key)
         return twice
 
+    if not text.strip():
+        raise DatasetError(f"{path} is no JSON: it is empty", hint=hint)
     try:
         value = json.loads(text, object_pairs_hook=mapping, parse_int=_integer if odd else None)
     except RecursionError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import mlperf_loadgen as lg
 
-from mlperf_docker.harness import calibrate, limits, loadgen, logs, model_files, result, settings, storage
+from mlperf_docker.harness import calibrate, data_files, limits, loadgen, logs, model_files, result, settings, storage
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import FP32, Backend, Predictor
 from mlperf_docker.harness.errors import DeviceMemoryError, ExitCode, UsageError
@@ -98,7 +98,9 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         backend.check_device(options.cell.device)
         options = options.settled(backend.count(options.cell.device))
         synthetic = synthesize(options, benchmark, backend, events)
-        dataset = benchmark.open_dataset(synthetic.data if synthetic else options.folders.data, limit=options.samples)
+        data = synthetic.data if synthetic else options.folders.data
+        with data_files.reading(data):
+            dataset = benchmark.open_dataset(data, limit=options.samples)
         file, model = choose_model(options, benchmark, backend, synthetic, events)
         prepared = prepare(options, benchmark, model, dataset, synthetic, events)
         if options.samples is not None and options.samples > prepared.samples.count:

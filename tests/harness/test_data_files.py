@@ -4,14 +4,18 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from mlperf_docker.harness import data_files
 from mlperf_docker.harness.errors import BadSample, DatasetError
+from mlperf_docker.harness.models import registry
+from mlperf_docker.harness.models.dlrm.dataset import BINARY
 
 Make = Callable[[Path], object]
 
@@ -153,6 +157,52 @@ def test_values_are_shown_on_one_short_line() -> None:
     assert len(data_files.shown("x" * 1000)) < 80
     assert data_files.shown([[[]]]) == "a list of 1"
     assert data_files.shown({"a": 1}) == "an object of 1"
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may read everything; as nobody it may not."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("model", list(registry.MODELS))
+def test_a_folder_that_may_not_be_entered_is_an_error_of_the_data(model: str, *, inside: bool) -> None:
+    benchmark = registry.load(model)
+    with TemporaryDirectory() as place:
+        root = Path(place)
+        for name in ("LibriSpeech", "data", "validation", "annotations"):
+            (root / name).mkdir()
+            (root / name).chmod(0)
+        root.chmod(0o755 if inside else 0)
+        with nobody(), pytest.raises(DatasetError), data_files.reading(root):
+            benchmark.open_dataset(root, limit=None)
+        root.chmod(0o700)
+        for name in ("LibriSpeech", "data", "validation", "annotations"):
+            (root / name).chmod(0o700)
+
+
+def test_a_file_that_may_not_be_read_is_named_with_the_user() -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / BINARY
+        path.write_bytes(bytes(160 * 200))
+        path.chmod(0)
+        Path(place).chmod(0o755)
+        with (
+            nobody(),
+            pytest.raises(DatasetError, match="Permission denied") as raised,
+            data_files.reading(path.parent),
+        ):
+            registry.load("dlrm").open_dataset(path.parent, limit=None)
+    assert str(path) in str(raised.value)
+    assert "It is read as user " in (raised.value.hint or "")
 
 
 def test_a_large_file_takes_hardly_longer_than_the_standard_library() -> None:
