@@ -70,8 +70,10 @@ def run(test: Test, watch: Watch) -> Outcome:
         finished.set()
         sut.close()
         watcher.join()
-    if outcome.failure is not None:
-        raise outcome.failure
+    failure = outcome.failure
+    if failure is not None:
+        # What would end this process without a word, had it not been caught, is an error like others.
+        raise failure if isinstance(failure, Exception) else SampleError(f"a thread was ended: {failure!r}")
     return outcome
 
 

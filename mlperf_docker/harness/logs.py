@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.names import Scenario
 
 MARK = ":::MLLOG "
@@ -63,6 +64,15 @@ def read(folder: Path) -> DetailLog:
         return DetailLog({}, ())
 
 
+def check_whole(accuracy_log: Path) -> None:
+    """Raise SampleError for an accuracy log that was cut off: a part of the answers is not the run's score."""
+    with accuracy_log.open("rb") as stream:
+        stream.seek(max(0, accuracy_log.stat().st_size - 8))
+        end = stream.read().rstrip()
+    if not end.endswith(b"]"):
+        raise SampleError(f"{accuracy_log} was cut off: LoadGen could not write all of it")
+
+
 def valid(log: DetailLog) -> bool:
     """LoadGen's verdict on a performance run, and no error entry: a VALID run may still have logged some."""
     return log.values.get("result_validity") == "VALID" and not log.errors and not log.number("num_errors")
@@ -95,7 +105,10 @@ def seeds(log: DetailLog) -> dict[str, int]:
 
 def reasons(log: DetailLog, scenario: Scenario) -> list[str]:
     """Why a performance run is INVALID, each with what to do about it; empty for a VALID one."""
-    if log.values.get("result_validity") != "INVALID":
+    verdict = log.values.get("result_validity")
+    if verdict is None:
+        return ["mlperf_log_detail.txt has no verdict: LoadGen could not write all of it"]
+    if verdict != "INVALID":
         return []
     checks = {
         "result_min_duration_met": _duration_advice,

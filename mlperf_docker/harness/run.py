@@ -402,7 +402,9 @@ def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events:
         return None
     events.phase(Phase.SCORE)
     folder = options.folders.results
-    value, line = benchmark.score(folder / "mlperf_log_accuracy.json", prepared.dataset, prepared.samples)
+    log = folder / "mlperf_log_accuracy.json"
+    logs.check_whole(log)
+    value, line = benchmark.score(log, prepared.dataset, prepared.samples)
     write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
     synthetic = prepared.synthetic
     known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target

@@ -1,11 +1,13 @@
 """Detail logs: recorded lines of LoadGen 6.0.17, and the advice made of them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlperf_docker.harness import logs
+from mlperf_docker.harness.errors import SampleError
 from mlperf_docker.harness.names import Scenario
 
 
@@ -106,3 +108,30 @@ def test_nothing_in_the_log_gives_nothing() -> None:
 def test_an_invalid_run_says_what_to_do(scenario: Scenario, values: dict[str, Any], advice: str) -> None:
     (reason,) = logs.reasons(logs.parse(detail(result_validity="INVALID", **values)), scenario)
     assert advice in reason
+
+
+def test_a_log_without_a_verdict_says_so() -> None:
+    log = logs.parse(detail(result_samples_per_second=41.25))
+    assert not logs.valid(log)
+    (reason,) = logs.reasons(log, Scenario.OFFLINE)
+    assert "has no verdict" in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("[\n]\n", True),
+        ('[\n{ "seq_id" : 0, "qsl_idx" : 0, "data" : "00"}\n]\n', True),
+        ('[\n{ "seq_id" : 0, "qsl_idx" : 0, "data" : "00"},\n', False),
+        ("[\n{", False),
+        ("", False),
+    ],
+)
+def test_an_accuracy_log_that_was_cut_off_is_no_score(tmp_path: Path, text: str, whole: bool) -> None:
+    path = tmp_path / "mlperf_log_accuracy.json"
+    path.write_text(text)
+    if whole:
+        logs.check_whole(path)
+    else:
+        with pytest.raises(SampleError, match="was cut off"):
+            logs.check_whole(path)
