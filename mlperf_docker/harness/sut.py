@@ -160,6 +160,7 @@ class _Worker:
         self._buffer = self._answers.buffer
         self._first = self._buffer[:1]
         self._names = engine.names
+        self._floats: list[int] | None = None
         self._outcome = outcome
         self._finisher = ThreadPoolExecutor(1, "finish") if pipelined and engine.payload.slow else None
         self._unfinished: Future[None] | None = None
@@ -202,9 +203,12 @@ class _Worker:
             self._give_up(ids, indices, error)
 
     def _look(self, outputs: Arrays, indices: Sequence[int]) -> None:
-        """Remember the first output that is not finite."""
-        if self._outcome.not_finite is None:
-            self._outcome.not_finite = not_finite(outputs, self._names, indices)
+        """Remember the first output that is not finite. Which ones are floats is the same for every batch."""
+        if self._floats is None:
+            self._floats = [number for number, output in enumerate(outputs) if output.dtype.kind == "f"]
+        for number in self._floats:
+            if not np.isfinite(outputs[number]).all() and self._outcome.not_finite is None:
+                self._outcome.not_finite = not_finite(outputs, self._names, indices)
 
     def _give_up(self, ids: Sequence[int], indices: Sequence[int], error: BaseException) -> None:
         """Answer samples with nothing because of *error*, which is a failure unless the network gave it."""
