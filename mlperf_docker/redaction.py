@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -24,6 +23,8 @@ _INDEXES = (
 )
 _ADDRESSES = (*_PROXIES, "PIP_PROXY", "DOCKER_HOST", "MLPERF_DOCKER_REGISTRY", *_INDEXES)
 _AUTHS = "DOCKER_AUTH_CONFIG"
+_VARIABLES = (*_ADDRESSES, _AUTHS)
+_PLACES = ("HOME", "DOCKER_CONFIG", "PIP_CONFIG_FILE", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
 
 _SHORTEST = 4  # shorter words stand in too many others; where they stand in an address, its form tells
 _LONG = 8  # so long that it is looked for within other words too
@@ -121,32 +122,36 @@ _Settings = tuple[tuple[str, str], ...]
 
 
 def _settings(environment: Mapping[str, str]) -> _Settings:
-    """Return every setting of this host that may hold a secret: from variables, pip's files and docker's own."""
-    from mlperf_docker.engine import docker_config, pip_config
+    """Return every setting of this host that may hold a secret: from variables, pip's files and docker's own.
 
-    files = pip_config.paths(environment)
-    return (*_relevant(environment), *_of_files((docker_config.folder() / "config.json", *files)))
+    The files are read again only when one of them changed.
+    """
+    files = _files(tuple(environment.get(name, "") for name in _PLACES))
+    return (*_relevant(environment), *_read(tuple((path, _stamp(path)) for path in files)))
 
 
 def _relevant(environment: Mapping[str, str]) -> _Settings:
-    return tuple((name, environment[name]) for name in (*_ADDRESSES, _AUTHS) if environment.get(name))
+    return tuple((name, environment[name]) for name in _VARIABLES if environment.get(name))
 
 
-def _of_files(paths: tuple[Path, ...]) -> _Settings:
-    """Return the settings in docker's and pip's files, read again only when one of them changed."""
-    return _read(tuple((str(path), _stamp(path)) for path in paths), os.environ.get("PIP_CONFIG_FILE", ""))
+@lru_cache(maxsize=4)
+def _files(_places: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the files that pip and docker are configured with where the variables _PLACES have these values."""
+    from mlperf_docker.engine import docker_config, pip_config
+
+    return tuple(map(str, (docker_config.path(), *pip_config.paths(os.environ))))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: str) -> tuple[int, int]:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  # this is asked for every line that is printed
     except (OSError, ValueError):
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=4)
-def _read(_stamps: tuple[tuple[str, tuple[int, int]], ...], _named: str) -> _Settings:
+def _read(_stamps: tuple[tuple[str, tuple[int, int]], ...]) -> _Settings:
     from mlperf_docker.engine import docker_config, pip_config
 
     docker, pip = docker_config.load(), pip_config.pip_files(os.environ)
@@ -160,9 +165,8 @@ def _read(_stamps: tuple[tuple[str, tuple[int, int]], ...], _named: str) -> _Set
 def _pattern(settings: _Settings) -> re.Pattern[str] | None:
     """Return what finds every secret word of *settings*, the longest first; None where there is none."""
     words = {word for name, value in settings for word in _words(name, value)}
-    paths = {word for word in words if word.startswith("/")}
     alternatives = [_bounded(word) for word in sorted(words, key=len, reverse=True) if len(word) >= _SHORTEST]
-    return re.compile("|".join(alternatives)) if alternatives or paths else None
+    return re.compile("|".join(alternatives)) if alternatives else None
 
 
 def _bounded(word: str) -> str:

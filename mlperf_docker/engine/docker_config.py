@@ -52,27 +52,28 @@ class DockerConfig:
         return tuple(each for host in self.entries.get("proxies", {}) for each in self.proxies(host).values())
 
 
-def folder() -> Path:
-    """Return docker's folder: DOCKER_CONFIG, else the one in the user's home."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path(os.path.expanduser("~")) / ".docker")  # noqa: PTH111  # Path's own raises without a home
+def path() -> Path:
+    """Return docker's configuration file, below DOCKER_CONFIG or else the user's home; it need not be there."""
+    folder = os.environ.get("DOCKER_CONFIG") or f"{os.path.expanduser('~')}/.docker"  # noqa: PTH111  # Path's own raises
+    return Path(folder) / _FILE
 
 
 def load() -> DockerConfig:
     """Return docker's configuration; where there is none, or it cannot be read, it has no entries."""
-    path = folder() / _FILE
+    file = path()
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading what has no end would have none
-            return DockerConfig(path, problems=("it is no file",))
-        data = json.loads(path.read_bytes())
+        if not stat.S_ISREG(file.stat().st_mode):  # reading what has no end would have none
+            return DockerConfig(file, problems=("it is no file",))
+        data = json.loads(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):  # DOCKER_CONFIG=/dev/null is how some say that there is none
-        return DockerConfig(path)
+        return DockerConfig(file)
     except OSError as error:
-        return DockerConfig(path, problems=(str(error.strerror).lower(),))
+        return DockerConfig(file, problems=(str(error.strerror).lower(),))
     except (ValueError, RecursionError):
-        return DockerConfig(path, problems=("it is not JSON",))
+        return DockerConfig(file, problems=("it is not JSON",))
     if not isinstance(data, dict):
-        return DockerConfig(path, problems=("it is not a mapping",))
+        return DockerConfig(file, problems=("it is not a mapping",))
     shapes: dict[str, type] = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_TABLES, dict)}
     wrong = [key for key, shape in shapes.items() if data.get(key) is not None and not isinstance(data[key], shape)]
     entries = {key: value for key, value in data.items() if value is not None and key not in wrong}
-    return DockerConfig(path, entries, tuple(f"{key} has another shape" for key in wrong))
+    return DockerConfig(file, entries, tuple(f"{key} has another shape" for key in wrong))

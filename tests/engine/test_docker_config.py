@@ -168,7 +168,7 @@ def test_it_is_read_where_docker_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_settings_of_another_shape_do_not_count() -> None:
     everything: dict[str, Any] = {"auths": 1, "credHelpers": 1, "credsStore": 1, "proxies": 1, "currentContext": 1}
-    configure(docker_config.folder(), {**everything, "HttpHeaders": 1, "unknown": 1})
+    configure(docker_config.path().parent, {**everything, "HttpHeaders": 1, "unknown": 1})
     config = docker_config.load()
     assert (config.auths, config.context, config.proxies("x"), config.every_proxy()) == ({}, "", {}, ())
     assert len(config.problems) == len(everything) + 1

@@ -106,6 +106,10 @@ def test_a_part_of_an_indexs_path_may_be_a_token() -> None:
     assert hidden(text, environment) == shown
 
 
+def test_a_short_part_of_a_path_is_no_token() -> None:
+    assert hidden("words of /ab and /abc", {"PIP_INDEX_URL": "https://index.test/ab/simple"}) == "words of /ab and /abc"
+
+
 def test_short_passwords_do_not_take_other_words_along() -> None:
     environment = {"HTTP_PROXY": "http://me:numb@proxy.test:1", "HTTPS_PROXY": "http://me:a@proxy.test:1"}
     assert hidden("numbers of numpy: numb", environment) == "numbers of numpy: ***"
