@@ -111,6 +111,23 @@ def test_ids_are_within_the_official_range_where_no_tables_are_known(tmp_path: P
         assert raised.value.details == ("an id is 40000000; the official tables have no more than 40000000 rows",)
 
 
+@pytest.mark.parametrize("start", [0, 1000, 1003, 2974])
+def test_a_page_that_was_not_written_is_noticed(tmp_path: Path, start: int) -> None:
+    values = write_rows(tmp_path)
+    values[40] = 0
+    values.tofile(tmp_path / BINARY)
+    Dlrm().verify(open_criteo(tmp_path), workers=1, report=lambda *_: None)
+    values[start : start + 26] = 0
+    values.tofile(tmp_path / BINARY)
+    for _ in range(2):
+        for step in (
+            lambda data: Dlrm().verify(data, workers=1, report=lambda *_: None),
+            lambda data: Dlrm().preprocess(data, Form(), tmp_path, workers=1, report=lambda *_: None),
+        ):
+            with pytest.raises(DatasetError, match=rf"{BINARY} has a hole: all is 0 from about row \d+ on"):
+                step(open_criteo(tmp_path))
+
+
 def test_only_a_regular_file_of_a_possible_size_has_the_rows(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / BINARY)
     with pytest.raises(DatasetError, match="a FIFO, not a regular file"):

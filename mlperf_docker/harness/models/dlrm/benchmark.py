@@ -139,7 +139,7 @@ class Dlrm:
 
     def verify(self, dataset: Criteo, *, workers: int, report: Report) -> Mapping[str, Any]:
         """Read every row."""
-        found = preprocess.extremes(dataset.rows, workers=workers, report=report)
+        found = preprocess.extremes(dataset, workers=workers, report=report)
         preprocess.check(dataset, found, preprocess.Form())
         ids = (found.largest[1 + DENSE :]).tolist()
         return {"rows": len(dataset.rows), "clicks": int(dataset.labels.sum()), "largest_ids": ids}
