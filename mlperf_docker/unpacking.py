@@ -27,6 +27,9 @@ _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _ENCRYPTED = 1  # of a zip entry's flags
 _BLOCKING_SHOWN = 3
+_DEEPEST = 32
+_LONGEST = 1000
+"""Folders within each other, and characters of a name with them; no data set comes near."""
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError)
 
 
@@ -153,7 +156,9 @@ def _inside(name: str) -> PurePosixPath:
     """Return *name* as a path below the folder. Raises _RefusedError where it leads out of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.name:
-        raise _RefusedError(f"{name!r} in it leads out of the folder")
+        raise _RefusedError(f"{name[:_LONGEST]!r} in it leads out of the folder")
+    if len(path.parts) > _DEEPEST or len(name) > _LONGEST or any(len(part.encode()) > 255 for part in path.parts):
+        raise _RefusedError(f"{name[:40]!r}… in it is too long a name, or in {len(path.parts) - 1} folders")
     return path
 
 

@@ -5,19 +5,21 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import LoadRequest
 from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.cell import Cell
-from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.errors import ModelFileError, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import new_file
 from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.models.base import Allocate, Surroundings
 from mlperf_docker.harness.names import Phase, SyntheticSize
 from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts, open_model
+from mlperf_docker.harness.opening import CpuAnswerer, Loading, blaming, load_parts, open_model
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.run import cache_folder
@@ -68,15 +70,27 @@ def trace(
     return {**identity, "output": str(output), "versions": dict(backend.versions()), "device_proof": dict(proof)}
 
 
+def _written(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """What `outputs` wrote to *path*. Raises ModelFileError where it is no such file, or holds what is not finite."""
+    found = weight_files.read(path)
+    missing = [f"missing: {name}" for name in names if name not in found]
+    if missing:
+        hint = "Write such a file with the command `outputs` of this model."
+        raise ModelFileError(f"{path} does not hold the outputs of this model", hint=hint, details=missing)
+    weight_files.refuse_not_finite(str(path), found.items())
+    return found
+
+
 def compare(cell: Cell, files: Sequence[Path]) -> dict[str, Any]:
     """Every pair of *files*, and the worst of all. Raises UsageError where their tensors have other shapes."""
     benchmark = models.load(cell.model)
-    found = {str(path): weight_files.read(path) for path in files}
+    found = [(str(path), _written(path, benchmark.traced)) for path in files]
     pairs: list[dict[str, Any]] = []
-    for (a, ours), (b, theirs) in combinations(found.items(), 2):
+    for (a, ours), (b, theirs) in combinations(found, 2):
         if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
             raise UsageError(f"{a} and {b} hold different tensors", hint="Write both for the same samples and size.")
-        result = benchmark.parity(ours, theirs)
+        with blaming(Path(b)):
+            result = benchmark.parity(ours, theirs)
         pairs.append({"a": a, "b": b, "largest_difference": result.largest_difference, "agreement": result.agreement})
     return {
         "pairs": pairs,

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mlperf_docker import model_parts
-from mlperf_docker.harness import frameworks, onnx_files
+from mlperf_docker.harness import frameworks, onnx_files, weights
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.backends.base import LoadRequest
 from mlperf_docker.harness.errors import ModelFileError
@@ -374,3 +375,17 @@ def test_a_file_beside_a_graph_that_is_a_link_to_itself(tmp_path: Path) -> None:
     for reader in (lambda: identify(path, None), lambda: onnx_files.load_graph(path)):
         with pytest.raises(ModelFileError, match=r"m\.data"):
             reader()
+
+
+def test_only_what_outputs_wrote_is_compared(harness: Harness, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    weights.write(tmp_path / "other", {"w": WEIGHT})
+    weights.write(tmp_path / "flat", {"logits:0": BIAS})
+    logits = np.ones((2, 1001), dtype=np.float32)
+    weights.write(tmp_path / "good", {"logits:0": logits})
+    logits[1, 7] = np.nan
+    safetensors.numpy.save_file({"logits:0": logits}, tmp_path / "odd")
+    for name, said in (("fifo", "FIFO"), ("other", "does not hold"), ("flat", "no model file"), ("odd", "not finite")):
+        done = harness(tmp_path / name, tmp_path / ("flat" if name == "flat" else "good"), verb="parity")
+        assert (done.code, said in done.error["message"]) == (7, True), done.error
+    assert harness(tmp_path / "good", tmp_path / "good", verb="parity").result["agreement"] == 1.0

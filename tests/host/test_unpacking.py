@@ -127,6 +127,16 @@ def test_an_archive_that_leads_elsewhere_is_refused(tmp_path: Path, case: str) -
     assert "Nothing of it was unpacked" in str(error)
 
 
+@pytest.mark.parametrize("name", ["d/" * 2000 + "f", "d/" * 40 + "f", "x" * 300, "ä" * 200], ids=len)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_names_that_are_too_long_or_too_deep_are_refused(tmp_path: Path, kind: str, name: str) -> None:
+    files = {**FILES, name: b"deep"}
+    content = tarred(files) if kind == "tar" else zipped(files)
+    error = refused(tmp_path / "set", content, kind)
+    assert "is refused" in str(error)
+    assert len(str(error)) < 1000
+
+
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
 def test_a_tar_that_is_cut_off(tmp_path: Path, mode: str, share: float) -> None:
