@@ -114,7 +114,7 @@ def extremes(dataset: Criteo, *, workers: int, report: Report) -> Extremes:
 
 def _look(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32], int | None]:
     """The least and the largest of each column, and where a hole begins: rows of nothing but 0, which no row is."""
-    empty: NDArray[np.bool_] = ~rows[::EVERY].any(axis=1)
+    empty: NDArray[np.bool_] = ~np.asarray(rows[::EVERY].any(axis=1))
     holes = empty[1:] & empty[:-1]
     return rows.min(axis=0), rows.max(axis=0), EVERY * int(holes.argmax()) if holes.any() else None
 
