@@ -322,6 +322,8 @@ def bundle_text(manifest: "Manifest") -> str:
 
 
 EVIDENCE_HEADER = ("cell", "precision", "data", "image", "performance", "accuracy", "parity", "gpu")
+EVIDENCE_ORDER = ("cell", "performance", "accuracy", "parity", "data", "gpu", "precision", "image")
+"""The same by importance."""
 
 
 def evidence_line(entry: "Entry") -> tuple[str, ...]:

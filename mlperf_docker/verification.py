@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import checksums, model_parts
+from mlperf_docker import checksums, model_parts, paths
 from mlperf_docker.catalog import Catalog
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.model_files import Official, State, existing, fetch_command, identify, officials
@@ -16,6 +16,8 @@ from mlperf_docker.sizes import readable
 from mlperf_docker.spec import ModelSpec
 
 VERDICT_HEADER = ("state", "size", "checksum", "file", "path")
+VERDICT_ORDER = ("state", "file", "size", "path", "checksum")
+"""The same by importance."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def read_request(catalog: Catalog, names: Sequence[str], backend: str) -> Verify
     named = bool(words) and not _looks_like_a_file(words[0])
     models = (find_model(catalog, words.pop(0)),) if named else catalog.models
     chosen = parse_choice("backend", backend, Backend) if backend else None
-    return VerifyRequest(models, chosen, tuple(Path(word) for word in words), named)
+    return VerifyRequest(models, chosen, tuple(map(paths.of_user, words)), named)
 
 
 def verify_all(request: VerifyRequest, display: Display) -> list[Verdict]:

@@ -68,7 +68,7 @@ def evidence(
     from mlperf_docker.provide import sources_of
     from mlperf_docker.selector import find_all, parse_choice
     from mlperf_docker.tables import fitted
-    from mlperf_docker.text import EVIDENCE_HEADER, evidence_line
+    from mlperf_docker.text import EVIDENCE_HEADER, EVIDENCE_ORDER, evidence_line
 
     catalog = Catalog.load()
     size = parse_choice("synthetic size", synthetic, SyntheticSize)
@@ -91,7 +91,8 @@ def evidence(
     if as_json:
         streams.out(strict_json.dumps([entry.model_dump(mode="json") for entry in entries]))
     else:
-        streams.out(fitted(EVIDENCE_HEADER, [evidence_line(entry) for entry in entries], streams.columns()))
+        lines = [evidence_line(entry) for entry in entries]
+        streams.out(fitted(EVIDENCE_HEADER, lines, streams.columns(), order=EVIDENCE_ORDER))
         streams.err(f"On record in {gathered.record}.")
     gathered.raise_failure()
     if not gathered.all_passed:

@@ -100,7 +100,7 @@ def verify(
     """
     from mlperf_docker.catalog import Catalog
     from mlperf_docker.progress import display
-    from mlperf_docker.verification import VERDICT_HEADER, read_request, verify_all
+    from mlperf_docker.verification import VERDICT_HEADER, VERDICT_ORDER, read_request, verify_all
 
     catalog = Catalog.load()
     request = read_request(catalog, names or [], backend)
@@ -111,7 +111,8 @@ def verify(
     elif verdicts:
         from mlperf_docker.tables import fitted
 
-        streams.out(fitted(VERDICT_HEADER, [each.line() for each in verdicts], streams.columns()))
+        lines = [each.line() for each in verdicts]
+        streams.out(fitted(VERDICT_HEADER, lines, streams.columns(), order=VERDICT_ORDER))
     request.raise_failure(verdicts)
 
 
