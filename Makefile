@@ -11,6 +11,7 @@ DEVICE ?= cpu
 # A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
 COUNT ?= 100
 SEED ?= 7
+DURATION ?= 600
 BUILD_FLAGS ?= --bootstrap-base
 
 .PHONY: help
@@ -75,6 +76,10 @@ kills: $(VENV)/.dev engine ## signals at random moments of a run, an engine gone
 	MLPERF_TEST_LONG=1 MLPERF_TEST_KILLS=$(COUNT) MLPERF_TEST_SEED=$(SEED) \
 	  $(BIN)/python -m pytest -s --timeout=0 tests/cells/test_kills.py tests/cells/test_engine_gone.py
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## mutate catalog, data, model files, results, caches: make fuzz SEED=7 DURATION=600
+	$(BIN)/python -m tests.fuzz --seed $(SEED) --seconds $(DURATION)
+
 .PHONY: evidence
 evidence: engine ## run every cell for the CPU, put on record what came of it, and bring the README's table up to date
 	$(BIN)/mlperf-docker evidence --bootstrap-base
@@ -93,4 +98,4 @@ bench: $(VENV)/.dev engine ## measure ratios against bare loops; prints a table 
 
 .PHONY: clean
 clean: ## remove what make made in this folder
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist bench.json
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist bench.json fuzz-found
