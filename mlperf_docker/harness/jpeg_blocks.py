@@ -133,8 +133,8 @@ def damage(data: bytes) -> str | None:
             return "a scan is missing"
     except _DamageError as problem:
         return str(problem)
-    except (IndexError, KeyError):
-        return None
+    except (LookupError, ValueError, ArithmeticError):
+        return None  # a header that says what no picture has: for the decoder to judge
     return None
 
 

@@ -174,6 +174,20 @@ def vast(kind: str, side: int) -> bytes:
     return bytes(data)
 
 
+def test_headers_that_cannot_be_are_survived(tmp_path: Path) -> None:
+    chance = np.random.default_rng(9)
+    decoder = Decoder(tmp_path)
+    decoder.prepare()
+    for round_ in range(400):
+        data = bytearray(encoded(scene(48, 64), progressive=round_ % 2 == 1))
+        start = data.find(b"\xff\xda")
+        for at in chance.integers(2, start + 20, 3).tolist():
+            data[at] = int(chance.choice([0, 1, 0x7F, 0xC0, 0xC2, 0xC4, 0xDD, 0xFF]))
+        jpeg_blocks.damage(bytes(data))
+        (tmp_path / "x").write_bytes(data)
+        decoder.glance("x")
+
+
 def test_scans_are_bounded_before_they_are_decoded(tmp_path: Path) -> None:
     data = vast("JPEG", 7900)
     more = data[data.rfind(b"\xff\xda") : -2]
