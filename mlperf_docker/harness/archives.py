@@ -27,6 +27,8 @@ FLOOR = 256 << 20
 RATIO = 20
 """How many times its own size a larger one may. Weights hardly shrink; a tenth of them may be zeros, but not all."""
 MOST_MEMBERS = 100_000
+MOST_PICKLE_BYTES = 8 << 20
+"""Of a pickle in an archive: names, shapes and places of tensors. Those of the official files have up to 100 KB."""
 UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, ValueError, OSError, LookupError, NotImplementedError, RuntimeError),
@@ -181,6 +183,8 @@ class _Storages(pickle._Unpickler):  # noqa: SLF001
 
 def _storages(archive: Archive, name: str) -> Iterator[tuple[str, int]]:
     """Keys and bytes of the tensors that the pickle *name* asks for. Raises ModelFileError where it is none."""
+    if archive.members[name].file_size > MOST_PICKLE_BYTES:
+        raise damaged(archive.path, "PyTorch file", f"{name} has {archive.members[name].file_size} bytes")
     reader = _Storages(archive.read(name))
     load: Callable[[], object] = reader.load
     try:

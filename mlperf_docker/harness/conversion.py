@@ -64,7 +64,7 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
     kinds = _table_types(benchmark, arrays, tables)
     with new_file(output) as partial:
         if output.suffix == ".safetensors":
-            weight_files.write(partial, arrays, kinds)
+            weight_files.write(partial, arrays, kinds, str(path))
         elif isinstance(model.source, Network):
             from mlperf_docker.harness.ops.onnx import serialize
 

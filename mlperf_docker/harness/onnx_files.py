@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.errors import ModelFileError, damaged
 from mlperf_docker.harness.files import require_file
 from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.weights import widened
 
 KIND = "ONNX file"
 _MARK = b"location"
@@ -136,15 +137,22 @@ def _content(path: Path, tensor: Any) -> NDArray[np.uint8]:  # noqa: ANN401
 
 def array_of(path: Path, tensor: Any) -> NDArray[Any]:  # noqa: ANN401
     """The numbers of a tensor of *path*; those in a file beside it are mapped, not read. Raises ModelFileError."""
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     try:
         if not is_elsewhere(tensor):
-            return np.asarray(numpy_helper.to_array(tensor))
+            return values(tensor)
         dtype, shape = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)), tuple(tensor.dims)
-        return _content(path, tensor).view(dtype).reshape(shape)
+        return widened(_content(path, tensor).view(dtype).reshape(shape))
     except (ValueError, TypeError, KeyError) as error:
         raise ModelFileError(f"{path} has not as many numbers in {tensor.name} as it says: {error}") from error
+
+
+def values(tensor: Any) -> NDArray[Any]:  # noqa: ANN401
+    """The numbers of a tensor that holds them itself; types that numpy lacks become float32."""
+    from onnx import numpy_helper
+
+    return widened(np.asarray(numpy_helper.to_array(tensor)))
 
 
 def weights(path: Path, model: Any) -> Iterator[tuple[str, NDArray[Any]]]:  # noqa: ANN401

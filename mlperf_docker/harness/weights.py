@@ -39,6 +39,8 @@ _KINDS = {
     "BOOL": "bool",
 }
 """Types by the names that safetensors has for them."""
+MOST_HEADER_BYTES = 16 << 20
+"""Of names, shapes and places of tensors in a safetensors file; a thousand of them take 100 KB."""
 WIDENED_MOST = 1 << 30
 """Bytes in memory that a mapped tensor may take because numpy lacks its type."""
 
@@ -100,6 +102,11 @@ def plain(values: Mapping[str, T]) -> dict[str, T]:
     while kept and (wrapper := next((each for each in WRAPPERS if all(name.startswith(each) for name in kept)), None)):
         kept = {name.removeprefix(wrapper): value for name, value in kept.items()}
     return kept
+
+
+def widened(array: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of a type that ml_dtypes adds to numpy's as float32; others as they are."""
+    return array.astype(np.float32) if array.dtype.name in _BEYOND_NUMPY else array
 
 
 def as_float32(array: NDArray[Any]) -> NDArray[Any]:
@@ -237,11 +244,15 @@ def _entries(path: Path) -> dict[str, _Entry]:
     import safetensors
 
     require_file(path)
+    with path.open("rb") as stream:
+        header_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+    if header_bytes > MOST_HEADER_BYTES:
+        raise damaged(path, "safetensors file", f"its header would have {header_bytes} bytes")
     try:
         with safetensors.safe_open(path, framework="numpy"):
             pass  # it looks whether the tensors lie one after the other and fill the file
         file: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
-        start = _LENGTH_BYTES + int.from_bytes(file[:_LENGTH_BYTES].tobytes(), "little")
+        start = _LENGTH_BYTES + header_bytes
         header = json.loads(file[_LENGTH_BYTES:start].tobytes())
     except (OSError, ValueError, RecursionError, safetensors.SafetensorError) as error:
         raise damaged(path, "safetensors file", error) from error
@@ -261,12 +272,14 @@ def _known(kind: str) -> bool:
     return kind in _KINDS or kind in _WIDENED
 
 
-def write(path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str] | None = None) -> None:
+def write(
+    path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, str] | None = None, source: str = "the result"
+) -> None:
     """Write *arrays* as a safetensors file, piece by piece: of a mapped array there is never a copy in memory.
 
     kinds: dtypes, by name, that arrays are converted to. The largest come first, and the first where 64 divides its
-    place, so that tables lie as backends like them. Raises ModelFileError where a number is not finite, in the type
-    that it is written in.
+    place, so that tables lie as backends like them. source: where they come from. Raises ModelFileError where a number
+    is not finite, in the type that it is written in.
     """
     types = {name: np.dtype((kinds or {}).get(name, array.dtype)) for name, array in arrays.items()}
     order = sorted(arrays, key=lambda name: -arrays[name].size * types[name].itemsize)
@@ -284,7 +297,8 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]], kinds: Mapping[str, st
                 with np.errstate(over="ignore"):
                     converted = np.ascontiguousarray(piece, dtype=types[name])
                 if not _writable(converted):
-                    raise ModelFileError(f"{name} has numbers that are not finite, or too large for {types[name]}")
+                    message = f"{name} of {source} has numbers that are not finite, or too large for {types[name]}"
+                    raise ModelFileError(message)
                 stream.write(converted.data)
 
 

@@ -356,6 +356,22 @@ def test_a_graph_whose_batch_is_fixed_inside_ends_with_7(harness: Harness, tiny:
         assert "inside.onnx cannot be run on samples" in done.error["message"]
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_tables_of_other_types_are_read_and_looked_at(tmp_path: Path, kind: str) -> None:
+    dtype = helper.tensor_dtype_to_np_dtype(getattr(TensorProto, {"float64": "DOUBLE"}.get(kind, kind.upper())))
+    path = outside(tmp_path / "m.onnx", WEIGHT.astype(dtype))
+    for file in (path, tmp_path / "one.onnx"):
+        (name, array), *_ = onnx_files.weights(file, onnx_files.load_model(file))
+        np.testing.assert_array_equal(weights.as_float32(array), WEIGHT.astype(dtype).astype(np.float32))
+        write_onnx(tmp_path / "one.onnx", weight=WEIGHT.astype(dtype))
+    odd = WEIGHT.astype(dtype)
+    odd[2, 1] = np.nan
+    outside(path, odd)
+    with pytest.raises(ModelFileError, match="not finite") as raised:
+        weights.refuse_not_finite("m.onnx", onnx_files.weights(path, onnx_files.load_model(path)))
+    assert (name, raised.value.details) == ("w", ("w[2, 1] is nan",))
+
+
 def test_half_floats_from_a_graph_become_weights_that_run(harness: Harness, tiny: Any, tmp_path: Path) -> None:
     model = onnx.load_from_string(official_graph(tiny))
     for tensor in model.graph.initializer:

@@ -267,6 +267,8 @@ def test_a_pickle_that_asks_for_much_memory_gets_none(tmp_path: Path) -> None:
     put = b"\x80\x02N" + b"r\xff\xff\xff\x7f" + b"."  # one object, kept as number two billion
     rewritten(path, lambda name, content: put if name.endswith("data.pkl") else content)
     assert "weights" in str(failure(path))
+    rewritten(path, lambda name, content: b"\x80\x02" + b"N0" * (5 << 20) if name.endswith("data.pkl") else content)
+    assert "data.pkl has 10485762 bytes" in str(failure(path))
 
 
 def test_without_pytorch_the_image_to_use_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,14 @@ def test_tensors_that_overlap_or_leave_holes_are_refused(tmp_path: Path) -> None
                 read(path)
 
 
+def test_a_header_larger_than_any_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    text = b"{" + b" " * (17 << 20) + b"}"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ModelFileError, match=f"its header would have {len(text)} bytes"):
+        weights.read(path)
+
+
 def test_types_that_nothing_reads_are_named(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     safetensors.torch.save_file({"a": torch.ones(2, dtype=torch.complex64), "b": torch.ones(2)}, path)
@@ -176,7 +184,9 @@ def test_a_number_too_large_for_the_type_that_it_is_written_in_is_not_written(tm
     table = np.full((20_000, 64), 1.0, dtype=np.float32)
     table[19_999, 3] = 70_000
     weights.write(tmp_path / "w.safetensors", {"t": table})
-    with pytest.raises(ModelFileError, match="t has numbers that are not finite, or too large for float16"):
+    with pytest.raises(
+        ModelFileError, match="t of the result has numbers that are not finite, or too large for float16"
+    ):
         weights.write(tmp_path / "half.safetensors", {"t": table}, {"t": "float16"})
 
 

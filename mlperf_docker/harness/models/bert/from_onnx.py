@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.bert import network as networks
-from mlperf_docker.harness.onnx_files import load_graph
+from mlperf_docker.harness.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -22,8 +22,6 @@ QUANTISERS = frozenset({"QuantizeLinear", "DequantizeLinear", "MatMulInteger", "
 
 def read(path: Path) -> Arrays:
     """Weights with the checkpoint's names, and which GELU the graph has. Raises ModelFileError."""
-    from onnx import numpy_helper
-
     graph = load_graph(path)
     kinds = {node.op_type for node in graph.node}
     if kinds & QUANTISERS:
@@ -32,13 +30,13 @@ def read(path: Path) -> Arrays:
             hint="Run it as it is on onnxruntime: --precision int8",
         )
     tables = {tensor.name: tensor for tensor in graph.initializer}
-    found = {name: numpy_helper.to_array(tables[name]) for name in tables if name.startswith(PREFIXES)}
+    found = {name: values(tables[name]) for name in tables if name.startswith(PREFIXES)}
     made = {output: node for node in graph.node for output in node.output}
     for node in graph.node:
         bias, product = _biased_product(node, tables, made)
         name = f"{bias.removesuffix('.bias')}.weight"
         if product is not None and name not in found:
-            found[name] = np.ascontiguousarray(numpy_helper.to_array(tables[product.input[1]]).T)
+            found[name] = np.ascontiguousarray(values(tables[product.input[1]]).T)
     arrays = {name: np.asarray(array) for name, array in found.items() if array.dtype.kind == "f"}
     return networks.marked(arrays, tanh="Erf" not in kinds and "Tanh" in kinds)
 

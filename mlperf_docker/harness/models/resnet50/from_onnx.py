@@ -17,13 +17,13 @@ from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import EPSILON, check_settings, norm_of
-from mlperf_docker.harness.onnx_files import load_graph
+from mlperf_docker.harness.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 Node = Any
 """An onnx.NodeProto, which comes without types."""
 
-PASSED = frozenset({"Relu", "Pad", "MaxPool", "Identity", "BatchNormalization"})
+PASSED = frozenset({"Relu", "Pad", "MaxPool", "Identity", "BatchNormalization", "Cast"})
 """Operators between the convolutions."""
 UNIT_VARIANCE = np.float32(1 - EPSILON)
 """A variance that leaves values as they are: in float32 it makes 1 together with epsilon, and a kernel that is folded
@@ -56,18 +56,14 @@ class _Graph:
 
     def table(self, name: str) -> NDArray[Any]:
         """The table *name*, from now on used. Raises ModelFileError if it is none: a value computed at run time."""
-        from onnx import numpy_helper
-
         if name not in self.tables:
             raise ModelFileError(f"{self.source}: weights {name} are no constant")
         self._used.add(name)
-        return np.asarray(numpy_helper.to_array(self.tables[name]))
+        return values(self.tables[name])
 
     def unused(self) -> Arrays:
         """Tables of floating point numbers that nobody asked for. Single numbers are settings, whole ones shapes."""
-        from onnx import numpy_helper
-
-        rest = {name: numpy_helper.to_array(self.tables[name]) for name in self.tables if name not in self._used}
+        rest = {name: values(self.tables[name]) for name in self.tables if name not in self._used}
         return {name: array for name, array in rest.items() if array.dtype.kind == "f" and array.size > 1}
 
     def takers(self, value: str) -> list[Node]:

@@ -18,7 +18,7 @@ from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50.foreign import norm_of
 from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE
 from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import load_graph
+from mlperf_docker.harness.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -53,10 +53,8 @@ def read_graph(path: Path) -> Arrays:
 
     A normalisation that became a product and a sum is taken for one whose statistics do nothing else.
     """
-    from onnx import numpy_helper
-
     graph = load_graph(path)
-    tables = {tensor.name: np.asarray(numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+    tables = {tensor.name: values(tensor) for tensor in graph.initializer}
     same = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
     takers = {name: node for node in graph.node for name in node.input if node.op_type in ("Mul", "Add")}
     found = {name: array for name, array in tables.items() if re.match(r"(backbone|head)\..*\.\w+$", name)}

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness import state_dict
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import load_graph
+from mlperf_docker.harness.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -42,10 +41,8 @@ def read_archive(path: Path) -> Arrays:
 
 def read_graph(path: Path) -> Arrays:
     """The ONNX graph, or one that `convert` wrote. Raises ModelFileError."""
-    from onnx import numpy_helper
-
     tables = ((tensor.name, tensor) for tensor in load_graph(path).initializer)
-    return renamed({name: np.asarray(numpy_helper.to_array(tensor)) for name, tensor in tables if _NAME.match(name)})
+    return renamed({name: values(tensor) for name, tensor in tables if _NAME.match(name)})
 
 
 def read_safetensors(path: Path) -> Arrays:
