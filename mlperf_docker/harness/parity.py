@@ -12,7 +12,7 @@ from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.base import LoadRequest
 from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.cell import Cell
-from mlperf_docker.harness.errors import ModelFileError, UsageError
+from mlperf_docker.harness.errors import ModelFileError, SampleError, UsageError
 from mlperf_docker.harness.events import Events
 from mlperf_docker.harness.files import new_file
 from mlperf_docker.harness.models import registry as models
@@ -23,6 +23,7 @@ from mlperf_docker.harness.opening import CpuAnswerer, Loading, blaming, load_pa
 from mlperf_docker.harness.qsl import Library
 from mlperf_docker.harness.resources import cores
 from mlperf_docker.harness.run import cache_folder
+from mlperf_docker.harness.sut import not_finite
 
 BATCH = 4
 """More than one, so that a mix-up within a batch shows; few, so that the largest network fits into memory."""
@@ -61,7 +62,10 @@ def trace(
         indices = list(range(start, min(start + batch, samples.count)))
         library = Library(samples)
         library.load(indices)
-        batches.append(predictor.predict(library.gather(library.find(indices), library.buffers(len(indices)))))
+        found = predictor.predict(library.gather(library.find(indices), library.buffers(len(indices))))
+        if said := not_finite(found, benchmark.traced, indices):
+            raise SampleError(f"{said}: there is nothing to compare")
+        batches.append(found)
         report(indices[-1] + 1, samples.count, "samples")
     whole = [joined(parts) for parts in zip(*batches, strict=True)]
     with new_file(output) as partial:

@@ -1,5 +1,6 @@
 """Whole runs through `python -m mlperf_docker.harness`, without Docker."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
-from mlperf_docker.harness.names import Device, Mode, Scenario
+from mlperf_docker.harness.names import Device, Mode, Scenario, SyntheticSize
 from mlperf_docker.harness.ops.onnx import serialize
 from tests.tries import in_time
 
@@ -387,3 +388,20 @@ def test_outputs_are_what_parity_compares(harness: Harness, tmp_path: Path) -> N
     done = harness("--synthetic", "tiny", "--samples", 6, "--output", file, verb="outputs")
     assert done.code == 0, done.events
     assert {name: array.shape for name, array in weights.read(file).items()} == {"logits:0": (6, 1001)}
+
+
+def test_outputs_that_are_not_finite_are_none_to_compare(
+    cache: Path, tiny: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlperf_docker.harness import parity
+    from mlperf_docker.harness.cell import Cell
+    from mlperf_docker.harness.errors import SampleError
+    from mlperf_docker.harness.events import Events
+    from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
+
+    large = dataclasses.replace(tiny, weights=overflowing(tiny, tmp_path))
+    monkeypatch.setattr(ResNet50, "synthesize", lambda *_: large)
+    cell = Cell("resnet50", "onnxruntime", Device.CPU)
+    with (tmp_path / "events").open("w") as stream, pytest.raises(SampleError, match="logits:0 of sample 0 is not fin"):
+        parity.trace(cell, SyntheticSize.TINY, cache, tmp_path / "outputs.safetensors", 6, Events(stream))
+    assert not list(tmp_path.glob("*outputs*"))
