@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlperf_docker import exclusive, paths
+from mlperf_docker import exclusive, paths, small_file
 from mlperf_docker.errors import FolderError
 
 ALGORITHMS = ("sha256", "md5")  # the stronger one first: it decides where both were published
@@ -78,8 +78,8 @@ def remembered(path: Path) -> dict[str, str]:
     Size, times of modification and of change, and inode must all be those of the day when it was read: the time of
     change cannot be set back, so a file that was edited and touched is not taken for the old one.
     """
-    with contextlib.suppress(OSError, FolderError, ValueError, TypeError, LookupError):
-        entry = json.loads(_index().read_text(encoding="utf-8"))[str(paths.resolved(path))]
+    with contextlib.suppress(OSError, FolderError, ValueError, TypeError, LookupError, RecursionError):
+        entry = json.loads(small_file.read(_index()))[str(paths.resolved(path))]
         if entry["stamp"] == _stamp(path.stat()):
             return {name: entry[name] for name in ALGORITHMS if isinstance(entry.get(name), str)}
     return {}
@@ -112,8 +112,8 @@ def _locked_index() -> Iterator[dict[str, Any]]:
     index.parent.mkdir(parents=True, exist_ok=True)
     with exclusive.folder(index.parent):
         entries: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            entries = dict(json.loads(index.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            entries = dict(json.loads(small_file.read(index)))
         yield entries
         temporary = index.with_name(f".{_INDEX}.new")  # one name: the lock's holder overwrites what a killed one left
         temporary.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError, Timeout
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from mlperf_docker import __version__, causes, checksums, exclusive
+from mlperf_docker import __version__, causes, checksums, exclusive, small_file
 from mlperf_docker.checksums import Checksum
 from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 from mlperf_docker.progress import Display
@@ -235,8 +235,8 @@ class _Partial:
 
     def origin(self) -> dict[str, Any]:
         """Return what was noted, or nothing."""
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return dict(json.loads(self._note.read_text(encoding="utf-8")))
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            return dict(json.loads(small_file.read(self._note)))
         return {}
 
     def finish(self, target: Path) -> None:

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mlperf_docker import atomic, digests, exclusive, folders, paths
+from mlperf_docker import atomic, digests, exclusive, folders, paths, small_file
 from mlperf_docker.digests import BuildInputs
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
 from mlperf_docker.spec import ImageSpec
 
 FILE = "evidence.json"
+_PROBLEMS_SHOWN = 20
 LARGEST_DIFFERENCE = 1e-4
 LEAST_AGREEMENT = 0.999
 """What counts as parity of two backends in fp32: outputs this near relative to the largest, decisions this alike."""
@@ -182,15 +183,20 @@ class Record(_Value):
 def read(path: Path) -> Record:
     """Read the record; an absent file is an empty one. Raises UsageError that names everything that is wrong."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(small_file.read(path))
     except FileNotFoundError:
         return Record()
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}" for each in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}"
+            for each in error.errors()[:_PROBLEMS_SHOWN]
+        ]
         raise UsageError(
             "\n".join((f"{path} is no record of evidence:", *lines)),
             hint="It is written by `mlperf-docker evidence` only; restore it, or remove it and run that again.",
         ) from error
+    except small_file.UnfitError as error:
+        raise UsageError(f"The record of evidence {path} cannot be read: {error}.") from error
     except OSError as error:
         raise UsageError(f"The record of evidence {path} cannot be read: {error.strerror}.") from error
 

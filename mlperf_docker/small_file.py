@@ -4,12 +4,15 @@ import os
 import stat
 from pathlib import Path
 
+LARGEST_BYTES = 50_000_000
+"""For files of our own that name many others; nobody's list of files is longer."""
+
 
 class UnfitError(ValueError):
     """It is not a file, or too large for what it should be. The message says which, without the path."""
 
 
-def read(path: Path, largest_bytes: int) -> bytes:
+def read(path: Path, largest_bytes: int = LARGEST_BYTES) -> bytes:
     """Return what is in *path*, without waiting for a writer. Raises UnfitError, and OSError as open does."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor has no path

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mlperf_docker import atomic
+from mlperf_docker import atomic, small_file
 from mlperf_docker.errors import DatasetError, Interrupted
 from mlperf_docker.progress import Display
 from mlperf_docker.sizes import readable
@@ -60,10 +60,10 @@ def record_of(folder: Path, name: str) -> Path:
 def is_unpacked(folder: Path, name: str, checksum: str | None) -> bool:
     """Tell whether all that the archive with *checksum* gave still lies in *folder*, by names and sizes."""
     try:
-        record = json.loads(record_of(folder, name).read_text(encoding="utf-8"))
+        record = json.loads(small_file.read(record_of(folder, name)))
         files = record["files"].items()
         return record["checksum"] == checksum and all((folder / path).stat().st_size == size for path, size in files)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return False
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from mlperf_docker import printable, small_file
 from mlperf_docker.errors import BundleError
 from mlperf_docker.spec import Digest, FileName, Frozen, Sha256
 
@@ -21,6 +22,8 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_CHECKSUM = "manifest.json.sha256"
 IMAGES = "images.tar"
+_LONGEST_LINE = 1000
+_PROBLEMS_SHOWN = 20
 _WRITE_AGAIN = "Copy the bundle again, or write it again where it comes from: mlperf-docker bundle write"
 
 # A path has no way out of the folder: nothing that begins with a dot, and slashes only where they are written here.
@@ -99,7 +102,9 @@ def write(folder: Path, manifest: Manifest) -> None:
 def read(folder: Path) -> Manifest:
     """Return the manifest of the bundle in *folder*. Raises BundleError where there is none to be trusted."""
     try:
-        content = (folder / MANIFEST).read_bytes()
+        content = small_file.read(folder / MANIFEST)
+    except small_file.UnfitError as error:
+        raise BundleError(f"{folder / MANIFEST} is no manifest of a bundle: {error}.", hint=_WRITE_AGAIN) from error
     except OSError as error:
         raise BundleError(
             f"There is no bundle in {folder}: {MANIFEST}: {error.strerror}.",
@@ -110,7 +115,9 @@ def read(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        found = "\n  ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        found = "\n  ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:_PROBLEMS_SHOWN]
+        )
         raise BundleError(f"{folder / MANIFEST} is not as it should be:\n  {found}", hint=_WRITE_AGAIN) from error
 
 
@@ -119,19 +126,20 @@ def _check_format(folder: Path, content: bytes) -> None:
     try:
         fields = json.loads(content)
         found, version = fields["format"], fields.get("version", "another version")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{folder / MANIFEST} is no manifest of a bundle.", hint=_WRITE_AGAIN) from error
     if found != FORMAT:
+        theirs = printable.shortened(f"format {found}, written by mlperf-docker {version}", _LONGEST_LINE)
         raise BundleError(
-            f"The bundle in {folder} has format {found}, written by mlperf-docker {version}; this one reads {FORMAT}.",
+            f"The bundle in {folder} has {theirs}; this one reads {FORMAT}.",
             hint="Load it with the version that wrote it, or write it again with this one.",
         )
 
 
 def _check_own_checksum(folder: Path, content: bytes) -> None:
     try:
-        noted = (folder / MANIFEST_CHECKSUM).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
+        noted = small_file.read(folder / MANIFEST_CHECKSUM, _LONGEST_LINE).decode().split()
+    except (OSError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST_CHECKSUM} cannot be read: {error}.", hint=_WRITE_AGAIN) from error
     found = hashlib.sha256(content).hexdigest()
     if noted != [found, MANIFEST]:
