@@ -363,8 +363,9 @@ def test_days_that_are_done_are_not_read_again(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def days(tmp_path: Path) -> Path:
-    """Four days of 60 rows, and an empty folder `out` beside them."""
+def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Four days of 60 rows, and an empty folder `out` beside them. Nothing here depends on waiting for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     (tmp_path / "days").mkdir()
     (tmp_path / "out").mkdir()
     for number in range(4):
@@ -466,10 +467,9 @@ def test_a_conversion_that_is_killed_while_it_writes_loses_no_day(
         keep(stream, **arrays)
 
     keep = np.savez
-    monkeypatch.setattr(np, "savez", savez)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np, "savez", savez)
         converted(days, tmp_path / "out", 4)
-    monkeypatch.undo()
     assert converted(days, tmp_path / "out", 4) == (*anew(days, tmp_path, 4), 2)
 
 
