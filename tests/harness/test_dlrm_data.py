@@ -467,9 +467,10 @@ def test_a_conversion_that_is_killed_while_it_writes_loses_no_day(
         keep(stream, **arrays)
 
     keep = np.savez
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(np, "savez", savez)
-        converted(days, tmp_path / "out", 4)
+        with pytest.raises(KeyboardInterrupt):
+            converted(days, tmp_path / "out", 4)
     assert converted(days, tmp_path / "out", 4) == (*anew(days, tmp_path, 4), 2)
 
 
