@@ -23,6 +23,7 @@ MOST_SCANNED = 64 * MOST_PIXELS
 MOST_BYTES = 256 << 20
 """Of an image file."""
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _DAMAGE = re.compile("premature end of .*|bad .* code|found marker 0x.*", re.IGNORECASE)
 """What libjpeg says where picture data are missing or wrong, and fills in what it can."""
 _LIBJPEG = re.compile(
@@ -75,17 +76,29 @@ class Listener:
 
 
 def check_header(data: bytes) -> None:
-    """Raise BadSample if a JPEG has too many pixels or is truncated: OpenCV fills what is missing with grey."""
-    if not jpeg.is_jpeg(data):
-        return
-    height, width = jpeg.size(data)
-    if height * width > MOST_PIXELS:
-        raise BadSample(f"{width} x {height} pixels; up to {MOST_PIXELS // 1_000_000} million are read")
-    scans = data.count(jpeg.SCAN)
-    if height * width * scans > MOST_SCANNED:
-        raise BadSample(f"{scans} scans of {width} x {height} pixels")
-    if not jpeg.has_end(data):
+    """Raise BadSample if a picture is truncated, or has too many pixels, where OpenCV would not say so by itself.
+
+    It fills what is missing of a JPEG with grey, and takes room for as much as a PNG's chunk says that it has.
+    """
+    if jpeg.is_jpeg(data):
+        height, width = jpeg.size(data)
+        if height * width > MOST_PIXELS:
+            raise BadSample(f"{width} x {height} pixels; up to {MOST_PIXELS // 1_000_000} million are read")
+        scans = data.count(jpeg.SCAN)
+        if height * width * scans > MOST_SCANNED:
+            raise BadSample(f"{scans} scans of {width} x {height} pixels")
+    if not (jpeg.has_end(data) if jpeg.is_jpeg(data) else _has_chunks(data)):
         raise BadSample(f"truncated after {len(data)} bytes")
+
+
+def _has_chunks(data: bytes) -> bool:
+    """Whether all chunks of a PNG are there; True for other files. Source: RFC 2083, section 3.2."""
+    position = len(_PNG)
+    while data.startswith(_PNG) and not data.startswith(b"IEND", position + 4):
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+        if position >= len(data):
+            return False
+    return True
 
 
 def check_blocks(data: bytes, complaints: Sequence[str]) -> None:

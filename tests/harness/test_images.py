@@ -108,12 +108,12 @@ def test_a_plain_colour_has_no_hole(tmp_path: Path) -> None:
 def test_what_others_say_while_a_picture_is_decoded_is_passed_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    half = encoded(scene(), "PNG")[:5000]
-    assert found_by(tmp_path, half)[0] == "not an image"
+    png = encoded(scene(), "PNG")
+    assert found_by(tmp_path, png[:5000] + bytes(9) + png[5009:])[0] == "not an image"
     data = in_form("baseline")
     found_by(tmp_path, data[:-2] + bytes(9) + data[-2:])
     said = capfd.readouterr().err
-    assert "incomplete" in said
+    assert "libpng" in said
     assert "extraneous" not in said
     os.write(2, b"later\n")
     assert capfd.readouterr().err == "later\n"
@@ -152,7 +152,8 @@ def test_whatever_opencv_reads_is_what_it_reads(tmp_path: Path, kind: str) -> No
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP", "WebP"])
 def test_other_formats_are_not_cut_off(tmp_path: Path, kind: str) -> None:
     data = KINDS[kind]()
-    assert found_by(tmp_path, data[: len(data) // 2]) == ("not an image", "not an image")
+    problem = f"truncated after {len(data) // 2} bytes" if kind == "PNG" else "not an image"
+    assert found_by(tmp_path, data[: len(data) // 2]) == (problem, problem)
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -244,16 +245,18 @@ def test_bad_pictures_end_with_6_and_are_named(tmp_path: Path, model: str, backe
         "vaster.JPEG": vast("JPEG", 60_000),
         "png.JPEG": vast("PNG", 60_000),
         "gif.JPEG": vast("GIF", 30_000),
+        "chunk.JPEG": KINDS["PNG"]()[:33] + b"\xff\xff\xff\xf0" + KINDS["PNG"]()[37:],
         "large.JPEG": vast("JPEG", 7900),
     }
     root = LAYOUTS[model](tmp_path / "data", files)
     (tmp_path / "cache").mkdir()
     for verb, more in (("verify", ()), ("preprocess", ("--cache", str(tmp_path / "cache")))):
         code, error = harness(verb, model, backend, root, *more)
-        assert (code, error["message"]) == (6, "6 of 8 files cannot be read"), error
+        assert (code, error["message"]) == (6, "7 of 9 files cannot be read"), error
         problems = dict(detail.split(": ", 1) for detail in error["details"])
         assert problems.pop("hole.JPEG").startswith("picture data are missing")
         assert problems.pop("large.JPEG").startswith("picture data are missing")
+        assert problems.pop("chunk.JPEG").startswith("truncated after")
         assert problems["vast.JPEG"] == "30000 x 30000 pixels; up to 64 million are read"
         assert problems["vaster.JPEG"] == "60000 x 60000 pixels; up to 64 million are read"
         assert problems["png.JPEG"] == problems["gif.JPEG"] == "more than 64 million pixels"
