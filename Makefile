@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 MODEL ?= resnet50
 BACKEND ?=
 DEVICE ?= cpu
-# A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
 COUNT ?= 100
 SEED ?= 7
 DURATION ?= 600
+# A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
 BUILD_FLAGS ?= --bootstrap-base
 
 .PHONY: help
