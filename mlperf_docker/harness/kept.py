@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import entries, files
+from mlperf_docker.harness import entries, files, storage
 from mlperf_docker.harness.entries import Unfit
 from mlperf_docker.harness.errors import BadSample, DatasetError
 from mlperf_docker.harness.job import Job
@@ -221,8 +221,9 @@ class Kept:
             raise Unfit(f"{len(wrong)} of {len(self)} samples are not made, or of files that were other ones then")
         if not self._job.bytes and damaged(self._job, self._records, self._data):
             raise Unfit(f"{CHECKS} is damaged")
-        if not np.array_equal(before, self._records["changed"]) and os.access(self._folder, os.W_OK):
-            files.write_atomically(self._folder / CHECKS, self._records.tobytes())
+        if not np.array_equal(before, self._records["changed"]):
+            with suppress(OSError, storage.StorageError):  # it would only save the next run a look
+                files.write_atomically(self._folder / CHECKS, self._records.tobytes())
 
     def __len__(self) -> int:
         return len(self._job.names)

@@ -126,6 +126,18 @@ def test_a_copied_entry_is_compared_once(tmp_path: Path, folder: Path, monkeypat
     assert make.times == 1
 
 
+def test_new_times_that_cannot_be_noted_are_compared_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Maker()
+    (entry(folder, MADE_FROM, make) / "second").chmod(0o600)
+
+    def full(path: Path, data: bytes) -> None:
+        raise storage.no_space(path.parent)
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    assert as_made(entry(folder, MADE_FROM, make))
+    assert make.times == 1
+
+
 def test_what_stands_in_the_way_is_replaced(folder: Path) -> None:
     folder.parent.mkdir()
     folder.write_text("a file where the folder belongs")

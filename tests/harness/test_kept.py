@@ -201,6 +201,21 @@ def test_files_that_were_only_touched_are_compared_once(
     assert not reader.made
 
 
+def test_new_times_that_cannot_be_noted_are_looked_at_again(
+    job: Job, reader: Reader, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(job, tmp_path)
+    (data / "0").chmod(0o600)
+    reader.made.clear()
+
+    def full(path: Path, data: bytes) -> None:
+        raise storage.no_space(path.parent)
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    assert right(made(job, tmp_path), data)
+    assert not reader.made
+
+
 def interrupted(job: Job, reader: Reader, cache: Path) -> Path:
     reader.stop_at = 20
     with pytest.raises(KeyboardInterrupt):
