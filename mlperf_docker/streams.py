@@ -9,11 +9,15 @@ import errno
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mlperf_docker import printable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _REPLACE = "mlperf_docker.replace"
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\udc80-\udcff]")
@@ -126,9 +130,36 @@ def _fill_closed() -> None:
     os.close(descriptor)
 
 
+class _Patient(io.RawIOBase):
+    """A descriptor that another program set not to block, as some CI runners do: writing waits all the same."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        while True:
+            try:
+                return os.write(self._descriptor, content)
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+
+
 def _output(stream: TextIO | None, descriptor: int, *, escaped: bool) -> TextIO:
     if stream is None:
         stream = io.TextIOWrapper(os.fdopen(descriptor, "wb", closefd=False), encoding="utf-8", line_buffering=True)
+        _KEPT.append(stream)
+    elif isinstance(stream, io.TextIOWrapper) and not os.get_blocking(descriptor):
+        buffer = io.BufferedWriter(_Patient(descriptor))
+        stream = io.TextIOWrapper(buffer, encoding=stream.encoding, line_buffering=stream.line_buffering)
         _KEPT.append(stream)
     return Output(stream, escaped=escaped) if isinstance(stream, io.TextIOWrapper) else stream
 

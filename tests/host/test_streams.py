@@ -6,6 +6,7 @@ import pty
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,18 @@ def test_names_that_are_not_in_the_locales_encoding_come_out_as_they_are(tmp_pat
     script = f"from mlperf_docker import streams\nstreams.prepare()\nstreams.out({os.fsdecode(name)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
     assert done.stdout == name + b"\n"
+
+
+def test_a_pipe_that_does_not_block_gets_everything() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    script = "from mlperf_docker import streams\nstreams.prepare()\nstreams.out('x' * 1_000_000)\nstreams.finish(0)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE) as writer:
+        os.close(writing)
+        time.sleep(0.5)  # the pipe is full by now
+        with os.fdopen(reading, "rb") as pipe:
+            assert len(pipe.read()) == 1_000_001
+        assert writer.wait(timeout=60) == 0
 
 
 def test_no_control_character_reaches_a_terminal_or_stderr() -> None:
