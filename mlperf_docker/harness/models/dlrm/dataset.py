@@ -57,7 +57,7 @@ def open_criteo(root: Path, *, limit: int | None = None) -> Criteo:
     except data_files.MissingSample:
         raise DatasetError(f"{root} is not Criteo as MLPerf has it: {BINARY} was not found", hint=_HINT) from None
     except BadSample as problem:
-        raise DatasetError(f"cannot read {path}: {problem}") from problem
+        raise DatasetError(f"cannot read {path}: {problem}", hint=_HINT) from problem
     count, rest = divmod(status.st_size, 4 * COLUMNS)
     if rest or not count:
         what = f"its {status.st_size} bytes are no whole number of rows of {4 * COLUMNS} bytes"

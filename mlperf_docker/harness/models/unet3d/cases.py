@@ -21,6 +21,7 @@ COPIES = {"case_00400": "case_00185"}
 LIST = "inference_cases.json"
 """Names the cases of another set, in the same form as upstream's list; without it they are the official ones."""
 
+_HINT = 'It is like ["case_00000", "case_00003"]; without it, the cases are the official ones.'
 _NAME = re.compile(r"case_\d{5}")
 
 
@@ -28,11 +29,11 @@ def listed(root: Path) -> tuple[str, ...]:
     """The cases of the data set at *root*. Raises DatasetError for a list that is none."""
     path = root / LIST
     try:
-        names = data_files.read_json(path, most=data_files.MIB)
+        names = data_files.read_json(path, most=data_files.MIB, hint=_HINT)
     except data_files.MissingFile:
         return OFFICIAL
     if not isinstance(names, list) or not names:
-        raise DatasetError(f"{path} is no list of cases", hint='It is like ["case_00000", "case_00003"].')
+        raise DatasetError(f"{path} is no list of cases", hint=_HINT)
     problems = [data_files.shown(name) for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
     known = Counter(name for name in names if isinstance(name, str))
     problems += [f"{data_files.shown(name)} is there twice" for name, count in known.items() if count > 1]
