@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import datasets, paths
+from mlperf_docker import datasets, paths, results, session
 from mlperf_docker.errors import DatasetError, ExitCode, UsageError
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.plan import Limits, RunOptions
 from mlperf_docker.provide import Sources
 from mlperf_docker.session import RunRequest, dry_run
 from mlperf_docker.spec import ImageSpec
+from tests.host.run_results import FIELDS
+from tests.host.test_evidence import Quiet
 
 
 @pytest.fixture
@@ -98,3 +100,27 @@ def test_whoever_wants_the_data_set_gets_it_or_an_error(place: Path, request_: R
     for contradiction in (replace(made_up, require_dataset=True), replace(made_up, dataset=tmp_path)):
         with pytest.raises(UsageError, match="exclude each other"):
             dry_run(contradiction, lambda _: None)
+
+
+def test_a_first_look_has_three_tries(
+    place: Path, request_: RunRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine that was quicker than estimated makes a short run INVALID."""
+    verdicts = [False, False, True, False]
+
+    def perform(_client: object, _job: object, _display: object, _log: Path) -> session.Performed:
+        fields = {**FIELDS, "valid": verdicts.pop(0), "reasons": ["It took 4.9 s of 5 s."]}
+        image = results.ImageUsed.model_validate(fields.pop("image"))
+        return session.Performed(fields, image, 1.0)
+
+    monkeypatch.setattr(session, "perform", perform)
+    monkeypatch.setattr(session, "connect_for", lambda _: None)
+    display = Quiet()
+    (tmp_path / "results").mkdir()
+    asked = replace(request_, results_root=tmp_path / "results")
+    assert session.run(asked, display).valid
+    assert [line for line in display.said if "INVALID" in line] == ["INVALID: It took 4.9 s of 5 s. Once more."] * 2
+    assert len(list((tmp_path / "results").glob("*-*"))) == 3
+    wanted = replace(asked, options=replace(asked.options, synthetic=SyntheticSize.TINY))
+    assert not session.run(wanted, display).valid, "what was asked for is run once"
+    assert verdicts == []
