@@ -171,8 +171,9 @@ def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     place = datasets.place(dataset)
     if request.require_dataset or request.model_file is not None or datasets.is_there(place):
         return replace(request, dataset=place)
-    seconds = options.min_duration_s or FIRST_RUN_S
-    how_long = f" for {seconds:g} s" if options.mode is Mode.PERFORMANCE else ""
+    # A user.conf may say how long, and an option that says so too would clash with it.
+    seconds = options.min_duration_s or (None if request.user_conf else FIRST_RUN_S)
+    how_long = f" for {seconds:g} s" if seconds and options.mode is Mode.PERFORMANCE else ""
     say(
         f"Warning: no {dataset.title} at {place}: running on made-up data, --synthetic tiny{how_long}; not an MLPerf"
         f" result. Fetch it: mlperf-docker data fetch {dataset.name}. To fail instead: --require-dataset"

@@ -60,6 +60,16 @@ def test_where_nothing_is_data_are_made_up_and_that_is_said(place: Path, request
     assert "for 33 s" in said[1]
 
 
+def test_made_up_data_leave_the_duration_to_a_user_conf(place: Path, request_: RunRequest, tmp_path: Path) -> None:
+    conf = tmp_path / "user.conf"
+    conf.write_text("*.*.min_duration = 3000\n")
+    said: list[str] = []
+    command = dry_run(replace(request_, user_conf=conf), said.append)
+    assert "--synthetic=tiny" in command
+    assert "--min-duration" not in command
+    assert "--synthetic tiny; not an MLPerf" in said[0]
+
+
 def test_what_is_there_is_used(place: Path, request_: RunRequest, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "val_map.txt").write_text("a.JPEG 1\n")
