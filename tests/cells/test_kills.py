@@ -97,13 +97,14 @@ def _is_right(running: subprocess.Popen[str], number: signal.Signals, *, early: 
 
 
 def _is_heeded(pid: int, number: signal.Signals) -> bool:
-    """Tell whether the process has begun so far that it has a handler for the signal; SIGKILL needs none."""
+    """Tell whether the process does something about the signal: it has begun, or ended; SIGKILL needs nothing."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return True
-    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "")
-    return number is signal.SIGKILL or not caught or bool(int(caught, 16) >> (number - 1) & 1)
+    words = dict(line.split(":", 1) for line in status.splitlines())
+    heeded = int(words["SigCgt"], 16) | int(words["SigIgn"], 16)
+    return number is signal.SIGKILL or bool(heeded >> (number - 1) & 1)
 
 
 def _containers_of(client: Engine, pid: int) -> list[str]:
