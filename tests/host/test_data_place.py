@@ -1,6 +1,7 @@
 """Where a run finds its data when no folder is named, and what it does where there are none."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def test_a_first_look_has_three_tries(
     verdicts = [False, False, True, False]
 
     def perform(_client: object, _job: object, _display: object, _log: Path) -> session.Performed:
+        time.sleep(0.002)  # results are named by the millisecond
         fields = {**FIELDS, "valid": verdicts.pop(0), "reasons": ["It took 4.9 s of 5 s."]}
         image = results.ImageUsed.model_validate(fields.pop("image"))
         return session.Performed(fields, image, 1.0)
