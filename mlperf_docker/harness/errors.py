@@ -61,6 +61,14 @@ def damaged(path: Path, kind: str, error: object, *, hint: str | None = None) ->
     return ModelFileError(f"{path}{size} is no {kind}: {lines[0][:LONGEST_REASON]}", hint=hint or DAMAGED)
 
 
+def unreadable_here(path: Path, package: str, backend: str) -> ModelFileError:
+    """A model file that takes a *package* to read, which only the images of *backend* have."""
+    return ModelFileError(
+        f"{path} can be read only where {package} is installed, and here it is not",
+        hint=f"Use the image of the backend that reads such files: --backend {backend}",
+    )
+
+
 class DeviceError(HarnessError):
     """The device asked for is not there, or the backend would run elsewhere."""
 

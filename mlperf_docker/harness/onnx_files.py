@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError, damaged
+from mlperf_docker.harness.errors import ModelFileError, damaged, unreadable_here
 from mlperf_docker.harness.files import require_file
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.weights import widened
@@ -24,10 +24,7 @@ def load_model(path: Path) -> Any:  # noqa: ANN401 (an onnx.ModelProto; onnx com
     try:
         import onnx
     except ImportError as error:
-        raise ModelFileError(
-            f"{path} can be read only where the onnx package is installed, and here it is not",
-            hint="Use the image of the backend that reads such files: --backend onnxruntime",
-        ) from error
+        raise unreadable_here(path, "the onnx package", "onnxruntime") from error
     require_file(path)
     try:
         return onnx.load(path, load_external_data=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.errors import damaged, unreadable_here
 from mlperf_docker.harness.models.bert import network as networks
 
 Arrays = dict[str, NDArray[Any]]
@@ -55,10 +55,8 @@ def read_checkpoint(path: Path) -> Arrays:
         reader = tf.train.load_checkpoint(str(path.with_suffix("")))
         found = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if canonical(name)}
     except Exception as error:  # TensorFlow's own, ValueError, RuntimeError, …
-        raise ModelFileError(
-            f"{path} is no TensorFlow checkpoint: {str(error).splitlines()[0]}",
-            hint="Its .data-00000-of-00001 has to lie beside it. Compare checksums with: mlperf-docker models verify",
-        ) from error
+        hint = "Its .data-00000-of-00001 has to lie beside it. Compare checksums with: mlperf-docker models verify"
+        raise damaged(path, "TensorFlow checkpoint", error, hint=hint) from error
     return networks.marked(_renamed(found), tanh=True)
 
 
@@ -66,10 +64,7 @@ def _tensorflow(path: Path) -> Any:  # noqa: ANN401
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise ModelFileError(
-            f"{path} can be read only where TensorFlow is installed, and here it is not",
-            hint="Use the image of the backend that reads such files: --backend tensorflow",
-        ) from error
+        raise unreadable_here(path, "TensorFlow", "tensorflow") from error
     return tf
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.errors import ModelFileError, unreadable_here
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import check_settings, creation_order, norm_of
 
@@ -33,10 +33,7 @@ def read(path: Path) -> Arrays:
     try:
         from mlperf_docker.harness.backends.tensorflow import read_graph
     except ImportError as error:
-        raise ModelFileError(
-            f"{path} can be read only where TensorFlow is installed, and here it is not",
-            hint="Use the image of the backend that reads such files: --backend tensorflow",
-        ) from error
+        raise unreadable_here(path, "TensorFlow", "tensorflow") from error
     graph = read_graph(path)
     found = _constants(graph)
     config = _config(found, str(path))
