@@ -10,8 +10,11 @@ from mlperf_docker import checksums
 from mlperf_docker.errors import ModelFileError
 
 SAVED_MODEL = "saved_model.pb"
-_LOCATION = re.compile(rb"\x0a\x08location\x12([\x80-\xff]?[\x01-\x7f])")
-"""How protobuf writes an entry with this key, up to the length of its value: in which file a tensor of ONNX is."""
+_LOCATION = re.compile(rb"\x6a[\x80-\xff]?[\x01-\x7f]\x0a\x08location\x12([\x80-\xff]?[\x01-\x7f])")
+"""How protobuf writes in which file a tensor of ONNX is: its field 13, with this key, up to the length of the value.
+
+Metadata, which may have such a key too, are in other fields.
+"""
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

@@ -160,7 +160,9 @@ def test_what_a_file_of_the_users_own_is(tool: Tool, tmp_path: Path) -> None:
 
 def test_the_checksum_of_a_model_in_several_files_is_of_all_of_them(tool: Tool, tmp_path: Path) -> None:
     name = "m" * 200  # the length takes two bytes
-    (tmp_path / "m.onnx").write_bytes(b"graph \n\x08location\x12\xc8\x01" + name.encode() + b" \n\x08location\x12\x01b")
+    metadata = b"r\x10\n\x08location\x12\x04here"
+    entries = b"j\xd5\x01\n\x08location\x12\xc8\x01" + name.encode() + b" j\x0d\n\x08location\x12\x01b"
+    (tmp_path / "m.onnx").write_bytes(b"graph" + metadata + entries)
     for each in ("b", name):
         (tmp_path / each).write_bytes(each.encode())
     lines = [
@@ -171,7 +173,7 @@ def test_the_checksum_of_a_model_in_several_files_is_of_all_of_them(tool: Tool, 
     (tmp_path / "b").unlink()
     _, err = tool("models", "verify", str(tmp_path / "m.onnx"), expect=ExitCode.MODEL_FILE)
     assert "has a part in" in err
-    (tmp_path / "m.onnx").write_bytes(b"\n\x08location\x12\x04../b")
+    (tmp_path / "m.onnx").write_bytes(b"j\x10\n\x08location\x12\x04../b")
     _, err = tool("models", "verify", str(tmp_path / "m.onnx"), expect=ExitCode.MODEL_FILE)
     assert "from outside its folder: '../b'" in err
 
