@@ -128,7 +128,17 @@ def test_what_a_file_system_refuses_names_the_place(number: int, said: str, tmp_
     refused = folders.refused(raised.value)
     assert refused is not None
     assert str(refused) == said.format(folder=tmp_path)
-    assert folders.refused(ConnectionRefusedError(errno.ECONNREFUSED, "refused")) is None
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EPIPE, errno.ENETUNREACH])
+def test_a_fault_of_the_network_is_not_taken_for_one_of_a_file(number: int, tmp_path: Path) -> None:
+    def fail() -> None:
+        with folders.naming(tmp_path):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as raised:
+        fail()
+    assert folders.refused(raised.value) is None
 
 
 def test_a_full_disk_names_the_result_and_leaves_the_old_one(tmp_path: Path, full: Path) -> None:
