@@ -26,7 +26,7 @@ FLOOR = 256 << 20
 """Bytes that any archive may unpack to."""
 RATIO = 20
 """How many times its own size a larger one may. Weights hardly shrink; a tenth of them may be zeros, but not all."""
-MOST_MEMBERS = 100_000
+MOST_MEMBERS = 20_000
 MOST_PICKLE_BYTES = 8 << 20
 """Of a pickle in an archive: names, shapes and places of tensors. Those of the official files have up to 100 KB."""
 UNREADABLE = (
@@ -130,16 +130,16 @@ def check_sums(archive: Archive) -> None:
     if not archive.summed:
         return
     largest_first = sorted(archive.members.values(), key=lambda member: -member.file_size)
-    with ThreadPoolExecutor(cores()) as pool:
-        wrong = [problem for problem in pool.map(lambda member: _problem(archive, member), largest_first) if problem]
+    with archive.stream() as stream, zipfile.ZipFile(stream) as opened, ThreadPoolExecutor(cores()) as pool:
+        wrong = [problem for problem in pool.map(lambda member: _problem(opened, member), largest_first) if problem]
     if wrong:
         raise damaged(archive.path, "whole model file", f"{len(wrong)} of its parts are damaged: {wrong[0]}")
 
 
-def _problem(archive: Archive, member: zipfile.ZipInfo) -> str | None:
+def _problem(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
     """What keeps a member from being read."""
     try:
-        with archive.stream() as stream, zipfile.ZipFile(stream) as opened, opened.open(member) as content:
+        with opened.open(member) as content:
             while content.read(_CHUNK_BYTES):
                 pass
     except UNREADABLE as error:
