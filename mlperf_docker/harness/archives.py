@@ -27,6 +27,8 @@ FLOOR = 256 << 20
 RATIO = 20
 """How many times its own size a larger one may. Weights hardly shrink; a tenth of them may be zeros, but not all."""
 MOST_MEMBERS = 20_000
+MOST_LIST_BYTES = 8 << 20
+"""Of an archive's list of members, which is read as a whole."""
 MOST_PICKLE_BYTES = 8 << 20
 """Of a pickle in an archive: names, shapes and places of tensors. Those of the official files have up to 100 KB."""
 UNREADABLE = (
@@ -39,6 +41,8 @@ DEEPEST = 32
 PICKLES = ("data", "constants")
 """What PyTorch's pickles are called; the bytes of a pickle's tensors are in the folder of its name."""
 _CHUNK_BYTES = 1 << 20
+_END_BYTES = (1 << 16) + 200
+"""Where an archive's end is: a comment of up to 64 KB may follow it."""
 
 _SIZES = {
     **dict.fromkeys(("UntypedStorage", "CharStorage", "ByteStorage", "BoolStorage"), 1),
@@ -91,8 +95,12 @@ def look(path: Path, content: bytes | None = None) -> Archive:
     source = path if content is None else content
     size = path.stat().st_size if content is None else len(content)
     try:
-        with Archive(path, source, {}).stream() as stream, zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
+        with Archive(path, source, {}).stream() as stream:
+            listed = _list_bytes(stream)
+            if listed > MOST_LIST_BYTES:
+                raise damaged(path, "archive of a model", f"its list of files has {listed} bytes")
+            with zipfile.ZipFile(stream) as archive:
+                members = archive.infolist()
     except UNREADABLE as error:
         raise damaged(path, "whole zip archive", error) from error
     total = sum(member.file_size for member in members)
@@ -106,6 +114,17 @@ def look(path: Path, content: bytes | None = None) -> Archive:
     if len(named) < len(members) or odd:
         raise ModelFileError(f"{path} has files of the same name, or in too many folders", details=first_ten(odd))
     return Archive(path, source, named)
+
+
+def _list_bytes(stream: BinaryIO) -> int:
+    """The size that an archive's end says its list of members has; 0 where there is no end. Source: APPNOTE 4.3."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - _END_BYTES))
+    tail = stream.read()
+    end, long_end = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    short = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    long = int.from_bytes(tail[long_end + 40 : long_end + 48], "little") if long_end >= 0 else 0
+    return max(long, 0 if short == 0xFFFFFFFF else short)
 
 
 def check_sizes(archive: Archive) -> None:

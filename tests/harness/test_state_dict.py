@@ -261,6 +261,23 @@ def test_an_archive_that_would_grow_without_measure_is_not_unpacked(tmp_path: Pa
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("place", ["zip", "zip64", "zip64 alone"])
+def test_an_archive_of_a_million_files_is_not_listed(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(state(), path)
+    assert sorted(read(path)) == ["fc.turned", "fc.weight"]
+    data = bytearray(path.read_bytes())
+    end, long_end = data.rfind(b"PK\x05\x06"), data.rfind(b"PK\x06\x06")
+    assert long_end > 0, "PyTorch writes both"
+    size = (50 << 20).to_bytes(8, "little")
+    if place != "zip64 alone":
+        data[end + 12 : end + 16] = b"\xff\xff\xff\xff" if place == "zip64" else size[:4]
+    if place != "zip":
+        data[long_end + 40 : long_end + 48] = size
+    path.write_bytes(data)
+    assert "its list of files has 52428800 bytes" in str(failure(path))
+
+
 def test_a_pickle_that_asks_for_much_memory_gets_none(tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     torch.save(state(), path)
