@@ -231,7 +231,11 @@ class Cache(Target):
         self._right = _digest(server.run(self.command(DIGEST, self.model, self.backend, self._data, self.good)))
 
     def mutate(self, rng: Random) -> str:
-        if rng.random() < 0.25:
+        kind = rng.random()
+        if kind < 0.4:
+            path = rng.choice(sorted(path for path in self.work.rglob("*") if path.is_file() and path.stat().st_size))
+            return mutations.damage(rng, path)
+        if kind < 0.6:
             self._interrupt(rng)
             return "interrupted, and " + super().mutate(rng)
         return super().mutate(rng)
