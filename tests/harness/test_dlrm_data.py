@@ -196,7 +196,7 @@ def test_areas_that_are_known() -> None:
     assert accuracy.area(half, np.array([0, 1, 0, 1])) == 0.875
     assert accuracy.area(half, np.array([1, 0, 1, 0])) == 0.125
     assert accuracy.area(np.array([-0.0, 0.0], np.float32), np.array([0, 1])) == 0.5
-    with pytest.raises(SampleError, match="same label"):
+    with pytest.raises(DatasetError, match="same label"):
         accuracy.area(half, np.ones(4))
 
 

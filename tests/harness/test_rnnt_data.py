@@ -378,7 +378,7 @@ def test_a_log_that_is_none(tmp_path: Path, text: str, problem: str) -> None:
 
 
 def test_transcripts_without_words_have_no_rate(tmp_path: Path) -> None:
-    with pytest.raises(SampleError, match="no words"):
+    with pytest.raises(DatasetError, match="no words"):
         accuracy.score(log(tmp_path / "log.json", [(0, "a")]), said(""))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.dlrm.dataset import Criteo
 
 
@@ -37,7 +37,7 @@ def area(predictions: NDArray[np.float32], labels: NDArray[Any]) -> float:
     """Share of pairs of a click and a non-click in which the click has the higher prediction; equal ones count half.
 
     predictions: none negative. labels: 0 or 1. Counted in whole numbers, so nothing is rounded before the last
-    division. Raises SampleError where all labels are the same.
+    division. Raises DatasetError where all labels are the same.
 
     One sort of numbers that hold both: the bits of a float that is not negative are in the order of its values.
     """
@@ -51,7 +51,7 @@ def area(predictions: NDArray[np.float32], labels: NDArray[Any]) -> float:
     negative = np.diff(np.append(starts, len(keys))) - positive
     total, other = int(positive.sum()), int(negative.sum())
     if not total or not other:
-        raise SampleError(f"all {len(keys)} rows have the same label: there is no area under a curve")
+        raise DatasetError(f"all {len(keys)} rows have the same label: there is no area under a curve")
     below = np.cumsum(negative) - negative
     twice = int((positive * (2 * below + negative)).sum())
     return twice / (2 * total * other)

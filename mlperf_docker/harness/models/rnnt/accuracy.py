@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlperf_docker.harness.architectures.rnnt import BLANK
-from mlperf_docker.harness.errors import SampleError, first_ten
+from mlperf_docker.harness.errors import DatasetError, SampleError, first_ten
 from mlperf_docker.harness.models.rnnt import vocabulary
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech
 
@@ -53,14 +53,14 @@ def distance(answer: Sequence[str], reference: Sequence[str]) -> int:
 
 
 def compare(answers: Iterable[str], references: Iterable[str]) -> WordErrors:
-    """Count errors over all utterances together. Raises SampleError if the references have no words."""
+    """Count errors over all utterances together. Raises DatasetError if the references have no words."""
     errors = words = 0
     for answer, reference in zip(answers, references, strict=True):
         said = reference.split()
         errors += distance(answer.split(), said)
         words += len(said)
     if not words:
-        raise SampleError("the transcripts have no words: there is no word error rate")
+        raise DatasetError("the transcripts have no words: there is no word error rate")
     return WordErrors(errors, words)
 
 
