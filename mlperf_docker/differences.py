@@ -163,7 +163,7 @@ def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
             yield Difference(Kind.LOCK, f"requirements/{name}", "other text than today's, with the same pins")
 
 
-def _pins(text: str) -> dict[str, requirements.Pin]:
+def _pins(text: str) -> Mapping[str, requirements.Pin]:
     try:
         return requirements.parse(text)
     except UsageError:

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from mlperf_docker.errors import UsageError
 from mlperf_docker.spec import ImageSpec
@@ -55,13 +57,15 @@ COMMON, BACKEND = "common", "backend"
 """Layers that all images have, and all of a backend and device."""
 
 
+@lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
     """Return a distribution's name, without extras and versions, in the one spelling that PEP 503 gives it."""
     bare = re.split(r"[\[<>=~!; ]", name, maxsplit=1)[0]
     return re.sub(r"[-_.]+", "-", bare).lower()
 
 
-def parse(text: str) -> dict[str, Pin]:
+@lru_cache(maxsize=16)  # the images of a backend and device have one lock
+def parse(text: str) -> Mapping[str, Pin]:
     """Return canonical name → pin from what `uv pip compile --generate-hashes` wrote.
 
     Raises UsageError for a line that is none of pin, hash and comment, for a pin without a hash, and for a distribution
@@ -81,7 +85,7 @@ def parse(text: str) -> dict[str, Pin]:
     seen = Counter(canonical(pin.name) for pin in pins)
     if twice := sorted(str(pin).partition(" \\")[0] for pin in pins if seen[canonical(pin.name)] > 1):
         raise UsageError(f"The lock has more than one version of a package: {', '.join(twice)}.", hint=_NARROW)
-    return {canonical(pin.name): pin for pin in pins}
+    return MappingProxyType({canonical(pin.name): pin for pin in pins})
 
 
 def _python(version: str) -> dict[str, str]:

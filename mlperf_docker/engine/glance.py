@@ -25,10 +25,11 @@ _TIMEOUT_S = 10
 
 
 class Glance:
-    """Inspects images over the engine's own socket."""
+    """Inspects images over the engine's own socket, on one connection for all requests."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._connection = _UnixConnection(path)
         self._labels: list[dict[str, str]] | None = None
 
     def find_image(self, reference: str) -> dict[str, Any] | None:
@@ -58,19 +59,27 @@ class Glance:
 
     def _get(self, path: str) -> tuple[int, Any]:
         """Return the status and the JSON of the engine's answer; None for what is no JSON."""
-        connection = _UnixConnection(self._path)
         try:
-            # Without a version in the path, an engine of any age answers in its own: newer ones refuse old versions.
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
+            status, body = self._exchange(path)
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"No Docker engine answers at {self._path}: {error}") from error
-        finally:
-            connection.close()
         with contextlib.suppress(ValueError):
-            return response.status, json.loads(body)
-        return response.status, None
+            return status, json.loads(body)
+        return status, None
+
+    def _exchange(self, path: str) -> tuple[int, bytes]:
+        """Return the status and the body; asked again on a new connection where the engine closed an idle one."""
+        reused = self._connection.sock is not None
+        try:
+            # Without a version in the path, an engine of any age answers in its own: newer ones refuse old versions.
+            self._connection.request("GET", path)
+            response = self._connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            if reused:
+                return self._exchange(path)
+            raise
 
     def _no_engine(self, status: int) -> EngineError:
         return EngineError(

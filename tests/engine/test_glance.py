@@ -78,6 +78,31 @@ def test_something_else_answers(short: Path, answer: str) -> None:
         answering.join()
 
 
+@pytest.mark.parametrize(("answers_each", "connections"), [(2, 1), (1, 2)], ids=["kept open", "closed when idle"])
+def test_a_connection_serves_as_long_as_the_engine_keeps_it(short: Path, answers_each: int, connections: int) -> None:
+    accepted = []
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(short / "engine.sock"))
+        server.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                accepted.append(connection)
+                with connection:
+                    for _ in range(answers_each):
+                        connection.recv(65536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"Id\": \"x\"}")
+
+        Thread(target=serve, daemon=True).start()
+        look = Glance(short / "engine.sock")
+        assert [look.find_image(name) for name in ("a", "b")] == [{"Id": "x"}] * 2
+    assert len(accepted) == connections
+
+
 @pytest.mark.engine
 def test_it_sees_what_the_client_sees(engine: Engine, base_image: Base) -> None:
     if not engine.base_url.startswith("http+docker://"):
