@@ -95,7 +95,7 @@ def test_a_connection_serves_as_long_as_the_engine_keeps_it(short: Path, answers
                 with connection:
                     for _ in range(answers_each):
                         connection.recv(65536)
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"Id\": \"x\"}")
+                        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"Id": "x"}')
 
         Thread(target=serve, daemon=True).start()
         look = Glance(short / "engine.sock")
