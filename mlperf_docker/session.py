@@ -163,7 +163,8 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
 def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     """Return *request* with a data set: the user's, else what lies in its place, else, said aloud, one that is made up.
 
-    What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one.
+    What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one. Where
+    data are made up, a base that no registry gives may be, too: a first look should need nothing but the command.
     """
     dataset, options = request.spec.model.dataset, request.options
     if request.dataset is not None or options.synthetic is not None:
@@ -178,7 +179,8 @@ def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
         f"Warning: no {dataset.title} at {place}: running on made-up data, --synthetic tiny{how_long}; not an MLPerf"
         f" result. Fetch it: mlperf-docker data fetch {dataset.name}. To fail instead: --require-dataset"
     )
-    return replace(request, options=replace(options, synthetic=SyntheticSize.TINY, min_duration_s=seconds))
+    made_up = replace(options, synthetic=SyntheticSize.TINY, min_duration_s=seconds)
+    return replace(request, options=made_up, sources=replace(request.sources, bootstrap=True))
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,9 @@ BaseImageName = Annotated[
 BootstrapBase = Annotated[
     bool,
     typer.Option(
-        "--bootstrap-base", help="Where no base can be pulled, make one from the Debian mirror with mmdebstrap."
+        "--bootstrap-base",
+        help="Where no base can be pulled, make one from the Debian mirror with mmdebstrap. Without a data set,"
+        " `run` does so by itself.",
     ),
 ]
 EveryCell = Annotated[bool, typer.Option("--all", help="Every cell that the other options leave.")]

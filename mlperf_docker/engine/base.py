@@ -189,7 +189,9 @@ def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
 def _bootstrap(client: "Engine", base: BaseImage) -> Base:
     """Make a root file system with mmdebstrap and import it."""
     if shutil.which("mmdebstrap") is None:
-        raise BaseImageError("--bootstrap-base needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap")
+        raise BaseImageError(
+            "A base from the Debian mirror needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap"
+        )
     with _work_folder() as folder:
         archive = folder / "base.tar"
         _debootstrap(base.suite, archive)

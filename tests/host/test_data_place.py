@@ -61,6 +61,15 @@ def test_where_nothing_is_data_are_made_up_and_that_is_said(place: Path, request
     assert "for 33 s" in said[1]
 
 
+def test_where_data_are_made_up_a_base_may_be_too(place: Path, request_: RunRequest) -> None:
+    assert session._with_data(request_, lambda _: None).sources.bootstrap
+    asked = replace(request_, options=replace(request_.options, synthetic=SyntheticSize.TINY))
+    place.mkdir(parents=True)
+    (place / "val_map.txt").touch()
+    for given in (asked, replace(request_, dataset=place), request_):
+        assert not session._with_data(given, lambda _: pytest.fail("nothing is made up")).sources.bootstrap
+
+
 def test_made_up_data_leave_the_duration_to_a_user_conf(place: Path, request_: RunRequest, tmp_path: Path) -> None:
     conf = tmp_path / "user.conf"
     conf.write_text("*.*.min_duration = 3000\n")
