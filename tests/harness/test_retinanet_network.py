@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from mlperf_docker.harness import formats
+from mlperf_docker.harness import conversion, formats
 from mlperf_docker.harness import weights as weight_files
 from mlperf_docker.harness.architectures.retinanet import DEVIATION, FULL, MEAN, anchors, grids
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.backends.base import Arrays, LoadRequest
+from mlperf_docker.harness.cell import Cell
 from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.interface import Tensor
 from mlperf_docker.harness.models.retinanet import detections, official
@@ -255,6 +256,19 @@ def test_a_graph_runs_as_it_is_image_by_image(tmp_path: Path) -> None:
     outputs = predictor.predict((IMAGES,))
     assert [output.shape[0] for output in outputs] == [2, 2, 2]
     found = payloads(outputs, [0, 1], native=True)
+    for sample, image in enumerate(expected()):
+        agrees(found[sample], sample, image)
+
+
+def test_a_graph_that_convert_wrote_runs_in_batches(tmp_path: Path) -> None:
+    weights, path = tmp_path / "w.safetensors", tmp_path / "w.onnx"
+    weight_files.write(weights, arrays())
+    conversion.convert(Cell("retinanet", "onnxruntime", Device.CPU), weights, path)
+    backend = registry.load("onnxruntime")
+    model = open_model(RetinaNet(), backend, path)
+    assert (model.format, model.interface.ragged, model.postprocess) == (Format.ONNX, False, detections.of_candidates)
+    predictor = backend.load(LoadRequest(model.source, model.interface, Device.CPU, 2, model.format))
+    found = payloads(predictor.predict((IMAGES,)), [0, 1])
     for sample, image in enumerate(expected()):
         agrees(found[sample], sample, image)
 

@@ -19,10 +19,9 @@ from mlperf_docker.harness.models.base import (
     Samples,
     SyntheticSet,
 )
-from mlperf_docker.harness.models.retinanet import accuracy, detections, preprocess, synthetic
+from mlperf_docker.harness.models.retinanet import accuracy, detections, official, preprocess, synthetic
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages, open_openimages
-from mlperf_docker.harness.models.retinanet.official import READERS
 from mlperf_docker.harness.models.retinanet.parity import compare
 from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
 from mlperf_docker.harness.preprocess import cached, read_all
@@ -49,9 +48,22 @@ class RetinaNet:
         return (1, 2, 4) if device is Device.CPU else (1, 2, 4, 8, 16, 32)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
-        """The official file, or another with its interface: it takes one image and suppresses overlaps itself."""
+        """The official file, or another with its interface: it takes one image and suppresses overlaps itself.
+
+        A graph that `convert` wrote is the network up to its candidates, as with weights.
+        """
         if format not in VARIANTS:
             raise no_native(self.name, path, format, VARIANTS)
+        count = official.candidates(path) if format is Format.ONNX else None
+        if count is not None:
+            return Model(
+                source=path,
+                format=format,
+                interface=networks.own_interface(count),
+                variant="ONNX graph that convert wrote",
+                form=None,
+                postprocess=detections.of_candidates,
+            )
         return Model(
             source=path,
             format=format,
@@ -63,7 +75,7 @@ class RetinaNet:
 
     def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the training checkpoint's names."""
-        return read_weights(READERS, self.name, path, format)
+        return read_weights(official.READERS, self.name, path, format)
 
     def network(self, arrays: Named, source: str) -> Model:
         """The network up to its candidates, for batches of any size."""

@@ -36,6 +36,17 @@ OFFICIAL = Interface(
 )
 """Of the official ONNX file and TorchScript archive: one image, and as many detections as there are in it."""
 
+
+def own_interface(count: int | None) -> Interface:
+    """Of the network around weights: images, and *count* candidates of each, before overlaps are suppressed."""
+    outputs = (
+        Tensor("boxes", "float32", (None, count, 4)),
+        Tensor("scores", "float32", (None, count)),
+        Tensor("labels", "int64", (None, count)),
+    )
+    return Interface((IMAGES,), outputs)
+
+
 _BODY = "backbone.body"
 _LOGITS = "head.classification_head.cls_logits.weight"
 _PARTS = (f"{_BODY}.conv1.weight", f"{_BODY}.layer1.0.conv2.weight", "backbone.fpn.inner_blocks.0.weight", _LOGITS)
@@ -75,13 +86,7 @@ def network(arrays: Mapping[str, NDArray[Any]], config: RetinaNetConfig) -> Netw
     def build(ops: Any, w: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:  # noqa: ANN401 (any backend's tensors)
         return retinanet(ops, w, inputs[0], config)
 
-    count = config.candidates
-    outputs = (
-        Tensor("boxes", "float32", (None, count, 4)),
-        Tensor("scores", "float32", (None, count)),
-        Tensor("labels", "int64", (None, count)),
-    )
-    return Network("retinanet", Interface((IMAGES,), outputs), arrays, build)
+    return Network("retinanet", own_interface(config.candidates), arrays, build)
 
 
 def level_network(arrays: Mapping[str, NDArray[Any]], config: RetinaNetConfig) -> Network:

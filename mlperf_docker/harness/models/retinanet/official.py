@@ -18,7 +18,7 @@ from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50.foreign import norm_of
 from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE
 from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import load_graph, values
+from mlperf_docker.harness.onnx_files import load_graph, load_model, values
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -70,6 +70,13 @@ def read_graph(path: Path) -> Arrays:
             parts = {"weight": scale, "bias": offset, "running_mean": 0 * one, "running_var": UNIT_VARIANCE * one}
             found |= {f"{norm}.{part}": array for part, array in parts.items()}
     return found
+
+
+def candidates(path: Path) -> int | None:
+    """How many candidates of each image a graph that `convert` wrote gives; None for others. Raises ModelFileError."""
+    boxes = [output.type.tensor_type.shape.dim for output in load_model(path).graph.output if output.name == "boxes"]
+    axes = [axis.dim_value for dims in boxes for axis in dims]
+    return axes[1] or None if len(axes) == 3 else None
 
 
 def _factor(
