@@ -51,6 +51,19 @@ def _between(text: str, most: float) -> float:
     return value
 
 
+def new_file(text: str) -> Path:
+    """A file to write, in a folder that is there; what stands at its place is replaced, unless it is a folder."""
+    path = Path(text)
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"there is no folder {path.parent}: make it, or name another")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: {error.strerror}") from error
+    return path
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong as an error event too: the host shows that, and goes by its exit code."""
 
@@ -165,7 +178,7 @@ def add_convert(command: argparse.ArgumentParser) -> None:
     """Options of `convert`."""
     add_cell(command)
     command.add_argument("--model-file", type=Path, metavar="FILE", required=True, help="an official file, or weights")
-    command.add_argument("--output", type=Path, metavar="FILE", required=True, help=".safetensors or .onnx")
+    command.add_argument("--output", type=new_file, metavar="FILE", required=True, help=".safetensors or .onnx")
     command.add_argument("--tables", choices=["fp32", "fp16"], help="DLRM: the type of its tables; default: as it is")
     command.set_defaults(function=convert)
 
@@ -187,7 +200,7 @@ def add_outputs(command: argparse.ArgumentParser) -> None:
     sizes = [size.value for size in SyntheticSize]
     command.add_argument("--synthetic", choices=sizes, default=SyntheticSize.TINY.value)
     command.add_argument("--samples", type=positive_int, metavar="N")
-    command.add_argument("--output", type=Path, metavar="FILE", required=True, help="a safetensors file")
+    command.add_argument("--output", type=new_file, metavar="FILE", required=True, help="a safetensors file")
     add_folders(command, "cache")
     command.set_defaults(function=outputs)
 

@@ -390,6 +390,24 @@ def test_outputs_are_what_parity_compares(harness: Harness, tmp_path: Path) -> N
     assert {name: array.shape for name, array in weights.read(file).items()} == {"logits:0": (6, 1001)}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("none/x.onnx", "there is no folder"), ("f.onnx", "is a folder"), ("w/x.onnx", "no folder"), ("x" * 300, "long")],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    harness: Harness, tiny: SyntheticSet, tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "f.onnx").mkdir()
+    (tmp_path / "w").write_text("a file")
+    output = ("--output", tmp_path / name)
+    for done in (
+        harness("--model-file", tiny.weights, *output, verb="convert"),
+        harness("--synthetic", "tiny", *output, verb="outputs"),
+    ):
+        assert (done.code, len(done.events)) == (2, 1), done
+        assert said in done.error["message"]
+
+
 def test_outputs_that_are_not_finite_are_none_to_compare(
     cache: Path, tiny: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
