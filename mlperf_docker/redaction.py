@@ -38,14 +38,15 @@ _ORDINARY = frozenset(
         *("v1", "v2", "v3", "v4", "data", "home", "lib", "opt", "tmp", "usr", "var"),
     )
 )
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,20}:(?:/{1,3}|\\/\\/)", re.IGNORECASE)
+_BEFORE = r"(?<![^\s=,;|(\"'\[{<>])"  # what an address without a scheme begins behind
+_SCHEME = re.compile(rf"[a-z][a-z0-9+.-]{{0,20}}:(?:/{{1,3}}|\\/\\/)|{_BEFORE}//", re.IGNORECASE)
 _HOST = re.compile(r"\[[0-9a-fA-F:.%]+\]|[\w-]")
 _MALFORMED = re.compile(r"[^\s:/\[\]]+:(?![0-9]*(?:[/?#]|$))(.+)")  # a login without a host: what would be the port
 _NAME_ONLY = ("ssh", "git", "git+ssh")  # schemes whose user is no secret
 
 # `user:password@host` without a scheme; `name:tag@sha256:…` is an image. What repeats has bounds here, as a text may be
 # megabytes long.
-_BARE = re.compile(r"(?<![^\s=,;|(\"'\[{<>])[^\s:/@=,;|\"'()<>\[\]{}]{1,128}:[^\s/\"'<>]{1,256}@(?!sha256:)(?=[\w\[])")
+_BARE = re.compile(_BEFORE + r"[^\s:/@=,;|\"'()<>\[\]{}]{1,128}:[^\s/\"'<>]{1,256}@(?!sha256:)(?=[\w\[])")
 _ENCODED = re.compile(r"(%3a%2f%2f)[^\s&]{1,512}%40(?=[\w%])", re.IGNORECASE)
 _QUERY = re.compile(
     r"([?&;](?:sig|key|[\w.-]{0,64}(?:token|secret|passw|pwd|signature|credential|api_?key|access_?key|auth)[\w.-]{0,64})=)"

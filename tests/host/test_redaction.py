@@ -24,6 +24,7 @@ from mlperf_docker.redaction import hidden
         ("['http://a:b@c','http://d:e@f']", "['http://***@c','http://***@f']"),
         ("HTTP_PROXY=user:pw@h:1,NO_PROXY=x", "HTTP_PROXY=***@h:1,NO_PROXY=x"),
         ("tcp://user:secret@127.0.0.1:9", "tcp://***@127.0.0.1:9"),
+        ("HTTPS_PROXY=//user:p@secret@host, NO_PROXY=x", "HTTPS_PROXY=//***@host, NO_PROXY=x"),
         ("no such image: http:/user:pw@host/x", "no such image: http:/***@host/x"),
         ("ssh://root:pw@host", "ssh://***@host"),
         (r'{"url": "http:\/\/user:pw@host\/x"}', r'{"url": "http:\/\/***@host\/x"}'),
@@ -46,6 +47,7 @@ def test_an_address_tells_by_its_form_where_a_login_stands(text: str, shown: str
     "text",
     [
         "https://index.test/simple/@scope",
+        "/data//a:b@c // d:",
         "debian:bookworm-slim@sha256:96e378d7",
         "registry.test:5000/team/resnet50:onnxruntime-cpu@sha256:96e378d7",
         "ssh://root@host",
@@ -133,7 +135,7 @@ def test_what_docker_and_pip_are_configured_with_is_known(tmp_path: Path, monkey
     assert hidden("hunter22 of-pip") == "hunter22 ***"
 
 
-@pytest.mark.parametrize("piece", ["a", "=a:", "@a", "?auth", "http://", 'a:"'])
+@pytest.mark.parametrize("piece", ["a", "=a:", "@a", "?auth", "http://", "=//", 'a:"'])
 def test_a_long_text_takes_no_long_time(piece: str) -> None:
     start = time.process_time()
     hidden(f"{piece * (400_000 // len(piece))}@host", {"HTTP_PROXY": "http://user:secret@h:1"})
