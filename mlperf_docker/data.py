@@ -121,10 +121,9 @@ def _source(dataset: DatasetSpec, given: Path | None) -> Path:
     if not dataset.convert:
         raise UsageError(f"{dataset.title} is used as it is offered: there is nothing to convert.")
     source = paths.resolved(given or datasets.fetch_place(dataset))
-    if not source.is_dir():
-        fetch = "" if given else f"Fetch them: mlperf-docker data fetch {dataset.name}. Or say"
-        hint = f"{fetch or 'Say'} where the files are with --from DIR."
-        raise UsageError(f"The folder {source} does not exist.", hint=hint)
+    where = "where the files are with --from DIR."
+    fetch = "Say" if given else f"Fetch them: mlperf-docker data fetch {dataset.name}. Or say"
+    folders.require(source, "folder", missing=f"{fetch} {where}", other=f"Say {where}")
     return source
 
 

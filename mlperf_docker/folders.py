@@ -75,12 +75,20 @@ def make(folder: Path, how: str) -> None:
         ) from error
 
 
+def require(folder: Path, kind: str, *, missing: str, other: str) -> None:
+    """Raise UsageError unless *folder* is one. missing: the hint where nothing is there; other: where a file is."""
+    if folder.is_dir():
+        return
+    if os.path.lexists(folder):
+        raise UsageError(f"The {kind} {folder} is not a folder.", hint=other)
+    raise UsageError(f"The {kind} {folder} does not exist.", hint=missing)
+
+
 def require_writable(folder: Path, how: str, kind: str = "folder") -> None:
     """Raise UsageError unless *folder* is there and we may write to it.
 
     how: another one is named, as "with --to DIR"; kind: what it is called.
     """
-    if not folder.is_dir():
-        raise UsageError(f"The {kind} {folder} does not exist.", hint=f"Make it: mkdir -p {folder}")
+    require(folder, kind, missing=f"Make it: mkdir -p {folder}", other=f"Name another one {how}.")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise UsageError(f"The {kind} {folder} is not writable.", hint=f"Name another one {how}.")

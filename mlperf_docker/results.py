@@ -265,8 +265,8 @@ def require_some(found: tuple[RunResult, ...], root: Path) -> tuple[RunResult, .
 
 def check_readable(root: Path) -> Path:
     """Return *root*. Raises UsageError unless it is a folder."""
-    if not root.is_dir():
-        raise UsageError(f"The results folder {root} does not exist.", hint="Give the folder of a `run --results DIR`.")
+    hint = "Give the folder of a `run --results DIR`."
+    folders.require(root, "results folder", missing=hint, other=hint)
     return root
 
 

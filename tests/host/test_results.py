@@ -117,6 +117,18 @@ def test_a_missing_results_folder_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
+def test_a_file_in_place_of_the_results_folder_is_told_from_a_missing_one(tmp_path: Path) -> None:
+    file, nowhere = tmp_path / "file", tmp_path / "link"
+    file.touch()
+    nowhere.symlink_to("nowhere")
+    for path in (file, nowhere):
+        with pytest.raises(UsageError, match=f"{path} is not a folder") as raised, results.claim(path, "a", print):
+            pass
+        assert "mkdir" not in (raised.value.hint or ""), "it would fail"
+        with pytest.raises(UsageError, match=f"{path} is not a folder"):
+            results.check_readable(path)
+
+
 def test_texts_hold_the_figures() -> None:
     assert result_line(run_result(results_dir="/r/one"))[0] == "one"
     assert "123.456 samples/s" in result_text(run_result())
