@@ -59,8 +59,8 @@ def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        of_files = error.errno in _FULL | _CLOSED | _OTHERS  # and not of the network
-        if of_files and (error.filename is None or error.filename == str(aside)):
+        unnamed = error.filename is None and error.errno in _FULL | _CLOSED | _OTHERS  # and not of the network
+        if unnamed or (aside and error.filename == str(aside)):
             error.filename = str(path)
         raise
 

@@ -592,7 +592,7 @@ def test_more_memory_than_there_is_ends_before_the_model_is_loaded(
     model: Any = type("Model", (), {"memory": staticmethod(lambda samples, instances: (10**12, "much"))})
     said: list[str] = []
     events: Any = type("Events", (), {"notice": staticmethod(said.append)})
-    options: Any = type("Options", (), {"instances": 1})
+    options: Any = type("Options", (), {"copies": 1})
     prepared: Any = type("Prepared", (), {"samples": None})
     with pytest.raises(UsageError, match=r"1000\.0 GB of memory"):
         run.check_memory(options, model, prepared, events)
