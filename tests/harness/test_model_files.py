@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,7 @@ def test_a_file_for_a_newer_onnxruntime_is_not_called_damaged(tmp_path: Path, ch
     with pytest.raises(ModelFileError, match="99") as raised:
         registry.load("onnxruntime").load(LoadRequest(path, interface, Device.CPU, 1, Format.ONNX))
     assert "/onnxruntime_src" not in str(raised.value)
+    assert re.search(r"(version:|till opset) \d+", str(raised.value)), "what this onnxruntime knows is told, too"
     assert "newer onnxruntime" in (raised.value.hint or "")
     assert "truncated" not in (raised.value.hint or "")
 

@@ -50,6 +50,8 @@ SMALL_SHARE = 0.05
 
 _PLACE = re.compile(r"^\S+\.(?:cc|h):\d+ .*?\) ")
 """Where in its source onnxruntime found out."""
+_AROUND = re.compile(r"ONNX Runtime only \*guarantees\* .*?versions\. |The operator schemas .*?compatibility\. ")
+"""Of a message about opsets: what stands around the numbers, which come last."""
 
 
 def _described(value: Session) -> Tensor:
@@ -93,7 +95,7 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if isinstance(request.source, Network):
             raise
-        reason = _PLACE.sub("", str(error).split("failed:", 1)[-1])
+        reason = _AROUND.sub("", _PLACE.sub("", str(error).split("failed:", 1)[-1]))
         raise damaged(request.source, "model that onnxruntime can load", reason, hint=_advice(reason)) from error
 
 
