@@ -1,0 +1,180 @@
+"""Who may import whom in this package. An import that runs upward, or into the other half, fails here."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.paths import assets
+
+from .imports import (
+    BY_A_VARIABLE,
+    Floors,
+    Import,
+    circles,
+    crossings,
+    foreign,
+    imports,
+    is_in,
+    modules,
+    room_of,
+    upward,
+)
+
+NAME = "mlperf_docker"
+PACKAGE = assets() / NAME
+HARNESS = f"{NAME}.harness"
+FOUND = imports(PACKAGE)
+
+SHARED = [NAME]
+"""What the host's tool and the harness both may import."""
+
+CIRCLE_FOR_TYPES = {f"{NAME}.engine.client", f"{NAME}.engine.image"}
+"""The one circle there is, and only type checkers go all round it. To be taken away."""
+
+BY_NAME = {f"{HARNESS}.frameworks", f"{HARNESS}.backends.registry", f"{HARNESS}.models.registry"}
+"""Modules that import what a table or their caller names."""
+
+IMPORTED_AS = {
+    "mlcommons-loadgen": "mlperf_loadgen",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "protobuf": "google",
+    "pyyaml": "yaml",
+    "tensorflow-cpu": "tensorflow",
+}
+"""Requirements whose packages have another name."""
+
+UNDECLARED = {"_typeshed", "urllib3"}
+"""The type checker's own stubs, and what requests is made of."""
+
+
+def _floors(top: str, *floors: dict[str, str]) -> Floors:
+    return [{room: [f"{top}.{name}" for name in names.split()] for room, names in rooms.items()} for rooms in floors]
+
+
+# A module imports from its own room and from floors below it. New modules are put where they belong.
+HOST = _floors(
+    NAME,
+    {"words": "errors names printable shell sizes small_file strict_json"},
+    {
+        "system": "atomic causes exclusive folders owner paths redaction termination together engine.docker_config"
+        " engine.pip_config"
+    },
+    {"display": "progress streams tables"},
+    {
+        "catalog": "catalog selector spec yaml_lines",
+        "results": "comparison report results text",
+        "registry": "engine.logins engine.references engine.refusals engine.registry",
+    },
+    {
+        "recipe": "digests left_out lock render requirements engine.context engine.hostnet",
+        "inputs": "checksums dataset_fetching datasets download fetching mirror model_files model_parts several"
+        " unpacking verification",
+        "engine": "engine links plan",
+    },
+    {
+        "images": "base_lock candidate contents differences examine exchange prebuilt provide engine.base engine.build"
+        " engine.buildah engine.protocol engine.trace",
+    },
+    {
+        "runs": "conversion data events runner session",
+        "bundle": "bundle",
+        "maintenance": "doctor prune engine.bringup engine.build_cache",
+    },
+    {"evidence": "coverage evidence gather matrix"},
+    {"cli": "cli"},
+)
+HARNESS_FLOORS = _floors(
+    HARNESS,
+    {
+        "api": "backends.base cell data_files errors events interface models.base names network ops.base options"
+        " storage user_conf weights"
+    },
+    {
+        "system": "archives entries files gpu job kept lifeline resources sbom signals",
+        "architectures": "architectures",
+        "ops": "ops",
+    },
+    {
+        "samples": "images jpeg jpeg_blocks preprocess qsl synthetic",
+        "weights": "formats frameworks model_files onnx_files state_dict backends.nms",
+    },
+    {"loadgen": "loadgen logs settings sut", "calibration": "calibrate typical", "backends": "backends"},
+    {"models": "models opening"},
+    {"commands": "conversion limits overhead parity result run"},
+    {"command line": "__main__"},
+)
+UPWARD = {
+    ("catalog", "requirements"),
+    ("engine.container", "digests"),
+    ("engine.image", "digests"),
+    ("plan", "digests"),
+    ("progress", "engine.protocol"),
+    ("progress", "engine.transfer"),
+    ("text", "bundle.manifest"),
+    ("text", "dataset_fetching"),
+    ("text", "datasets"),
+    ("text", "evidence"),
+    ("text", "model_files"),
+    ("text", "spec"),
+    ("harness.state_dict", "harness.backends.torchscript"),
+    ("harness.weights", "harness.files"),
+}
+"""Imports that still run upward, or to a neighbour. One that is gone has to go from here; none is to be added."""
+
+
+def test_the_package_is_read() -> None:
+    assert {NAME, HARNESS, f"{NAME}.cli.run"} <= modules(PACKAGE).keys()
+    assert (f"{NAME}.cli.run", f"{NAME}.plan") in {each.pair for each in FOUND}
+
+
+def test_host_and_harness_never_import_each_other() -> None:
+    assert _told(crossings(FOUND, HARNESS, SHARED)) == []
+
+
+def test_modules_that_import_by_a_variable_are_known() -> None:
+    assert {each.importer for each in FOUND if each.imported == BY_A_VARIABLE} == BY_NAME
+
+
+@pytest.mark.parametrize("half", ["host", "harness"])
+def test_each_half_imports_what_it_declares_and_nothing_else(half: str) -> None:
+    """The host does without frameworks, the harness without docker and typer, also where they are installed."""
+    own = [each for each in FOUND if is_in(each.importer, HARNESS) is (half == "harness")]
+    used = foreign(own, NAME).keys() - sys.stdlib_module_names - UNDECLARED
+    assert used == _declared(half)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert circles(each for each in FOUND if not each.for_types) == []
+
+
+def test_no_types_come_from_a_circle_either() -> None:
+    assert circles(FOUND) == [CIRCLE_FOR_TYPES]
+
+
+def test_every_module_has_a_room_and_every_name_of_a_room_a_module() -> None:
+    floors = (*HOST, *HARNESS_FLOORS)
+    names = {name for rooms in floors for each in rooms.values() for name in each}
+    known = modules(PACKAGE).keys()
+    assert [module for module in known - {NAME, HARNESS} if room_of(module, floors) is None] == []
+    assert names - known == set()
+
+
+def test_imports_run_down_the_floors() -> None:
+    found = upward(FOUND, HOST) | upward(FOUND, HARNESS_FLOORS)
+    assert found == {(f"{NAME}.{importer}", f"{NAME}.{imported}") for importer, imported in UPWARD}
+
+
+def _told(found: list[Import]) -> list[str]:
+    return [f"{each.importer}:{each.line} imports {each.imported}" for each in found]
+
+
+def _declared(half: str) -> set[str]:
+    """The packages that pyproject.toml declares for a half, by the names that they are imported by."""
+    project = tomllib.loads(Path(assets() / "pyproject.toml").read_text())
+    lines = project["project"]["dependencies"] if half == "host" else project["dependency-groups"]["harness"]
+    names = [re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in lines]
+    return {IMPORTED_AS.get(name, name) for name in names}
