@@ -50,14 +50,13 @@ class Run:
     def facts(self) -> dict[str, tuple[tuple[str, Any], ...]]:
         """Title → what there is to say of it, as (key, value)."""
         result = self.result
-        further = {key: value for key, value in (result.model_extra or {}).items() if key != "loadgen_errors"}
         fields = {
             "Settings": result.settings,
             "Versions": result.versions,
             "Device proof": result.device_proof,
             "Model file": result.model_file or {},
             "Image": result.image.model_dump(mode="json") if result.image else {},
-            "Further": further,
+            "Further": {"seeds": result.seeds, **(result.model_extra or {})},
         }
         return {title: found for title, each in fields.items() if (found := _some(tuple(leaves(each))))}
 

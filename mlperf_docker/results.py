@@ -85,7 +85,8 @@ class RunResult(_Value):
     """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached.
 
     settings: what LoadGen and the harness were told, or measured; model_file: its name, checksum and variant;
-    results_dir: the folder that it is in now.
+    results_dir: the folder that it is in now; seeds: LoadGen's, which tell the round. These are all the keys that are
+    written today; those of other versions are kept as they are.
     """
 
     model: Annotated[str, Field(max_length=100)]
@@ -110,6 +111,8 @@ class RunResult(_Value):
     submission: Submission | None = None
     results_dir: str = ""
     duration_s: float | None = None
+    seeds: dict[str, Any] = Field(default_factory=dict)
+    loadgen_errors: tuple[str, ...] = ()
 
     @property
     def cell(self) -> str:
