@@ -1,0 +1,57 @@
+"""A job of the host's, done by the harness as a process of this machine in place of a container.
+
+Everything else is as it is: the host's command line for it, the harness's events and exit code, what the host makes of
+them. Paths in the container become those of the mounts on the way in, and the other way round on the way out.
+"""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlperf_docker import runner
+from mlperf_docker.engine.container import ContainerExit
+from mlperf_docker.plan import RunPlan, Surroundings
+from mlperf_docker.progress import Display
+from mlperf_docker.results import ImageUsed
+from mlperf_docker.session import Job, Performed
+from tests.harness.conftest import PATIENCE_S, command, environment
+
+DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("cache",)}
+"""Folders that the host does not name, as the harness looks for them where the host mounts them."""
+
+IMAGE = ImageUsed(tag="tag", id="sha256:0", base="base")
+
+
+def perform(_client: object, job: Job, display: Display, log: Path | None = None) -> Performed:
+    """Do *job*, as `session.perform` does. Raises what that raises where the harness says what is wrong."""
+    plan = RunPlan(IMAGE.tag, job.arguments, job.mounts, Surroundings("1:1"))
+    path = log or next(mount.host for mount in job.mounts if not mount.read_only) / "harness.log"
+    done = subprocess.run(
+        _line(job), capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), check=False
+    )
+    outside = {str(mount.host): mount.container for mount in job.mounts}
+    with runner._Log(path, display) as kept:
+        harness = runner._Harness(kept, display)
+        for text in done.stdout.splitlines():
+            harness.stdout(_renamed(text, outside))
+        for text in done.stderr.splitlines():
+            harness.stderr(text)
+    if harness.result is None:
+        raise runner._failure(harness, ContainerExit(done.returncode, out_of_memory=False, signal=None), plan, path)
+    return Performed(harness.result.fields, IMAGE, 1.0)
+
+
+def _line(job: Job) -> list[str]:
+    """The harness's command line, with what cell.json and mount points say in a container."""
+    spec, inside = job.spec, {mount.container: str(mount.host) for mount in job.mounts}
+    cell = (f"--model={spec.model.name}", f"--backend={spec.backend}", f"--device={spec.device}")
+    folders = (f"--{name}=/{name}" for name in DEFAULTS.get(job.arguments[0], ()))
+    verb, *arguments = (*job.arguments, *folders)
+    return command(verb, *cell, *(_renamed(text, inside) for text in arguments))
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    """*text* with each path in *names* by its other name."""
+    known = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w./-])({known})(?![\w-])", lambda found: names[found[1]], text)
