@@ -11,8 +11,8 @@ from typing import Any
 _FILE = "config.json"
 _TEXTS = ("credsStore", "currentContext")
 _TABLES = ("auths", "credHelpers", "proxies", "HttpHeaders")
-# Source: https://docs.docker.com/engine/cli/proxy/
-_PROXIES = {
+# Key of the configuration → variable. Source: https://docs.docker.com/engine/cli/proxy/
+PROXIES = {
     "httpProxy": "HTTP_PROXY",
     "httpsProxy": "HTTPS_PROXY",
     "noProxy": "NO_PROXY",
@@ -45,7 +45,7 @@ class DockerConfig:
         known = self.entries.get("proxies", {})
         chosen = known.get(host, known.get(_DEFAULT))
         pairs = chosen.items() if isinstance(chosen, dict) else ()
-        return {_PROXIES[key]: value for key, value in pairs if key in _PROXIES and isinstance(value, str) and value}
+        return {PROXIES[key]: value for key, value in pairs if key in PROXIES and isinstance(value, str) and value}
 
     def every_proxy(self) -> tuple[str, ...]:
         """Return the proxies of all engines."""

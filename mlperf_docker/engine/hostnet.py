@@ -19,7 +19,6 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.requirements import canonical
 
 _MOUNT = "/run/host"
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
 CA_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SETTINGS = {
     "PIP_INDEX_URL": "index-url",
@@ -137,7 +136,7 @@ def taken_over(name: str, value: str) -> str:
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield both spellings of each proxy that is set; programs disagree on which one they read."""
-    for name in _PROXIES:
+    for name in docker_config.PROXIES.values():
         value = environment.get(name) or environment.get(name.lower())
         if value:
             yield from ((name, value), (name.lower(), value))

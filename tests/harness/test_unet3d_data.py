@@ -194,6 +194,16 @@ def labelled(path: Path) -> None:
     synthetic.write_volume(path, labels, (3, 2, 2))
 
 
+def reading_steps(root: Path, cache: Path) -> tuple[Callable[[], object], ...]:
+    """What reads every volume below *root*: checking them, and preprocessing them into *cache*."""
+    benchmark = UNet3D()
+    dataset = benchmark.open_dataset(root, limit=None)
+    return (
+        lambda: benchmark.verify(dataset, workers=1, report=silent),
+        lambda: benchmark.preprocess(dataset, None, cache, workers=1, report=silent),
+    )
+
+
 @pytest.mark.parametrize(
     ("damage", "file", "problem"),
     [
@@ -208,12 +218,7 @@ def test_bad_voxels_are_named_by_verify_and_by_preprocessing(
     root: Path, tmp_path: Path, damage: Callable[[Path], None], file: str, problem: str
 ) -> None:
     damage(root / "data/case_00003" / file)
-    benchmark = UNet3D()
-    dataset = benchmark.open_dataset(root, limit=None)
-    for step in (
-        lambda: benchmark.verify(dataset, workers=1, report=silent),
-        lambda: benchmark.preprocess(dataset, None, tmp_path / "cache", workers=1, report=silent),
-    ):
+    for step in reading_steps(root, tmp_path / "cache"):
         with pytest.raises(DatasetError, match="1 of 4 files") as raised:
             step()
         assert raised.value.details[0].startswith(f"case_00003: {file}: ")
@@ -327,12 +332,7 @@ def test_voxels_are_as_many_as_the_header_says(
 ) -> None:
     for name in ("imaging.nii.gz", "segmentation.nii.gz") if file == "both" else (file,):
         damage(root / "data/case_00003" / name)
-    benchmark = UNet3D()
-    dataset = benchmark.open_dataset(root, limit=None)
-    for step in (
-        lambda: benchmark.verify(dataset, workers=1, report=silent),
-        lambda: benchmark.preprocess(dataset, None, tmp_path / "cache", workers=1, report=silent),
-    ):
+    for step in reading_steps(root, tmp_path / "cache"):
         with pytest.raises(DatasetError, match="1 of 4 files") as raised:
             step()
         assert raised.value.details[0].startswith("case_00003: ")
