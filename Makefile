@@ -54,6 +54,10 @@ image: engine ## build one image: make image MODEL=resnet50 BACKEND=onnxruntime 
 dockerfiles: $(VENV)/.host ## render dockerfiles/ from images.yaml and templates/
 	$(BIN)/mlperf-docker render
 
+.PHONY: commands
+commands: $(VENV)/.host ## write docs/commands.md from the command line itself
+	$(BIN)/python -m mlperf_docker.cli.reference
+
 .PHONY: lock
 lock: $(VENV)/.dev ## resolve locks/ anew from images.yaml, and record the bases' digests in it
 	$(BIN)/mlperf-docker lock

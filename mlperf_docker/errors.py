@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     DEVICE = 8
     CONTAINER = 9
     REGISTRY = 10
+    INTERNAL = 70
     INTERRUPTED = 130
 
 

@@ -33,15 +33,28 @@ from mlperf_docker.cli import (
 from mlperf_docker.errors import EngineError, ExitCode, Interrupted, MlperfDockerError
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
-_INTERNAL_ERROR = os.EX_SOFTWARE
+EXIT_CODES = {
+    ExitCode.VALID: "valid",
+    ExitCode.INVALID: "INVALID or accuracy under target, also where verify finds a difference",
+    ExitCode.USAGE: "usage, or a folder that is full or closed",
+    ExitCode.ENGINE: "engine",
+    ExitCode.BASE_IMAGE: "base image",
+    ExitCode.BUILD: "build",
+    ExitCode.DATASET: "data set",
+    ExitCode.MODEL_FILE: "model file",
+    ExitCode.DEVICE: "device",
+    ExitCode.CONTAINER: "container died",
+    ExitCode.REGISTRY: "registry or bundle",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""What `--help` says of each exit code."""
 _P = ParamSpec("_P")
 
 app = typer.Typer(
     name="mlperf-docker",
     help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
-    epilog="Exit codes: 0 valid, 1 INVALID or accuracy under target, also where verify finds a difference, 2 usage, or"
-    " a folder that is full or closed, 3 engine, 4 base image, 5 build, 6 data set, 7 model file, 8 device, 9 container"
-    " died, 10 registry or bundle, 70 internal error, 130 interrupted.",
+    epilog=f"Exit codes: {', '.join(f'{code:d} {meaning}' for code, meaning in EXIT_CODES.items())}.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich would take half of the time that --help may take
     pretty_exceptions_enable=False,
@@ -90,7 +103,7 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
             if refused is not None:
                 _fail(error, refused.lines(), refused.exit_code)
             hint = "Hint:  This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
-            _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], _INTERNAL_ERROR)
+            _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], ExitCode.INTERNAL)
 
     return wrapper
 

@@ -22,8 +22,8 @@ from mlperf_docker.plan import RunPlan, Surroundings
 OF_ONE_SIDE = {"CRASH": "CONTAINER"}
 """Exit codes of the harness with another name on the host."""
 
-BEFORE_THE_HARNESS = {"ENGINE", "BASE_IMAGE", "BUILD", "REGISTRY"}
-"""Exit codes that only the host has: what fails where no harness runs yet."""
+BEFORE_THE_HARNESS = {"ENGINE", "BASE_IMAGE", "BUILD", "REGISTRY", "INTERNAL"}
+"""Exit codes that only the host has: what fails where no harness runs."""
 
 
 def values(words: type[Enum]) -> dict[str, object]:

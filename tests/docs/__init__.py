@@ -1,0 +1,1 @@
+"""The pages for readers, held to the code that they describe."""
