@@ -1,8 +1,7 @@
-"""Where things stand: the project's own assets, and the user's cache, logs and results (XDG base directories)."""
+"""The project's own assets, and the user's folders for caches, logs and results: XDG's, as platformdirs knows them."""
 
 import datetime as dt
 import os
-import pwd
 from pathlib import Path
 
 from mlperf_docker.errors import FolderError, UsageError
@@ -30,8 +29,12 @@ def require_checkout(command: str) -> Path:
     return root
 
 
-# Where the user's folders are, if these variables do not say otherwise: below the home folder.
-_USER_PLACES = {"XDG_CACHE_HOME": ".cache", "XDG_STATE_HOME": ".local/state", "XDG_DATA_HOME": ".local/share"}
+_USER_PLACES = {
+    "XDG_CACHE_HOME": "user_cache_path",
+    "XDG_STATE_HOME": "user_state_path",
+    "XDG_DATA_HOME": "user_data_path",
+}
+"""Variable → the folder that it moves, as platformdirs calls it."""
 
 
 def of_user(text: str) -> Path:
@@ -54,23 +57,16 @@ def resolved(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _home(variable: str) -> Path:
-    home = os.environ.get("HOME", "")
-    if Path(home).is_absolute():
-        return Path(home)
+def _user_place(variable: str) -> Path:
+    from platformdirs.unix import Unix  # `--help` does without; and XDG's folders are meant on macOS, too
+
     try:
-        return Path(pwd.getpwuid(os.getuid()).pw_dir)
-    except KeyError as error:
+        return Path(getattr(Unix("mlperf-docker"), _USER_PLACES[variable]))
+    except RuntimeError as error:
         raise FolderError(
             f"No home folder is known: HOME is not set, and the system has no user {os.getuid()}.",
             hint=f"Set HOME, or {variable}, to a folder that you can write to.",
         ) from error
-
-
-def _user_place(variable: str) -> Path:
-    root = os.environ.get(variable, "")
-    base = Path(root) if Path(root).is_absolute() else _home(variable) / _USER_PLACES[variable]
-    return base / "mlperf-docker"
 
 
 def variable_of(path: Path) -> str:

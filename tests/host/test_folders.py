@@ -72,6 +72,19 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert paths.results_place() == Path("/data/mlperf-docker/results")
 
 
+def test_a_variable_with_a_relative_folder_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HOME, too: the system's own word for the user's home is taken instead."""
+    monkeypatch.setenv("HOME", "relative")
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    for variable, place, folder in (
+        ("XDG_CACHE_HOME", paths.cache_place, ".cache/mlperf-docker"),
+        ("XDG_STATE_HOME", paths.log_place, ".local/state/mlperf-docker/logs"),
+        ("XDG_DATA_HOME", paths.results_place, ".local/share/mlperf-docker/results"),
+    ):
+        monkeypatch.setenv(variable, "relative")
+        assert place() == home / folder
+
+
 @pytest.mark.parametrize("arguments", [("models", "fetch", "resnet50"), ("run", "bert", "--dry-run")])
 def test_a_folder_that_cannot_be_made_is_named_with_its_variable(arguments: tuple[str, ...]) -> None:
     extra = ("--synthetic", "tiny") if arguments[0] == "run" else ()
