@@ -14,6 +14,10 @@ DURATION ?= 600
 # A base is pulled where a registry answers; elsewhere it is made from the Debian mirror, and the build says so.
 BUILD_FLAGS ?= --bootstrap-base
 
+# Replace the lines between two markers of a page by a file: $(call between,MARKER,FILE,PAGE)
+between = sed --in-place --expression '/<!-- $(1) -->/r $(2)' \
+  --expression '/<!-- $(1) -->/,/<!-- \/$(1) -->/{/<!--/!d}' $(3)
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,13 +96,14 @@ evidence: engine ## run every cell for the CPU, put on record what came of it, a
 .PHONY: coverage
 coverage: $(VENV)/.host ## write the README's table out of evidence.json
 	$(BIN)/mlperf-docker list --markdown > .coverage.md
-	sed --in-place --expression '/<!-- coverage -->/r .coverage.md' \
-	  --expression '/<!-- coverage -->/,/<!-- \/coverage -->/{/<!--/!d}' README.md
+	$(call between,coverage,.coverage.md,README.md)
 	rm .coverage.md
 
 .PHONY: bench
-bench: $(VENV)/.dev engine ## measure ratios against bare loops; prints a table and writes bench.json
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev engine ## measure ratios against bare loops; prints a table, writes bench.json and docs/performance.md
+	$(BIN)/python -m benchmarks --markdown .bench.md
+	$(call between,bench,.bench.md,docs/performance.md)
+	rm .bench.md
 
 .PHONY: clean
 clean: ## remove what make made in this folder

@@ -1,9 +1,10 @@
-"""`make bench`: one table of ratios with their spread and the versions; the same as JSON in bench.json."""
+"""`make bench`: a table of ratios with their spread and the versions, also as JSON and as Markdown."""
 
 import argparse
 import json
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from mlperf_docker.engine.client import facts
 from mlperf_docker.engine.image import find
 from mlperf_docker.selector import find_all
 from mlperf_docker.tables import table
+from mlperf_docker.text import markdown_table
 
 IMAGES = ROOT / "images.yaml"
 HEADER = ("figure", "median", "least", "most", "bound", "")
+_PREFIX = "org.mlperf-docker.versions."
 
 
 def row(figure: Figure) -> tuple[str, ...]:
@@ -29,14 +32,22 @@ def versions(bench: Bench) -> dict[str, str]:
     """What the figures were measured with."""
     image = find(bench.client, bench.image)
     labels = {} if image is None else image.labels
-    prefix = "org.mlperf-docker.versions."
     return {
         "image": bench.image,
-        **{key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)},
+        **{key.removeprefix(_PREFIX): value for key, value in labels.items() if key.startswith(_PREFIX)},
         "engine": facts(bench.client).version,
         "python": platform.python_version(),
         "processors": str(len(os.sched_getaffinity(0))),
     }
+
+
+def markdown(figures: Sequence[Figure], used: Mapping[str, str]) -> str:
+    """The table and the versions below it, as docs/performance.md has them."""
+    return f"{markdown_table(HEADER, map(row, figures))}\n\n{_listed(used)}\n"
+
+
+def _listed(used: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in used.items())
 
 
 def main() -> None:
@@ -46,6 +57,7 @@ def main() -> None:
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(names)}; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("bench.json"))
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table as Markdown too")
     parser.add_argument(
         "--cell", action="append", metavar="MODEL:BACKEND", help="whose throughput is measured; default: every cell's"
     )
@@ -65,7 +77,9 @@ def main() -> None:
             figures += measure(bench)
     print(table(HEADER, [row(figure) for figure in figures]))
     used = versions(bench)
-    print(", ".join(f"{name} {version}" for name, version in used.items()))
+    print(_listed(used))
+    if options.markdown:
+        options.markdown.write_text(markdown(figures, used))
     fields = [{**asdict(figure), "median": figure.median, "reached": figure.reached} for figure in figures]
     options.json.write_text(json.dumps({"figures": fields, "versions": used}, indent=2, ensure_ascii=False) + "\n")
 
