@@ -38,7 +38,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.host
 
 .PHONY: engine
 engine: $(VENV)/.host ## check the Docker engine; as root on Debian or Ubuntu, install and start one if there is none
-	$(BIN)/python -m mlperf_docker.engine.bringup
+	$(BIN)/python -m mlperf_docker.maintenance.bringup
 
 .PHONY: demo
 demo: engine ## from nothing to a report: image, performance run and accuracy run on synthetic data

@@ -9,12 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.measures import MEASURES, ROOT, Bench, Figure
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find_all
+from mlperf_docker.display.tables import markdown_table, table
 from mlperf_docker.engine.client import facts
-from mlperf_docker.engine.image import find
-from mlperf_docker.selector import find_all
-from mlperf_docker.tables import table
-from mlperf_docker.text import markdown_table
+from mlperf_docker.engine.local_images import find
 
 IMAGES = ROOT / "images.yaml"
 HEADER = ("figure", "median", "least", "most", "bound", "")

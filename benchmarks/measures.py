@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine, connect
-from mlperf_docker.engine.image import find
-from mlperf_docker.paths import harness_cache_dir
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.engine.local_images import find
+from mlperf_docker.system.paths import harness_cache_dir
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.filesystem import FileSystem
@@ -254,13 +254,13 @@ def size(bench: Bench) -> Iterator[Figure]:
 
 
 def _plain_image(bench: Bench, tag: str, base: str) -> int:
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.digests import BuildInputs, ContextFile
-    from mlperf_docker.engine.build import BuildKitBuilder
-    from mlperf_docker.engine.hostnet import HostSettings
-    from mlperf_docker.engine.protocol import BuildRequest
-    from mlperf_docker.render import build_inputs
-    from mlperf_docker.selector import find as find_cell
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find as find_cell
+    from mlperf_docker.images.building.builder import BuildRequest
+    from mlperf_docker.images.building.buildkit import BuildKitBuilder
+    from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+    from mlperf_docker.recipe.host_settings import HostSettings
+    from mlperf_docker.recipe.render import build_inputs
 
     spec = find_cell(Catalog.load(ROOT / "images.yaml"), "resnet50")
     texts = [file.data for file in build_inputs(spec).files if file.path.startswith("requirements/")]
@@ -291,7 +291,8 @@ def twice(bench: Bench) -> Iterator[Figure]:
 
 
 def _built_twice(bench: Bench, spec: ImageSpec) -> dict[str, str]:
-    from mlperf_docker.engine import build_cache, filesystem
+    from mlperf_docker.engine import filesystem
+    from mlperf_docker.maintenance import build_cache
 
     registry = f"mlperf-bench-{uuid.uuid4().hex[:8]}"
     before = {each.id for each in build_cache.records(bench.client.df())}
@@ -306,11 +307,11 @@ def _built_twice(bench: Bench, spec: ImageSpec) -> dict[str, str]:
 
 def _built_cold(bench: Bench, spec: ImageSpec, tag: str) -> "FileSystem":
     from mlperf_docker.engine import filesystem
-    from mlperf_docker.engine.base import resolve_base
-    from mlperf_docker.engine.build import BuildKitBuilder
-    from mlperf_docker.engine.hostnet import HostSettings
-    from mlperf_docker.engine.protocol import BuildRequest
-    from mlperf_docker.render import build_inputs
+    from mlperf_docker.images.bases import resolve_base
+    from mlperf_docker.images.building.builder import BuildRequest
+    from mlperf_docker.images.building.buildkit import BuildKitBuilder
+    from mlperf_docker.recipe.host_settings import HostSettings
+    from mlperf_docker.recipe.render import build_inputs
 
     base = resolve_base(bench.client, spec.base, bootstrap=True, say=lambda _: None)
     inputs = build_inputs(spec)

@@ -59,3 +59,6 @@ class PullPolicy(StrEnum):
     ALWAYS = "always"
     MISSING = "missing"
     NEVER = "never"
+
+
+LABEL = "org.mlperf-docker"

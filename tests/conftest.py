@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine import base as bases
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.bringup import ensure_bootstrap, ensure_engine
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.errors import EngineError
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images import bases
+from mlperf_docker.images.bases import Base
+from mlperf_docker.maintenance.bringup import ensure_bootstrap, ensure_engine
+from mlperf_docker.system.paths import assets
 from tests.registry.fixtures import (  # noqa: F401  # fixtures, here for the tests of registry and cells alike
     docker_cleanup,
     docker_compose_command,

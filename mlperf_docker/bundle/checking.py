@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mlperf_docker import checksums
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.manifest import File, Manifest
+from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import archive
 from mlperf_docker.errors import BundleError
-from mlperf_docker.progress import Display
+from mlperf_docker.inputs import checksums
 
 
 def check(folder: Path, display: Display) -> Manifest:

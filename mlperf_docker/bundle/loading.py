@@ -6,21 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker import __version__, checksums, digests, exclusive, paths, render
+from mlperf_docker import __version__
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.checking import check
 from mlperf_docker.bundle.copying import copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import LABEL
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
-from mlperf_docker.engine import image as images
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
-from mlperf_docker.progress import Display
-from mlperf_docker.provide import revision
-from mlperf_docker.sizes import readable
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.inputs import checksums
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe import build_inputs, image_labels, render
+from mlperf_docker.recipe.origin import revision
+from mlperf_docker.system import exclusive, paths
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _difference(spec: ImageSpec | None, cell: Cell, folder: Path) -> str:
     if spec is None:
         return f"{cell.cell}: there is no such cell here"
     inputs = render.build_inputs(spec)
-    if digests.content_hash(inputs, cell.base_identity) == cell.hash:
+    if build_inputs.content_hash(inputs, cell.base_identity) == cell.hash:
         return ""
     own, theirs = (root / "locks" / cell.lock for root in (paths.assets(), folder))
     what = "its lock" if own.read_bytes() != theirs.read_bytes() else "its Dockerfile or harness"
@@ -127,7 +130,7 @@ def _has(client: Engine, cell: Cell) -> bool:
 
 def _named(client: Engine, spec: ImageSpec | None, cell: Cell, registry: str) -> str:
     """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
-    exact = digests.tags(spec, cell.hash, registry)[0] if spec else cell.tag
+    exact = image_labels.tags(spec, cell.hash, registry)[0] if spec else cell.tag
     if exact != cell.tag:
         name, _, tag = exact.rpartition(":")
         client.tag(cell.tag, name, tag)

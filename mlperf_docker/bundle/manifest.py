@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from mlperf_docker import printable, small_file
+from mlperf_docker.catalog.spec import Digest, FileName, Frozen, Sha256
+from mlperf_docker.display import printable
 from mlperf_docker.errors import BundleError
-from mlperf_docker.spec import Digest, FileName, Frozen, Sha256
+from mlperf_docker.system import small_file
 
 FORMAT = 1
 MANIFEST = "manifest.json"

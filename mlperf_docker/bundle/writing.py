@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker import __version__, exclusive, folders, model_files, paths
+from mlperf_docker import __version__
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.copying import HashedFile, copy
 from mlperf_docker.bundle.manifest import Cell, File, Manifest
-from mlperf_docker.digests import LABEL
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
-from mlperf_docker.engine import image as images
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.image import LocalImage
+from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BundleError, ModelFileError, UsageError
-from mlperf_docker.model_files import Official
-from mlperf_docker.progress import Display
-from mlperf_docker.provide import Sources, likely_image, revision
-from mlperf_docker.sizes import readable
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.provide import likely_image
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs.models import official_files
+from mlperf_docker.inputs.models.official_files import Official
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.origin import revision
+from mlperf_docker.system import exclusive, folders, paths
 
 _OPTION = "--to FOLDER"
 
@@ -101,7 +105,7 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
     cells, found = _cells(client, request)
     here, missing = ([], []) if request.models is Models.NONE else _models(request.specs, display)
     if missing and request.models is Models.ALL:
-        lines = (f"{each} is not at {each.path}: {model_files.fetch_command(each)}" for each in missing)
+        lines = (f"{each} is not at {each.path}: {official_files.fetch_command(each)}" for each in missing)
         raise ModelFileError(
             "\n  ".join(("Model files are missing:", *lines)), hint="Fetch them, or leave them out: --models present"
         )
@@ -155,12 +159,12 @@ def _models(specs: tuple[ImageSpec, ...], display: Display) -> tuple[list[_Model
     missing: list[Official] = []
     for spec in specs:
         name = spec.model.name
-        known = model_files.officials(spec.model)
+        known = official_files.officials(spec.model)
         own = [each for each in known if each.file.backend is spec.backend]
         for official in own:
             if official.path.is_file():
                 display.phase(f"verify {official.path.name}")
-                model_files.check(official, lambda done, total: display.progress(done, total, "bytes"))
+                official_files.check(official, lambda done, total: display.progress(done, total, "bytes"))
             elif official.first and official not in missing:
                 missing.append(official)
         others = {each.path for each in known} - {each.path for each in own}
@@ -173,7 +177,7 @@ def _models(specs: tuple[ImageSpec, ...], display: Display) -> tuple[list[_Model
 
 def _is_whole(path: Path) -> bool:
     """Tell a file from what a download left behind."""
-    return not path.name.startswith(".") and model_files.PARTIAL not in path.suffixes
+    return not path.name.startswith(".") and official_files.PARTIAL not in path.suffixes
 
 
 def _expected_bytes(client: Engine, found: list[LocalImage]) -> int:

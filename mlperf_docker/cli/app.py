@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from mlperf_docker import __version__, folders, streams, termination
+from mlperf_docker import __version__
 from mlperf_docker.cli import (
     build,
     bundle,
@@ -30,7 +30,9 @@ from mlperf_docker.cli import (
     show,
     verify,
 )
+from mlperf_docker.display import streams
 from mlperf_docker.errors import EngineError, ExitCode, Interrupted, MlperfDockerError
+from mlperf_docker.system import folders, signals
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
 EXIT_CODES = {
@@ -93,11 +95,11 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
         except KeyboardInterrupt as error:
             _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
         except MlperfDockerError as error:
-            if termination.was_told() and not isinstance(error, Interrupted):
+            if signals.was_told() and not isinstance(error, Interrupted):
                 _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
             _fail(error, error.lines(), error.exit_code)
         except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
-            if termination.was_told():
+            if signals.was_told():
                 _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
             refused = _engines_refusal(error) or (folders.refused(error) if isinstance(error, OSError) else None)
             if refused is not None:

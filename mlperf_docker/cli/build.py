@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams
 from mlperf_docker.cli.options import (
     BaseImageName,
     BootstrapBase,
@@ -14,6 +13,7 @@ from mlperf_docker.cli.options import (
     SomeBackend,
     SomeDevice,
 )
+from mlperf_docker.display import streams
 
 
 def build(
@@ -44,14 +44,15 @@ def build(
     registry: Registry = "",
 ) -> None:
     """Build images. Prints the exact tag of each on stdout; with --push, TAG@sha256:… of each."""
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.engine.buildah import builder_of
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import select
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.exchange import push_built
-    from mlperf_docker.prebuilt import require_host
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources, provide
-    from mlperf_docker.selector import select
+    from mlperf_docker.images.building.builders import builder_of
+    from mlperf_docker.images.prebuilt import require_host
+    from mlperf_docker.images.provide import provide
+    from mlperf_docker.images.push_pull import push_built
+    from mlperf_docker.images.sources import Sources
 
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BaseImageName,
     EveryCell,
@@ -17,6 +16,8 @@ from mlperf_docker.cli.options import (
     SomeDevice,
     user_path,
 )
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 Folder = Annotated[Path, typer.Argument(parser=user_path, metavar="FOLDER", help="A folder that `bundle write` made.")]
 
@@ -58,11 +59,11 @@ def write(
     """
     from mlperf_docker.bundle.writing import Models, WriteRequest
     from mlperf_docker.bundle.writing import write as write_bundle
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import parse_choice, select
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import parse_choice, select
+    from mlperf_docker.images.sources import Sources
 
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
@@ -89,9 +90,9 @@ def load(
     """
     from mlperf_docker.bundle.loading import LoadRequest
     from mlperf_docker.bundle.loading import load as load_bundle
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.progress import display
 
     catalog = Catalog.load()
     with display() as show:
@@ -105,8 +106,8 @@ def load(
 def verify(folder: Folder, *, as_json: JsonOutput = False) -> None:
     """Check every file of a bundle against its manifest; needs no engine. Exits 10 where anything is wrong."""
     from mlperf_docker.bundle.checking import check
-    from mlperf_docker.progress import display
-    from mlperf_docker.text import bundle_text
+    from mlperf_docker.bundle.text import bundle_text
+    from mlperf_docker.display.progress import display
 
     with display() as show:
         manifest = check(folder, show)

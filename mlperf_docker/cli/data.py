@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlperf_docker import streams, strict_json
+from mlperf_docker.catalog import selector
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -16,14 +16,16 @@ from mlperf_docker.cli.options import (
     Registry,
     user_path,
 )
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 
 def list_datasets(*, as_json: JsonOutput = False) -> None:
     """List the data sets: what each is, how many samples, where it comes from, and under which licence."""
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.data import catalog_datasets, models_of
-    from mlperf_docker.tables import folded
-    from mlperf_docker.text import dataset_fields, dataset_text
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import catalog_datasets, models_of
+    from mlperf_docker.display.tables import folded
+    from mlperf_docker.inputs.text import dataset_fields, dataset_text
 
     catalog = Catalog.load()
     found = [(each, [model.name for model in models_of(catalog, each)]) for each in catalog_datasets(catalog)]
@@ -64,14 +66,14 @@ def fetch(
     is there is left alone. ImageNet needs an account, so its images are yours to get. Exits 6 where something cannot be
     had.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.data import find, models_of
-    from mlperf_docker.dataset_fetching import FetchRequest, fetch_dataset
-    from mlperf_docker.progress import display
-    from mlperf_docker.text import fetched_text
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_dataset, models_of
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.inputs.datasets.fetch import FetchRequest, fetch_dataset
+    from mlperf_docker.inputs.text import fetched_text
 
     catalog = Catalog.load()
-    dataset = find(catalog, name)
+    dataset = find_dataset(catalog, name)
     request = FetchRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
     with display() as show:
         outcome = fetch_dataset(request, show)
@@ -93,22 +95,23 @@ def verify(
     as_json: JsonOutput = False,
 ) -> None:
     """Read every file of a data set in a container, and say what is missing or damaged. Exits 6 where something is."""
-    from mlperf_docker import data, datasets
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.progress import display
-    from mlperf_docker.text import verified_text
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.inputs.datasets import location
+    from mlperf_docker.inputs.text import verified_text
+    from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    dataset = data.find(catalog, name)
+    dataset = selector.find_dataset(catalog, name)
     if quick:
-        path = datasets.check_folder(dataset, folder or datasets.place(dataset))
+        path = location.check_folder(dataset, folder or location.place(dataset))
         found: dict[str, Any] = {"name": dataset.name, "path": str(path), "samples": None, "facts": {}}
     else:
-        from mlperf_docker.provide import sources_of
+        from mlperf_docker.images.sources import sources_of
 
         sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
         with display() as show:
-            found = data.verify(catalog, dataset, folder, sources, show)
+            found = dataset_commands.verify(catalog, dataset, folder, sources, show)
     streams.out(strict_json.dumps(found) if as_json else verified_text(dataset, found))
 
 
@@ -149,16 +152,16 @@ def convert(
     Memory does not grow with the input. Goes on after the last day that is done, as far as the days are the same files.
     Exits 6 where a day or a line cannot be right.
     """
-    from mlperf_docker import data
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import sources_of
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.images.sources import sources_of
+    from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    request = data.Convert(model, source, output, max_ind_range, days)
+    request = dataset_commands.Convert(model, source, output, max_ind_range, days)
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        done = data.convert(catalog, request, sources, show)
+        done = dataset_commands.convert(catalog, request, sources, show)
     streams.out(strict_json.dumps(done) if as_json else done["output"])
 
 
@@ -181,14 +184,14 @@ def preprocess(
     as_json: JsonOutput = False,
 ) -> None:
     """Preprocess a data set into the cache, as the first run would; goes on where it was interrupted."""
-    from mlperf_docker import data
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import sources_of
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.images.sources import sources_of
+    from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    request = data.Preprocess(model, dataset, backend, samples, workers)
+    request = dataset_commands.Preprocess(model, dataset, backend, samples, workers)
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        done = data.preprocess(catalog, request, sources, show)
+        done = dataset_commands.preprocess(catalog, request, sources, show)
     streams.out(strict_json.dumps(done) if as_json else f"{done['samples']} samples in {done['cache']}")

@@ -4,14 +4,15 @@ from dataclasses import asdict
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput
+from mlperf_docker.display import streams
 from mlperf_docker.errors import ExitCode
+from mlperf_docker.system import strict_json
 
 
 def doctor(*, as_json: JsonOutput = False) -> None:
     """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 where nothing could run."""
-    from mlperf_docker.doctor import Level, check_all
+    from mlperf_docker.maintenance.doctor import Level, check_all
 
     checks = check_all()
     if as_json:

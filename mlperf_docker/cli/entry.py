@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from mlperf_docker import termination
+from mlperf_docker.system import signals
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -14,24 +14,24 @@ def main() -> None:
     Commands say themselves how they were interrupted. Here it is too early for that, while modules and the command line
     are being read, or too late. What reads modules comes after the first line: until then a signal just kills.
     """
-    termination.heed()
+    signals.heed()
     try:
         code = _run()
     except KeyboardInterrupt:
-        from mlperf_docker import streams
+        from mlperf_docker.display import streams
 
         streams.err("Interrupted.")
         code = _INTERRUPTED
     finally:
-        termination.ignore()
-    from mlperf_docker import streams
+        signals.ignore()
+    from mlperf_docker.display import streams
 
     sys.exit(streams.finish(code))
 
 
 def _run() -> int:
     """Run the command line and return its exit code. Raises KeyboardInterrupt where no command has told of it."""
-    from mlperf_docker import streams
+    from mlperf_docker.display import streams
 
     streams.prepare()
     from mlperf_docker.cli.app import app

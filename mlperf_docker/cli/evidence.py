@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BaseImageName,
     BootstrapBase,
@@ -18,7 +17,9 @@ from mlperf_docker.cli.options import (
     ResultsRoot,
     user_path,
 )
+from mlperf_docker.display import streams
 from mlperf_docker.errors import ExitCode
+from mlperf_docker.system import strict_json
 
 
 def evidence(
@@ -59,16 +60,16 @@ def evidence(
     other backends. Entries of other cells stay. Without a GPU, cuda cells are only built. Exits 1 where a run was
     INVALID or its accuracy missed, else with the code of the first failure.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.evidence import place
-    from mlperf_docker.gather import GatherRequest, gather
-    from mlperf_docker.gather import from_results as take
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_all, parse_choice
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.display.tables import fitted
+    from mlperf_docker.evidence.gather import GatherRequest, gather
+    from mlperf_docker.evidence.gather import from_results as take
+    from mlperf_docker.evidence.records import place
+    from mlperf_docker.evidence.text import EVIDENCE_HEADER, EVIDENCE_ORDER, evidence_line
+    from mlperf_docker.images.sources import sources_of
     from mlperf_docker.names import SyntheticSize
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import sources_of
-    from mlperf_docker.selector import find_all, parse_choice
-    from mlperf_docker.tables import fitted
-    from mlperf_docker.text import EVIDENCE_HEADER, EVIDENCE_ORDER, evidence_line
 
     catalog = Catalog.load()
     size = parse_choice("synthetic size", synthetic, SyntheticSize)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlperf_docker import streams, strict_json
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.exchange import Outcome
+    from mlperf_docker.images.push_pull import Outcome
 
 
 def report(outcomes: "Sequence[Outcome]", done: str, *, as_json: bool) -> None:
     """Print what came of each cell, then raise what failed. done: what was to be done, a participle."""
-    from mlperf_docker.exchange import require_all
+    from mlperf_docker.images.push_pull import require_all
 
     if as_json:
         streams.out(strict_json.dumps([each.fields() for each in outcomes]))

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput, Registry
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 
 def list_cells(
@@ -24,14 +25,14 @@ def list_cells(
     Evidence: what `mlperf-docker evidence` found and put on record; (older) means an earlier source of the image.
     """
     if markdown:
-        from mlperf_docker import evidence
-        from mlperf_docker.catalog import Catalog
-        from mlperf_docker.coverage import coverage
+        from mlperf_docker.catalog.loading import Catalog
+        from mlperf_docker.evidence import records
+        from mlperf_docker.evidence.coverage import coverage
 
-        streams.out(coverage(Catalog.load().specs, evidence.known()))
+        streams.out(coverage(Catalog.load().specs, records.known()))
         return
-    from mlperf_docker.matrix import HEADER, ORDER, matrix
-    from mlperf_docker.tables import fitted
+    from mlperf_docker.display.tables import fitted
+    from mlperf_docker.evidence.matrix import HEADER, ORDER, matrix
 
     rows = matrix(registry, remote=remote)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams
+from mlperf_docker.display import streams
 
 
 def lock(
@@ -18,9 +18,9 @@ def lock(
     Digests come from the registries, with docker's own logins. Where none can be asked they stay as they are, which is
     said, and with --bases is an error.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.lock import refresh
-    from mlperf_docker.paths import require_checkout
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.recipe.lock import refresh
+    from mlperf_docker.system.paths import require_checkout
 
     path = require_checkout("lock") / "images.yaml"
     every = bases == requirements
@@ -34,9 +34,9 @@ def lock(
 def _refresh_bases(path: Path, *, needed: bool) -> None:
     import datetime as dt
 
-    from mlperf_docker import base_lock
     from mlperf_docker.engine.client import connect
     from mlperf_docker.errors import EngineError
+    from mlperf_docker.images import base_lock
 
     try:
         client = connect()

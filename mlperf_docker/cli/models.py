@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -18,10 +17,12 @@ from mlperf_docker.cli.options import (
     Registry,
     user_path,
 )
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.spec import ModelSpec
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.spec import ModelSpec
 
 
 def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> None:
@@ -30,10 +31,10 @@ def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> Non
     State: absent, partial (fetching goes on from there), present (not verified yet, or no checksum was published),
     verified, or wrong.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.model_files import officials
-    from mlperf_docker.tables import fitted
-    from mlperf_docker.text import OFFICIAL_HEADER, OFFICIAL_ORDER, official_fields, official_line
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.tables import fitted
+    from mlperf_docker.inputs.models.official_files import officials
+    from mlperf_docker.inputs.text import OFFICIAL_HEADER, OFFICIAL_ORDER, official_fields, official_line
 
     found = [each for one in _models(Catalog.load(), model) for each in officials(one)]
     if as_json:
@@ -69,10 +70,10 @@ def fetch(
     An interrupted download goes on where it stopped. Proxies and certificates are those of the environment
     (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 where the file cannot be had.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.fetching import FetchRequest, choose, fetch_all
-    from mlperf_docker.progress import display
-    from mlperf_docker.selector import find_model
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_model
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.inputs.models.fetch import FetchRequest, choose, fetch_all
 
     request = FetchRequest(find_model(Catalog.load(), model), backend, precision, file, every, to, url)
     with display() as show:
@@ -98,9 +99,9 @@ def verify(
 
     Exits 7 where one is not what it should be.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.progress import display
-    from mlperf_docker.verification import VERDICT_HEADER, VERDICT_ORDER, read_request, verify_all
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.inputs.models.verify import VERDICT_HEADER, VERDICT_ORDER, read_request, verify_all
 
     catalog = Catalog.load()
     request = read_request(catalog, names or [], backend)
@@ -109,7 +110,7 @@ def verify(
     if as_json:
         streams.out(strict_json.dumps([each.fields() for each in verdicts]))
     elif verdicts:
-        from mlperf_docker.tables import fitted
+        from mlperf_docker.display.tables import fitted
 
         lines = [each.line() for each in verdicts]
         streams.out(fitted(VERDICT_HEADER, lines, streams.columns(), order=VERDICT_ORDER))
@@ -141,11 +142,11 @@ def convert(
     Runs in a container of the backend that can read the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
     Prints where the new file is.
     """
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.conversion import ConvertRequest
-    from mlperf_docker.conversion import convert as convert_file
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import sources_of
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.images.sources import sources_of
+    from mlperf_docker.runs.convert_models import ConvertRequest
+    from mlperf_docker.runs.convert_models import convert as convert_file
 
     catalog = Catalog.load()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
@@ -156,6 +157,6 @@ def convert(
 
 
 def _models(catalog: "Catalog", name: str) -> "tuple[ModelSpec, ...]":
-    from mlperf_docker.selector import find_model
+    from mlperf_docker.catalog.selector import find_model
 
     return (find_model(catalog, name),) if name else catalog.models

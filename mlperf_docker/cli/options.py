@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import paths
 from mlperf_docker.errors import FolderError, UsageError
+from mlperf_docker.system import paths
 
 
 def user_path(text: str) -> Path:
@@ -20,14 +20,14 @@ def user_path(text: str) -> Path:
 
 def registry(text: str) -> str:
     """Parse the name of a registry."""
-    from mlperf_docker.engine.references import registry_name
+    from mlperf_docker.registry.references import registry_name
 
     return _parsed(registry_name, text)
 
 
 def image(text: str) -> str:
     """Parse the name of an image."""
-    from mlperf_docker.engine.references import image_name
+    from mlperf_docker.registry.references import image_name
 
     return _parsed(image_name, text)
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 
 def prune(
@@ -22,9 +23,9 @@ def prune(
     Only what carries this project's label and was made by this tool. Never a running container, an image in use, model
     files, data or results.
     """
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.progress import display
-    from mlperf_docker.prune import prune as remove
+    from mlperf_docker.maintenance.prune import prune as remove
 
     with display() as show:
         done = remove(connect(), dry_run=dry_run, keep_latest=_is_current if keep_latest else None, display=show)
@@ -37,9 +38,10 @@ def prune(
 
 def _is_current(labels: Mapping[str, str]) -> bool:
     """Tell whether an image with *labels* is what today's sources give on its own base."""
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.digests import LABEL, content_hash
-    from mlperf_docker.render import build_inputs
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.names import LABEL
+    from mlperf_docker.recipe.build_inputs import content_hash
+    from mlperf_docker.recipe.render import build_inputs
 
     cells = {str(spec): spec for spec in Catalog.load().specs}
     spec = cells.get(labels.get(f"{LABEL}.cell", ""))

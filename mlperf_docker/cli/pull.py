@@ -24,14 +24,14 @@ def pull(
 
     An image must be of this very source, for this engine's architecture, and what its labels say.
     """
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import select
     from mlperf_docker.cli.exchange import report
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.exchange import pull_each
-    from mlperf_docker.prebuilt import check_digest
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import select
+    from mlperf_docker.images.prebuilt import check_digest
+    from mlperf_docker.images.push_pull import pull_each
+    from mlperf_docker.images.sources import Sources
 
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)

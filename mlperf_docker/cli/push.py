@@ -14,13 +14,13 @@ def push(
     as_json: JsonOutput = False,
 ) -> None:
     """Push images that were built here, each under its exact tag and its moving one. Prints TAG@sha256:… of each."""
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import select
     from mlperf_docker.cli.exchange import report
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
-    from mlperf_docker.exchange import push_each
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import select
+    from mlperf_docker.images.push_pull import push_each
+    from mlperf_docker.images.sources import Sources
 
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams
+from mlperf_docker.display import streams
 from mlperf_docker.errors import ExitCode
 
 
@@ -12,8 +12,8 @@ def render(
     *, check: Annotated[bool, typer.Option("--check", help="Write nothing; print the drift and exit 1.")] = False
 ) -> None:
     """Write dockerfiles/ from images.yaml and templates/."""
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.render import drift, write
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.recipe.render import drift, write
 
     catalog = Catalog.load()
     if check:

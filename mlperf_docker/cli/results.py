@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import JsonOutput, ResultsRoot, user_path
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.results import Found, RunResult
+    from mlperf_docker.results.store import Found
+    from mlperf_docker.results.values import RunResult
 
 _RUN = "A folder, a name from `results list` or its beginning, or `last`."
 
 
 def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) -> None:
     """List earlier results, oldest first. On a terminal a run is named as briefly as the other commands take it."""
-    from mlperf_docker.results import brief_names, read_all
-    from mlperf_docker.tables import fitted
-    from mlperf_docker.text import RESULT_HEADER, RESULT_ORDER, result_line
+    from mlperf_docker.display.tables import fitted
+    from mlperf_docker.results.store import brief_names, read_all
+    from mlperf_docker.results.text import RESULT_HEADER, RESULT_ORDER, result_line
 
     root = _root(results)
     found = _told(read_all(root))
@@ -41,9 +43,9 @@ def show_result(
     as_json: JsonOutput = False,
 ) -> None:
     """Show one result in full."""
-    from mlperf_docker.results import find
-    from mlperf_docker.tables import folded
-    from mlperf_docker.text import result_text
+    from mlperf_docker.display.tables import folded
+    from mlperf_docker.results.store import find
+    from mlperf_docker.results.text import result_text
 
     result = find(run, _root(results))
     streams.out(result.to_json() if as_json else folded(result_text(result), streams.columns(), 13))
@@ -56,10 +58,10 @@ def compare_results(
     as_json: JsonOutput = False,
 ) -> None:
     """Compare results with the first of them: figures and ratios, and the facts that differ."""
-    from mlperf_docker.comparison import Comparison
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.results import find
-    from mlperf_docker.text import comparison_text
+    from mlperf_docker.results.comparison import Comparison
+    from mlperf_docker.results.store import find
+    from mlperf_docker.results.text import comparison_text
 
     if len(runs) < 2:
         raise UsageError(
@@ -79,8 +81,8 @@ def report_results(
     ] = None,
 ) -> None:
     """Write results as one HTML file, and print its path."""
-    from mlperf_docker import report
-    from mlperf_docker.results import Found, find, read_all, require_some
+    from mlperf_docker.results import report
+    from mlperf_docker.results.store import Found, find, read_all, require_some
 
     root = _root(results)
     if runs:
@@ -94,8 +96,8 @@ def report_results(
 
 def _root(results: Path | None) -> Path:
     """Return the folder with the results. The user's own need not exist; one that is named has to."""
-    from mlperf_docker.paths import results_place
-    from mlperf_docker.results import check_readable
+    from mlperf_docker.results.store import check_readable
+    from mlperf_docker.system.paths import results_place
 
     return check_readable(results) if results else results_place()
 

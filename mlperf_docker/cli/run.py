@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -18,6 +17,7 @@ from mlperf_docker.cli.options import (
     ResultsRoot,
     user_path,
 )
+from mlperf_docker.display import streams
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 
@@ -83,16 +83,16 @@ def run(
     as_json: JsonOutput = False,
 ) -> None:
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
-    from mlperf_docker.catalog import Catalog
-    from mlperf_docker.plan import Limits, RunOptions
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import sources_of
-    from mlperf_docker.selector import find, parse_choice
-    from mlperf_docker.session import RunRequest
-    from mlperf_docker.session import dry_run as docker_command
-    from mlperf_docker.session import run as run_request
-    from mlperf_docker.tables import folded
-    from mlperf_docker.text import result_text
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find, parse_choice
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.display.tables import folded
+    from mlperf_docker.engine.plan import Limits, RunOptions
+    from mlperf_docker.images.sources import sources_of
+    from mlperf_docker.results.text import result_text
+    from mlperf_docker.runs.session import RunRequest
+    from mlperf_docker.runs.session import dry_run as docker_command
+    from mlperf_docker.runs.session import run as run_request
 
     catalog = Catalog.load()
     spec = find(catalog, model, backend, device)

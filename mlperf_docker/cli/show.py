@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker import streams
 from mlperf_docker.cli.options import BackendName, DeviceName, JsonOutput, ModelName, Registry, user_path
+from mlperf_docker.display import streams
 
 
 def show(
@@ -27,13 +27,13 @@ def show(
     as_json: JsonOutput = False,
 ) -> None:
     """Show one cell: data set, model files, targets, base; or its Dockerfile, or what is in its image."""
-    from mlperf_docker import atomic
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find
+    from mlperf_docker.catalog.text import spec_text
+    from mlperf_docker.display.tables import folded
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.render import render
-    from mlperf_docker.selector import find
-    from mlperf_docker.tables import folded
-    from mlperf_docker.text import spec_text
+    from mlperf_docker.recipe.render import render
+    from mlperf_docker.system import atomic
 
     if dockerfile and sbom:
         raise UsageError("--dockerfile and --sbom are two different things: ask for one of them.")
@@ -43,9 +43,9 @@ def show(
         text = render(spec)
     elif sbom:
         from mlperf_docker.engine.client import connect
-        from mlperf_docker.examine import locate
-        from mlperf_docker.examine import sbom as sbom_of
-        from mlperf_docker.provide import Sources
+        from mlperf_docker.images.examining.verify import locate
+        from mlperf_docker.images.examining.verify import sbom as sbom_of
+        from mlperf_docker.images.sources import Sources
 
         client = connect()
         text = sbom_of(client, spec, locate(client, spec, Sources(registry or catalog.registry))).decode()

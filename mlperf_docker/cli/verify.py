@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker import streams, strict_json
 from mlperf_docker.cli.options import BaseImageName, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
+from mlperf_docker.display import streams
 from mlperf_docker.errors import ExitCode
+from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
+    from mlperf_docker.catalog.spec import ImageSpec
     from mlperf_docker.engine.client import Engine
-    from mlperf_docker.provide import Sources
-    from mlperf_docker.spec import ImageSpec
+    from mlperf_docker.images.sources import Sources
 
 
 def verify(
@@ -31,13 +32,13 @@ def verify(
 
     The engine gives out the image's files; nothing of it runs. Exits 1 where there is a difference.
     """
-    from mlperf_docker.catalog import Catalog
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import select
+    from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.examine import verify as examine
-    from mlperf_docker.progress import display
-    from mlperf_docker.provide import Sources
-    from mlperf_docker.selector import select
+    from mlperf_docker.images.examining.verify import verify as examine
+    from mlperf_docker.images.sources import Sources
 
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
@@ -61,14 +62,14 @@ def verify(
 
 
 def _located(client: "Engine", spec: "ImageSpec", sources: "Sources") -> str:
-    from mlperf_docker.examine import locate
+    from mlperf_docker.images.examining.verify import locate
 
     return locate(client, spec, sources)
 
 
 def _present(client: "Engine", specs: "tuple[ImageSpec, ...]", sources: "Sources") -> "list[tuple[ImageSpec, str]]":
     """Return those cells whose image is here, and say which are not. Raises the error of the first if none is."""
-    from mlperf_docker.examine import ImageAbsentError
+    from mlperf_docker.images.examining.verify import ImageAbsentError
 
     found, absent = [], []
     for spec in specs:

@@ -15,8 +15,8 @@ from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from mlperf_docker.engine.client import Engine, explanation
-from mlperf_docker.engine.references import familiar
 from mlperf_docker.errors import EngineError
+from mlperf_docker.registry.references import familiar
 
 _CHUNK_BYTES = 2**20
 _FULL = "no space left on device"

@@ -20,14 +20,13 @@ from requests import PreparedRequest, Response
 from requests.exceptions import ChunkedEncodingError, RequestException, Timeout
 from requests.exceptions import ConnectionError as RequestsConnectionError
 
-from mlperf_docker import causes
-from mlperf_docker.engine import docker_config
-from mlperf_docker.engine.image import OUR_IMAGES
-from mlperf_docker.engine.logins import engine_header
-from mlperf_docker.engine.references import host_of
-from mlperf_docker.engine.registry import Registries
+from mlperf_docker.engine.local_images import OUR_IMAGES
 from mlperf_docker.engine.surroundings import security_modes
 from mlperf_docker.errors import DeviceError, EngineError
+from mlperf_docker.registry.client import Registries
+from mlperf_docker.registry.logins import engine_header
+from mlperf_docker.registry.references import host_of
+from mlperf_docker.system import docker_config, network_errors
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
@@ -55,7 +54,8 @@ class EngineGoneError(EngineError, RequestsConnectionError):
 
     def __init__(self, error: RequestException) -> None:
         super().__init__(
-            f"The Docker engine went away: {causes.of_the_system(error) or error}", hint="See: mlperf-docker doctor"
+            f"The Docker engine went away: {network_errors.of_the_system(error) or error}",
+            hint="See: mlperf-docker doctor",
         )
 
 
@@ -213,7 +213,7 @@ def connect() -> Engine:
     except (DockerException, OSError, ValueError) as error:
         remedy = "Start it (systemctl start docker)" if _is_local(host) else "See whether it listens there"
         raise EngineDownError(
-            f"No Docker engine answers at {host}: {causes.of_the_system(error) or error}",
+            f"No Docker engine answers at {host}: {network_errors.of_the_system(error) or error}",
             hint=f"{remedy}, or point DOCKER_HOST at another one. See: mlperf-docker doctor",
         ) from error
     client.timeout = _TIMEOUT_S

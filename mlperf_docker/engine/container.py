@@ -17,11 +17,11 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import Timeout
 from urllib3.exceptions import HTTPError
 
-from mlperf_docker import owner, termination
-from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import explanation
+from mlperf_docker.engine.plan import CONTAINER_LABEL, Limits, RunPlan
 from mlperf_docker.errors import ContainerError, DeviceError, MlperfDockerError, UsageError
-from mlperf_docker.plan import CONTAINER_LABEL, Limits, RunPlan
+from mlperf_docker.names import LABEL
+from mlperf_docker.system import owner, signals
 
 OWNER_LABEL = f"{LABEL}.owner"
 # Read by harness/lifeline.py: the container shall end when its stdin does.
@@ -76,7 +76,7 @@ def _begin(
     container, as a kill between its creation and its start leaves it behind.
     """
     events = client.events(filters={"container": container}, decode=True)
-    with termination.deferred():  # the engine goes on with a request that was broken off
+    with signals.deferred():  # the engine goes on with a request that was broken off
         _create(client, plan, container)
         output = _reading(_attach(client, container))
         _start(client, container)
@@ -222,7 +222,7 @@ def remove(client: docker.APIClient, container: str) -> None:
 
     One that an engine which went away leaves behind is an orphan of the next run.
     """
-    with termination.deferred(), contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
+    with signals.deferred(), contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
         try:
             client.remove_container(container, force=True)
         except NotFound:

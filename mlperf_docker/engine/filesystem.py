@@ -15,11 +15,11 @@ from typing import IO
 import docker
 from docker.errors import APIError
 
-from mlperf_docker import owner
 from mlperf_docker.engine.client import explanation
 from mlperf_docker.engine.container import OWNER_LABEL, remove
+from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.errors import EngineError
-from mlperf_docker.plan import CONTAINER_LABEL
+from mlperf_docker.system import owner
 
 _CHUNK_BYTES = 2**20
 _SYMLINKS_AT_MOST = 40  # as Linux: path_resolution(7)

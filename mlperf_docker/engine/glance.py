@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mlperf_docker.engine import docker_config
-from mlperf_docker.engine.image import OUR_IMAGES, Images
+from mlperf_docker.engine.local_images import OUR_IMAGES, Images
 from mlperf_docker.errors import EngineError
+from mlperf_docker.system import docker_config
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlperf_docker.plan import Surroundings
+from mlperf_docker.engine.plan import Surroundings
 
 _TMP_BYTES = 4 * 2**30
 _PROCESSES, _PROCESSES_PER_PROCESSOR = 4096, 128

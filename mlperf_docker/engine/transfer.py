@@ -5,9 +5,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlperf_docker.engine.references import host_of, parted
-from mlperf_docker.engine.refusals import patiently, refused
 from mlperf_docker.errors import EngineError, RegistryError
+from mlperf_docker.registry.references import host_of, parted
+from mlperf_docker.registry.refusals import patiently, refused
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.client import Engine

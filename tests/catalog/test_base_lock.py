@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import base_lock
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.cli.lock import lock
-from mlperf_docker.engine.refusals import refused
-from mlperf_docker.engine.registry import Remote
 from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
-from mlperf_docker.paths import assets
+from mlperf_docker.images import base_lock
+from mlperf_docker.registry.client import Remote
+from mlperf_docker.registry.refusals import refused
+from mlperf_docker.system.paths import assets
 
 TEXT = (assets() / "images.yaml").read_bytes().decode()
 BASES = {spec.base.name: spec.base for spec in Catalog.load(assets() / "images.yaml").specs}
@@ -154,7 +154,7 @@ def test_a_layout_that_cannot_be_edited_is_said_and_not_guessed() -> None:
 def test_without_an_engine_the_locks_are_refreshed_and_one_line_tells_of_the_digests(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mlperf_docker.lock.refresh", lambda _: ("+numpy==9.9",))
+    monkeypatch.setattr("mlperf_docker.recipe.lock.refresh", lambda _: ("+numpy==9.9",))
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     lock()
     out, err = capsys.readouterr()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.catalog import Catalog, CatalogError
+from mlperf_docker.catalog.loading import Catalog, CatalogError
 from mlperf_docker.errors import ExitCode, UsageError
 from mlperf_docker.names import Backend, Device, Precision, Scenario
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 
 IMAGES_YAML = assets() / "images.yaml"
 TEXT = IMAGES_YAML.read_text()

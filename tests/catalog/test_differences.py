@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import digests, render, requirements
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.contents import HOME, SBOM, Contents, is_wanted
-from mlperf_docker.differences import Difference, Examined, Kind, differences
-from mlperf_docker.digests import LABEL, ContextFile, Origin
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.engine.filesystem import read_archive
-from mlperf_docker.paths import assets
+from mlperf_docker.images.examining.contents import HOME, SBOM, Contents, is_wanted
+from mlperf_docker.images.examining.differences import Difference, Examined, Kind, differences
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe import build_inputs, image_labels, render, requirements
+from mlperf_docker.recipe.build_inputs import ContextFile
+from mlperf_docker.recipe.origin import Origin
+from mlperf_docker.system.paths import assets
 
 SPEC = next(spec for spec in Catalog.load(assets() / "images.yaml").specs if str(spec) == "resnet50:onnxruntime-cpu")
 INPUTS = render.build_inputs(SPEC)
@@ -29,7 +31,7 @@ PINS = {
     if file.path.startswith("requirements/")
     for name, pin in requirements.parse(file.data.decode()).items()
 }
-TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{digests.content_hash(INPUTS, BASE)}"
+TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{build_inputs.content_hash(INPUTS, BASE)}"
 CONFIG = {
     "User": "65532:65532",
     "WorkingDir": "/results",
@@ -50,7 +52,7 @@ CONFIG = {
 
 def labels() -> dict[str, str]:
     origin = Origin("base:1", BASE, "given", "unknown", "0.1.0")
-    return digests.labels(SPEC, INPUTS, digests.content_hash(INPUTS, BASE), origin)
+    return image_labels.labels(SPEC, INPUTS, build_inputs.content_hash(INPUTS, BASE), origin)
 
 
 def files() -> dict[str, bytes]:

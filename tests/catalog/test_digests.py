@@ -4,10 +4,12 @@ import dataclasses
 
 import pytest
 
-from mlperf_docker import render
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import BuildInputs, ContextFile, Origin, content_hash, labels, lock_digest, tags, versions
-from mlperf_docker.paths import assets
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, content_hash, lock_digest, versions
+from mlperf_docker.recipe.image_labels import labels, tags
+from mlperf_docker.recipe.origin import Origin
+from mlperf_docker.system.paths import assets
 
 SPEC = Catalog.load(assets() / "images.yaml").specs[0]
 BASE = "sha256:" + "0" * 64

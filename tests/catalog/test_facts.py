@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import DatasetFile, ModelFile, ModelSpec
 from mlperf_docker.harness.models.unet3d import cases
-from mlperf_docker.model_files import officials
+from mlperf_docker.inputs.models.official_files import officials
 from mlperf_docker.names import Backend, Precision
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import DatasetFile, ModelFile, ModelSpec
+from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")
 MODELS = {model.name: model for model in CATALOG.models}

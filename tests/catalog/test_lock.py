@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import lock
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import Backend
-from mlperf_docker.paths import assets
-from mlperf_docker.requirements import parse
+from mlperf_docker.recipe import lock
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.requirements import parse
+from mlperf_docker.system.paths import assets
 from tests.engine import tiny_wheel
 
 CATALOG = Catalog.load(assets() / "images.yaml")

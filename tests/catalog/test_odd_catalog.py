@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import UsageError
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 from tests.tries import in_time
 
 GOOD = (assets() / "images.yaml").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_too_much_ends_soon_with_a_short_message(text: str, said: str, tmp_path:
     path = tmp_path / "images.yaml"
     path.write_text(text, encoding="utf-8")
     script = (
-        "import os, pathlib, re, sys\nfrom mlperf_docker.catalog import Catalog\n"
+        "import os, pathlib, re, sys\nfrom mlperf_docker.catalog.loading import Catalog\n"
         "from mlperf_docker.errors import UsageError\n"
         "try:\n    Catalog.load(pathlib.Path(sys.argv[1]))\nexcept UsageError as error:\n    print(error)\n"
         # Not ru_maxrss, which begins with what the process had that started this one.

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from mlperf_docker import paths, render
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import versions
-from mlperf_docker.engine.build import _UNSUITABLE
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.requirement_names import canonical
+from mlperf_docker.catalog.selector import find
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.errors import UsageError
+from mlperf_docker.images.building.buildkit import _UNSUITABLE
 from mlperf_docker.names import Backend, Device
-from mlperf_docker.paths import assets
-from mlperf_docker.requirements import canonical
-from mlperf_docker.selector import find
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.build_inputs import versions
+from mlperf_docker.system import paths
+from mlperf_docker.system.paths import assets
 
 ROOT = assets()
 DOCKERFILES = ROOT / "dockerfiles"

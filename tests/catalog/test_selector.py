@@ -2,11 +2,11 @@
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import UnknownNameError, find, find_all, nearest, parse_choice, select
 from mlperf_docker.errors import ExitCode, UsageError
 from mlperf_docker.names import Backend, Device, Scenario
-from mlperf_docker.paths import assets
-from mlperf_docker.selector import UnknownNameError, find, find_all, nearest, parse_choice, select
+from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")
 

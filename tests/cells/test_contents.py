@@ -10,12 +10,12 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.digests import versions
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.requirement_names import canonical
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.render import build_inputs
-from mlperf_docker.requirements import canonical
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.recipe.build_inputs import versions
+from mlperf_docker.recipe.render import build_inputs
 from tests.cells.conftest import Tool
 
 pytestmark = pytest.mark.engine

@@ -18,7 +18,7 @@ import pytest
 
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.container import OWNER_LABEL
-from mlperf_docker.plan import CONTAINER_LABEL
+from mlperf_docker.engine.plan import CONTAINER_LABEL
 from tests.cells.conftest import PERFORMED, Tool
 
 pytestmark = pytest.mark.engine

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.names import Device, Precision
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.system.paths import assets
 from tests.cells.conftest import Tool
 
 CELLS = [spec for spec in Catalog.load(assets() / "images.yaml").specs if spec.device is Device.CPU]

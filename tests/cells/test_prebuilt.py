@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.image import find
+from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import Tool
 from tests.engine.second_engine import SecondEngine
 from tests.registry.fixtures import Registries

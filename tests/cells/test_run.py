@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.image import find
+from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import PERFORMED, Tool, containers, wait_for
 
 pytestmark = pytest.mark.engine

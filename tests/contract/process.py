@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlperf_docker import runner
+from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit
-from mlperf_docker.plan import RunPlan, Surroundings
-from mlperf_docker.progress import Display
-from mlperf_docker.results import ImageUsed
-from mlperf_docker.session import Job, Performed
+from mlperf_docker.engine.plan import RunPlan, Surroundings
+from mlperf_docker.results.values import ImageUsed
+from mlperf_docker.runs import runner
+from mlperf_docker.runs.job import Job, Performed
 from tests.harness.conftest import PATIENCE_S, command, environment
 
 DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("cache",)}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import render
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.harness import cell
 from mlperf_docker.harness.__main__ import DEFAULT_CELL
 from mlperf_docker.harness.backends.registry import BACKENDS
@@ -16,8 +16,8 @@ from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.models import registry
 from mlperf_docker.harness.names import Device, Format, Scenario
 from mlperf_docker.names import Backend
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.recipe import render
+from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")
 MODELS = {spec.model.name: spec.model for spec in CATALOG.specs}

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import conversion, data, gather, results, session
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog import selector
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine.plan import Limits, RunOptions
 from mlperf_docker.errors import DatasetError, ModelFileError
+from mlperf_docker.evidence import gather
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.plan import Limits, RunOptions
-from mlperf_docker.provide import Sources
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.results import store
+from mlperf_docker.runs import convert_models, dataset_commands, job, session
 from tests.engine.fake import FakeDisplay
 from tests.harness.conftest import of_model
 
@@ -42,15 +45,15 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The user's folders in *tmp_path*, and the harness as a process."""
     for kind in ("CACHE", "DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
-    for module in (conversion, data, session, gather):
+    for module in (convert_models, dataset_commands, session, gather):
         monkeypatch.setattr(module, "perform", process.perform)
-    for module in (conversion, data, session):
+    for module in (convert_models, dataset_commands, session):
         monkeypatch.setattr(module, "connect_for", lambda spec: None)
 
 
 def test_verify_gives_the_count_and_the_facts(catalog: Catalog, made: Made) -> None:
-    dataset = data.find(catalog, "resnet50")
-    said = data.verify(catalog, dataset, made.data, SOURCES, FakeDisplay())
+    dataset = selector.find_dataset(catalog, "resnet50")
+    said = dataset_commands.verify(catalog, dataset, made.data, SOURCES, FakeDisplay())
     assert (said["name"], said["path"], said["samples"]) == (dataset.name, str(made.data), 64)
     assert isinstance(said["facts"], dict)
 
@@ -60,20 +63,20 @@ def test_a_fault_of_the_data_set_is_the_hosts_own_error(catalog: Catalog, tmp_pa
     folder.mkdir()
     (folder / "val_map.txt").write_text("missing.JPEG 3\n")
     with pytest.raises(DatasetError, match="missing"):
-        data.verify(catalog, data.find(catalog, "resnet50"), folder, SOURCES, FakeDisplay())
+        dataset_commands.verify(catalog, selector.find_dataset(catalog, "resnet50"), folder, SOURCES, FakeDisplay())
 
 
 def test_preprocess_gives_the_count_and_where_the_cache_is(catalog: Catalog, made: Made, tmp_path: Path) -> None:
-    request = data.Preprocess("resnet50", made.data, samples=5, workers=1)
-    said = data.preprocess(catalog, request, SOURCES, FakeDisplay())
+    request = dataset_commands.Preprocess("resnet50", made.data, samples=5, workers=1)
+    said = dataset_commands.preprocess(catalog, request, SOURCES, FakeDisplay())
     assert said["samples"] == 5
-    assert Path(said["cache"]) == session.cache_mount().host
+    assert Path(said["cache"]) == job.cache_mount().host
     assert list(Path(said["cache"]).rglob("*.npy"))
 
 
 def test_convert_gives_the_new_file(catalog: Catalog, made: Made, tmp_path: Path) -> None:
-    request = conversion.ConvertRequest("resnet50", made.weights, tmp_path / "network.onnx", SOURCES)
-    said = conversion.convert(catalog, request, FakeDisplay())
+    request = convert_models.ConvertRequest("resnet50", made.weights, tmp_path / "network.onnx", SOURCES)
+    said = convert_models.convert(catalog, request, FakeDisplay())
     assert (said["model_file"], said["size_bytes"]) == (str(request.output), request.output.stat().st_size)
     assert request.output.stat().st_size > made.weights.stat().st_size // 2
 
@@ -81,9 +84,9 @@ def test_convert_gives_the_new_file(catalog: Catalog, made: Made, tmp_path: Path
 def test_a_fault_of_a_model_file_is_the_hosts_own_error(catalog: Catalog, tmp_path: Path) -> None:
     source = tmp_path / "no.onnx"
     source.write_bytes(b"no graph")
-    request = conversion.ConvertRequest("resnet50", source, tmp_path / "a.safetensors", SOURCES)
+    request = convert_models.ConvertRequest("resnet50", source, tmp_path / "a.safetensors", SOURCES)
     with pytest.raises(ModelFileError, match="is no ONNX"):
-        conversion.convert(catalog, request, FakeDisplay())
+        convert_models.convert(catalog, request, FakeDisplay())
 
 
 def test_outputs_of_two_backends_are_compared(catalog: Catalog, tmp_path: Path) -> None:
@@ -116,7 +119,7 @@ def request(spec: ImageSpec, root: Path, mode: Mode, **changes: Any) -> session.
 def test_a_run_is_written_where_results_are_found(resnet50: ImageSpec, root: Path, mode: Mode) -> None:
     result = session.run(request(resnet50, root, mode), FakeDisplay())
     assert (result.cell, result.mode, result.image) == (str(resnet50), mode, process.IMAGE)
-    (found,) = results.read_all(root).results
+    (found,) = store.read_all(root).results
     assert found == result
     assert json.loads((root / result.name / "result.json").read_text()) == result.model_dump(mode="json")
 

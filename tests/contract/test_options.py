@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import typer
 
-from mlperf_docker import names, plan
+from mlperf_docker import names
 from mlperf_docker.cli.app import app
+from mlperf_docker.engine import plan
 from mlperf_docker.errors import UsageError
 from mlperf_docker.harness import __main__ as harness
 from mlperf_docker.harness import options, user_conf

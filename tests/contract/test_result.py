@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from mlperf_docker import events, results
 from mlperf_docker.errors import ExitCode
 from mlperf_docker.names import Mode, Scenario
+from mlperf_docker.results import store, values
+from mlperf_docker.runs import events
 from tests.harness.conftest import Finished, of_model
 
 HOST_SIDE = {"image", "results_dir", "duration_s"}
@@ -57,24 +58,24 @@ def unknown(value: object, path: str = "") -> Iterator[str]:
 
 
 def test_the_host_knows_every_key(done: tuple[Finished, Path]) -> None:
-    made = results.RunResult.model_validate(fields_of(done[0]))
+    made = values.RunResult.model_validate(fields_of(done[0]))
     assert list(unknown(made)) == []
 
 
 def test_the_harness_writes_every_key(done: tuple[Finished, Path]) -> None:
-    made = results.RunResult.model_validate(fields_of(done[0]))
-    assert made.model_fields_set == results.RunResult.model_fields.keys() - HOST_SIDE
+    made = values.RunResult.model_validate(fields_of(done[0]))
+    assert made.model_fields_set == values.RunResult.model_fields.keys() - HOST_SIDE
 
 
 def test_no_value_is_changed_on_the_way(done: tuple[Finished, Path]) -> None:
     fields = fields_of(done[0])
-    made = results.RunResult.model_validate(fields)
+    made = values.RunResult.model_validate(fields)
     assert json.loads(made.to_json()) == {**fields, "image": None, "results_dir": "", "duration_s": None}
 
 
 def test_its_file_is_read_too(done: tuple[Finished, Path]) -> None:
     finished, folder = done
-    assert results.read(folder) == results.RunResult.model_validate(
+    assert store.read(folder) == values.RunResult.model_validate(
         {**fields_of(finished), "results_dir": str(folder.absolute())}
     )
 
@@ -102,4 +103,4 @@ def test_a_key_without_a_place_would_be_seen(done: tuple[Finished, Path]) -> Non
     fields = fields_of(done[0])
     fields["new"] = 1
     fields["submission"] = {**fields["submission"], "division": "open"}
-    assert list(unknown(results.RunResult.model_validate(fields))) == ["new", "submission.division"]
+    assert list(unknown(values.RunResult.model_validate(fields))) == ["new", "submission.division"]

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import errors, events, names, runner, spec
+from mlperf_docker import errors, names
+from mlperf_docker.catalog import spec
+from mlperf_docker.engine.plan import RunPlan, Surroundings
 from mlperf_docker.harness import errors as harness_errors
 from mlperf_docker.harness import events as harness_events
 from mlperf_docker.harness import names as harness_names
 from mlperf_docker.harness.names import Phase
 from mlperf_docker.harness.signals import Interrupted
-from mlperf_docker.plan import RunPlan, Surroundings
+from mlperf_docker.runs import events, runner
 
 OF_ONE_SIDE = {"CRASH": "CONTAINER"}
 """Exit codes of the harness with another name on the host."""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 
 ROOT = assets()
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.cli.reference import PAGE, main, reference
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 from tests.host.test_cli import tool
 
 

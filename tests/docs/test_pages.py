@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.results import RunResult
+from mlperf_docker.results.values import RunResult
 from tests.docs.markdown import PAGES, ROOT, rows, section
 
 RESULTS = ROOT / "docs/results.md"

@@ -3,13 +3,14 @@
 Its one file stands for what is in an image; what several of them are given as *shared* is one layer of all.
 """
 
-from mlperf_docker import digests, render
-from mlperf_docker.digests import BuildInputs, ContextFile, Origin
-from mlperf_docker.engine.buildah import builder_of
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.recipe import build_inputs, image_labels, render
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.origin import Origin
 from tests.engine import tiny_image
 
 _BASE = "mlperf-test-tiny"
@@ -20,8 +21,8 @@ _DOCKERFILE = "ARG BASE\nFROM ${BASE}\nCOPY shared /shared\nCOPY own /own\n"
 def make(client: Engine, spec: ImageSpec, registry: str, *, shared: bytes = b"", own: bytes = b"") -> str:
     """Build the image of *spec* under *registry*, and return its exact tag."""
     inputs = render.build_inputs(spec)
-    content = digests.content_hash(inputs, _IDENTITY)
-    exact = digests.tags(spec, content, registry)[0]
+    content = build_inputs.content_hash(inputs, _IDENTITY)
+    exact = image_labels.tags(spec, content, registry)[0]
     origin = Origin("mlperf-docker/base:bookworm", _IDENTITY, "bootstrapped", "unknown", "0")
     if client.find_image(f"{_BASE}:1") is None:
         client.import_image_from_data(tiny_image.archive(), repository=_BASE, tag="1")
@@ -29,7 +30,7 @@ def make(client: Engine, spec: ImageSpec, registry: str, *, shared: bytes = b"",
         BuildInputs(_DOCKERFILE, (ContextFile("shared", shared), ContextFile("own", own or str(spec).encode()))),
         f"{_BASE}:1",
         (exact,),
-        digests.labels(spec, inputs, content, origin),
+        image_labels.labels(spec, inputs, content, origin),
         HostSettings(),
     )
     builder_of(client).build(request, on_event=lambda _: None)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from mlperf_docker.digests import LABEL
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
-from mlperf_docker.engine.references import host_of, parted
-from mlperf_docker.engine.refusals import refused
-from mlperf_docker.engine.registry import Registries, Remote
-from mlperf_docker.engine.trace import TRACE_ID, _status_response
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.trace import TRACE_ID, _status_response
+from mlperf_docker.names import LABEL
+from mlperf_docker.registry.client import Registries, Remote
+from mlperf_docker.registry.references import host_of, parted
+from mlperf_docker.registry.refusals import refused
 
 Message = dict[str, Any]
 

@@ -15,16 +15,17 @@ from typing import Any, cast
 import docker.errors
 import pytest
 
-from mlperf_docker.digests import LABEL, BuildInputs, ContextFile
-from mlperf_docker.engine import base as bases
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.buildah import builder_of
+from mlperf_docker.catalog.spec import BaseImage
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
 from mlperf_docker.errors import BaseImageError
-from mlperf_docker.spec import BaseImage
+from mlperf_docker.images import bases
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.registry import digest, image, serving, store
 
 PINNED = BaseImage(
@@ -268,7 +269,7 @@ def test_the_work_folder_is_always_gone_and_takes_a_killed_tools_along(
     script = (
         "import os, tempfile\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
-        "from mlperf_docker.engine import base\n"
+        "from mlperf_docker.images import bases as base\n"
         "with base._work_folder() as folder:\n"
         "    (folder / 'chroot').mkdir()\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -369,7 +370,7 @@ def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
 @pytest.mark.engine
 def test_a_bootstrap_that_is_interrupted_leaves_nothing(base_image: Base, tmp_path: Path) -> None:
     script = (
-        "import tempfile; from pathlib import Path; from mlperf_docker.engine import base\n"
+        "import tempfile; from pathlib import Path; from mlperf_docker.images import bases as base\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
         "with base._work_folder() as folder: base._debootstrap('bookworm', folder / 'base.tar')\n"
     )

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine import bringup
-from mlperf_docker.engine.base import bootstrap_tag
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine, EngineDownError
 from mlperf_docker.errors import EngineError, ExitCode
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.bases import bootstrap_tag
+from mlperf_docker.maintenance import bringup
 
 NOT_RUNNING = EngineDownError("No Docker engine is running.", hint="Start it.")
 
@@ -201,7 +201,7 @@ def test_the_script_says_what_is_wrong_and_how_to_help(
 
 def test_the_script_prints_no_login(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "DOCKER_HOST": "tcp://me:hunter2@127.0.0.1:9"}
-    argv = [sys.executable, "-m", "mlperf_docker.engine.bringup"]
+    argv = [sys.executable, "-m", "mlperf_docker.maintenance.bringup"]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == ExitCode.ENGINE
     assert "***@127.0.0.1:9" in done.stderr

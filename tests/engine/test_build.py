@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs, ContextFile
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError, ExitCode
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.conftest import MARK, TEST_LABEL, tags
 
 pytestmark = pytest.mark.engine
@@ -195,10 +195,10 @@ def test_a_killed_tool_ends_the_build_too(clean: Engine, base_image: Base, tmp_p
     wanted = request(base_image, step)
     assert not is_running(mark)
     script = (
-        "from mlperf_docker.digests import BuildInputs, ContextFile\n"
-        "from mlperf_docker.engine.build import BuildKitBuilder\n"
-        "from mlperf_docker.engine.client import connect\nfrom mlperf_docker.engine.hostnet import HostSettings\n"
-        "from mlperf_docker.engine.protocol import BuildRequest\n"
+        "from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile\n"
+        "from mlperf_docker.images.building.buildkit import BuildKitBuilder\n"
+        "from mlperf_docker.engine.client import connect\nfrom mlperf_docker.recipe.host_settings import HostSettings\n"
+        "from mlperf_docker.images.building.builder import BuildRequest\n"
         f"BuildKitBuilder(connect()).build({wanted!r}, on_event=lambda _: None)\n"
     )
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}

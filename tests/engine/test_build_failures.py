@@ -9,11 +9,11 @@ from docker.errors import APIError
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from urllib3.exceptions import ProtocolError
 
-from mlperf_docker.digests import BuildInputs
-from mlperf_docker.engine.build import BuildKitBuilder
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildRequest
 from mlperf_docker.errors import BuildError, EngineError, ExitCode, MlperfDockerError
+from mlperf_docker.images.building.builder import BuildEvent, BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.fake import FakeEngine, Message, trace
 
 STEP = {"digest": "sha256:1", "name": "[backend 1/1] RUN pip install", "started": {"seconds": 1}}

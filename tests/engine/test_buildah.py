@@ -6,12 +6,13 @@ from typing import IO, Any
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs
-from mlperf_docker.engine.build import BuildKitBuilder
-from mlperf_docker.engine.buildah import BuildahBuilder, BuildahListener, builder_of
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildRequest
 from mlperf_docker.errors import BuildError
+from mlperf_docker.images.building.buildah import BuildahBuilder, BuildahListener
+from mlperf_docker.images.building.builder import BuildEvent, BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.fake import FakeEngine, Message
 
 ID = "sha256:df698d7f060bbf7bac88352961406d7047050a3e75c48aa196b54ca4ef237a70"

@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from mlperf_docker.bundle import manifest as manifests
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.archive import tags_in
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.selector import find
-from mlperf_docker.spec import ImageSpec
 from tests.engine import cell_image
 from tests.engine.second_engine import SecondEngine, second_engine
 
@@ -189,7 +189,7 @@ def test_a_layer_that_images_share_is_in_it_once(home: Host, tmp_path: Path) -> 
         home("bundle", model, "--models", "none", "--to", tmp_path / model)
     with_both = tmp_path / "both"
     script = (
-        "import sys; import mlperf_docker.selector as s;"
+        "import sys; import mlperf_docker.catalog.selector as s;"
         "s.find_all = lambda catalog, *_:"
         " tuple(s.find(catalog, model, 'onnxruntime') for model in ('resnet50', 'bert'));"
         "from mlperf_docker.cli.entry import main; main()"

@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
-from mlperf_docker import doctor
-from mlperf_docker.digests import BuildInputs
 from mlperf_docker.engine import client as module
-from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import (
     DEFAULT_HOST,
     EngineDownError,
@@ -25,9 +22,12 @@ from mlperf_docker.engine.client import (
     require_buildkit,
     require_gpu_runtime,
 )
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
 from mlperf_docker.errors import BuildError, DeviceError, EngineError, ExitCode
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.maintenance import doctor
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.wire import ANCIENT, MODERN, OLD, PODMAN, WINDOWS, serving
 
 

@@ -16,14 +16,14 @@ from threading import Timer
 
 import pytest
 
-from mlperf_docker import owner
-from mlperf_docker.doctor import engine_checks
-from mlperf_docker.engine.base import Base
 from mlperf_docker.engine.client import Engine, connect, facts
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
+from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
-from mlperf_docker.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
+from mlperf_docker.images.bases import Base
+from mlperf_docker.maintenance.doctor import engine_checks
+from mlperf_docker.system import owner
 from tests.engine import tiny_image
 from tests.engine.conftest import MARK, TEST_LABEL, containers
 from tests.engine.second_engine import second_engine
@@ -284,7 +284,7 @@ def test_a_gpu_that_the_engine_cannot_give_is_a_device_error(shell: Shell) -> No
 
 def ended_process() -> str:
     """Return the owner label of a tool of this boot that was killed."""
-    script = "from mlperf_docker import owner; print(owner.current())"
+    script = "from mlperf_docker.system import owner; print(owner.current())"
     argv = [sys.executable, "-c", script]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -318,7 +318,7 @@ def started(shell: Shell, script: str) -> Iterator[subprocess.Popen[str]]:
     """A tool of its own that runs *script* in a container, whose first line was "ready"."""
     program = (
         "from mlperf_docker.engine.client import connect; from mlperf_docker.engine.container import run_container\n"
-        "from mlperf_docker.plan import RunPlan, Surroundings\n"
+        "from mlperf_docker.engine.plan import RunPlan, Surroundings\n"
         f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), Surroundings('1:1'), "
         f"labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
         "run_container(connect(), plan, on_stdout=lambda line: print(line, flush=True), on_stderr=print)\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex
-from mlperf_docker.engine.context import write_context
-from mlperf_docker.engine.hostnet import HostSettings
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, OwnIndex
+from mlperf_docker.recipe.context import write_context
+from mlperf_docker.recipe.host_settings import HostSettings
 
 FILES = (
     ContextFile("requirements/common.txt", b"numpy==2.4.6 --hash=sha256:0\n"),

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs, ContextFile
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine, connect
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError, EngineError, ExitCode
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine import tiny_image
 from tests.engine.second_engine import SecondEngine, second_engine
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import doctor
-from mlperf_docker.doctor import Check, Level
-from mlperf_docker.engine import docker_config
 from mlperf_docker.engine.client import Engine, connect
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.logins import login_for
 from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.maintenance import doctor
+from mlperf_docker.maintenance.doctor import Check, Level
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.registry.logins import login_for
+from mlperf_docker.system import docker_config
 
 GOOD = {"auth": "bWU6aHVudGVyMg=="}  # me:hunter2
 PROXY = "http://user:hunter2@127.0.0.1:3128"

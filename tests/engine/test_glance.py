@@ -10,11 +10,11 @@ from threading import Thread
 import pytest
 
 from mlperf_docker.engine import glance
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.base import Base
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.glance import Glance
 from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.images.bases import Base
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.redaction import hidden
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.system.redaction import hidden
 
 PASSWORD = "s3cret%40word"  # noqa: S105  # nobody's
 

@@ -13,14 +13,14 @@ from typing import IO
 
 import pytest
 
-from mlperf_docker import render
-from mlperf_docker.digests import BuildInputs, ContextFile
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.buildah import builder_of
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine import tiny_image
 
 pytestmark = pytest.mark.engine

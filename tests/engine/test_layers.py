@@ -7,16 +7,16 @@ from urllib.parse import quote
 
 import pytest
 
-from mlperf_docker import render
-from mlperf_docker.digests import BuildInputs, ContextFile, OwnIndex, content_hash
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.buildah import builder_of
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.errors import BuildError
-from mlperf_docker.requirements import model_layers
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, OwnIndex, content_hash
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.requirements import model_layers
 from tests.engine import tiny_wheel
 from tests.engine.conftest import MARK, TEST_LABEL
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import links
-from mlperf_docker.engine.base import Base
+from mlperf_docker.engine import links
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.container import run_container
-from mlperf_docker.plan import RunPlan, Surroundings
+from mlperf_docker.engine.plan import RunPlan, Surroundings
+from mlperf_docker.images.bases import Base
 from tests.engine.conftest import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine

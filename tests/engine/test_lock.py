@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import base_lock
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine import refusals
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.registry import Registries
 from mlperf_docker.errors import ExitCode, RegistryError
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import BaseImage
+from mlperf_docker.images import base_lock
+from mlperf_docker.registry import refusals
+from mlperf_docker.registry.client import Registries
+from mlperf_docker.system.paths import assets
 from tests.engine.registry import OURS, digest, image, index, serving, store
 
 TEXT = (assets() / "images.yaml").read_text()

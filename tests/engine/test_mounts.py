@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs, ContextFile
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine.conftest import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine

@@ -8,13 +8,13 @@ from threading import Thread
 
 import pytest
 
-from mlperf_docker.digests import BuildInputs
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.buildah import builder_of
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.pip_config import pip_files
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.system.pip_config import pip_files
 from tests.engine.conftest import MARK
 
 

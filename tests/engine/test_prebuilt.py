@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import exchange
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine.registry import Remote
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
-from mlperf_docker.exchange import Outcome
-from mlperf_docker.prebuilt import State, check_digest
-from mlperf_docker.provide import Sources, candidates
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images import push_pull
+from mlperf_docker.images.prebuilt import State, check_digest
+from mlperf_docker.images.provide import candidates
+from mlperf_docker.images.push_pull import Outcome
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.registry.client import Remote
 from tests.engine.fake import FakeDisplay, FakeEngine, labels, manifest_digest
 
 HOSTED = "registry.test/team"
@@ -39,11 +40,11 @@ def tag(spec: ImageSpec, registry: str = HOSTED) -> str:
 
 
 def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[Outcome]:
-    return exchange.push_each(engine, specs, Sources(HOSTED), BARE, FakeDisplay(), jobs=jobs)
+    return push_pull.push_each(engine, specs, Sources(HOSTED), BARE, FakeDisplay(), jobs=jobs)
 
 
 def pull(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[Outcome]:
-    return exchange.pull_each(engine, specs, Sources(HOSTED), FakeDisplay(), jobs=jobs)
+    return push_pull.pull_each(engine, specs, Sources(HOSTED), FakeDisplay(), jobs=jobs)
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_images_of_one_backend_are_pushed_one_after_another(specs: list[ImageSpe
 
     engine = Watched()
     engine.present = engine_with(*specs).present
-    exchange.require_all(push(engine, *specs, jobs=8), "pushed")
+    push_pull.require_all(push(engine, *specs, jobs=8), "pushed")
     assert len(seen) == 2 * len(specs)
     assert not any(seen)
 
@@ -162,13 +163,13 @@ def test_the_first_failure_tells_the_exit_code(specs: list[ImageSpec]) -> None:
         Outcome(specs[0], 0.1, error=EngineError("gone\nfor good", hint="start it")),
         Outcome(specs[1], 0.1, error=RegistryError("down")),
     ]
-    with pytest.raises(exchange.SeveralFailedError) as caught:
-        exchange.require_all(failed, "pulled")
+    with pytest.raises(push_pull.SeveralFailedError) as caught:
+        push_pull.require_all(failed, "pulled")
     assert caught.value.exit_code is ExitCode.ENGINE
     assert str(caught.value) == f"2 of 2 images were not pulled:\n  {specs[0]}: gone\n  {specs[1]}: down"
     assert caught.value.hint == "start it"
     with pytest.raises(RegistryError, match=r"^down$"):
-        exchange.require_all(failed[1:], "pulled")
+        push_pull.require_all(failed[1:], "pulled")
 
 
 def test_an_interruption_ends_all_of_them(specs: list[ImageSpec]) -> None:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from mlperf_docker import provide as module
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError
+from mlperf_docker.images.provide import candidates, likely_image, provide
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy
-from mlperf_docker.provide import Sources, candidates, likely_image, provide
-from mlperf_docker.results import ImageUsed
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.recipe import origin
+from mlperf_docker.results.values import ImageUsed
 from tests.engine.fake import FakeBuilder, FakeDisplay, FakeEngine, image_id, manifest_digest
 
 BOOTSTRAPPED = "mlperf-docker/base:bookworm"
@@ -179,7 +180,7 @@ def test_a_build_gets_both_tags_its_labels_and_the_hosts_settings(
     assert request.base_reference == resnet50.base.pinned
     assert request.labels["org.mlperf-docker"] == "image"
     assert request.labels["org.mlperf-docker.base.identity"] == resnet50.base.digest
-    assert request.labels["org.opencontainers.image.revision"] == module.revision()
+    assert request.labels["org.opencontainers.image.revision"] == origin.revision()
     assert ("http_proxy", "http://proxy.test:3128") in request.host.build_args
     assert not request.no_cache
 

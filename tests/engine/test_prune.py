@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import owner
-from mlperf_docker import prune as module
-from mlperf_docker.digests import LABEL, BuildInputs
-from mlperf_docker.engine import build_cache
-from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import Engine, connect
 from mlperf_docker.engine.container import OWNER_LABEL
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
-from mlperf_docker.prune import IsCurrent, Kind, Pruned
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.maintenance import build_cache
+from mlperf_docker.maintenance import prune as module
+from mlperf_docker.maintenance.prune import IsCurrent, Kind, Pruned
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.system import owner
 from tests.engine import tiny_image
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import second_engine

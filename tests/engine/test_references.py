@@ -2,8 +2,8 @@
 
 import pytest
 
-from mlperf_docker.engine.references import image_name, registry_name
 from mlperf_docker.errors import UsageError
+from mlperf_docker.registry.references import image_name, registry_name
 
 DIGEST = f"sha256:{'1' * 64}"
 

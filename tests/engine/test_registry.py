@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlperf_docker.engine import refusals, registry
-from mlperf_docker.engine.refusals import NoHostError, PassingError, RefusedError
-from mlperf_docker.engine.registry import Registries
+from mlperf_docker.registry import client, refusals
+from mlperf_docker.registry.client import Registries
+from mlperf_docker.registry.refusals import NoHostError, PassingError, RefusedError
 from tests.engine.registry import OURS, Answer, Served, body, digest, image, index, serving, store
 
 
@@ -171,7 +171,7 @@ def test_a_host_that_does_not_exist(served: Served) -> None:
 
 def test_a_name_without_a_host_is_docker_hubs(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its images are on another host than its name says, those without a user's name below library/."""
-    monkeypatch.setattr(registry, "_HUB_HOST", served.host)
+    monkeypatch.setattr(client, "_HUB_HOST", served.host)
     monkeypatch.setenv("NO_PROXY", "*")
     encoded = base64.b64encode(b"me:hunter2").decode()
     log_in(tmp_path, "https://index.docker.io/v1/", auth=encoded)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind
-from mlperf_docker.engine.trace import TRACE_ID, Trace
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind
+from mlperf_docker.images.building.trace import TRACE_ID, Trace
 from tests.engine import fake
 
 RECORDED: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("recorded_builds.json").read_text())

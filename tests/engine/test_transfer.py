@@ -11,10 +11,10 @@ import urllib3
 
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.references import parted
-from mlperf_docker.engine.refusals import PassingError, RefusedError, refused
 from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.registry.references import parted
+from mlperf_docker.registry.refusals import PassingError, RefusedError, refused
 
 REFERENCE = "registry.test:5000/team/bert:exact"
 DIGEST = f"sha256:{'d' * 64}"

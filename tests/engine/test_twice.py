@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import filesystem
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.engine.filesystem import FileSystem
-from mlperf_docker.engine.protocol import BuildRequest
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from tests.engine import tiny_wheel
 from tests.engine.conftest import MARK, TEST_LABEL
 from tests.engine.test_layers import Wheels

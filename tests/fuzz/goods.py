@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 
 RECORDED = Path(__file__).parents[1] / "harness" / "bert_recorded"
 

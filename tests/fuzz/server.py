@@ -171,11 +171,11 @@ def _become(command: Command, paths: Sequence[Path]) -> None:
 
 
 def _host(command: Command) -> int:
-    from mlperf_docker import paths
     from mlperf_docker.cli import entry
+    from mlperf_docker.system import paths
 
     if command.assets:
-        paths._PACKAGE = Path(command.assets) / "mlperf_docker"
+        paths.PACKAGE = Path(command.assets) / "mlperf_docker"
     sys.argv = ["mlperf-docker", *command.arguments]
     entry.main()
     return 0

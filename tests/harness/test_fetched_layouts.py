@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import datasets
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.dataset_fetching import FetchRequest, Outcome, fetch_dataset
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.harness.models.bert.dataset import open_squad
 from mlperf_docker.harness.models.dlrm.days import day_files
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
@@ -16,6 +14,8 @@ from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, open_ope
 from mlperf_docker.harness.models.rnnt.dataset import open_librispeech
 from mlperf_docker.harness.models.unet3d import cases
 from mlperf_docker.harness.models.unet3d.dataset import open_kits19
+from mlperf_docker.inputs.datasets import location
+from mlperf_docker.inputs.datasets.fetch import FetchRequest, Outcome, fetch_dataset
 from tests.cells.imagenet import lay_out_noise
 from tests.host.http_server import Behaviour, Server, serving
 from tests.host.test_dataset_fetching import Silent
@@ -48,7 +48,7 @@ def fetched(catalog: Catalog, server: Server, model: str, folder: Path, contents
     folder.mkdir()
     outcome = fetch_dataset(FetchRequest(spec, model, folder, url=f"{server.url}/"), Silent())
     if outcome.usable:
-        assert datasets.check_folder(spec, folder) == folder
+        assert location.check_folder(spec, folder) == folder
     return outcome
 
 

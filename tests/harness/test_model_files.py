@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlperf_docker import model_parts
 from mlperf_docker.harness import frameworks, onnx_files, weights
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.backends.base import LoadRequest
@@ -23,6 +22,7 @@ from mlperf_docker.harness.errors import ModelFileError
 from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.model_files import identify
 from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.inputs.models import split_files
 from tests.harness.conftest import Harness
 from tests.harness.test_run import graph as official_graph
 
@@ -225,8 +225,8 @@ def test_the_checksum_is_of_all_files_that_a_model_is_made_of(tmp_path: Path) ->
     assert sorted(first.files) == ["m.data", "m.onnx"]
     lines = "".join(f"{hashlib.sha256((tmp_path / n).read_bytes()).hexdigest()}  {n}\n" for n in sorted(first.files))
     assert first.sha256 == hashlib.sha256(lines.encode()).hexdigest()
-    on_host = model_parts.sums(path)
-    assert (on_host, model_parts.combined(on_host)) == (first.files, first.sha256)
+    on_host = split_files.sums(path)
+    assert (on_host, split_files.combined(on_host)) == (first.files, first.sha256)
     graph_alone = path.read_bytes()
     outside(path, WEIGHT + 1)
     assert path.read_bytes() == graph_alone
@@ -240,7 +240,7 @@ def test_a_saved_model_is_the_sum_of_its_folder(tmp_path: Path) -> None:
     write_saved(tmp_path / "saved_model.pb")
     first = identify(tmp_path / "saved_model.pb", None)
     assert "variables/variables.index" in first.files
-    assert model_parts.sums(tmp_path / "saved_model.pb") == first.files
+    assert split_files.sums(tmp_path / "saved_model.pb") == first.files
     (tmp_path / "variables/variables.data-00000-of-00001").write_bytes(b"other numbers")
     assert identify(tmp_path / "saved_model.pb", None).sha256 != first.sha256
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker import results
+from mlperf_docker.results import store, values
 
 FIELDS: dict[str, Any] = {
     "model": "resnet50",
@@ -25,16 +25,16 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def run_result(**changes: Any) -> results.RunResult:
-    return results.RunResult.model_validate({**FIELDS, **changes})
+def run_result(**changes: Any) -> values.RunResult:
+    return values.RunResult.model_validate({**FIELDS, **changes})
 
 
-def write_run(root: Path, name: str, **changes: Any) -> results.RunResult:
+def write_run(root: Path, name: str, **changes: Any) -> values.RunResult:
     """Write a result into a folder of its own, as `run` does."""
     folder = root / name
     folder.mkdir()
     result = run_result(results_dir=str(folder), **changes)
-    results.write(result, folder)
+    store.write(result, folder)
     return result
 
 
@@ -42,6 +42,6 @@ def write_damaged(root: Path, name: str, text: str = '{"model": "resnet50", "bac
     """Write a result file that cannot be read: another version's, or half of one."""
     folder = root / name
     folder.mkdir()
-    path = folder / results.RESULT_FILE
+    path = folder / store.RESULT_FILE
     path.write_text(text)
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import atomic
+from mlperf_docker.system import atomic
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

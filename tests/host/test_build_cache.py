@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mlperf_docker.engine import build_cache
-from mlperf_docker.engine.build_cache import CacheRecord
+from mlperf_docker.maintenance import build_cache
+from mlperf_docker.maintenance.build_cache import CacheRecord
 
 PIP = (
     "mount / from exec /bin/sh -c touch /tmp/before"

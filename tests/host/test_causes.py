@@ -7,7 +7,7 @@ import pytest
 import requests
 from docker.errors import DockerException
 
-from mlperf_docker import causes
+from mlperf_docker.system import network_errors
 
 
 def nobody() -> str:
@@ -19,18 +19,18 @@ def nobody() -> str:
 def test_a_refused_connection_is_found_below_requests_and_docker_py() -> None:
     with pytest.raises(requests.ConnectionError) as caught:
         requests.get(nobody(), timeout=5, proxies={"http": ""})
-    assert causes.of_the_system(caught.value) == "Connection refused"
+    assert network_errors.of_the_system(caught.value) == "Connection refused"
     with pytest.raises(DockerException) as below:
         docker.APIClient(nobody(), version="auto", timeout=5)
-    assert causes.of_the_system(below.value) == "Connection refused"
-    assert type([*causes.chain(below.value)][-1]) is ConnectionRefusedError
+    assert network_errors.of_the_system(below.value) == "Connection refused"
+    assert type([*network_errors.chain(below.value)][-1]) is ConnectionRefusedError
 
 
 def test_a_missing_socket_is_found_below_docker_py() -> None:
     with pytest.raises(DockerException) as caught:
         docker.APIClient("unix:///nowhere.sock", version="auto", timeout=5)
-    assert causes.of_the_system(caught.value) == "No such file or directory"
+    assert network_errors.of_the_system(caught.value) == "No such file or directory"
 
 
 def test_what_the_system_said_nothing_of() -> None:
-    assert causes.of_the_system(ValueError("no")) == ""
+    assert network_errors.of_the_system(ValueError("no")) == ""

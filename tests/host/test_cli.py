@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker import __version__
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 from tests.host.run_results import write_damaged, write_run
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.comparison import Comparison
-from mlperf_docker.results import RunResult
-from mlperf_docker.text import comparison_text
+from mlperf_docker.results.comparison import Comparison
+from mlperf_docker.results.text import comparison_text
+from mlperf_docker.results.values import RunResult
 from tests.host.run_results import run_result
 
 LATENCY_METRIC = {"name": "early_stopping_latency_ss", "value": 4e6, "unit": "ns"}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.conversion import ONNX, SAFETENSORS, plan
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find_model
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.names import Backend
-from mlperf_docker.selector import find_model
+from mlperf_docker.runs.convert_models import ONNX, SAFETENSORS, plan
 from tests.host.test_evidence import Quiet
 
 ORT, TF, TORCH = Backend.ONNXRUNTIME, Backend.TENSORFLOW, Backend.PYTORCH

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import data
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
-from mlperf_docker.events import Finished
-from mlperf_docker.plan import BindMount
-from mlperf_docker.provide import sources_of
-from mlperf_docker.session import Job
+from mlperf_docker.images.sources import sources_of
+from mlperf_docker.runs import dataset_commands
+from mlperf_docker.runs.events import Finished
+from mlperf_docker.runs.job import Job
 from tests.host.test_evidence import Quiet
 
 
@@ -26,16 +26,18 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Job]:
         said = {"event": "result", "rows": 7, "output": "/results/terabyte_processed_test.bin"}
         return Finished.model_validate(said)
 
-    monkeypatch.setattr(data, "perform", perform)
-    monkeypatch.setattr(data, "connect_for", lambda spec: None)
+    monkeypatch.setattr(dataset_commands, "perform", perform)
+    monkeypatch.setattr(dataset_commands, "connect_for", lambda spec: None)
     return found
 
 
 def convert(
     catalog: Catalog, source: Path | None, output: Path | None, *, model: str = "dlrm", **options: Any
 ) -> dict[str, Any]:
-    request = data.Convert(model, source, output, **options)
-    return data.convert(catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet())
+    request = dataset_commands.Convert(model, source, output, **options)
+    return dataset_commands.convert(
+        catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet()
+    )
 
 
 def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Job], tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import datasets, paths, results, session
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine.plan import Limits, RunOptions
 from mlperf_docker.errors import DatasetError, ExitCode, UsageError
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs.datasets import location
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.plan import Limits, RunOptions
-from mlperf_docker.provide import Sources
-from mlperf_docker.session import RunRequest, dry_run
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.results import values
+from mlperf_docker.runs import job, session
+from mlperf_docker.runs.session import RunRequest, dry_run
+from mlperf_docker.system import paths
 from tests.host.run_results import FIELDS
 from tests.host.test_evidence import Quiet
 
@@ -25,7 +28,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resnet50: ImageSpec) 
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
     monkeypatch.delenv(paths.DATA_VARIABLE, raising=False)
-    return datasets.place(resnet50.model.dataset)
+    return location.place(resnet50.model.dataset)
 
 
 @pytest.fixture
@@ -128,11 +131,11 @@ def test_a_first_look_has_three_tries(
     """A busy machine that was quicker than estimated makes a short run INVALID."""
     verdicts = [False, False, True, False]
 
-    def perform(_client: object, _job: object, _display: object, _log: Path) -> session.Performed:
+    def perform(_client: object, _job: object, _display: object, _log: Path) -> job.Performed:
         time.sleep(0.002)  # results are named by the millisecond
         fields = {**FIELDS, "valid": verdicts.pop(0), "reasons": ["It took 4.9 s of 5 s."]}
-        image = results.ImageUsed.model_validate(fields.pop("image"))
-        return session.Performed(fields, image, 1.0)
+        image = values.ImageUsed.model_validate(fields.pop("image"))
+        return job.Performed(fields, image, 1.0)
 
     monkeypatch.setattr(session, "perform", perform)
     monkeypatch.setattr(session, "connect_for", lambda _: None)

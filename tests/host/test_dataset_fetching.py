@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mlperf_docker import datasets, download, unpacking
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.dataset_fetching import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
-from mlperf_docker.download import DownloadError, FetchError
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import DatasetSpec
 from mlperf_docker.errors import DatasetError, ExitCode, UsageError
-from mlperf_docker.paths import assets
-from mlperf_docker.spec import DatasetSpec
+from mlperf_docker.inputs.datasets import location, unpacking
+from mlperf_docker.inputs.datasets.fetch import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
+from mlperf_docker.inputs.download import one
+from mlperf_docker.inputs.download.one import DownloadError, FetchError
+from mlperf_docker.system.paths import assets
 from tests.host.http_server import Behaviour, Server, serving
 from tests.host.test_models import DRIVER
 from tests.host.test_unpacking import tarred, zipped
@@ -65,8 +66,8 @@ class Silent:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(download, "BACKOFF_S", 0.001)
-    monkeypatch.setattr(download, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(one, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(one, "LONGEST_WAIT_S", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -373,7 +374,7 @@ def test_without_a_folder_it_goes_where_the_other_commands_look(
 ) -> None:
     monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path / "made/on/demand"))
     outcome = got(squad, None, server)
-    assert outcome.folder == tmp_path / "made/on/demand/squad-v1.1" == datasets.place(squad)
+    assert outcome.folder == tmp_path / "made/on/demand/squad-v1.1" == location.place(squad)
     assert (outcome.usable, outcome.next) == (True, "mlperf-docker data verify squad-v1.1")
     days = {f"day_{day}.gz": b"%d" % day for day in range(24)}
     offer(server, days)
@@ -390,7 +391,7 @@ def test_what_cannot_be_fetched_leaves_nothing_that_a_run_takes_for_data(
     with pytest.raises(NeedsAccountError, match="account") as caught:
         got(spec, None, server, url="")
     assert f"put it at {tmp_path}/imagenet2012/" in str(caught.value.hint)
-    assert not datasets.is_there(datasets.place(spec))
+    assert not location.is_there(location.place(spec))
 
 
 def test_a_disk_too_small_is_told_before_anything_is_fetched(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlperf_docker import events
+from mlperf_docker.runs import events
 
 
 def test_phase_and_progress() -> None:

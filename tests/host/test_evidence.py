@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import evidence, gather, results
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.coverage import coverage
-from mlperf_docker.engine.image import LocalImage
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
-from mlperf_docker.evidence import Entry, Record
+from mlperf_docker.evidence import gather, records
+from mlperf_docker.evidence.coverage import coverage
+from mlperf_docker.evidence.records import Entry, Record
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import Backend, Device, Mode, SyntheticSize
-from mlperf_docker.paths import assets
-from mlperf_docker.provide import Sources
-from mlperf_docker.session import Job, Performed, RunRequest
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.results import values
+from mlperf_docker.runs.job import Job, Performed
+from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.system.paths import assets
 from tests.host.test_cli import tool
 
 STAMP: dict[str, Any] = {"source": "0123456789ab", "date": "2026-01-02T03:04:05Z"}
@@ -51,8 +53,8 @@ def cell(catalog: Catalog, name: str) -> ImageSpec:
 class TestRecord:
     def test_it_comes_back_as_it_was_written(self, tmp_path: Path) -> None:
         path = tmp_path / "new/evidence.json"
-        evidence.write(lambda record: record.updated([whole()]), path)
-        assert evidence.read(path).entries == (whole(),)
+        records.write(lambda record: record.updated([whole()]), path)
+        assert records.read(path).entries == (whole(),)
         assert [each.name for each in path.parent.iterdir()] == ["evidence.json"]
 
     def test_entries_of_other_cells_stay_and_empty_ones_go(self) -> None:
@@ -69,14 +71,14 @@ class TestRecord:
         names = [f"model-{number}" for number in range(12)]
 
         def add(name: str) -> None:
-            evidence.write(lambda record: record.updated([entry(model=name, built=BUILT)]), path)
+            records.write(lambda record: record.updated([entry(model=name, built=BUILT)]), path)
 
         threads = [threading.Thread(target=add, args=(name,)) for name in names]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert {each.model for each in evidence.read(path).entries} == set(names)
+        assert {each.model for each in records.read(path).entries} == set(names)
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -94,42 +96,42 @@ class TestRecord:
         raw = {"model": "resnet50", "backend": "pytorch", "device": "cpu", "precision": "fp32", **change}
         (tmp_path / "evidence.json").write_text(json.dumps({"format": 1, "entries": [raw]}))
         with pytest.raises(UsageError, match=re.escape(said)) as caught:
-            evidence.read(tmp_path / "evidence.json")
+            records.read(tmp_path / "evidence.json")
         assert str(tmp_path / "evidence.json") in str(caught.value)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2, "entries": []}'])
     def test_what_is_no_record(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "evidence.json").write_text(text)
         with pytest.raises(UsageError, match="no record of evidence"):
-            evidence.read(tmp_path / "evidence.json")
+            records.read(tmp_path / "evidence.json")
 
     def test_a_cell_cannot_be_there_twice(self, tmp_path: Path) -> None:
         twice = [whole().model_dump(mode="json")] * 2
         (tmp_path / "evidence.json").write_text(json.dumps({"format": 1, "entries": twice}))
         with pytest.raises(UsageError, match="resnet50 onnxruntime cpu fp32 is there 2 times"):
-            evidence.read(tmp_path / "evidence.json")
+            records.read(tmp_path / "evidence.json")
 
     def test_no_record_is_an_empty_one(self, tmp_path: Path) -> None:
-        assert evidence.read(tmp_path / "none.json") == Record()
+        assert records.read(tmp_path / "none.json") == Record()
 
     def test_where_it_cannot_be_written(self) -> None:
         with pytest.raises(OSError, match=r"/proc/sys/evidence.json"):
-            evidence.write(lambda record: record, Path("/proc/sys/evidence.json"))
+            records.write(lambda record: record, Path("/proc/sys/evidence.json"))
 
 
 class TestShown:
     def test_words_for_what_passed_and_what_did_not(self) -> None:
         far = {**RAN, "against": [PEER, {**PEER, "largest_difference": 0.2}]}
         found = whole(performance={**SPEED, "valid": False}, parity=far)
-        assert evidence.shown([found], "0123456789ab") == "built, performance failed, accuracy, parity failed"
-        assert evidence.fields([found], None)["shown"] == ["accuracy", "built"]
+        assert records.shown([found], "0123456789ab") == "built, performance failed, accuracy, parity failed"
+        assert records.fields([found], None)["shown"] == ["accuracy", "built"]
 
     def test_an_older_source_is_said(self) -> None:
-        assert evidence.shown([whole()], "0123456789ab") == "built, performance, accuracy, parity"
-        assert evidence.shown([whole()], "ffffffffffff").endswith(" (older)")
-        assert evidence.is_current([whole(built={**BUILT, "source": "f" * 12})], "0123456789ab") is False
-        assert evidence.is_current([], "0123456789ab") is None
-        assert evidence.shown([], "0123456789ab") == ""
+        assert records.shown([whole()], "0123456789ab") == "built, performance, accuracy, parity"
+        assert records.shown([whole()], "ffffffffffff").endswith(" (older)")
+        assert records.is_current([whole(built={**BUILT, "source": "f" * 12})], "0123456789ab") is False
+        assert records.is_current([], "0123456789ab") is None
+        assert records.shown([], "0123456789ab") == ""
 
     def test_the_table(self, catalog: Catalog) -> None:
         record = Record(
@@ -149,7 +151,7 @@ class TestShown:
 
     def test_every_precision_is_told(self, catalog: Catalog) -> None:
         both = [whole(model="bert"), replace_precision(entry(model="bert", built=BUILT))]
-        assert evidence.shown(both, None) == "fp32: built, performance, accuracy, parity; int8: built (older)"
+        assert records.shown(both, None) == "fp32: built, performance, accuracy, parity; int8: built (older)"
 
 
 def replace_precision(found: Entry) -> Entry:
@@ -159,7 +161,7 @@ def replace_precision(found: Entry) -> Entry:
 class TestCommitted:
     def test_it_is_valid_and_of_cells_that_there_are(self, catalog: Catalog) -> None:
         cells = {str(spec) for spec in catalog.specs}
-        record = evidence.read(assets() / "evidence.json")
+        record = records.read(assets() / "evidence.json")
         assert {each.cell for each in record.entries} <= cells
 
     def test_the_readme_has_the_table_of_the_record(self) -> None:
@@ -169,7 +171,7 @@ class TestCommitted:
         assert found[1].strip() == tool("list", "--markdown").stdout.strip(), "put `list --markdown` there"
 
     def test_list_tells_it(self, catalog: Catalog) -> None:
-        record = evidence.read(assets() / "evidence.json")
+        record = records.read(assets() / "evidence.json")
         for row in json.loads(tool("list", "--json").stdout):
             spec = cell(catalog, f"{row['model']}:{row['backend']}-{row['device']}")
             assert len(row["evidence"]["entries"]) == len(record.of(spec))
@@ -222,13 +224,13 @@ class Host:
         if not self.has_gpu:
             raise DeviceError("this host has no GPU")
 
-    def provide(self, _client: object, _builder: object, spec: ImageSpec, *_: object) -> results.ImageUsed:
+    def provide(self, _client: object, _builder: object, spec: ImageSpec, *_: object) -> values.ImageUsed:
         self.step(spec, "built")
-        return results.ImageUsed(tag=f"host.example/private/{spec}-0123456789ab", id="sha256:1", base="debian (local)")
+        return values.ImageUsed(tag=f"host.example/private/{spec}-0123456789ab", id="sha256:1", base="debian (local)")
 
     def perform(self, _client: object, job: Job, _display: object) -> Performed:
         self.step(job.spec, job.arguments[0])
-        image = results.ImageUsed(tag="t", id="i", base="b")
+        image = values.ImageUsed(tag="t", id="i", base="b")
         if job.arguments[0] == "outputs":
             (folder,) = (mount.host for mount in job.mounts if mount.container == "/results")
             assert folder.is_dir()
@@ -244,14 +246,14 @@ class Host:
         difference = 1e-6 if "tensorflow" in a + b else 1e-7
         return {"a": a, "b": b, "largest_difference": difference, "agreement": 1.0}
 
-    def run(self, request: RunRequest, _display: object) -> results.RunResult:
+    def run(self, request: RunRequest, _display: object) -> values.RunResult:
         spec, mode = request.spec, request.options.mode
         self.step(spec, mode)
         assert request.options.synthetic is SyntheticSize.TINY
         speed = {"name": "samples_per_second", "value": 240.0, "unit": "samples/s"}
         score = {"metric": "top-1", "value": 75.0, "target": 75.0, "passed": True}
         cuda = spec.device is Device.CUDA
-        return results.RunResult.model_validate(
+        return values.RunResult.model_validate(
             {
                 "model": spec.model.name, "backend": spec.backend, "device": spec.device, "precision": "fp32",
                 "scenario": request.options.scenario, "mode": mode, "synthetic": True, "synthetic_size": "tiny",
@@ -286,7 +288,7 @@ def request(chosen: Sequence[ImageSpec], peers: Sequence[ImageSpec], record: Pat
 
 
 def by_backend(path: Path) -> Mapping[Backend, Entry]:
-    return {each.backend: each for each in evidence.read(path).entries}
+    return {each.backend: each for each in records.read(path).entries}
 
 
 class TestGather:
@@ -316,7 +318,7 @@ class TestGather:
     ) -> None:
         cells = specs(catalog)
         before = whole(backend="pytorch")
-        evidence.write(lambda record: record.updated([before]), tmp_path / "e.json")
+        records.write(lambda record: record.updated([before]), tmp_path / "e.json")
         gather.gather(request(cells[:1], cells, tmp_path / "e.json"), Quiet())
         found = by_backend(tmp_path / "e.json")
         assert found[Backend.PYTORCH] == before
@@ -330,7 +332,7 @@ class TestGather:
         self, host: Host, catalog: Catalog, tmp_path: Path
     ) -> None:
         cells = specs(catalog)
-        evidence.write(lambda record: record.updated([whole()]), tmp_path / "e.json")
+        records.write(lambda record: record.updated([whole()]), tmp_path / "e.json")
         host.errors["resnet50:onnxruntime-cpu", "accuracy"] = ContainerError("it died", log=tmp_path / "log")
         host.errors["resnet50:tensorflow-cpu", "built"] = BuildError("no such package")
         gathered = gather.gather(request(cells, cells, tmp_path / "e.json"), Quiet())
@@ -346,7 +348,7 @@ class TestGather:
     def test_what_says_nothing_of_a_cell_ends_it_and_changes_nothing(
         self, host: Host, catalog: Catalog, tmp_path: Path, error: Exception
     ) -> None:
-        evidence.write(lambda record: record.updated([whole()]), tmp_path / "e.json")
+        records.write(lambda record: record.updated([whole()]), tmp_path / "e.json")
         host.errors["resnet50:onnxruntime-cpu", "performance"] = error
         with pytest.raises(type(error)):
             gather.gather(request(specs(catalog)[:1], specs(catalog), tmp_path / "e.json"), Quiet())
@@ -393,19 +395,19 @@ class TestGather:
 
 
 def options(mode: Mode) -> Any:
+    from mlperf_docker.engine.plan import RunOptions
     from mlperf_docker.names import Precision, Scenario
-    from mlperf_docker.plan import RunOptions
 
     return RunOptions(Scenario.OFFLINE, mode, Precision.FP32, synthetic=SyntheticSize.TINY)
 
 
 def limits() -> Any:
-    from mlperf_docker.plan import Limits
+    from mlperf_docker.engine.plan import Limits
 
     return replace(Limits(), gpus="all")
 
 
 def test_the_date_is_in_utc_and_to_the_second() -> None:
-    now = evidence.now()
+    now = records.now()
     assert now.tzinfo is dt.UTC
     assert now.microsecond == 0

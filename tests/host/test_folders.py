@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import atomic, checksums, evidence, exclusive, folders, paths, results
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import ExitCode, FolderError
-from mlperf_docker.text import dataset_text
+from mlperf_docker.evidence import records
+from mlperf_docker.inputs import checksums
+from mlperf_docker.inputs.text import dataset_text
+from mlperf_docker.results import store
+from mlperf_docker.system import atomic, exclusive, folders, paths
 from tests.host.run_results import run_result
 from tests.host.test_cli import COMMAND, tool
 
@@ -65,9 +68,9 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
         assert variable in str(raised.value.hint)
     assert checksums.remembered(Path("/etc/passwd")) == {}
     assert "No home folder is known" in dataset_text(Catalog.load().models[0].dataset, ["resnet50"])
-    assert evidence.known().entries
+    assert records.known().entries
     monkeypatch.setattr(paths, "checkout", lambda: None)
-    assert evidence.known().entries == ()
+    assert records.known().entries == ()
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert paths.results_place() == Path("/data/mlperf-docker/results")
 
@@ -155,11 +158,11 @@ def test_a_fault_of_the_network_is_not_taken_for_one_of_a_file(number: int, tmp_
 
 
 def test_a_full_disk_names_the_result_and_leaves_the_old_one(tmp_path: Path, full: Path) -> None:
-    results.write(run_result(), tmp_path)
+    store.write(run_result(), tmp_path)
     before = (tmp_path / "result.json").read_text(encoding="utf-8")
     (tmp_path / f".result.json.{os.getpid()}").symlink_to(full)
     with pytest.raises(OSError, match="No space left") as raised:
-        results.write(run_result(samples=2), tmp_path)
+        store.write(run_result(samples=2), tmp_path)
     assert str(folders.refused(raised.value)).startswith(f"No space is left in {tmp_path}: result.json")
     assert (tmp_path / "result.json").read_text(encoding="utf-8") == before
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
@@ -170,9 +173,10 @@ def test_a_full_disk_names_the_result_and_leaves_the_old_one(tmp_path: Path, ful
 @pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK", "EOPNOTSUPP", "EINVAL", "EBADF"])
 def test_without_locks_a_run_goes_on_and_says_so_once(name: str, tmp_path: Path) -> None:
     script = NO_LOCKS.format(name=name) + (
-        "import pathlib, sys\nfrom mlperf_docker import checksums, exclusive, results\n"
+        "import pathlib, sys\nfrom mlperf_docker.inputs import checksums\n"
+        "from mlperf_docker.results import store\nfrom mlperf_docker.system import exclusive\n"
         "root = pathlib.Path(sys.argv[1])\n"
-        "for _ in range(2):\n    with results.claim(root, 'a', print):\n        pass\n"
+        "for _ in range(2):\n    with store.claim(root, 'a', print):\n        pass\n"
         "with exclusive.folder(root):\n    print('held')\n"
         "checksums.of(pathlib.Path('/etc/passwd'), ('md5',))\n"
         "print(checksums.remembered(pathlib.Path('/etc/passwd')))"
@@ -192,8 +196,8 @@ def test_without_locks_a_run_goes_on_and_says_so_once(name: str, tmp_path: Path)
 
 def test_a_fault_of_the_disk_is_not_taken_for_a_lack_of_locks(tmp_path: Path) -> None:
     script = NO_LOCKS.format(name="EIO") + (
-        "import pathlib, sys\nfrom mlperf_docker import results\n"
-        "with results.claim(pathlib.Path(sys.argv[1]), 'a', print): pass"
+        "import pathlib, sys\nfrom mlperf_docker.results import store\n"
+        "with store.claim(pathlib.Path(sys.argv[1]), 'a', print): pass"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
     assert f"Input/output error: '{tmp_path}" in done.stderr
@@ -209,7 +213,7 @@ def test_a_second_holder_is_refused_at_once(tmp_path: Path) -> None:
 def test_without_room_for_temporary_files_the_folders_are_named() -> None:
     script = """
 import tempfile
-from mlperf_docker import folders
+from mlperf_docker.system import folders
 tempfile._candidate_tempdir_list = lambda: ["/proc/none"]
 try:
     tempfile.gettempdir()

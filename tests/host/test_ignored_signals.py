@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 
 INHERITED = """
 import signal, subprocess, sys

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import datasets, model_files
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec, ModelFile
 from mlperf_docker.errors import DatasetError, ExitCode, MlperfDockerError, ModelFileError
+from mlperf_docker.inputs.datasets import location
+from mlperf_docker.inputs.models import official_files
 from mlperf_docker.names import Precision
-from mlperf_docker.spec import ImageSpec, ModelFile
 
 NOBODY = 65534
 
@@ -46,7 +47,7 @@ def test_a_folder_with_its_marker_is_taken(
     resnet50: ImageSpec, imagenet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(imagenet.parent)
-    assert datasets.check_folder(resnet50.model.dataset, Path(imagenet.name)) == imagenet.resolve()
+    assert location.check_folder(resnet50.model.dataset, Path(imagenet.name)) == imagenet.resolve()
 
 
 @pytest.mark.parametrize("case", ["missing", "a file", "empty", "unmarked"])
@@ -65,7 +66,7 @@ def test_each_wrong_folder_has_its_words(resnet50: ImageSpec, tmp_path: Path, ca
         "unmarked": "val_map.txt was not found",
     }
     with pytest.raises(DatasetError, match=words[case]) as caught:
-        datasets.check_folder(resnet50.model.dataset, folder)
+        location.check_folder(resnet50.model.dataset, folder)
     assert caught.value.exit_code is ExitCode.DATASET
     assert str(folder) in str(caught.value)
     assert "--synthetic tiny" in (caught.value.hint or "")
@@ -78,10 +79,10 @@ def test_a_folder_that_is_closed_to_us(resnet50: ImageSpec) -> None:
         inside.mkdir()
         (inside / "model.onnx").write_bytes(b"anything")
         dataset = resnet50.model.dataset
-        assert "the folder is not readable" in as_nobody(lambda: datasets.check_folder(dataset, Path(closed)))
-        assert "it cannot be read (Permission denied)" in as_nobody(lambda: datasets.check_folder(dataset, inside))
+        assert "the folder is not readable" in as_nobody(lambda: location.check_folder(dataset, Path(closed)))
+        assert "it cannot be read (Permission denied)" in as_nobody(lambda: location.check_folder(dataset, inside))
         file = inside / "model.onnx"
-        assert "is not readable for you" in as_nobody(lambda: model_files.locate(resnet50, Precision.FP32, file))
+        assert "is not readable for you" in as_nobody(lambda: official_files.locate(resnet50, Precision.FP32, file))
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_an_official_file_must_be_there(resnet50: ImageSpec, models: Path) -> None:
     with pytest.raises(ModelFileError, match=r"resnet50_v1\.onnx is not at") as caught:
-        model_files.locate(resnet50, Precision.FP32, None)
+        official_files.locate(resnet50, Precision.FP32, None)
     assert (caught.value.hint or "").endswith("mlperf-docker models fetch resnet50")
 
 
@@ -101,7 +102,7 @@ def test_a_damaged_official_file_is_refused_with_both_checksums(resnet50: ImageS
     (models / "resnet50_v1.onnx").write_bytes(b"half")
     official = resnet50.model.files[0]
     with pytest.raises(ModelFileError, match="4 bytes") as caught:
-        model_files.locate(resnet50, Precision.FP32, None)
+        official_files.locate(resnet50, Precision.FP32, None)
     assert str(official.md5) in str(caught.value)
     assert hashlib.md5(b"half", usedforsecurity=False).hexdigest() in str(caught.value)
     assert "--model-file" in (caught.value.hint or "")
@@ -114,15 +115,15 @@ def test_the_right_checksum_is_accepted(resnet50: ImageSpec, models: Path, tmp_p
     for algorithm in ("md5", "sha256"):
         checksum = {algorithm: hashlib.new(algorithm, b"whole").hexdigest()}
         file = ModelFile.model_validate({**fields, **urls, **checksum})
-        official = model_files.Official(resnet50.model, file, tmp_path / "m.onnx", first=True)
-        model_files.check(official)
-        assert official.state is model_files.State.VERIFIED
+        official = official_files.Official(resnet50.model, file, tmp_path / "m.onnx", first=True)
+        official_files.check(official)
+        assert official.state is official_files.State.VERIFIED
 
 
 def test_a_backend_without_an_official_file_is_told_how_to_make_one(catalog: Catalog, models: Path) -> None:
     spec = next(each for each in catalog.specs if str(each) == "retinanet:tensorflow-cpu")
     with pytest.raises(ModelFileError, match="no official fp32 file of retinanet for tensorflow") as caught:
-        model_files.locate(spec, Precision.FP32, None)
+        official_files.locate(spec, Precision.FP32, None)
     assert "models convert retinanet" in (caught.value.hint or "")
 
 
@@ -134,16 +135,16 @@ def test_a_file_of_the_users_own_must_hold_something(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelFileError, match="no model file" if content is None else "is empty"):
-        model_files.locate(resnet50, Precision.FP32, path)
+        official_files.locate(resnet50, Precision.FP32, path)
 
 
 def test_a_model_in_no_folder_and_one_that_is_a_folder(resnet50: ImageSpec, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no model file at"):
-        model_files.locate(resnet50, Precision.FP32, tmp_path / "no" / "such.onnx")
+        official_files.locate(resnet50, Precision.FP32, tmp_path / "no" / "such.onnx")
     with pytest.raises(ModelFileError, match="is not a file"):
-        model_files.locate(resnet50, Precision.FP32, tmp_path)
+        official_files.locate(resnet50, Precision.FP32, tmp_path)
 
 
 def test_a_file_of_the_users_own_is_not_compared(resnet50: ImageSpec, tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"anything")
-    assert model_files.locate(resnet50, Precision.FP32, tmp_path / "mine.onnx") == tmp_path / "mine.onnx"
+    assert official_files.locate(resnet50, Precision.FP32, tmp_path / "mine.onnx") == tmp_path / "mine.onnx"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 from tests.host.run_results import write_run
 
 
@@ -82,7 +82,7 @@ def test_the_commit_is_not_that_of_a_repository_around_it(site: Path) -> None:
     git = ("git", "-C", str(site), "-c", "user.name=x", "-c", "user.email=x")
     for command in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "--message=x")):
         subprocess.run([*git, *command], check=True)
-    script = "from mlperf_docker.provide import revision; print(revision())"
+    script = "from mlperf_docker.recipe.origin import revision; print(revision())"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=site, env=environment, capture_output=True, text=True, check=True

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mlperf_docker import model_files
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import ExitCode
+from mlperf_docker.inputs.models import official_files
 from mlperf_docker.names import Precision
-from mlperf_docker.paths import assets
+from mlperf_docker.system.paths import assets
 from tests.host.http_server import Behaviour, Server, serving
 
 RANDOM = random.Random(11)  # noqa: S311  # for bytes and moments, not for secrets
@@ -29,7 +29,7 @@ OLDER = RANDOM.randbytes(1000)
 DRIVER = """
 import sys
 from pathlib import Path
-from mlperf_docker import paths
+from mlperf_docker.system import paths
 root = Path(sys.argv.pop(1))
 paths.assets = lambda: root
 from mlperf_docker.cli.entry import main
@@ -275,6 +275,6 @@ def test_a_run_takes_the_first_file_that_is_here(tool: Tool, monkeypatch: pytest
     tool.models.mkdir(parents=True)
     older = tool.models / f"r-{md5(OLDER)[:8]}.onnx"
     older.write_bytes(OLDER)
-    assert model_files.locate(spec, Precision.FP32, None) == older
+    assert official_files.locate(spec, Precision.FP32, None) == older
     (tool.models / "r.onnx").write_bytes(CONTENT)
-    assert model_files.locate(spec, Precision.FP32, None) == tool.models / "r.onnx"
+    assert official_files.locate(spec, Precision.FP32, None) == tool.models / "r.onnx"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import results
 from mlperf_docker.errors import ExitCode, UsageError
-from mlperf_docker.results import RESULT_FILE
+from mlperf_docker.results import store
+from mlperf_docker.results.store import RESULT_FILE
 from tests.host.run_results import FIELDS, write_damaged, write_run
 from tests.host.test_cli import tool
 
@@ -66,7 +66,7 @@ def test_unfit_results_are_named_in_one_line_each_and_left_out(tmp_path: Path) -
         assert f"{tmp_path}/{name}" in line
         assert len(line) < 500
         with pytest.raises(UsageError, match=re.escape(f"{tmp_path}/{name}")):
-            results.find(name, tmp_path)
+            store.find(name, tmp_path)
     assert GOOD in tool("results", "show", *where).stdout
     assert "Internal" not in tool("results", "compare", GOOD, "deep", *where, expect=ExitCode.USAGE).stderr
     assert tool("results", "report", *where).stderr == done.stderr

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from mlperf_docker import owner
+from mlperf_docker.system import owner
 
 
 def test_this_process_is_there() -> None:
@@ -11,7 +11,7 @@ def test_this_process_is_there() -> None:
 
 
 def test_an_ended_process_is_gone() -> None:
-    script = "from mlperf_docker import owner; print(owner.current())"
+    script = "from mlperf_docker.system import owner; print(owner.current())"
     ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
     assert owner.is_gone(ended)
 

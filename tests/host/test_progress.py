@@ -2,9 +2,10 @@
 
 import io
 
-from mlperf_docker.engine.protocol import BuildEvent, BuildEventKind
+from mlperf_docker.display.progress import LiveDisplay, PlainDisplay
 from mlperf_docker.engine.transfer import LayerEvent
-from mlperf_docker.progress import BuildProgress, LiveDisplay, PlainDisplay, TransferProgress
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind
+from mlperf_docker.images.progress import BuildProgress, TransferProgress
 
 
 def test_a_phase_is_one_line_and_quick_progress_none() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mlperf_docker.digests import LABEL
-from mlperf_docker.prune import _is_made_by_us, _is_our_name
+from mlperf_docker.maintenance.prune import _is_made_by_us, _is_our_name
+from mlperf_docker.names import LABEL
 
 BUILDKIT = 'ENTRYPOINT ["/opt/venv/bin/python" "-m" "mlperf_docker.harness"]'
 BUILDAH = '/bin/sh -c #(nop) ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]'

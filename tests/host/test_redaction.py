@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from mlperf_docker.redaction import hidden
+from mlperf_docker.system.redaction import hidden
 
 
 @pytest.mark.parametrize(

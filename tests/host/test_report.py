@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker import report
 from mlperf_docker.errors import UsageError
-from mlperf_docker.results import Found, RunResult
+from mlperf_docker.results import report
+from mlperf_docker.results.store import Found
+from mlperf_docker.results.values import RunResult
 from tests.host.run_results import run_result
 
 NOW = dt.datetime(2026, 2, 3, 4, 5, tzinfo=dt.UTC)

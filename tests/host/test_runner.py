@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.plan import BindMount, RunPlan, Surroundings
-from mlperf_docker.runner import on_host
+from mlperf_docker.engine.plan import BindMount, RunPlan, Surroundings
+from mlperf_docker.runs.runner import on_host
 
 PLAN = RunPlan(
     image="i",

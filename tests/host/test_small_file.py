@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import checksums, evidence, paths, small_file, unpacking
 from mlperf_docker.bundle import manifest
 from mlperf_docker.errors import BundleError, UsageError
+from mlperf_docker.evidence import records
+from mlperf_docker.inputs import checksums
+from mlperf_docker.inputs.datasets import unpacking
+from mlperf_docker.system import paths, small_file
 
 ODD: dict[str, Callable[[Path], object]] = {
     "fifo": os.mkfifo,
@@ -35,7 +38,7 @@ def test_it_gives_what_is_in_the_file_up_to_a_size(tmp_path: Path) -> None:
 def test_a_record_of_evidence(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / "evidence.json")
     with pytest.raises(UsageError, match=r"evidence\.json"):
-        evidence.read(tmp_path / "evidence.json")
+        records.read(tmp_path / "evidence.json")
 
 
 @every_odd_file

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import printable, strict_json
+from mlperf_docker.display import printable
 from mlperf_docker.errors import ExitCode
-from mlperf_docker.paths import assets
+from mlperf_docker.system import strict_json
+from mlperf_docker.system.paths import assets
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 NO_DATA = ("data", "verify", "--quick", "imagenet2012", "/nowhere")
@@ -85,7 +86,7 @@ def test_what_an_encoding_has_not_is_replaced(variables: dict[str, str]) -> None
 
 def test_names_that_are_not_in_the_locales_encoding_come_out_as_they_are(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9\x1b[1m.html"
-    script = f"from mlperf_docker import streams\nstreams.prepare()\nstreams.out({os.fsdecode(name)!r})"
+    script = f"from mlperf_docker.display import streams\nstreams.prepare()\nstreams.out({os.fsdecode(name)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=True)
     assert done.stdout == name + b"\n"
 
@@ -93,7 +94,9 @@ def test_names_that_are_not_in_the_locales_encoding_come_out_as_they_are(tmp_pat
 def test_a_pipe_that_does_not_block_gets_everything() -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    script = "from mlperf_docker import streams\nstreams.prepare()\nstreams.out('x' * 1_000_000)\nstreams.finish(0)"
+    script = (
+        "from mlperf_docker.display import streams\nstreams.prepare()\nstreams.out('x' * 1_000_000)\nstreams.finish(0)"
+    )
     with subprocess.Popen([sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE) as writer:
         os.close(writing)
         time.sleep(0.5)  # the pipe is full by now

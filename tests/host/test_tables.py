@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import results
+from mlperf_docker.display.tables import fitted, folded
 from mlperf_docker.errors import UsageError
-from mlperf_docker.tables import fitted, folded
+from mlperf_docker.results import store
 from tests.host.run_results import write_run
 from tests.host.test_cli import tool
 
@@ -94,11 +94,11 @@ def test_facts_go_on_below_themselves_and_paths_stay_whole() -> None:
 def test_runs_are_named_briefly_and_found_by_that(tmp_path: Path) -> None:
     names = ("20260101T000000.000-a", "20260101T000001.000-b", "20260101T000001.500-c", "baseline")
     found = [write_run(tmp_path, name) for name in names]
-    brief = results.brief_names(found)
+    brief = store.brief_names(found)
     assert brief == ["20260101T000000", *names[1:]]
-    assert [results.find(name, tmp_path).name for name in brief] == list(names)
-    assert results.find("base", tmp_path).name == "baseline"
+    assert [store.find(name, tmp_path).name for name in brief] == list(names)
+    assert store.find("base", tmp_path).name == "baseline"
     with pytest.raises(UsageError, match="2 runs have names that begin with 20260101T000001"):
-        results.find("20260101T000001", tmp_path)
+        store.find("20260101T000001", tmp_path)
     with pytest.raises(UsageError, match="There is no result"):
-        results.find("2027", tmp_path)
+        store.find("2027", tmp_path)

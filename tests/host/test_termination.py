@@ -34,11 +34,11 @@ from mlperf_docker.cli.entry import main
 main()
 """
 _WHILE_MODULES_ARE_READ = 'sys.meta_path.insert(0, Sending("typer"))'
-_WHILE_THE_COMMAND_LINE_IS_READ = "from mlperf_docker import streams; streams.out = send"
-_IN_THE_COMMAND = 'sys.meta_path.insert(0, Sending("mlperf_docker.catalog"))'
-_SEVERAL = "from mlperf_docker import streams; streams.out = lambda _: send(times=6)"
+_WHILE_THE_COMMAND_LINE_IS_READ = "from mlperf_docker.display import streams; streams.out = send"
+_IN_THE_COMMAND = 'sys.meta_path.insert(0, Sending("mlperf_docker.catalog.loading"))'
+_SEVERAL = "from mlperf_docker.display import streams; streams.out = lambda _: send(times=6)"
 _WHILE_SOMETHING_FAILS = """
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import EngineError
 
 def load():
@@ -50,11 +50,11 @@ def load():
 Catalog.load = load
 """
 _IN_A_STEP_THAT_MAY_NOT_BREAK_OFF = """
-from mlperf_docker import termination
-from mlperf_docker.catalog import Catalog
+from mlperf_docker.system import signals
+from mlperf_docker.catalog.loading import Catalog
 
 def load():
-    with termination.deferred():
+    with signals.deferred():
         send(times=3)
         sys.stderr.write("The step is done. ")
 

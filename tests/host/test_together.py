@@ -8,8 +8,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from mlperf_docker import together
 from mlperf_docker.errors import Interrupted
+from mlperf_docker.system import threads
 
 
 def test_all_of_the_work_is_done_by_as_many_threads() -> None:
@@ -24,7 +24,7 @@ def test_all_of_the_work_is_done_by_as_many_threads() -> None:
         while True:
             done.append((threading.current_thread().name, waiting.get_nowait()))
 
-    together.work(part, 3, threading.Event())
+    threads.work(part, 3, threading.Event())
     assert sorted(number for _, number in done) == list(range(30))
 
 
@@ -40,11 +40,11 @@ def test_a_mistake_in_one_thread_ends_the_others_and_is_raised() -> None:
         raise Interrupted("Told to stop.")
 
     with pytest.raises(ZeroDivisionError):
-        together.work(part, 2, stopped)
+        threads.work(part, 2, stopped)
 
 
 def test_ctrl_c_does_not_wait_for_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "_STOP_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(threads, "_STOP_TIMEOUT_S", 0.1)
     stopped, over = threading.Event(), threading.Event()
 
     def part() -> None:
@@ -53,11 +53,11 @@ def test_ctrl_c_does_not_wait_for_a_thread_that_hangs(monkeypatch: pytest.Monkey
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        together.work(part, 1, stopped)
+        threads.work(part, 1, stopped)
     assert stopped.is_set()
     assert time.monotonic() - start < 20
     over.set()
 
 
 def test_no_threads_for_no_work() -> None:
-    together.work(pytest.fail, 0, threading.Event())
+    threads.work(pytest.fail, 0, threading.Event())

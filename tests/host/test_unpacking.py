@@ -11,8 +11,8 @@ from typing import IO
 
 import pytest
 
-from mlperf_docker import unpacking
 from mlperf_docker.errors import DatasetError, ExitCode, Interrupted
+from mlperf_docker.inputs.datasets import unpacking
 from tests.host.test_download import Quiet
 
 FILES = {"Set/a/1.flac": b"first" * 100, "Set/a/2.flac": b"second" * 200, "Set/README.TXT": b"read me"}

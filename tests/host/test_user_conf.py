@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine.plan import Limits, RunOptions
 from mlperf_docker.errors import UsageError
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.plan import Limits, RunOptions
-from mlperf_docker.provide import Sources
-from mlperf_docker.session import RunRequest, dry_run
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.runs.session import RunRequest, dry_run
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
 """Small images that are named and labelled as a cell's, so that push and pull take them for it."""
 
-from mlperf_docker import digests
-from mlperf_docker.candidate import Candidate, candidate
-from mlperf_docker.digests import BuildInputs, ContextFile, Origin
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
+from mlperf_docker import names
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
-from mlperf_docker.render import build_inputs
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.images.candidate import Candidate, candidate
+from mlperf_docker.recipe import image_labels
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.origin import Origin
+from mlperf_docker.recipe.render import build_inputs
 from tests.engine.conftest import MARK, TEST_LABEL
 
 FOUNDATION = f"{MARK}/foundation:1"  # what they stand on, whatever their labels say
@@ -35,12 +37,12 @@ def make(
     files = tuple(ContextFile(f"layer{n}", data) for n, data in enumerate(layers))
     steps = "".join(f"COPY {file.path} /{file.path}\n" for file in files)
     origin = Origin(base.reference, base.identity, base.origin, revision, "0")
-    own = {f"{digests.LABEL}.{key}": value for key, value in (labels or {}).items()}
+    own = {f"{names.LABEL}.{key}": value for key, value in (labels or {}).items()}
     request = BuildRequest(
         inputs=BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}", files),
         base_reference=FOUNDATION,
         tags=(wanted.exact, wanted.moving),
-        labels={**digests.labels(spec, inputs, wanted.content, origin), TEST_LABEL: MARK, **own},
+        labels={**image_labels.labels(spec, inputs, wanted.content, origin), TEST_LABEL: MARK, **own},
         host=HostSettings(),
     )
     BuildKitBuilder(engine).build(request, on_event=lambda _: None)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import exchange
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine.base import Base
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.images import push_pull
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import Backend
-from mlperf_docker.provide import Sources
 from tests.cells.conftest import COMMAND
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import SecondEngine
@@ -97,7 +97,7 @@ def test_present(here: Engine, there: Engine, other_machine: SecondEngine, catal
     specs = list(catalog.specs)
     for spec in specs:
         cells.make(here, spec, name, str(spec).encode())
-    exchange.require_all(exchange.push_each(here, specs, Sources(name), name, FakeDisplay(), jobs=3), "pushed")
+    push_pull.require_all(push_pull.push_each(here, specs, Sources(name), name, FakeDisplay(), jobs=3), "pushed")
     environment = {**os.environ, "DOCKER_HOST": other_machine.socket, "MLPERF_DOCKER_REGISTRY": name}
     run(environment, "pull", "--all")
     for arguments in (("bert",), ("--all", "-b", "onnxruntime"), ("--all",)):

@@ -18,14 +18,14 @@ import pytest
 import requests
 from pytest_docker.plugin import Services
 
-from mlperf_docker.digests import BuildInputs, ContextFile
-from mlperf_docker.engine import bringup
-from mlperf_docker.engine.base import Base
-from mlperf_docker.engine.build import BuildKitBuilder
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.hostnet import HostSettings
-from mlperf_docker.engine.protocol import BuildRequest
-from mlperf_docker.engine.registry import CERTIFICATES
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.building.builder import BuildRequest
+from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.maintenance import bringup
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.registry.client import CERTIFICATES
 from tests.engine.second_engine import SecondEngine, second_engine
 
 FOLDER = Path(__file__).parent

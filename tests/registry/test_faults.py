@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from mlperf_docker import exchange
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine import refusals
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine, connect
-from mlperf_docker.prebuilt import State
-from mlperf_docker.provide import Sources
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images import push_pull
+from mlperf_docker.images.prebuilt import State
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.registry import refusals
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import second_engine
 from tests.registry import cells
@@ -83,13 +83,13 @@ def test_connections_that_break_are_made_again(
     with faltering(registries.open.host, broken=range(3)) as (host, way):
         cells.make(here, resnet50, f"{host}/{path}", b"harness")
         display = FakeDisplay()
-        outcomes = exchange.push_each(here, [resnet50], Sources(f"{host}/{path}"), "none", display, jobs=1)
+        outcomes = push_pull.push_each(here, [resnet50], Sources(f"{host}/{path}"), "none", display, jobs=1)
         digest = moved(outcomes).digest
         assert [line for line in display.said if "trying again" in line]
         assert way.connections > 3
     with faltering(registries.open.host, broken=range(4)) as (host, way):
         display = FakeDisplay()
-        outcomes = exchange.pull_each(here, [resnet50], Sources(f"{host}/{path}"), display, jobs=1)
+        outcomes = push_pull.pull_each(here, [resnet50], Sources(f"{host}/{path}"), display, jobs=1)
         assert moved(outcomes).digest == digest
         assert [line for line in display.said if "trying again" in line]
         here.remove_image(f"{host}/{path}/resnet50@{digest}", force=True)
@@ -100,9 +100,9 @@ def test_a_registry_that_is_down(here: Engine, resnet50: ImageSpec, monkeypatch:
     with socket.create_server(("127.0.0.1", 0)) as server:
         host = f"127.0.0.1:{server.getsockname()[1]}"
     cells.make(here, resnet50, f"{host}/x")
-    for each in (exchange.push_each, exchange.pull_each):
+    for each in (push_pull.push_each, push_pull.pull_each):
         display = FakeDisplay()
-        options = {"built_as": "none"} if each is exchange.push_each else {}
+        options = {"built_as": "none"} if each is push_pull.push_each else {}
         error = refusal(each(here, [resnet50], Sources(f"{host}/x"), display=display, jobs=1, **options))
         assert "connection refused" in str(error)
         assert "The registry is down, out of reach, or busy." in str(error)
@@ -119,7 +119,7 @@ def test_a_disk_that_is_full(
         monkeypatch.setenv("DOCKER_HOST", daemon.socket)
         small = connect()
         display = FakeDisplay()
-        error = refusal(exchange.pull_each(small, [resnet50], Sources(name), display, jobs=1))
+        error = refusal(push_pull.pull_each(small, [resnet50], Sources(name), display, jobs=1))
         assert "no space left on device" in str(error)
         assert "The engine's disk is full." in str(error)
         assert "docker system df" in (error.hint or "")

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import requests
 
-from mlperf_docker.candidate import Candidate
-from mlperf_docker.engine import image as images
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.references import parted
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images.candidate import Candidate
+from mlperf_docker.registry.references import parted
 from tests.cells.conftest import COMMAND, wait_for
 from tests.engine.second_engine import SecondEngine
 from tests.registry import cells

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker import exchange
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.engine.logins import Login, engine_header, login_for
-from mlperf_docker.engine.registry import Registries as Asked
 from mlperf_docker.errors import ExitCode, RegistryError
-from mlperf_docker.prebuilt import State
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images import push_pull
+from mlperf_docker.images.prebuilt import State
+from mlperf_docker.registry.client import Registries as Asked
+from mlperf_docker.registry.logins import Login, engine_header, login_for
 from tests.registry import cells
 from tests.registry.fixtures import PASSWORD, USER, Registries
 from tests.registry.test_transfers import moved, pull, push, refusal
@@ -173,7 +173,7 @@ def test_an_untrusted_host_is_asked_without_a_certificate_only_where_the_engine_
     address = host.partition(":")[0]
     for trust in ({"InsecureRegistryCIDRs": [f"{address}/32"]}, {"IndexConfigs": {host: {"Secure": False}}}):
         assert Asked(trust, "linux/amd64").tags(f"{host}/nothing") == ()
-    monkeypatch.setattr("mlperf_docker.engine.refusals.WAITS_S", ())
+    monkeypatch.setattr("mlperf_docker.registry.refusals.WAITS_S", ())
     with pytest.raises(RegistryError, match="x509"):
         Asked({"IndexConfigs": {host: {"Secure": True}}}, "linux/amd64").tags(f"{host}/nothing")
 
@@ -185,5 +185,5 @@ def test_one_registrys_login_goes_to_no_other(
     configure(credsStore="test")
     other = name.replace(registries.login.host, registries.open.host)
     cells.make(here, resnet50, other)
-    exchange.require_all(push(here, other, resnet50), "pushed")
+    push_pull.require_all(push(here, other, resnet50), "pushed")
     assert set(helper.read_text().splitlines()) == {f"get {registries.open.host}"}

@@ -6,8 +6,8 @@ import json
 import pytest
 import requests
 
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import Engine
-from mlperf_docker.spec import ImageSpec
 from tests.registry import cells
 from tests.registry.test_transfers import MANIFEST, manifest, moved, push
 

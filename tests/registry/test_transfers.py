@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import pytest
 import requests
 
-from mlperf_docker import exchange
-from mlperf_docker.catalog import Catalog
-from mlperf_docker.engine import image as images
-from mlperf_docker.engine.base import Base
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import Engine
 from mlperf_docker.errors import ExitCode, MlperfDockerError, RegistryError
-from mlperf_docker.exchange import Outcome, SeveralFailedError
-from mlperf_docker.prebuilt import Moved, State
-from mlperf_docker.provide import Sources
-from mlperf_docker.spec import ImageSpec
+from mlperf_docker.images import push_pull
+from mlperf_docker.images.bases import Base
+from mlperf_docker.images.prebuilt import Moved, State
+from mlperf_docker.images.push_pull import Outcome, SeveralFailedError
+from mlperf_docker.images.sources import Sources
 from tests.engine.fake import FakeDisplay
 from tests.registry import cells
 from tests.registry.fixtures import Registries
@@ -27,16 +27,16 @@ UNNAMED = "mlperf-test-unnamed"
 
 
 def push(engine: Engine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[Outcome]:
-    return exchange.push_each(engine, specs, Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
+    return push_pull.push_each(engine, specs, Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
 
 
 def pull(engine: Engine, name: str, *specs: ImageSpec, digest: str = "") -> list[Outcome]:
-    return exchange.pull_each(engine, specs, Sources(name), FakeDisplay(), jobs=2, digest=digest)
+    return push_pull.pull_each(engine, specs, Sources(name), FakeDisplay(), jobs=2, digest=digest)
 
 
 def moved(outcomes: Sequence[Outcome]) -> Moved:
     """Return the one image that was moved. Raises what went wrong instead."""
-    exchange.require_all(outcomes, "moved")
+    push_pull.require_all(outcomes, "moved")
     (only,) = outcomes
     assert only.moved is not None
     return only.moved
@@ -149,11 +149,11 @@ def test_one_that_fails_does_not_stop_the_others(here: Engine, there: Engine, ca
     pushed = push(here, name, *specs)
     assert [each.moved is not None for each in pushed] == [True, False, True, False]
     with pytest.raises(SeveralFailedError, match=r"2 of 4 images were not pushed:\n  retinanet.*\n  dlrm") as caught:
-        exchange.require_all(pushed, "pushed")
+        push_pull.require_all(pushed, "pushed")
     assert caught.value.exit_code is ExitCode.REGISTRY
     pulled = pull(there, name, *specs)
     assert [each.fields()["digest"] for each in pulled] == [each.fields()["digest"] for each in pushed]
-    assert exchange.offered(there, specs, Sources(name)) == {str(specs[0]), str(specs[2])}
+    assert push_pull.offered(there, specs, Sources(name)) == {str(specs[0]), str(specs[2])}
 
 
 def test_layers_that_a_backends_images_share_are_sent_and_fetched_once(
@@ -163,7 +163,7 @@ def test_layers_that_a_backends_images_share_are_sent_and_fetched_once(
     for spec in specs:
         cells.make(here, spec, name, b"backend" * 1000, str(spec).encode())
     mounted = f"/v2/{name.partition('/')[2]}/bert/blobs/uploads/?from="
-    exchange.require_all(push(here, name, *specs, jobs=4), "pushed")
+    push_pull.require_all(push(here, name, *specs, jobs=4), "pushed")
     assert len(registries.open.served(here, method="POST", path=mounted)) >= 2, "taken over from the first"
     first = moved(pull(there, name, specs[0])).size_bytes
     second = moved(pull(there, name, specs[1])).size_bytes
@@ -206,7 +206,7 @@ def test_a_damaged_layer_is_named_and_not_tried_again(
     here.exec_start(created["Id"])
     assert here.exec_inspect(created["Id"])["ExitCode"] == 0
     display = FakeDisplay()
-    (outcome,) = exchange.pull_each(there, [resnet50], Sources(name), display, jobs=1)
+    (outcome,) = push_pull.pull_each(there, [resnet50], Sources(name), display, jobs=1)
     assert isinstance(outcome.error, RegistryError)
     assert "is not what its digest says" in str(outcome.error)
     assert not [line for line in display.said if "trying again" in line]

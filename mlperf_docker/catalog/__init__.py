@@ -1,0 +1,1 @@
+"""images.yaml and the specs made from it."""

@@ -1,0 +1,106 @@
+"""What the user named → cells of the catalog. An unknown name is answered with the nearest one, then the list."""
+
+import difflib
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import TypeVar
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec, ModelSpec
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend, Device
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that *name* most probably means, or None if nothing is near. Case does not count."""
+    by_folded = {choice.casefold(): choice for choice in choices}
+    matches = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.5)
+    return by_folded[matches[0]] if matches else None
+
+
+class UnknownNameError(UsageError):
+    """A word that is not one of a closed set."""
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        self.kind, self.name, self.choices = kind, name, tuple(choices)
+        near = nearest(name, self.choices)
+        guess = f" Did you mean {near}?" if near else ""
+        super().__init__(f"Unknown {kind} {name!r}.{guess} Known: {', '.join(self.choices)}.")
+
+
+def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
+    """Return the member that *name* spells, in any case. kind: what to call it in the UnknownNameError."""
+    for choice in choices:
+        if choice.casefold() == name.casefold():
+            return choice
+    raise UnknownNameError(kind, name, list(choices))
+
+
+def find_model(catalog: Catalog, name: str) -> ModelSpec:
+    """Return the model called *name*. Raises UnknownNameError."""
+    for model in catalog.models:
+        if model.name == name.casefold():
+            return model
+    raise UnknownNameError("model", name, [model.name for model in catalog.models])
+
+
+def find(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
+    """Return the cell that is named; the model's default backend and the CPU stand in for what is not given.
+
+    Raises UnknownNameError.
+    """
+    found = find_model(catalog, model)
+    on = parse_choice("backend", backend, Backend) if backend else found.default_backend
+    where = parse_choice("device", device, Device) if device else Device.CPU
+    return next(spec for spec in catalog.specs if spec.model is found and spec.backend is on and spec.device is where)
+
+
+def find_all(
+    catalog: Catalog, model: str | None = None, backend: str | None = None, device: str | None = None
+) -> tuple[ImageSpec, ...]:
+    """Return every cell that fits what is given (`--all`). Raises UnknownNameError."""
+    wanted_model = find_model(catalog, model) if model else None
+    wanted_backend = parse_choice("backend", backend, Backend) if backend else None
+    wanted_device = parse_choice("device", device, Device) if device else None
+    return tuple(
+        spec
+        for spec in catalog.specs
+        if wanted_model in (None, spec.model)
+        and wanted_backend in (None, spec.backend)
+        and wanted_device in (None, spec.device)
+    )
+
+
+def select(catalog: Catalog, model: str, backend: str, device: str, *, every: bool = False) -> tuple[ImageSpec, ...]:
+    """Return the cell that is named, or with *every* (`--all`) each one that fits; "" stands for what is not given.
+
+    Raises UsageError.
+    """
+    if every:
+        return find_all(catalog, model, backend, device)
+    if not model:
+        names = ", ".join(model.name for model in catalog.models)
+        raise UsageError(f"No model is named. Known: {names}.", hint="Name one, or take every cell with --all.")
+    return (find(catalog, model, backend, device),)
+
+
+def find_dataset(catalog: Catalog, name: str) -> DatasetSpec:
+    """Return the data set called *name*, or that of the model called so. Raises UnknownNameError."""
+    named = {each.name: each for each in catalog_datasets(catalog)}
+    of_models = {model.name: model.dataset for model in catalog.models}
+    found = {**of_models, **named}.get(name.casefold())
+    if found is None:
+        raise UnknownNameError("data set", name, [*named, *of_models])
+    return found
+
+
+def catalog_datasets(catalog: Catalog) -> list[DatasetSpec]:
+    """Return every data set that a model uses, once, in the catalog's order."""
+    return list({model.dataset.name: model.dataset for model in catalog.models}.values())
+
+
+def models_of(catalog: Catalog, dataset: DatasetSpec) -> list[ModelSpec]:
+    """Return the models that *dataset* is for."""
+    return [model for model in catalog.models if model.dataset.name == dataset.name]

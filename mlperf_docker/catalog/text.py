@@ -1,0 +1,28 @@
+"""A cell of the catalog as text for people."""
+
+from collections.abc import Iterable
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.tables import fact_lines
+
+
+def spec_text(spec: ImageSpec) -> str:
+    """A cell in full: what it measures, on what, and which official files it takes."""
+    return fact_lines(_spec_facts(spec), 13)
+
+
+def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
+    model = spec.model
+    yield "Cell", str(spec)
+    yield "Benchmark", f"{model.title} ({model.loadgen_key} in mlperf.conf)"
+    yield "Precisions", ", ".join(spec.precisions)
+    yield "Scenarios", ", ".join(model.scenarios)
+    accuracy = model.accuracy
+    yield "Accuracy", f"{accuracy.metric} {accuracy.reference} {accuracy.unit}, target {accuracy.target}"
+    yield "Data set", f"{model.dataset.title}: {model.dataset.count} samples, {model.dataset.marker} in its folder"
+    for file in model.files:
+        if file.backend is spec.backend:
+            yield "Model file", f"{file.name} ({file.precision}, {file.format}) {file.urls[0]}"
+    recorded = spec.base.recorded
+    yield "Base", f"{spec.base.pinned} ({f'recorded {recorded}' if recorded else 'not confirmed by a registry yet'})"
+    yield "Dockerfile", f"dockerfiles/{spec.dockerfile}"

@@ -1,0 +1,1 @@
+"""Text and progress for people: tables, progress displays, printable text."""

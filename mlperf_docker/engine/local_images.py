@@ -1,0 +1,66 @@
+"""What the engine says of its images."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
+
+from mlperf_docker.names import LABEL
+from mlperf_docker.registry.references import familiar
+
+# What `GET /images/json` takes as its filter to list the images of cells alone.
+OUR_IMAGES = {"label": [f"{LABEL}=image"]}
+
+
+class Images(Protocol):
+    """Something that knows an engine's images: a full client, or a glance at its socket."""
+
+    def find_image(self, reference: str) -> dict[str, Any] | None:
+        """Return the engine's description of the image that *reference* names, or None where it has none."""
+
+    def our_labels(self) -> list[dict[str, str]]:
+        """Return the labels of every image on the engine that this tool built."""
+
+
+@dataclass(frozen=True)
+class LocalImage:
+    """An image on the engine. digests: `name@sha256:…`, as registries know it; platform: as `linux/amd64`."""
+
+    id: str
+    tags: tuple[str, ...]
+    digests: tuple[str, ...]
+    labels: dict[str, str]
+    size_bytes: int
+    platform: str = "linux/amd64"
+
+    def digest_in(self, name: str) -> str | None:
+        """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
+        known = dict(each.split("@", 1) for each in self.digests)
+        return known.get(name) or known.get(familiar(name))
+
+
+def find(images: Images, reference: str) -> LocalImage | None:
+    """Return the image that *reference* (tag, digest or id) names on this engine, or None."""
+    found = images.find_image(reference)
+    if found is None:
+        return None
+    return LocalImage(
+        id=found["Id"],
+        tags=tuple(found["RepoTags"] or ()),
+        digests=tuple(found["RepoDigests"] or ()),
+        labels=dict(found["Config"]["Labels"] or {}),
+        size_bytes=int(found["Size"]),
+        platform=f"{found.get('Os', 'linux')}/{found.get('Architecture', 'amd64')}",
+    )
+
+
+def remove_untagged(client: "Engine", image: str) -> None:
+    """Remove an image, by its id, that lost its tag to another one, unless it has another name or is in use."""
+    from docker.errors import APIError
+
+    found = find(client, image)
+    if found is not None and not found.tags:
+        with contextlib.suppress(APIError):
+            client.remove_image(image)

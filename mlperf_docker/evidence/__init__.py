@@ -1,0 +1,1 @@
+"""Evidence of what was run: record, gathering, coverage table."""

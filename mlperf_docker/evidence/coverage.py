@@ -1,0 +1,51 @@
+"""The coverage table of the README, out of the record of evidence alone: nothing in it is ticked by hand."""
+
+from collections.abc import Sequence
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.tables import markdown_table
+from mlperf_docker.evidence.records import LARGEST_DIFFERENCE, AnyFinding, Entry, Ran, Record
+
+_LETTERS = {"built": "B", "performance": "P", "accuracy": "A", "parity": "X"}
+_NOT_RUN = "not run"
+
+
+def coverage(specs: Sequence[ImageSpec], record: Record) -> str:
+    """Return the table as Markdown, a row for each model and a column for each backend and device, and its legend."""
+    variants = list(dict.fromkeys((spec.backend, spec.device) for spec in specs))
+    rows: dict[str, list[str]] = {}
+    for spec in specs:
+        rows.setdefault(spec.model.name, [spec.model.name]).append(_letters(spec, record.of(spec)))
+    header = ["model", *(f"{backend} {device}" for backend, device in variants)]
+    return "\n".join([markdown_table(header, rows.values()), "", *_legend(record)])
+
+
+def _legend(record: Record) -> list[str]:
+    """Return the lines that explain the letters, with what the record says of parity and GPUs as a whole."""
+    parities = [entry.parity for entry in record.entries if entry.parity is not None]
+    worst = f" (largest of all: {max(each.largest_difference for each in parities):.1e})" if parities else ""
+    gpus = ", ".join(sorted({entry.gpu for entry in record.entries if entry.gpu}))
+    return [
+        "B: the image was built. P: a performance run was valid. A: an accuracy run reached its value.",
+        f"X: raw outputs on the same weights as those of the other backends, within {LARGEST_DIFFERENCE:g}{worst}.",
+        f"G: it ran on a GPU{f' ({gpus})' if gpus else ''}. ✗: it was tried and failed.",
+        "Capitals: the network in its full size; small letters: `--synthetic tiny`; bold: real data.",
+        f"{_NOT_RUN}: nothing is on record.",
+        "Written by `mlperf-docker evidence`; dates, versions and figures are in `evidence.json`.",
+    ]
+
+
+def _letters(spec: ImageSpec, entries: Sequence[Entry]) -> str:
+    parts = []
+    for entry in entries:
+        letters = [_letter(name, each) for name, each in entry.findings().items()] + (["G"] if entry.gpu else [])
+        prefix = "" if entry.precision is spec.precisions[0] else f"{entry.precision}: "
+        parts.append(prefix + " ".join(letters))
+    return "; ".join(parts) or _NOT_RUN
+
+
+def _letter(name: str, finding: AnyFinding) -> str:
+    letter = _LETTERS[name]
+    if isinstance(finding, Ran):
+        letter = {"tiny": letter.lower(), "full": letter, "real": f"**{letter}**"}[finding.data]
+    return letter if finding.passed else f"{letter}✗"

@@ -1,0 +1,284 @@
+"""Run the cells and put on record what came of it: image, performance, accuracy, and parity with the other backends."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
+from mlperf_docker.engine.local_images import find
+from mlperf_docker.engine.plan import BindMount, Limits, RunOptions
+from mlperf_docker.errors import (
+    BuildError,
+    ContainerError,
+    DatasetError,
+    DeviceError,
+    MlperfDockerError,
+    ModelFileError,
+    UsageError,
+)
+from mlperf_docker.evidence import records
+from mlperf_docker.evidence.records import Accuracy, Built, Data, Entry, Parity, Peer, Performance, Record
+from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.images.provide import provide
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.names import Device, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.results import store, values
+from mlperf_docker.runs.job import Job, cache_mount, perform
+from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.runs.session import run as run_request
+from mlperf_docker.system import paths
+
+_Found = TypeVar("_Found")
+_PAIR = 2
+# These say something of the cell; anything else (no engine, no base, Ctrl-C) says something of the host.
+_OF_THE_CELL = (BuildError, ContainerError, DatasetError, DeviceError, ModelFileError)
+
+
+@dataclass(frozen=True)
+class GatherRequest:
+    """What to run. specs: the cells to put on record; peers: all cells that their outputs are compared with.
+
+    samples: of made-up data, None for all of it; results_root: as of a run; record: the file that is written to.
+    """
+
+    specs: tuple[ImageSpec, ...]
+    peers: tuple[ImageSpec, ...]
+    size: SyntheticSize
+    min_duration_s: float
+    sources: Sources
+    record: Path
+    samples: int | None = None
+    results_root: Path | None = None
+
+
+@dataclass
+class Gathered:
+    """What came of it: the record's file, its entries as they are now, and every failure with its step."""
+
+    record: Path
+    entries: dict[tuple[Any, ...], Entry] = field(default_factory=dict)
+    failures: list[tuple[str, MlperfDockerError]] = field(default_factory=list)
+
+    def raise_failure(self) -> None:
+        """Raise one error that names every step that failed; its exit code is the first one's."""
+        if not self.failures:
+            return
+        _, first = self.failures[0]
+        if len(self.failures) == 1:
+            raise first
+        lines = (f"{step}: {error}" for step, error in self.failures)
+        message = "\n".join((f"{len(self.failures)} steps failed; the rest is on record.", *lines))
+        raise type(first)(message, hint=first.hint, log=first.log)
+
+    @property
+    def all_passed(self) -> bool:
+        """Whether everything that ran did what it should."""
+        return all(each.passed for entry in self.entries.values() for each in entry.findings().values())
+
+
+def gather(request: GatherRequest, display: Display) -> Gathered:
+    """Run what *request* says, write each finding to the record as it comes, and return them all.
+
+    A step that fails takes its old finding off the record, and does not keep the others from running. Raises what
+    says nothing of a cell: EngineError, BaseImageError, Interrupted.
+    """
+    done = _Gathering(request, connect(), display)
+    for spec in request.specs:
+        if done.build(spec) and done.can_run(spec):
+            for precision in spec.precisions:
+                done.measure(spec, precision)
+    for device in dict.fromkeys(spec.device for spec in request.specs):
+        for model in dict.fromkeys(spec.model.name for spec in request.specs if spec.device is device):
+            done.compare([spec for spec in request.peers if (spec.model.name, spec.device) == (model, device)])
+    return done.gathered
+
+
+def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path) -> Gathered:
+    """Put results on record that a machine without an engine gave: result.json files of the harness of this source.
+
+    Raises UsageError for a file that is no result, or of no cell.
+    """
+    gathered = Gathered(record)
+    cells = {str(spec): spec for spec in specs}
+    for path in files:
+        result = store.read_file(path)
+        name = f"{result.model}:{result.backend}-{result.device}"
+        if name not in cells:
+            raise UsageError(f"{path} is a result of {name}, which is no cell of images.yaml.")
+        _put(gathered, cells[name], result.precision, _of_result(cells[name], result))
+    return gathered
+
+
+class _Gathering:
+    """One pass over the cells, with what it found so far."""
+
+    def __init__(self, request: GatherRequest, client: Engine, display: Display) -> None:
+        self._request, self._client, self._display = request, client, display
+        self._no_gpu: DeviceError | None = None
+        self.gathered = Gathered(request.record)
+
+    def build(self, spec: ImageSpec) -> bool:
+        """Provide the image, and put it on record for each precision. Returns whether it is there."""
+        built = self._try(spec, "built", lambda: self._built(spec))
+        for precision in spec.precisions:
+            _put(self.gathered, spec, precision, {"built": built})
+        return built is not None
+
+    def can_run(self, spec: ImageSpec) -> bool:
+        """Tell whether this host has the device; where it has not, that says nothing of the cell."""
+        if spec.device is not Device.CUDA:
+            return True
+        try:
+            require_gpu_runtime(self._client)
+        except DeviceError as error:
+            self._display.say(f"{spec}: built, and not run. {error}")
+            return False
+        return True
+
+    def measure(self, spec: ImageSpec, precision: Precision) -> None:
+        """Run for speed and for accuracy. A run that fails takes its old finding off the record: it was disproved."""
+        for mode in Mode:
+            finding = self._try(spec, mode.value, partial(self._run, spec, precision, mode))
+            _put(self.gathered, spec, precision, {mode.value: finding})
+
+    def compare(self, peers: Sequence[ImageSpec]) -> None:
+        """Write each backend's raw outputs for the same samples, and put on record how near each is to the others."""
+        if len(peers) < _PAIR or not self.can_run(peers[0]):
+            return
+        precision = Precision.FP32
+        with tempfile.TemporaryDirectory(prefix="parity-", dir=paths.cache_dir()) as folder:
+            mount = BindMount(Path(folder), "/results", read_only=False)
+            traced = {}
+            for spec in peers:
+                fields = self._try(spec, "outputs", partial(self._perform, self._outputs(spec, mount)))
+                if fields is not None:
+                    traced[spec.variant] = fields
+            near = self._compared(peers, traced, mount)
+            for spec in peers:
+                if spec in self._request.specs:
+                    _put(self.gathered, spec, precision, {"parity": self._parity(spec, traced, near)})
+
+    def _perform(self, job: Job) -> dict[str, Any]:
+        return perform(self._client, job, self._display).fields
+
+    def _built(self, spec: ImageSpec) -> Built:
+        image = provide(self._client, builder_of(self._client), spec, self._request.sources, self._display)
+        found = find(self._client, image.tag)
+        fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
+        return Built.model_validate({**_stamp(spec), **fields, "base": image.base})
+
+    def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> Job:
+        samples = () if self._request.samples is None else (f"--samples={self._request.samples}",)
+        options = (f"--synthetic={self._request.size}", f"--output=/results/{spec.variant}.safetensors", *samples)
+        gpus = "all" if spec.device is Device.CUDA else ""
+        mounts = (cache_mount(), results_mount)
+        return Job(spec, self._request.sources, ("outputs", *options), mounts, Limits(gpus=gpus))
+
+    def _compared(
+        self, peers: Sequence[ImageSpec], traced: Mapping[str, Mapping[str, Any]], mount: BindMount
+    ) -> dict[str, list[Peer]]:
+        """Return, for each variant that was traced, how near each of the others is."""
+        near: dict[str, list[Peer]] = {variant: [] for variant in traced}
+        if len(traced) < _PAIR:
+            return near
+        anyone = next(spec for spec in peers if spec.variant in traced)
+        files = tuple(f"/results/{variant}.safetensors" for variant in traced)
+        job = Job(anyone, self._request.sources, ("parity", *files), (mount,))
+        fields = self._try(anyone, "parity", partial(self._perform, job)) or {"pairs": ()}
+        for pair in fields["pairs"]:
+            a, b = Path(pair["a"]).stem, Path(pair["b"]).stem
+            for one, other in ((a, b), (b, a)):
+                near[one].append(
+                    Peer(cell=other, largest_difference=pair["largest_difference"], agreement=pair["agreement"])
+                )
+        return near
+
+    def _parity(
+        self, spec: ImageSpec, traced: Mapping[str, Mapping[str, Any]], near: Mapping[str, Sequence[Peer]]
+    ) -> Parity | None:
+        if not near.get(spec.variant):
+            return None
+        outputs = traced[spec.variant]
+        ran = {"data": self._request.size, "samples": outputs["samples"], "versions": outputs["versions"]}
+        gpu = _gpu(spec, outputs["device_proof"])
+        return Parity.model_validate({**_stamp(spec), **ran, "gpu": gpu, "against": tuple(near[spec.variant])})
+
+    def _run(self, spec: ImageSpec, precision: Precision, mode: Mode) -> Performance | Accuracy:
+        request = RunRequest(
+            spec=spec,
+            options=RunOptions(
+                scenario=Scenario.OFFLINE,
+                mode=mode,
+                precision=precision,
+                synthetic=self._request.size,
+                samples=self._request.samples,
+                min_duration_s=self._request.min_duration_s if mode is Mode.PERFORMANCE else None,
+            ),
+            limits=Limits(gpus="all" if spec.device is Device.CUDA else ""),
+            sources=self._request.sources,
+            results_root=self._request.results_root,
+        )
+        (finding,) = _of_result(spec, run_request(request, self._display)).values()
+        return finding
+
+    def _try(self, spec: ImageSpec, name: str, find_out: Callable[[], _Found]) -> _Found | None:
+        """Return what *find_out* finds, or None with the failure noted."""
+        self._display.say(f"— {spec}: {name}")
+        try:
+            return find_out()
+        except _OF_THE_CELL as error:
+            self.gathered.failures.append((f"{spec}, {name}", error))
+            self._display.say(f"{spec}, {name}: {error}")
+            return None
+
+
+def _of_result(spec: ImageSpec, result: values.RunResult) -> dict[str, Performance | Accuracy]:
+    """Return the finding that *result* is, by its name."""
+    data: Data = "real" if not result.synthetic else "full" if result.synthetic_size == "full" else "tiny"
+    ran = {
+        **_stamp(spec),
+        "data": data,
+        "samples": result.samples,
+        "versions": result.versions,
+        "gpu": _gpu(spec, result.device_proof),
+        "in_container": result.image is not None,
+    }
+    if result.accuracy is not None:
+        score = result.accuracy
+        figures = {"metric": score.metric, "value": score.value, "target": score.target, "passed": score.passed}
+        return {"accuracy": Accuracy.model_validate({**ran, **figures})}
+    if result.metric is None:
+        raise UsageError(f"The result of {spec} has neither a metric nor an accuracy.")
+    metric = result.metric
+    figures = {"metric": metric.name, "value": metric.value, "unit": metric.unit, "valid": result.valid}
+    return {"performance": Performance.model_validate({**ran, **figures, "scenario": result.scenario})}
+
+
+def _gpu(spec: ImageSpec, proof: dict[str, Any]) -> str | None:
+    """Return the GPU's name, out of a proof that the network ran on one."""
+    return str(proof.get("gpu", "of unknown name")) if spec.device is Device.CUDA else None
+
+
+def _stamp(spec: ImageSpec) -> dict[str, Any]:
+    return {"source": records.source_of(build_inputs(spec)), "date": records.now()}
+
+
+def _put(
+    gathered: Gathered, spec: ImageSpec, precision: Precision, findings: Mapping[str, records.AnyFinding | None]
+) -> None:
+    """Change the findings of one cell on record, and keep the entry as it is then. None takes a finding off."""
+    blank = Entry(model=spec.model.name, backend=spec.backend, device=spec.device, precision=precision)
+
+    def change(record: Record) -> Record:
+        entry = next((each for each in record.of(spec) if each.precision is precision), blank)
+        entry = entry.model_copy(update=dict(findings))
+        gathered.entries[entry.key] = entry
+        return record.updated([entry])
+
+    records.write(change, gathered.record)

@@ -1,0 +1,97 @@
+"""The matrix as `list` shows it: every cell, its image, whether it is here, and what was shown of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.evidence import records
+from mlperf_docker.evidence.records import Entry, Record
+from mlperf_docker.images.provide import likely_images
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import build_inputs
+
+HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "image", "model file")
+ORDER = ("model", "backend", "device", "state", "evidence", "precisions", "image", "model file")
+"""The same by importance."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell. present: None where no engine could be asked; image: its tag.
+
+    pullable: whether the registry has it, or None where it was not asked; shown: what is on record of it; source: the
+    hash of its source as it is now, or None where nothing is on record.
+    """
+
+    spec: ImageSpec
+    image: str
+    present: bool | None
+    shown: tuple[Entry, ...] = ()
+    source: str | None = None
+    pullable: bool | None = None
+
+    @property
+    def state(self) -> str:
+        """What can be done with the cell: `present`, `pullable` or `buildable`."""
+        if self.present:
+            return "present"
+        return "pullable" if self.pullable else "buildable"
+
+    def cells(self) -> tuple[str, ...]:
+        """The row for people, in the order of HEADER."""
+        spec = self.spec
+        files = ", ".join(dict.fromkeys(each.name for each in self._files()))
+        identity = (spec.model.name, spec.backend, spec.device, ", ".join(spec.precisions))
+        shown = records.shown(self.shown, self.source)
+        return (*identity, self.state, shown or "-", self.image, files or "-")
+
+    def fields(self) -> dict[str, Any]:
+        """The row for programs."""
+        spec = self.spec
+        return {
+            "model": spec.model.name,
+            "backend": spec.backend,
+            "device": spec.device,
+            "precisions": list(spec.precisions),
+            "default": spec.backend is spec.model.default_backend,
+            "state": self.state,
+            "image": self.image,
+            "present": self.present,
+            "pullable": self.pullable,
+            "dataset": spec.model.dataset.name,
+            "scenarios": list(spec.model.scenarios),
+            "model_files": [{"name": each.name, "precision": each.precision} for each in self._files()],
+            "evidence": records.fields(self.shown, self.source),
+        }
+
+    def _files(self) -> Iterator[Any]:
+        return (each for each in self.spec.model.files if each.backend is self.spec.backend)
+
+
+def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
+    """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None.
+
+    remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.
+    """
+    catalog = Catalog.load()
+    sources, record = Sources(registry or catalog.registry), records.known()
+    images = likely_images(catalog.specs, sources)
+    rows = [Row(spec, *image, *_evidence(spec, record)) for spec, image in zip(catalog.specs, images, strict=True)]
+    return _asked(rows, sources) if remote else rows
+
+
+def _asked(rows: list[Row], sources: Sources) -> list[Row]:
+    """Return *rows* with what the registry has."""
+    from mlperf_docker.engine.client import connect
+    from mlperf_docker.images.push_pull import offered
+
+    there = offered(connect(), [row.spec for row in rows], sources)
+    return [replace(row, pullable=str(row.spec) in there) for row in rows]
+
+
+def _evidence(spec: ImageSpec, record: Record) -> tuple[tuple[Entry, ...], str | None]:
+    """Return what is on record of *spec*, and where anything is, the hash of its source as it is now."""
+    entries = record.of(spec)
+    return entries, records.source_of(build_inputs(spec)) if entries else None

@@ -1,0 +1,1 @@
+"""Images: taken from the engine, pulled, built, examined, pushed."""

@@ -1,0 +1,327 @@
+"""Where a base image comes from: this engine, a registry, or the Debian mirror."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlperf_docker.catalog.spec import BaseImage
+from mlperf_docker.engine import local_images as images
+from mlperf_docker.engine import transfer
+from mlperf_docker.engine.local_images import Images, LocalImage
+from mlperf_docker.engine.transfer import Listener
+from mlperf_docker.errors import BaseImageError, MlperfDockerError
+from mlperf_docker.names import LABEL
+from mlperf_docker.registry.references import parted
+from mlperf_docker.registry.refusals import RefusedError
+from mlperf_docker.system import owner
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
+
+_BOOTSTRAP_NAME = "mlperf-docker/base"
+_BOOTSTRAP_TIMEOUT_S = 900
+_STOP_TIMEOUT_S = 30
+_FOLDER_PREFIX = "mlperf-docker-base-"
+_OWNER_FILE = "owner"
+_IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
+# What Debian's own slim images leave out too: https://github.com/debuerreotype/debuerreotype
+_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*")
+_KEPT = ("/usr/share/doc/*/copyright",)
+# What Debian signs its archive with, on a host of any distribution: the host's own keys may be another's.
+KEYRING, KEYRING_PACKAGE = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base image on this engine, or one that could be pulled.
+
+    reference: what `FROM` takes; identity: `sha256:…`, the registry's digest where it has one, else the image's id;
+    origin: local, pulled, bootstrapped or given.
+    """
+
+    reference: str
+    identity: str
+    origin: str
+
+
+class OtherDigestError(BaseImageError):
+    """An image has the base's name, and not the digest that images.yaml pins. A build takes it only when told to."""
+
+    def __init__(self, base: BaseImage, found: LocalImage) -> None:
+        self.base, self.found = base, found
+        known = ", ".join(each.rpartition("@")[2] for each in found.digests) or "no registry's digest"
+        super().__init__(
+            f"The image {base.reference} on this engine is not the base that images.yaml pins: it has {known},"
+            f" and {base.digest} was recorded.",
+            hint="Take it nevertheless with --unpinned-base, or record what the registry has today:"
+            " mlperf-docker lock --bases",
+        )
+
+
+def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Base]:
+    """Return the bases that an image may stand on, the preferred first, without asking any network.
+
+    The pinned base needs not be here for that: its digest is known. A bootstrapped one counts once it is here.
+    """
+    if override:
+        given = images.find(client, override)
+        return [Base(override, given.id if given else override, "given")]
+    found = _bootstrapped(client, base)
+    return [Base(base.pinned, base.digest, "local"), *([found] if found else [])]
+
+
+def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
+    """Return the bases that the images of *cell* on this engine were built on, as their labels tell.
+
+    So an image is found that came from another host, by a registry or a bundle, without its base. One on a base of its
+    builder's own choice counts only where that base is asked for by name and is not here itself.
+    """
+    if override and images.find(client, override) is not None:
+        return []
+    found = []
+    for labels in client.our_labels():
+        base = Base(*(labels.get(f"{LABEL}.{key}", "") for key in ("base", "base.identity", "base.origin")))
+        wanted = (base.origin == "given") == bool(override) and override in ("", base.reference)
+        if wanted and base.identity and labels.get(f"{LABEL}.cell") == cell:
+            found.append(base)
+    return found
+
+
+def resolve_base(
+    client: "Engine",
+    base: BaseImage,
+    *,
+    override: str = "",
+    bootstrap: bool = False,
+    say: Callable[[str], None],
+) -> Base:
+    """Return a base that is on the engine now: local, pulled, or bootstrapped where that is allowed or was done before.
+
+    Raises BaseImageError that tells what was tried and why it failed. Unless it is given, a base is the pinned one or
+    made here: never one that only has its tag.
+    """
+    if override:
+        return _given(client, override, say)
+    if _is_here(client, base):
+        return Base(base.pinned, base.digest, "local")
+    found = _bootstrapped(client, base)
+    refusal = _pull(client, base.pinned, say, patient=found is None and not bootstrap)
+    if refusal is None and _is_here(client, base):
+        return Base(base.pinned, base.digest, "pulled")
+    if found is not None:
+        say(f"Base image {base.reference}: not pulled ({refusal}); taking the bootstrapped {found.reference}.")
+        return found
+    if bootstrap:
+        instead = "" if base.is_debian else " in its place"
+        say(f"Base image {base.reference}: not pulled ({refusal}); bootstrapping Debian {base.suite}{instead}.")
+        return _bootstrap(client, base)
+    namesake = images.find(client, base.reference)
+    if namesake is not None:
+        raise OtherDigestError(base, namesake)
+    raise BaseImageError(
+        f"The base image {base.pinned} is not on this engine and cannot be pulled: {refusal}",
+        hint="Make one from the Debian mirror with --bootstrap-base, or name another one with --base IMAGE.",
+    )
+
+
+def _is_here(client: "Engine", base: BaseImage) -> bool:
+    """Tell whether the pinned base is on the engine. Raises OtherDigestError for what has its name alone."""
+    found = images.find(client, base.pinned)
+    if found is not None and not any(each.endswith(f"@{base.digest}") for each in found.digests):
+        raise OtherDigestError(base, found)
+    return found is not None
+
+
+def bootstrap_tag(base: BaseImage) -> str:
+    """Return the name that a bootstrapped base goes by, which no registry has."""
+    return f"{_BOOTSTRAP_NAME}:{base.suite}"
+
+
+def _given(client: "Engine", override: str, say: Callable[[str], None]) -> Base:
+    found = images.find(client, override)
+    refusal = None
+    if found is None:
+        refusal = _pull(client, override, say)
+        found = images.find(client, override)
+    if found is None:
+        raise BaseImageError(
+            f"The base image {override} is not on this engine and cannot be pulled: {refusal}",
+            hint="See what there is with: docker image ls",
+        )
+    return Base(_named(client, override, found), found.id, "given")
+
+
+def _named(client: "Engine", override: str, found: LocalImage) -> str:
+    """Return a name for the image: BuildKit takes an id after FROM for a name on Docker Hub."""
+    digits = found.id.removeprefix("sha256:")
+    if not (_IMAGE_ID.fullmatch(override) and digits.startswith(override.removeprefix("sha256:"))):
+        return override
+    tag = f"given-{digits[:12]}"
+    client.tag(found.id, _BOOTSTRAP_NAME, tag)
+    return f"{_BOOTSTRAP_NAME}:{tag}"
+
+
+def _pull(client: "Engine", reference: str, say: Callable[[str], None], *, patient: bool = True) -> str | None:
+    """Pull with docker's own login. Returns None, or why it did not work. patient: whether faults are waited out."""
+    say(f"Base image {reference}: pulling.")
+    try:
+        transfer.pull(client, reference, Listener(say=say, waits_s=None if patient else ()))
+    except RefusedError as error:
+        return error.reason
+    except MlperfDockerError as error:
+        return str(error)
+    return None
+
+
+def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
+    found = images.find(client, bootstrap_tag(base))
+    return Base(bootstrap_tag(base), found.id, "bootstrapped") if found else None
+
+
+def _bootstrap(client: "Engine", base: BaseImage) -> Base:
+    """Make a root file system with mmdebstrap and import it."""
+    if shutil.which("mmdebstrap") is None:
+        raise BaseImageError(
+            "A base from the Debian mirror needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap"
+        )
+    with _work_folder() as folder:
+        archive = folder / "base.tar"
+        _debootstrap(base.suite, archive)
+        _import(client, archive, bootstrap_tag(base))
+    found = _bootstrapped(client, base)
+    if found is None:
+        raise BaseImageError(f"The engine did not import {bootstrap_tag(base)}.", hint="See: mlperf-docker doctor")
+    return found
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """Yield a folder that is gone afterwards; first remove those of tools that were killed."""
+    for stale in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        if _is_stale(stale):
+            _remove(stale)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
+    try:
+        folder.chmod(0o755)  # without root, mmdebstrap works in it as another user
+        (folder / _OWNER_FILE).write_text(owner.current(), encoding="utf-8")
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _is_stale(folder: Path) -> bool:
+    try:
+        return owner.is_gone((folder / _OWNER_FILE).read_text(encoding="utf-8"))
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove *folder*, but nothing that may be mounted below it: mmdebstrap mounts this host's /sys and /dev/shm."""
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", str(folder)], check=False, timeout=_STOP_TIMEOUT_S)
+
+
+def _debootstrap(suite: str, archive: Path) -> None:
+    rules = [f"path-exclude={path}" for path in _LEFT_OUT] + [f"path-include={path}" for path in _KEPT]
+    keys = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
+    options = ["--variant=minbase", "--include=ca-certificates", *keys, *(f"--dpkgopt={rule}" for rule in rules)]
+    environment = {**os.environ, "TMPDIR": str(archive.parent)}
+    making = subprocess.Popen(
+        [*_apart(), "mmdebstrap", *options, suite, str(archive)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        _, said = making.communicate(timeout=_BOOTSTRAP_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise BaseImageError(f"mmdebstrap did not end within {_BOOTSTRAP_TIMEOUT_S} s.") from error
+    finally:
+        _stop(making)
+    if making.returncode:
+        last = "\n".join(said.strip().splitlines()[-8:])
+        raise BaseImageError(
+            f"mmdebstrap could not make Debian {suite} (exit code {making.returncode}):\n{last}",
+            hint=_missing_key(said)
+            or "It needs root or user namespaces, room in the temporary folder (TMPDIR), and a Debian mirror in reach"
+            " (it uses http_proxy).",
+        )
+
+
+def _missing_key(said: str) -> str:
+    """Return what helps where apt could not check who signed the archive; nothing where that was no problem."""
+    if KEYRING.exists() or not re.search(r"NO_PUBKEY|is not signed|keyring", said):
+        return ""
+    return f"This host does not know Debian's keys: apt-get install {KEYRING_PACKAGE}"
+
+
+def _apart() -> list[str]:
+    """Return the prefix that keeps mmdebstrap's mounts (/proc, /sys, /dev/shm) out of this host's view.
+
+    Should it be killed, they are gone with it, and nobody who cleans up walks into them. Without root it does so
+    itself.
+    """
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return []
+    prefix = ["unshare", "--mount"]
+    allowed = subprocess.run([*prefix, "true"], capture_output=True, check=False, timeout=_STOP_TIMEOUT_S)
+    return [] if allowed.returncode else prefix
+
+
+def _stop(making: subprocess.Popen[str]) -> None:
+    """End *making* if it still runs. Asked politely, and its apt with it, it unmounts and removes what it made."""
+    if making.poll() is not None:
+        return
+    try:
+        os.killpg(making.pid, signal.SIGTERM)
+        making.communicate(timeout=_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(making.pid, signal.SIGKILL)
+        making.wait()
+
+
+def _import(client: "Engine", archive: Path, reference: str) -> None:
+    """Import *archive* under *reference*. An error comes in the stream of an answer that began well."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    from mlperf_docker.engine.client import explanation
+
+    name, _, tag = parted(reference)
+    changes = [
+        f"LABEL {LABEL}=base",
+        'CMD ["bash"]',
+        "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ]
+    timeout, client.timeout = client.timeout, _BOOTSTRAP_TIMEOUT_S  # it answers when all is unpacked
+    try:
+        said = client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
+    except APIError as error:
+        raise _import_failed(reference, explanation(error)) from error
+    except (DockerException, RequestException) as error:
+        raise _import_failed(reference, str(error)) from error
+    finally:
+        client.timeout = timeout
+    if '"error"' in said:
+        raise _import_failed(reference, said.strip().splitlines()[-1])
+    imported = images.find(client, f"{name}:latest")
+    if imported is not None and imported.id in said:  # Podman 4 pays no heed to the tag
+        client.tag(imported.id, name, tag)
+        client.remove_image(f"{name}:latest")
+
+
+def _import_failed(reference: str, reason: str) -> BaseImageError:
+    return BaseImageError(
+        f"The engine could not import {reference}: {reason}", hint="Is its disk full? See: docker system df"
+    )

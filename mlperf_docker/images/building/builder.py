@@ -1,0 +1,62 @@
+"""What a builder is, so that a fake can stand in for BuildKit in tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.host_settings import HostSettings
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One image to build.
+
+    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: the base's digest or id,
+    for the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
+    registry, or ""; the image that is built then serves so, too.
+    """
+
+    inputs: BuildInputs
+    base_reference: str
+    tags: tuple[str, ...]
+    labels: dict[str, str]
+    host: HostSettings
+    no_cache: bool = False
+    cache_from: str = ""
+    base_identity: str = ""
+
+
+class BuildEventKind(StrEnum):
+    """What happened to a step."""
+
+    STARTED = "started"
+    CACHED = "cached"
+    DONE = "done"
+    FAILED = "failed"
+    LOG = "log"
+    PROGRESS = "progress"
+
+
+@dataclass(frozen=True)
+class BuildEvent:
+    """One thing that happened in a build.
+
+    text: a line of output (LOG), the reason (FAILED), or what is being transferred (PROGRESS); current, total: bytes;
+    seconds: how long the step took (DONE).
+    """
+
+    kind: BuildEventKind
+    step: str
+    text: str = ""
+    current: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+
+class Builder(Protocol):
+    """Turns a request into an image."""
+
+    def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
+        """Return the image's id, `sha256:…`. Raises BuildError, which names the log with all output."""

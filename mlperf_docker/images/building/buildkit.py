@@ -1,0 +1,223 @@
+"""Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
+
+import io
+import json
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from docker.errors import APIError, StreamParseError
+from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
+
+from mlperf_docker.engine.client import Engine, explanation, require_buildkit
+from mlperf_docker.errors import BaseImageError, BuildError, EngineError
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
+from mlperf_docker.images.building.trace import TRACE_ID, Trace
+from mlperf_docker.recipe.context import write_context
+from mlperf_docker.system import folders, paths
+from mlperf_docker.system.redaction import hidden
+
+_IMAGE_ID = "moby.image.id"
+_INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
+_TAIL_LINES = 20
+_SPOOL_BYTES = 32 * 2**20
+_BROKEN = "the connection to the engine broke"
+# What a failed step printed → what it probably means, and what helps; the first that fits.
+_CAUSES = {
+    _BROKEN: (
+        "The engine stopped, or was restarted, while it built.",
+        "See what it says: mlperf-docker doctor; then run the same command again.",
+    ),
+    "no space left on device": (
+        "The engine's disk is full.",
+        "Free some: docker system df, then docker builder prune or docker image prune; see mlperf-docker doctor.",
+    ),
+    "certificate verify failed": (
+        "The package index's certificate is not trusted inside the build.",
+        "Point PIP_CERT (or SSL_CERT_FILE) at your CA bundle; the build takes it over.",
+    ),
+    "do not match the hashes": (
+        "A package is not the one that was locked: a mirror changed it, or a download broke.",
+        "Try again; if it stays, compare your index with locks/, or make new locks: mlperf-docker lock",
+    ),
+    "temporary failure": (
+        "The build has no name resolution.",
+        "Check the engine's DNS, or set HTTPS_PROXY and PIP_INDEX_URL; the build takes them over.",
+    ),
+    "connection": (
+        "A package server could not be reached from inside the build.",
+        "Set HTTPS_PROXY or PIP_INDEX_URL as pip needs them on this host, or PIP_FIND_LINKS to a folder of wheels.",
+    ),
+    "no matching distribution": (
+        "The package index does not offer a locked version, or not for the Python of the base.",
+        "Check PIP_INDEX_URL, and a base of your own against the first line of the lock; or run mlperf-docker lock",
+    ),
+}
+_UNKNOWN_CAUSE = ("", "The full log says more.")
+# What a step printed that cannot run on this base → what it means, and what helps.
+_UNSUITABLE = {
+    re.compile(r"This base has Python [0-9.]+, and"): (
+        "",
+        "Name a base with one of these to --base, or leave --base away.",
+    ),
+    re.compile(r"apt-get: (command )?not found|exec: \"?/bin/sh\"?: .*no such file or directory"): (
+        "it has no apt-get or no shell, so it is none of Debian or Ubuntu.",
+        "Name one of theirs to --base, or leave --base away.",
+    ),
+}
+
+
+class BuildKitBuilder:
+    """Builds through `POST /build?version=2`."""
+
+    def __init__(self, client: Engine) -> None:
+        self._client = client
+
+    def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
+        """Return the image's id. Interrupting this cancels the build in the engine; nothing is tagged then."""
+        require_buildkit(self._client)
+        return follow(request, self._client.build_with_buildkit, _BuildKitListener(on_event))
+
+
+def follow(
+    request: BuildRequest,
+    start: Callable[[IO[bytes], dict[str, str | list[str]]], Generator[dict[str, Any]]],
+    listener: "Listener",
+) -> str:
+    """Build *request* by *start*, which takes the context and the API's parameters; return the image's id.
+
+    Keeps all output in a log. Raises BuildError.
+    """
+    log_path = paths.new_log("build", request.tags[0].rpartition("/")[2].replace(":", "-"))
+    with (
+        folders.naming(log_path),
+        log_path.open("w", encoding="utf-8", errors="backslashreplace") as log,
+        tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as context,
+    ):
+        with folders.naming(Path(tempfile.gettempdir(), "build-context")):
+            write_context(request.inputs, request.host, context)
+        context.seek(0)
+        listener.log = log
+        try:
+            with closing(start(context, _parameters(request))) as messages:
+                for message in messages:
+                    listener.hear(message)
+        except EngineError:  # it was gone before it began to answer
+            raise
+        except APIError as error:
+            listener.error = hidden(explanation(error))
+        except (RequestException, HTTPError, StreamParseError) as error:
+            listener.error = hidden(f"{_BROKEN}: {error}")
+    if listener.image is None:
+        raise _unsuitable_base(request, listener, log_path) or _failure(request, listener, log_path)
+    return listener.image
+
+
+def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
+    base = {"BASE": request.base_reference, "BASE_IDENTITY": request.base_identity}
+    arguments = {**base, **dict(request.host.build_args)}
+    if request.cache_from:
+        arguments[_INLINE_CACHE] = "1"
+    parameters: dict[str, str | list[str]] = {
+        "t": list(request.tags),
+        "buildargs": json.dumps(arguments),
+        "labels": json.dumps(request.labels),
+    }
+    if request.cache_from:
+        parameters["cachefrom"] = json.dumps([request.cache_from])
+    if request.no_cache:
+        parameters["nocache"] = "1"
+    if request.host.needs_host_network:
+        parameters["networkmode"] = "host"
+    return parameters
+
+
+@dataclass
+class Listener(ABC):
+    """Listens to one build: writes the log, hands events on, and remembers how it ended."""
+
+    on_event: Callable[[BuildEvent], None]
+    log: TextIO = field(default_factory=io.StringIO)
+    image: str | None = None
+    error: str = ""
+    failed_step: str = ""
+    tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
+
+    @abstractmethod
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take one of the engine's messages."""
+
+    def event(self, event: BuildEvent) -> None:
+        """Keep *event*, and hand it on, without what is secret in it."""
+        event = replace(event, step=hidden(event.step), text=hidden(event.text))
+        for line in _log_lines(event):
+            self.log.write(f"{line}\n")
+        self.log.flush()
+        if event.kind is BuildEventKind.LOG:
+            self.tails[event.step].append(event.text)
+        elif event.kind is BuildEventKind.FAILED and "canceled" not in event.text:
+            self.failed_step = event.step
+        self.on_event(event)
+
+
+@dataclass
+class _BuildKitListener(Listener):
+    """Understands BuildKit's traces."""
+
+    trace: Trace = field(default_factory=Trace)
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take one of the engine's messages."""
+        if message.get("id") == TRACE_ID:
+            for event in self.trace.feed(str(message["aux"])):
+                self.event(event)
+        elif message.get("id") == _IMAGE_ID:
+            aux = message["aux"]
+            self.image = str(aux["ID"]) if isinstance(aux, dict) else None
+        elif "error" in message:
+            self.error = hidden(str(message["error"]))
+
+
+def _log_lines(event: BuildEvent) -> Iterator[str]:
+    match event.kind:
+        case BuildEventKind.LOG:
+            yield event.text
+        case BuildEventKind.DONE:
+            yield f"== done in {event.seconds:.1f} s: {event.step}"
+        case BuildEventKind.FAILED:
+            yield f"== FAILED: {event.step}: {event.text}"
+        case BuildEventKind.STARTED | BuildEventKind.CACHED:
+            yield f"== {event.kind}: {event.step}"
+        case BuildEventKind.PROGRESS:
+            return
+
+
+def _unsuitable_base(request: BuildRequest, listener: Listener, log: Path) -> BaseImageError | None:
+    """Return the error where the failing step's own output tells that the base cannot carry the image."""
+    for line in listener.tails[listener.failed_step]:
+        for sign, (cause, hint) in _UNSUITABLE.items():
+            if sign.search(line):
+                said = cause or line.strip()
+                return BaseImageError(f"{request.base_reference} cannot be the base: {said}", hint=hint, log=log)
+    return None
+
+
+def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError:
+    """Say which step failed, its last lines, the likely cause, and where the whole log is."""
+    output = "\n".join(f"  {line}" for line in listener.tails[listener.failed_step])
+    said = f"{output}\n{listener.error}".lower()
+    cause, hint = next((words for sign, words in _CAUSES.items() if sign in said), _UNKNOWN_CAUSE)
+    step = f" in the step {listener.failed_step!r}" if listener.failed_step else ""
+    parts = (
+        f"Building {request.tags[0]} failed{step}: {listener.error or 'the engine ended without an image'}",
+        output,
+        cause,
+    )
+    return BuildError("\n".join(part for part in parts if part), hint=hint, log=log)

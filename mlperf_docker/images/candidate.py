@@ -1,0 +1,54 @@
+"""One way the image of a cell can be: its base, its hash and its two tags. Pure: no engine, no network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.images.bases import Base
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe import build_inputs, image_labels
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.registry.references import parted
+
+_GIVEN = "given"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The cell's image on this base, with this hash. exact, moving: its tags, with the registry's name."""
+
+    base: Base
+    content: str
+    exact: str
+    moving: str
+
+    @property
+    def repository(self) -> str:
+        """The name that both tags belong to."""
+        return parted(self.exact)[0]
+
+    @property
+    def registry(self) -> str:
+        """The registry's name, with the path before the model's name."""
+        return self.repository.rpartition("/")[0]
+
+
+def candidate(spec: ImageSpec, inputs: BuildInputs, base: Base, registry: str) -> Candidate:
+    """Return the image of *spec* on *base*, named in *registry*."""
+    content = build_inputs.content_hash(inputs, base.identity)
+    exact, moving = image_labels.tags(spec, content, registry)
+    return Candidate(base, content, exact, moving)
+
+
+def same_source(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str], registry: str) -> Candidate | None:
+    """Return what an image with *labels* is if all but its base is what *inputs* say; else None.
+
+    So an image is known again where its base cannot be known beforehand: one that was bootstrapped on another machine.
+    One on a base that somebody gave with --base is never taken for another.
+    """
+    origin = labels.get(f"{LABEL}.base.origin", _GIVEN)
+    if origin == _GIVEN:
+        return None
+    base = Base(labels.get(f"{LABEL}.base", ""), labels.get(f"{LABEL}.base.identity", ""), origin)
+    found = candidate(spec, inputs, base, registry)
+    return found if found.content == labels.get(f"{LABEL}.hash") else None

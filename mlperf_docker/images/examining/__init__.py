@@ -1,0 +1,1 @@
+"""Contents of an image against its recipe."""

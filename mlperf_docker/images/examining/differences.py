@@ -1,0 +1,294 @@
+"""Where an image is not what its spec, its labels and its SBOM say. Pure: each check yields what it finds."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine.filesystem import Kind as EntryKind
+from mlperf_docker.errors import UsageError
+from mlperf_docker.images.examining.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe import build_inputs, image_labels, left_out, requirements
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.origin import Origin
+
+_HARNESS = "harness/"
+# What `python3 -m venv` makes itself, beside the distributions.
+_OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|\.gitignore|bin/([Aa]ctivate(\.\w+)?))")
+_BUILDS_OWN = (f"{REQUIREMENTS}/", f"{WHEELS}/", f"{BYTECODE}/")
+# Left out of a bootstrapped base on purpose, as of Debian's own slim images.
+_LEFT_OUT = re.compile(r"usr/share/(doc|groff|info|linda|lintian|locale|man)/")
+_TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
+
+
+class Kind(StrEnum):
+    """What a difference is about."""
+
+    HASH = "hash"
+    LABEL = "label"
+    SETTING = "setting"
+    LOCK = "lock"
+    PYTHON = "python"
+    DEBIAN = "debian"
+    HARNESS = "harness"
+    FILE = "file"
+    SBOM = "sbom"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as it should be. expected, found: None where there should be, or is, nothing of it.
+
+    words: what is wrong, for people, without the subject.
+    """
+
+    kind: Kind
+    subject: str
+    words: str
+    expected: str | None = None
+    found: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.words}"
+
+    def fields(self) -> dict[str, str | None]:
+        """The same for programs."""
+        return {
+            "kind": self.kind,
+            "subject": self.subject,
+            "expected": self.expected,
+            "found": self.found,
+            "text": str(self),
+        }
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An image with everything that is known of it. config: the engine's description of how it is run."""
+
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    config: Mapping[str, Any]
+    contents: Contents
+
+
+def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterator[Difference]:
+    """Yield everything in which *image* differs from what *spec* and *inputs*, as they are today, give."""
+    yield from _hashes(inputs, image)
+    yield from _labels(spec, inputs, image.labels)
+    yield from _settings(inputs.dockerfile, image.config)
+    yield from _locks(inputs, image.contents)
+    yield from _python(inputs, image.contents)
+    yield from _harness(inputs, image.contents)
+    yield from _files_of_python(spec, image.contents)
+    yield from _bytecode(image.contents)
+    yield from _files_of_debian(image.contents)
+    yield from _sbom(image)
+
+
+def _hashes(inputs: BuildInputs, image: Examined) -> Iterator[Difference]:
+    """Compare the hash of today's sources, on the image's own base, with its label's, and that with its tags'."""
+    found = image.labels.get(f"{LABEL}.hash")
+    today = build_inputs.content_hash(inputs, image.labels.get(f"{LABEL}.base.identity", ""))
+    if found != today:
+        words = f"the image was made from {found or 'unknown sources'}, today's sources give {today}"
+        yield Difference(Kind.HASH, "sources", words, today, found)
+    for tag in image.tags:
+        match = _TAG_HASH.search(tag)
+        if match and found and match[1] != found:
+            yield Difference(Kind.HASH, tag, f"the image of this name was made from {found}", match[1], found)
+
+
+def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> Iterator[Difference]:
+    """Compare the labels with those that a build would write; where the image comes from, only itself can tell."""
+    version, _, _ = labels.get("org.opencontainers.image.version", "").rpartition("-")
+    origin = Origin(
+        base_reference=labels.get(f"{LABEL}.base", ""),
+        base_identity=labels.get(f"{LABEL}.base.identity", ""),
+        base_origin=labels.get(f"{LABEL}.base.origin", ""),
+        revision=labels.get("org.opencontainers.image.revision", ""),
+        version=version,
+    )
+    wanted = image_labels.labels(spec, inputs, labels.get(f"{LABEL}.hash", ""), origin)
+    for key, value in wanted.items():
+        found = labels.get(key)
+        if found != value or not value:
+            words = f"should be {value!r}, is {found!r}" if found is not None else f"missing; should be {value!r}"
+            yield Difference(Kind.LABEL, key, words, value, found)
+
+
+def _settings(dockerfile: str, config: Mapping[str, Any]) -> Iterator[Difference]:
+    """Compare how the image is run with the Dockerfile: user, entry point, working folder and environment."""
+    joined = dockerfile.replace("\\\n", " ")
+    last = {word: line for line in joined.splitlines() for word, _, line in [line.partition(" ")]}
+    wanted: dict[str, Any] = {
+        "User": last.get("USER", ""),
+        "WorkingDir": last.get("WORKDIR", ""),
+        "Entrypoint": json.loads(last.get("ENTRYPOINT", "[]")),
+        "Cmd": None,
+    }
+    for key, value in wanted.items():
+        if (config.get(key) or None) != (value or None):
+            words = f"should be {value!r}, is {config.get(key)!r}"
+            yield Difference(Kind.SETTING, key, words, json.dumps(value), json.dumps(config.get(key)))
+    found = dict(each.split("=", 1) for each in config.get("Env") or ())
+    for line in joined.splitlines():
+        for name, value in re.findall(r'(\w+)="([^"]*)"', line) if line.startswith("ENV ") else ():
+            beginning, _, rest = value.partition("${")
+            if not found.get(name, "").startswith(beginning) or (not rest and found[name] != value):
+                words = f"should be {value!r}, is {found.get(name)!r}"
+                yield Difference(Kind.SETTING, name, words, value, found.get(name))
+
+
+def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
+    """Compare the requirements in the image with today's, pin by pin."""
+    for file in inputs.files:
+        if not file.path.startswith(f"{build_inputs.REQUIREMENTS_FOLDER}/"):
+            continue
+        name = PurePosixPath(file.path).name
+        text = contents.files.text(f"{REQUIREMENTS}/{name}")
+        if text == file.data.decode():
+            continue
+        if text is None:
+            yield Difference(Kind.LOCK, f"requirements/{name}", "not in the image", found=None)
+            continue
+        today, there = _pins(file.data.decode()), _pins(text)
+        changed = [name for name in sorted(today.keys() | there.keys()) if today.get(name) != there.get(name)]
+        yield from (_pin_difference(name, today.get(name), there.get(name)) for name in changed)
+        if not changed:
+            yield Difference(Kind.LOCK, f"requirements/{name}", "other text than today's, with the same pins")
+
+
+def _pins(text: str) -> Mapping[str, requirements.Pin]:
+    try:
+        return requirements.parse(text)
+    except UsageError:
+        return {}
+
+
+def _pin_difference(package: str, today: requirements.Pin | None, there: requirements.Pin | None) -> Difference:
+    expected, found = (each.version if each else None for each in (today, there))
+    if expected == found:
+        words = f"other hashes are locked for {found} in the image"
+    else:
+        words = f"locked {expected or 'not at all'} today, {found or 'not at all'} in the image"
+    return Difference(Kind.LOCK, package, words, expected, found)
+
+
+def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
+    """Compare what is installed with what is locked for its Python, by version, and by the wheel that it came in."""
+    pins: dict[str, requirements.Pin] = {}
+    for file in inputs.files:
+        if file.path.startswith(f"{build_inputs.REQUIREMENTS_FOLDER}/"):
+            pins |= _pins(file.data.decode())
+    pins = {name: pin for name, pin in pins.items() if not contents.python or pin.is_for(contents.python)}
+    wheels = contents.wheels()
+    for name in sorted(pins.keys() | contents.distributions.keys()):
+        locked = pins[name].version if name in pins else None
+        found = contents.distributions[name].version if name in contents.distributions else None
+        if locked != found:
+            words = f"{f'locked {locked}' if locked else 'not locked'}, {f'installed {found}' if found else 'missing'}"
+            yield Difference(Kind.PYTHON, name, words, locked, found)
+        elif found and wheels.get((name, found)) not in pins[name].hashes:
+            wheel = wheels.get((name, found))
+            words = f"came in a wheel that is not locked: {wheel}" if wheel else "nothing tells which wheel it came in"
+            yield Difference(Kind.PYTHON, name, words, None, wheel)
+
+
+def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
+    """Compare the harness file by file with today's."""
+    wanted = {
+        f"{HOME}/{file.path.removeprefix(_HARNESS)}": hashlib.sha256(file.data).hexdigest()
+        for file in inputs.files
+        if file.path.startswith(_HARNESS)
+    }
+    entries = contents.files.entries
+    for path, digest in wanted.items():
+        yield from _changed(Kind.HARNESS, path, digest, contents)
+    known = {*wanted, SBOM, *contents.bytecode}
+    for path in _entries_below(contents, HOME):
+        if path not in known and not path.startswith(_BUILDS_OWN):
+            yield Difference(Kind.HARNESS, f"/{path}", "not a file of the harness", None, entries[path].sha256)
+
+
+def _files_of_python(spec: ImageSpec, contents: Contents) -> Iterator[Difference]:
+    """Compare every file in the virtual environment with its installer's record, less what is left out on purpose."""
+    recorded: set[str] = set()
+    unwanted = re.compile(rf"{VENV}/lib/[^/]+/site-packages/({left_out.of_image(spec)})/")
+    for distribution in contents.distributions.values():
+        wanted = {path: digest for path, digest in distribution.files.items() if not unwanted.match(path)}
+        recorded |= wanted.keys()
+        for path, digest in wanted.items():
+            yield from _changed(Kind.FILE, path, digest, contents, f" of {distribution.name}")
+    for path in _entries_below(contents, VENV):
+        if path not in recorded and path not in contents.bytecode and not _OF_THE_VENV.fullmatch(path):
+            yield Difference(Kind.FILE, f"/{path}", "belongs to no package", None, contents.files.entries[path].sha256)
+
+
+def _bytecode(contents: Contents) -> Iterator[Difference]:
+    """Compare the byte code with what the build made: it is what runs, whatever its source says by now."""
+    if not contents.bytecode:
+        yield Difference(Kind.FILE, f"/{BYTECODE}", "nothing tells which byte code the build made")
+    for path, digest in contents.bytecode.items():
+        yield from _changed(Kind.FILE, path, digest, contents, " of byte code")
+
+
+def _files_of_debian(contents: Contents) -> Iterator[Difference]:
+    """Compare every file that dpkg has a checksum of."""
+    for package, path, digest in contents.debian_files():
+        entry = contents.files.entries.get(path)
+        if entry is None and not _LEFT_OUT.match(path):
+            yield Difference(Kind.FILE, f"/{path}", f"a file of {package} is missing", digest, None)
+        elif entry is not None and entry.kind is EntryKind.FILE and entry.md5 != digest:
+            yield Difference(Kind.FILE, f"/{path}", f"a file of {package} was changed", digest, entry.md5)
+
+
+def _changed(kind: Kind, path: str, digest: str, contents: Contents, owner: str = "") -> Iterator[Difference]:
+    """Yield what is wrong with the file at *path*; *digest*: its sha256, or "" where only its presence is known."""
+    entry = contents.files.entries.get(contents.files.resolve(path))
+    if entry is None:
+        yield Difference(kind, f"/{path}", f"a file{owner} is missing", digest or None, None)
+    elif digest and entry.sha256 != digest:
+        yield Difference(kind, f"/{path}", f"a file{owner} was changed", digest, entry.sha256)
+
+
+def _entries_below(contents: Contents, folder: str) -> Iterator[str]:
+    """Yield the paths of the files below *folder*."""
+    entries = contents.files.entries
+    return (path for path in sorted(entries) if path.startswith(f"{folder}/") and entries[path].kind is EntryKind.FILE)
+
+
+def _sbom(image: Examined) -> Iterator[Difference]:
+    """Compare the bill of materials with what is installed, and with the base that the labels name."""
+    bill = image.contents.sbom
+    if bill is None:
+        yield Difference(Kind.SBOM, f"/{SBOM}", "there is no bill of materials that can be read", None, None)
+        return
+    installed = {name: each.version for name, each in image.contents.distributions.items()}
+    yield from _listed("pkg:pypi/", bill["components"], installed)
+    yield from _listed("pkg:deb/", bill["components"], image.contents.debian)
+    wanted = image.labels.get(f"{LABEL}.base.identity")
+    found = next((each.get("version") for each in bill["components"] if each.get("type") == "container"), None)
+    if found != wanted:
+        yield Difference(Kind.SBOM, "base image", f"the SBOM says {found}, the label says {wanted}", wanted, found)
+
+
+def _listed(kind: str, components: list[dict[str, Any]], installed: Mapping[str, str]) -> Iterator[Difference]:
+    """Compare the components whose package URL begins with *kind* with name → version of what is installed."""
+    listed = {
+        str(each.get("name")): str(each.get("version"))
+        for each in components
+        if str(each.get("purl", "")).startswith(kind)
+    }
+    for name in sorted(listed.keys() | installed.keys()):
+        says, found = listed.get(name), installed.get(name)
+        if says != found:
+            listing = f"the SBOM says {says}" if says else "not in the SBOM"
+            words = f"{listing}, {f'installed {found}' if found else 'not installed'}"
+            yield Difference(Kind.SBOM, name, words, says, found)

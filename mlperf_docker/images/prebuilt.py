@@ -1,0 +1,259 @@
+"""Prebuilt images: find a cell's image in a registry, pull it, push it. What is not what its tag says is refused."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import local_images as images
+from mlperf_docker.engine import transfer
+from mlperf_docker.engine.local_images import LocalImage
+from mlperf_docker.engine.transfer import LayerEvent, Listener
+from mlperf_docker.errors import RegistryError, UsageError
+from mlperf_docker.images.candidate import Candidate, same_source
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.registry.references import has_host, parted
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
+    from mlperf_docker.registry.client import Registries, Remote
+
+_TAGS_SHOWN = 12
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHORT_DIGEST = 12  # digits by which the engine's messages name a layer
+
+
+class State(StrEnum):
+    """What was done with an image. present: it was here already, the very one that the registry has."""
+
+    PULLED = "pulled"
+    PRESENT = "present"
+    PUSHED = "pushed"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An image that a registry has, and which of the cell's candidates it is."""
+
+    candidate: Candidate
+    remote: "Remote"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An image that is now on this engine and in the registry alike.
+
+    digest: `sha256:…` in the registry; size_bytes: of the layers that were downloaded, as they were; None for a push.
+    """
+
+    candidate: Candidate
+    id: str
+    digest: str
+    state: State
+    size_bytes: int | None = None
+
+
+def find(
+    registries: "Registries", spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
+) -> Offer | None:
+    """Return the first of *known* that the registry has, else one of the same source on another base, else None.
+
+    The moving tag is where that one is looked for. Raises RegistryError where the registry cannot be asked.
+    """
+    for each in known:
+        remote = registries.describe(each.exact)
+        if remote is not None:
+            return Offer(each, remote)
+    newest = registries.describe(known[0].moving) if other_bases else None
+    if newest is None:
+        return None
+    other = same_source(spec, build_inputs(spec), newest.labels, known[0].registry)
+    return Offer(other, newest) if other else None
+
+
+def pull(
+    client: "Engine",
+    registries: "Registries",
+    spec: ImageSpec,
+    known: Sequence[Candidate],
+    listener: Listener,
+    *,
+    digest: str = "",
+    other_bases: bool = True,
+) -> Moved:
+    """Have the registry's image of *spec* on the engine, under both of its tags. Raises RegistryError.
+
+    Everything is looked at before a layer is moved; then it is pulled by its digest, so that what was looked at is what
+    comes. digest: the only one that will do, or "".
+    """
+    require_host(known[0].registry, "pulled")
+    offer = find(registries, spec, known, other_bases=other_bases)
+    if offer is None:
+        raise _not_offered(registries, spec, known[0])
+    _check(offer, spec, registries.platform, digest)
+    found, size = images.find(client, offer.remote.pinned), None
+    if found is None:
+        size = _pull(client, offer.remote, listener)
+        found = images.find(client, offer.remote.pinned)
+        if found is None:
+            raise RegistryError(
+                f"{offer.remote.pinned} was pulled, and is not there.", hint="See: mlperf-docker doctor"
+            )
+    with _named(client, found, offer.candidate):
+        pass
+    state = State.PRESENT if size is None else State.PULLED
+    return Moved(offer.candidate, found.id, offer.remote.digest, state, size or 0)
+
+
+def push(
+    client: "Engine", spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate], listener: Listener
+) -> Moved:
+    """Push the local image of *spec*: its exact tag, then the moving one. Raises RegistryError.
+
+    built_as: the same under the registry that it may have been built for; it gets the tags of *known* then.
+    """
+    require_host(known[0].registry, "pushed")
+    chosen, found = _local(client, spec, known, built_as)
+    _check_labels(found.labels, chosen, spec)
+    with _named(client, found, chosen):
+        digest = transfer.push(client, chosen.exact, listener)
+        moving = transfer.push(client, chosen.moving, listener)
+    if moving != digest:
+        raise RegistryError(
+            f"{chosen.moving} was pushed as {moving}, and {chosen.exact} as {digest}: they should be one image.",
+            hint="Did another build move the tag meanwhile? Run the same command again.",
+        )
+    return Moved(chosen, found.id, digest, State.PUSHED)
+
+
+def require_host(registry: str, done: str) -> None:
+    """Raise RegistryError unless *registry* names a host. done: what cannot be done otherwise, a participle."""
+    if not has_host(registry):
+        raise RegistryError(
+            f"Nothing can be {done}: the registry {registry!r} names no host.",
+            hint="Name one with --registry HOST/PATH or MLPERF_DOCKER_REGISTRY.",
+        )
+
+
+def check_digest(digest: str, specs: Sequence[ImageSpec]) -> None:
+    """Raise UsageError unless *digest* is one, and of one image only."""
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(f"--digest {digest} is no digest.", hint="It is what push prints after the @: sha256:….")
+    if len(specs) > 1:
+        raise UsageError(f"--digest is of one image, and {len(specs)} are to be pulled at once.")
+
+
+def _pull(client: "Engine", remote: "Remote", listener: Listener) -> int:
+    """Pull *remote* and return the bytes of the layers that had to come."""
+    sizes = {digest.partition(":")[2][:_SHORT_DIGEST]: size for digest, size in remote.layers.items()}
+    came: set[str] = set()
+
+    def hear(event: LayerEvent) -> None:
+        if event.state == "Download complete":
+            came.add(event.layer)
+        listener.on_layer(event)
+
+    transfer.pull(client, remote.pinned, Listener(hear, listener.say, listener.waits_s))
+    return sum(sizes.get(layer, 0) for layer in came)
+
+
+def _local(
+    client: "Engine", spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate]
+) -> tuple[Candidate, LocalImage]:
+    """Return the candidate whose image is here, under its own name or the one that it was built with."""
+    by_content = {each.content: each for each in known}
+    for named in (*known, *built_as):
+        found = images.find(client, named.exact)
+        if found is not None and named.content in by_content:
+            return by_content[named.content], found
+    raise RegistryError(
+        f"{known[0].exact} cannot be pushed: it is not on this engine.",
+        hint=f"Build it: mlperf-docker build {spec.words} --push",
+    )
+
+
+@contextmanager
+def _named(client: "Engine", image: LocalImage, candidate: Candidate) -> Iterator[None]:
+    """Give the image both tags; where what is done under them fails, they are again as they were before.
+
+    An image that loses its last name by that is removed at the end, as after a rebuild.
+    """
+    before: dict[str, LocalImage | None] = {}
+    try:
+        for reference in (candidate.exact, candidate.moving):
+            if reference not in image.tags:
+                before[reference] = images.find(client, reference)
+                _tag(client, image.id, reference)
+        yield
+    except BaseException:
+        for reference, old in before.items():
+            _untag(client, reference, old)
+        raise
+    for old in before.values():
+        if old is not None and old.id != image.id:
+            images.remove_untagged(client, old.id)
+
+
+def _tag(client: "Engine", image: str, reference: str) -> None:
+    name, _, tag = parted(reference)
+    client.tag(image, name, tag)
+
+
+def _untag(client: "Engine", reference: str, old: LocalImage | None) -> None:
+    """Give *reference* back to the image that had it, or take it away; an engine that is gone keeps it as it is."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    with suppress(DockerException, RequestException):
+        if old is None:
+            client.remove_image(reference)
+        else:
+            _tag(client, old.id, reference)
+
+
+def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str) -> None:
+    """Raise RegistryError unless the offer is for this engine, is what its tag says, and has *digest*, if given."""
+    remote, candidate = offer.remote, offer.candidate
+    if digest and remote.digest != digest:
+        raise RegistryError(
+            f"{candidate.exact} has the digest {remote.digest} in the registry, not {digest}.",
+            hint="Somebody pushed another image under this tag, or the digest is of another one. To take what is there,"
+            " leave --digest away.",
+        )
+    if platform not in remote.platforms:
+        raise RegistryError(
+            f"{candidate.exact} is for {', '.join(remote.platforms)}, and this engine is {platform}.",
+            hint=f"Build it here: mlperf-docker build {spec.words}",
+        )
+    _check_labels(remote.labels, candidate, spec)
+
+
+def _check_labels(labels: Mapping[str, str], candidate: Candidate, spec: ImageSpec) -> None:
+    wanted = {"cell": str(spec), "hash": candidate.content}
+    for key, value in wanted.items():
+        found = labels.get(f"{LABEL}.{key}")
+        if found != value:
+            raise RegistryError(
+                f"{candidate.exact} is not what its tag says: its label {LABEL}.{key} is {found!r}, not {value!r}.",
+                hint="Something else was pushed under this tag. Build the image, and push it again.",
+            )
+
+
+def _not_offered(registries: "Registries", spec: ImageSpec, wanted: Candidate) -> RegistryError:
+    """Say which tags there are, those of the same backend and device first, and which source the newest is of."""
+    tags = registries.tags(wanted.repository)
+    ordered = sorted(tags, key=lambda tag: not tag.startswith(spec.variant))
+    more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+    there = f"It has: {', '.join(ordered[:_TAGS_SHOWN])}{more}." if tags else "It has no repository of that name."
+    newest = registries.describe(wanted.moving) if spec.variant in tags else None
+    revision = newest.labels.get("org.opencontainers.image.revision") if newest else None
+    of = f" (the newest, {spec.variant}, is of revision {revision})" if revision else ""
+    return RegistryError(
+        f"{wanted.exact} is not in the registry. {there}",
+        hint=f"The hash is of this source tree and its base: take the version of this tool that was pushed{of},"
+        f" or build and push this one: mlperf-docker build {spec.words} --push",
+    )

@@ -1,0 +1,194 @@
+"""Many cells' images between this engine and a registry, several at a time; one that fails does not stop the others."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.display.sizes import readable
+from mlperf_docker.engine.transfer import LayerEvent, Listener
+from mlperf_docker.errors import Interrupted, MlperfDockerError
+from mlperf_docker.images import prebuilt
+from mlperf_docker.images.prebuilt import Moved
+from mlperf_docker.images.progress import TransferProgress
+from mlperf_docker.images.provide import candidates
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.system import threads
+from mlperf_docker.system.redaction import hidden
+
+if TYPE_CHECKING:
+    from mlperf_docker.engine.client import Engine
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one cell: its image, or why there is none. seconds: how long it took."""
+
+    spec: ImageSpec
+    seconds: float
+    moved: Moved | None = None
+    error: MlperfDockerError | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The outcome for programs. bytes: compressed, of the layers that were downloaded; null for a push."""
+        moved = self.moved
+        return {
+            "cell": str(self.spec),
+            "state": moved.state if moved else "failed",
+            "image": moved.candidate.exact if moved else None,
+            "moving": moved.candidate.moving if moved else None,
+            "digest": moved.digest if moved else None,
+            "id": moved.id if moved else None,
+            "bytes": moved.size_bytes if moved else None,
+            "seconds": round(self.seconds, 3),
+            "error": hidden(str(self.error)) if self.error else None,
+        }
+
+
+class SeveralFailedError(MlperfDockerError):
+    """More than one cell failed. The exit code is the first one's."""
+
+    def __init__(self, done: str, failed: Sequence[Outcome], count: int) -> None:
+        errors = {str(each.spec): each.error for each in failed if each.error is not None}
+        first = next(iter(errors.values()))
+        lines = (f"  {cell}: {str(error).splitlines()[0]}" for cell, error in errors.items())
+        super().__init__(f"{len(errors)} of {count} images were not {done}:\n" + "\n".join(lines), hint=first.hint)
+        self.exit_code = first.exit_code
+
+
+def pull_each(
+    client: "Engine", specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
+) -> list[Outcome]:
+    """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
+    registries = client.registries(display.say)
+
+    def one(spec: ImageSpec, listener: Listener) -> Moved:
+        return prebuilt.pull(client, registries, spec, candidates(client, spec, sources), listener, digest=digest)
+
+    return _each(specs, one, display, jobs=jobs, alike=str)
+
+
+def push_each(
+    client: "Engine", specs: Sequence[ImageSpec], sources: Sources, built_as: str, display: Display, *, jobs: int
+) -> list[Outcome]:
+    """Push the images of *specs*, and return what came of each, in their order.
+
+    built_as: the registry's name that they may have been built under. Images of one backend go one after another: the
+    registry then takes the layers of the first for the others too, and none is sent twice.
+    """
+
+    def one(spec: ImageSpec, listener: Listener) -> Moved:
+        known = candidates(client, spec, sources)
+        own = candidates(client, spec, replace(sources, registry=built_as))
+        return prebuilt.push(client, spec, known, own, listener)
+
+    return _each(specs, one, display, jobs=jobs, alike=lambda spec: spec.variant)
+
+
+def offered(client: "Engine", specs: Sequence[ImageSpec], sources: Sources) -> set[str]:
+    """Return the cells among *specs* that could be pulled; none where the registry names no host.
+
+    Raises RegistryError where it cannot be asked.
+    """
+    if not sources.has_registry:
+        return set()
+    registries = client.registries(lambda _: None)
+
+    def is_offered(spec: ImageSpec) -> bool:
+        offer = prebuilt.find(registries, spec, candidates(client, spec, sources))
+        return offer is not None and registries.platform in offer.remote.platforms
+
+    return {str(spec) for spec in specs if is_offered(spec)}
+
+
+def push_built(client: "Engine", spec: ImageSpec, sources: Sources, display: Display) -> Moved:
+    """Push the image of *spec* that was just built from *sources*. Raises RegistryError."""
+    display.phase(f"push {sources.registry}/{spec}")
+    listener = Listener(TransferProgress(display, str(spec)).show, display.say)
+    moved = prebuilt.push(client, spec, candidates(client, spec, sources), (), listener)
+    display.say(f"Image {moved.candidate.exact}: {moved.state}.")
+    return moved
+
+
+def require_all(outcomes: Sequence[Outcome], done: str) -> None:
+    """Raise the error of the one cell that failed, or SeveralFailedError. done: what was to be done, a participle."""
+    failed = [each for each in outcomes if each.error is not None]
+    if len(failed) > 1:
+        raise SeveralFailedError(done, failed, len(outcomes))
+    for each in failed:
+        if each.error is not None:
+            raise each.error
+
+
+def _each(
+    specs: Sequence[ImageSpec],
+    work: Callable[[ImageSpec, Listener], Moved],
+    display: Display,
+    *,
+    jobs: int,
+    alike: Callable[[ImageSpec], str],
+) -> list[Outcome]:
+    """Do *work* for every cell in at most *jobs* threads; those that are *alike* one after another.
+
+    Interrupted, the engine cancels what nobody listens to any more.
+    """
+    shift = _Shift(work, display)
+    for group in _grouped(specs, alike):
+        shift.waiting.put(group)
+    threads.work(shift.run, jobs, shift.stopped)
+    return [shift.outcomes[str(spec)] for spec in specs]
+
+
+def _grouped(specs: Sequence[ImageSpec], alike: Callable[[ImageSpec], str]) -> Iterable[list[ImageSpec]]:
+    groups: dict[str, list[ImageSpec]] = {}
+    for spec in specs:
+        groups.setdefault(alike(spec), []).append(spec)
+    return groups.values()
+
+
+class _Shift:
+    """What the threads share: the groups that wait, what came of each cell, and whether to stop."""
+
+    def __init__(self, work: Callable[[ImageSpec, Listener], Moved], display: Display) -> None:
+        self._work, self._display = work, display
+        self.waiting: SimpleQueue[list[ImageSpec]] = SimpleQueue()
+        self.outcomes: dict[str, Outcome] = {}
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Take groups until none waits: then queue.Empty is raised."""
+        while True:
+            for spec in self.waiting.get_nowait():
+                self.outcomes[str(spec)] = self._outcome(spec)
+
+    def _outcome(self, spec: ImageSpec) -> Outcome:
+        self._check()
+        start = time.monotonic()
+        try:
+            moved = self._work(spec, self._listener(spec))
+        except Interrupted:
+            raise
+        except MlperfDockerError as error:
+            self._display.say(f"{spec}: failed: {str(error).splitlines()[0]}")
+            return Outcome(spec, time.monotonic() - start, error=error)
+        seconds = time.monotonic() - start
+        size = f" {readable(moved.size_bytes)}" if moved.size_bytes else ""
+        self._display.say(f"Image {moved.candidate.exact}: {moved.state}{size} in {seconds:.1f} s.")
+        return Outcome(spec, seconds, moved)
+
+    def _listener(self, spec: ImageSpec) -> Listener:
+        progress = TransferProgress(self._display, str(spec))
+
+        def hear(event: LayerEvent) -> None:
+            self._check()
+            progress.show(event)
+
+        return Listener(hear, self._display.say)
+
+    def _check(self) -> None:
+        if self.stopped.is_set():
+            raise Interrupted("Interrupted.")

@@ -1,0 +1,1 @@
+"""Data sets: folder, fetch, unpack."""

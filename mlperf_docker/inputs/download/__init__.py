@@ -1,0 +1,1 @@
+"""Downloads over HTTP: resumed, checked, in parallel."""

@@ -1,0 +1,1 @@
+"""Official model files: list, fetch, verify."""

@@ -1,0 +1,1 @@
+"""Upkeep of an engine: doctor, prune, build cache, bring-up."""

@@ -1,0 +1,183 @@
+"""Checks of the host: each has a name, a finding and, where something is wrong, a remedy."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from mlperf_docker.engine.client import EngineFacts, facts
+from mlperf_docker.errors import EngineError, FolderError
+from mlperf_docker.recipe.host_settings import CA_BUNDLES, dockers_host, taken_over
+from mlperf_docker.registry.logins import absent_helpers, damaged_logins
+from mlperf_docker.system import docker_config, paths
+from mlperf_docker.system.pip_config import pip_files
+from mlperf_docker.system.redaction import hidden
+
+_GIB = 2**30
+_DISK_NEEDED = 5 * _GIB  # one cpu image with its build cache, and the synthetic data
+_MEMORY_NEEDED = 4 * _GIB
+_NETWORK_VARIABLES = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_PROXY",
+    "PIP_TRUSTED_HOST",
+    "PIP_NO_INDEX",
+    "PIP_FIND_LINKS",
+    *CA_BUNDLES,
+)
+
+
+class Level(StrEnum):
+    """How bad a finding is: `fail` means that nothing can run."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding, and what to do about it; no remedy where nothing is wrong."""
+
+    name: str
+    level: Level
+    finding: str
+    remedy: str = ""
+
+    def without_secrets(self, environment: Mapping[str, str]) -> "Check":
+        """Return it without what is a secret in *environment* or on this host."""
+        finding, remedy = (hidden(hidden(text), environment) for text in (self.finding, self.remedy))
+        return replace(self, finding=finding, remedy=remedy)
+
+
+def check_all() -> list[Check]:
+    """Look at this host and its engine. No finding has a secret in it."""
+    try:
+        found = [*engine_checks(facts())]
+    except EngineError as error:
+        found = [Check("engine", Level.FAIL, str(error), error.hint or "")]
+    return [each.without_secrets(os.environ) for each in (*found, *_docker_config())] + [*host_checks(os.environ)]
+
+
+def engine_checks(engine: EngineFacts) -> Iterator[Check]:
+    """Judge what the engine says of itself. Pure."""
+    yield Check(
+        "engine", Level.OK, f"{engine.name} {engine.version}, API {engine.api_version}, {engine.storage_driver}"
+    )
+    yield from _users(engine.security)
+    if engine.builder:
+        yield Check("builder", Level.OK, f"the engine builds with {engine.builder}")
+    else:
+        remedy = "Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always"
+        yield Check("builder", Level.FAIL, "the engine cannot build with BuildKit", remedy)
+    if engine.has_gpu_runtime:
+        yield Check("gpu", Level.OK, "the engine can give containers a GPU")
+    else:
+        remedy = "For --device cuda install the NVIDIA driver and the NVIDIA Container Toolkit; cpu needs neither."
+        yield Check("gpu", Level.WARN, "the engine has no GPU runtime", remedy)
+    yield _space("engine disk", engine.data_root, "Free some: docker system df, docker builder prune.")
+
+
+def _users(security: frozenset[str]) -> Iterator[Check]:
+    if "rootless" in security:
+        said = "the engine is rootless; a container's root is the caller, without the caller's other groups"
+        yield Check("users", Level.OK, said)
+    elif "userns" in security:
+        said = "the engine maps users (userns-remap); containers of ours are the caller all the same (--userns=host)"
+        yield Check("users", Level.OK, said)
+
+
+def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
+    """Judge this host's disk, memory, tools and network settings."""
+    return (each.without_secrets(environment) for each in _host_checks(environment))
+
+
+def _host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
+    yield _cache()
+    yield _memory()
+    if shutil.which("mmdebstrap"):
+        yield Check("bootstrap", Level.OK, "mmdebstrap is there, for --bootstrap-base")
+    else:
+        remedy = "Only needed where no registry can be reached: apt-get install mmdebstrap"
+        yield Check("bootstrap", Level.WARN, "mmdebstrap is not installed", remedy)
+    yield _network(environment)
+    yield from _bundle(environment)
+
+
+def _cache() -> Check:
+    """Judge the disk of the cache by the folder that it would be made in, where it is not there yet."""
+    try:
+        place = paths.cache_place()
+    except FolderError as error:
+        return Check("cache disk", Level.WARN, str(error), error.hint or "")
+    there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        remedy = "Set XDG_CACHE_HOME to a folder that you can write to."
+        return Check("cache disk", Level.WARN, f"{place} cannot be written", remedy)
+    return _space("cache disk", there, "Point XDG_CACHE_HOME at a larger disk.")
+
+
+def _space(name: str, path: Path | None, remedy: str) -> Check:
+    if path is None or not path.exists():
+        return Check(name, Level.WARN, f"{path or 'its folder'} cannot be looked at from here", "Is the engine remote?")
+    free = shutil.disk_usage(path).free
+    finding = f"{free / _GIB:.1f} GiB free at {path}"
+    return Check(name, Level.OK, finding) if free >= _DISK_NEEDED else Check(name, Level.WARN, finding, remedy)
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    finding = f"{total / _GIB:.1f} GiB"
+    if total >= _MEMORY_NEEDED:
+        return Check("memory", Level.OK, finding)
+    return Check("memory", Level.WARN, finding, "Use --samples to keep fewer samples in memory.")
+
+
+def _network(environment: Mapping[str, str]) -> Check:
+    """Name what builds will take over from this host, with logins left out."""
+    found = [f"{name}={value}" for name, value in _network_settings(environment)]
+    return Check("network", Level.OK, ", ".join(found) or "no proxy, index or CA settings: builds use none")
+
+
+def _network_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that count, in either case, then what pip's files and docker's configuration say besides."""
+    config = docker_config.load()
+    own = {name: environment.get(name) or environment.get(name.lower(), "") for name in _NETWORK_VARIABLES}
+    places = {
+        "": own,
+        " of pip's configuration": pip_files(environment),
+        f" of {config.path}": config.proxies(dockers_host(environment)),
+    }
+    told = set()
+    for place, settings in places.items():
+        for name in _NETWORK_VARIABLES:
+            kind = "CA" if name in CA_BUNDLES else name  # the first bundle counts
+            value = taken_over(name, settings.get(name, ""))
+            if value and kind not in told:
+                told.add(kind)
+                yield f"{name}{place}", value
+
+
+def _docker_config() -> Iterator[Check]:
+    """Tell what of docker's configuration cannot be read, which matters once a registry wants a login."""
+    config = docker_config.load()
+    damaged = [f"the login for {registry} in auths cannot be read" for registry in damaged_logins(config)]
+    absent = [f"the credential helper {program} is not in PATH" for program in absent_helpers(config)]
+    if found := [*config.problems, *damaged, *absent]:
+        remedy = "Correct it, or log in again (docker login REGISTRY), where a pull or push needs it."
+        yield Check("docker config", Level.WARN, f"{config.path}: {'; '.join(found)}", remedy)
+
+
+def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
+    for name in CA_BUNDLES:
+        path = environment.get(name)
+        if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: PTH113  # never raises
+            finding = f"{name} names {path}, which is no file that can be read"
+            yield Check("ca bundle", Level.WARN, finding, f"Correct or unset {name}.")

@@ -1,0 +1,1 @@
+"""Recipe of an image: Dockerfile, build context, content hash, labels, locks."""

@@ -1,0 +1,66 @@
+"""What goes into an image, the hash over it, and the names and labels that follow from it. Pure: no disk, no clock."""
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.names import LABEL, Backend, Device
+from mlperf_docker.recipe.build_inputs import BuildInputs, lock_digest, versions
+from mlperf_docker.recipe.origin import Origin
+
+SBOM = "/opt/mlperf/sbom.cdx.json"
+"""Where an image has its bill of materials."""
+_DISTRIBUTIONS = {
+    (Backend.ONNXRUNTIME, Device.CPU): "onnxruntime",
+    (Backend.ONNXRUNTIME, Device.CUDA): "onnxruntime-gpu",
+    (Backend.TENSORFLOW, Device.CPU): "tensorflow-cpu",
+}
+
+
+def tags(spec: ImageSpec, content: str, registry: str) -> tuple[str, str]:
+    """Return the exact tag of *spec* with hash *content*, and the tag that moves with every build."""
+    moving = f"{registry}/{spec.model.name}:{spec.variant}"
+    return f"{moving}-{content}", moving
+
+
+def labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -> dict[str, str]:
+    """Return the OCI annotations and our own labels of an image. No time stamp: equal inputs give equal labels."""
+    return {LABEL: "image", **_own_labels(spec, inputs, content, origin), **_oci_labels(spec, content, origin)}
+
+
+def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -> dict[str, str]:
+    """Return the labels under our own name: the cell, its versions and its base."""
+    pins = versions(inputs)
+    facts = {
+        "cell": str(spec),
+        "model": spec.model.name,
+        "backend": spec.backend.value,
+        "device": spec.device.value,
+        "precisions": ",".join(spec.precisions),
+        "hash": content,
+        "lock": lock_digest(inputs),
+        "sbom": SBOM,
+        "base": origin.base_reference,
+        "base.origin": origin.base_origin,
+        "base.identity": origin.base_identity,
+        "versions.loadgen": pins.get("mlcommons-loadgen", ""),
+        "versions.numpy": pins.get("numpy", ""),
+        "versions.backend": pins.get(backend_distribution(spec.backend, spec.device), ""),
+    }
+    return {f"{LABEL}.{key}": value for key, value in facts.items()}
+
+
+def _oci_labels(spec: ImageSpec, content: str, origin: Origin) -> dict[str, str]:
+    """Return the annotations of the OCI image specification that we know without a clock."""
+    facts = {
+        "title": str(spec),
+        "description": f"MLPerf Inference {spec.model.title} on {spec.backend} ({spec.device})",
+        "version": f"{origin.version}-{content}",
+        "revision": origin.revision,
+        "licenses": "Apache-2.0",
+        "base.name": origin.base_reference,
+        "base.digest": origin.base_identity,
+    }
+    return {f"org.opencontainers.image.{key}": value for key, value in facts.items()}
+
+
+def backend_distribution(backend: Backend, device: Device) -> str:
+    """Return the name of the distribution that carries the backend itself."""
+    return _DISTRIBUTIONS.get((backend, device), {Backend.PYTORCH: "torch"}.get(backend, backend.value))

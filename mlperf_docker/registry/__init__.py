@@ -1,0 +1,1 @@
+"""An image registry over HTTP: references, logins, client, refusals."""

@@ -1,0 +1,144 @@
+"""Results and tables as text for people."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlperf_docker.display import printable
+from mlperf_docker.display.tables import fact_lines, fitted
+from mlperf_docker.results.comparison import METRIC, Comparison
+from mlperf_docker.results.values import Metric, RunResult
+
+NO_BENCHMARK = "not a benchmark result"
+_NS_PER_MS = 1e6
+_LONGEST_FACT = 500
+_DIFFERENCES_SHOWN = 100
+_SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
+
+
+RESULT_HEADER = ("run", "cell", "precision", "scenario", "mode", "data", "verdict", "figure")
+RESULT_ORDER = ("run", "verdict", "figure", "cell", "scenario", "mode", "data", "precision")
+"""The same by importance."""
+
+
+def result_line(result: RunResult) -> tuple[str, ...]:
+    """One row of `results list`."""
+    return (
+        result.name,
+        result.cell,
+        result.precision,
+        result.scenario,
+        result.mode,
+        "synthetic" if result.synthetic else "real",
+        verdict(result),
+        figure(result),
+    )
+
+
+def verdict(result: RunResult) -> str:
+    """VALID or INVALID, LoadGen's own words."""
+    return "VALID" if result.valid else "INVALID"
+
+
+def figure(result: RunResult) -> str:
+    """The figure that the run was made for: the scenario's metric, or the accuracy."""
+    if result.accuracy is not None:
+        return f"{result.accuracy.metric} {result.accuracy.value:.4f} (target {result.accuracy.target:.4f})"
+    if result.metric is not None:
+        return metric_text(result.metric)
+    return "-"
+
+
+def metric_text(metric: Metric) -> str:
+    """The metric with its unit; a latency in milliseconds."""
+    return milliseconds(metric.value) if metric.unit == "ns" else f"{metric.value:.6g} {metric.unit}"
+
+
+def milliseconds(latency_ns: float) -> str:
+    """A latency for people."""
+    return f"{latency_ns / _NS_PER_MS:.3f} ms"
+
+
+def result_text(result: RunResult) -> str:
+    """A result in full, a line per fact, the verdict first and the folder last."""
+    return fact_lines(_facts(result), 13)
+
+
+def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
+    yield "Result", f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
+    yield from (("", printable.shortened(reason, _LONGEST_FACT)) for reason in result.reasons)
+    yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
+    yield "Run", f"{result.scenario}, {result.mode}, {result.samples} samples"
+    if result.metric is not None:
+        yield "Metric", f"{metric_text(result.metric)} ({result.metric.name})"
+    if result.latency_ns is not None:
+        parts = result.latency_ns.named().items()
+        yield "Latency", ", ".join(f"{name} {milliseconds(value)}" for name, value in parts)
+    if result.accuracy is not None:
+        yield "Accuracy", figure(result)
+    yield "Device", _proof(result.device_proof)
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    if result.image is not None:
+        yield "Image", f"{result.image.tag} ({result.image.id[:19]})"
+        yield "Base", result.image.base
+    if result.results_dir:
+        yield "Results", result.results_dir
+
+
+def _proof(proof: Mapping[str, Any]) -> str:
+    """The proof's plain facts; lists and tables are for programs."""
+    return ", ".join(f"{key} {value}" for key, value in proof.items() if isinstance(value, str | int | float))
+
+
+def fact_text(value: object) -> str:
+    """A fact of a result for people: what is absent as a dash, numbers and lists as JSON."""
+    said = value if isinstance(value, str) or value is None else json.dumps(value, ensure_ascii=False)
+    return printable.shortened(said, _LONGEST_FACT) if said else "-"
+
+
+def brief_text(value: object) -> str:
+    """The same, a hash by its beginning."""
+    return fact_text(value[:19] if isinstance(value, str) and _SHA256.fullmatch(value) else value)
+
+
+def comparison_text(comparison: Comparison, columns: int | None = None) -> str:
+    """What `results compare` prints: the runs by number, their figures side by side, and the facts that differ.
+
+    columns: the terminal's width, or None for a pipe.
+    """
+    numbers = [f"#{number}" for number, _ in enumerate(comparison.results, 1)]
+    lines = [
+        line for number, result in zip(numbers, comparison.results, strict=True) for line in _named(number, result)
+    ]
+    if comparison.obstacles:
+        obstacles = (f"{name} is {', '.join(map(str, values))}" for name, values in comparison.obstacles.items())
+        obstacle = printable.one_line("; ".join(obstacles))
+        lines += ["", f"Not the same benchmark, so not comparable: {obstacle}."]
+    lines += ["", fitted(("figure", *numbers), _figures(comparison), columns)]
+    every = comparison.differing()
+    shown = list(every.items())[:_DIFFERENCES_SHOWN]
+    differing = [(printable.shortened(key, _LONGEST_FACT), *map(brief_text, values)) for key, values in shown]
+    lines += ["", fitted(("differs", *numbers), differing, columns) if differing else "Nothing else differs."]
+    lines += [f"… and {len(every) - len(shown):,} more: --json has them."] if len(every) > len(shown) else []
+    return "\n".join(lines)
+
+
+def _named(number: str, result: RunResult) -> Iterable[str]:
+    said = f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
+    yield printable.one_line(f"{number}  {result.name}  {said}")
+    yield from (f"    {printable.shortened(reason, _LONGEST_FACT)}" for reason in result.reasons)
+
+
+def _figures(comparison: Comparison) -> Iterable[tuple[str, ...]]:
+    better = {True: " (higher is better)", False: " (lower is better)", None: ""}[comparison.higher_is_better]
+    for each in comparison.figures():
+        texts = map(_with_ratio, each.values, (None, *each.ratios[1:]))
+        yield f"{each.name}{better if each.name == METRIC else ''}", *texts
+    if any(result.accuracy for result in comparison.results):
+        yield "accuracy", *(figure(result) if result.accuracy else "-" for result in comparison.results)
+
+
+def _with_ratio(metric: Metric | None, ratio: float | None) -> str:
+    said = metric_text(metric) if metric else "-"
+    return said if ratio is None else f"{said} ({ratio:.4g} x)"

@@ -1,0 +1,1 @@
+"""Commands of the harness in containers: options, job, events, result."""

@@ -1,0 +1,160 @@
+"""`models convert`: a model file in another form, made in a container of the backend that can read it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find, find_model, parse_choice
+from mlperf_docker.display.progress import Display
+from mlperf_docker.engine import links
+from mlperf_docker.engine.plan import BindMount
+from mlperf_docker.errors import ModelFileError, UsageError
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs import checksums
+from mlperf_docker.inputs.models.official_files import existing, identify
+from mlperf_docker.names import Backend
+from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
+from mlperf_docker.system import folders, paths
+
+if TYPE_CHECKING:
+    from mlperf_docker.catalog.spec import ImageSpec, ModelSpec
+
+SAFETENSORS = ".safetensors"
+ONNX = ".onnx"
+_READERS = {
+    ".onnx": Backend.ONNXRUNTIME,
+    ".pb": Backend.TENSORFLOW,
+    ".pth": Backend.PYTORCH,
+    ".pt": Backend.PYTORCH,
+    ".ptc": Backend.PYTORCH,
+    ".pytorch": Backend.PYTORCH,
+    ".bin": Backend.PYTORCH,
+}
+_HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JSON's first character
+
+
+@dataclass(frozen=True)
+class ConvertRequest:
+    """What the user asked for. backend: whose container reads the file, or "" to let it decide; force: replace.
+
+    tables: the type that DLRM's tables get, or "" to leave them as they are.
+    """
+
+    model: str
+    source: Path
+    output: Path
+    sources: Sources
+    backend: str = ""
+    force: bool = False
+    tables: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One container: it reads *source* on *backend*, and what it writes ends in *suffix*."""
+
+    backend: Backend
+    suffix: str
+
+
+def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict[str, Any]:
+    """Convert, and return what the harness says of the new file, under its own path.
+
+    The file is written aside and gets its name when it is complete. Raises UsageError, ModelFileError, and what goes
+    wrong in a container.
+    """
+    model = find_model(catalog, request.model)
+    source, output = existing(request.source), _output(request)
+    wanted = parse_choice("backend", request.backend, Backend) if request.backend else None
+    steps = plan(model, source, output.suffix, wanted, display)
+    specs = [find(catalog, model.name, step.backend) for step in steps]
+    client = connect_for(specs[0])
+    fields: dict[str, Any] = {}
+    with _aside(output, steps) as files:
+        for step, spec, here in zip(steps, specs, files, strict=True):
+            job = _job(spec, request, source, here)
+            display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
+            fields = perform(client, job, display).fields
+            source = here
+        source.replace(output)
+    return {**fields, "model_file": str(output), "size_bytes": output.stat().st_size}
+
+
+def plan(model: "ModelSpec", source: Path, suffix: str, wanted: Backend | None, display: Display) -> list[Step]:
+    """Return the containers that make *source* into a file of *suffix*; two, where none can both read and write it."""
+    reader = wanted or _reader(model, source, display)
+    if suffix == ONNX and reader is not Backend.ONNXRUNTIME:
+        if reader is None:  # safetensors, which every backend reads
+            return [Step(Backend.ONNXRUNTIME, ONNX)]
+        return [Step(reader, SAFETENSORS), Step(Backend.ONNXRUNTIME, ONNX)]
+    return [Step(reader or model.default_backend, suffix)]
+
+
+def _reader(model: "ModelSpec", source: Path, display: Display) -> Backend | None:
+    """Return the backend that can read *source*, or None where each of them can. Raises ModelFileError."""
+    if _is_safetensors(source):
+        return None
+    if source.suffix.lower() in _READERS:
+        return _READERS[source.suffix.lower()]
+    display.phase(f"identify {source.name}")
+    found = checksums.remembered(source)
+    if not found.keys() >= set(checksums.ALGORITHMS):
+        report = lambda done, total: display.progress(done, total, "bytes")  # noqa: E731
+        found = checksums.of(source, checksums.ALGORITHMS, report)
+    by_checksum = identify([model], found)
+    by_name = [file.backend for file in model.files if file.name == source.name]
+    if by_checksum or by_name:
+        return by_checksum[0].file.backend if by_checksum else by_name[0]
+    raise ModelFileError(
+        f"{source} is none of the official files of {model.name}, and its name does not tell its format.",
+        hint=f"Known are {', '.join((*_READERS, SAFETENSORS))}. Or say whose container can read it, with --backend.",
+    )
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Tell by suffix, or by a header that is JSON and as long as the first 8 bytes say, little endian."""
+    if path.suffix.lower() == SAFETENSORS:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+        return head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+    except OSError as error:
+        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
+def _output(request: ConvertRequest) -> Path:
+    """Return the absolute path of the new file. Raises UsageError unless it can be made there."""
+    folder = paths.resolved(request.output.parent)
+    output = folder / request.output.name
+    if output.suffix not in (SAFETENSORS, ONNX):
+        raise UsageError(f"{output} is neither a {SAFETENSORS} nor an {ONNX} file.", hint="Name one with --to FILE.")
+    folders.require_writable(folder, "with --to FILE")
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder.", hint="Name a file with --to FILE.")
+    if output.exists() and not request.force:
+        raise UsageError(f"{output} is there already.", hint="Replace it with --force, or name another with --to FILE.")
+    return output
+
+
+@contextlib.contextmanager
+def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
+    """Yield a hidden name beside *output* for each step's file; what is left of them is removed."""
+    files = [output.with_name(f".{output.stem}.{os.getpid()}-{index}{step.suffix}") for index, step in enumerate(steps)]
+    try:
+        yield files
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> Job:
+    model = links.file(source, "/models")
+    tables = (f"--tables={request.tables}",) if request.tables else ()
+    arguments = ("convert", f"--model-file={model.path}", f"--output=/results/{output.name}", *tables)
+    mounts = (*model.mounts, BindMount(output.parent, "/results", read_only=False), cache_mount())
+    return Job(spec, request.sources, arguments, mounts)

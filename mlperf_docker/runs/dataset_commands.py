@@ -1,0 +1,124 @@
+"""`data verify`, `data convert` and `data preprocess`: the harness's own look at a data set, in a container."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.catalog import selector
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import models_of
+from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.engine import links
+from mlperf_docker.engine.plan import BindMount
+from mlperf_docker.errors import UsageError
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs.datasets import location
+from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
+from mlperf_docker.system import folders, paths
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What the user asked for; None leaves it to the harness, an empty backend to the model.
+
+    folder: None is the data set's own place.
+    """
+
+    model: str
+    folder: Path | None = None
+    backend: str = ""
+    samples: int | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Convert:
+    """What the user asked for. max_ind_range, days: of DLRM's log; None leaves them to the harness.
+
+    source: None is where `data fetch` puts the files; output: None is the data set's own place.
+    """
+
+    model: str
+    source: Path | None = None
+    output: Path | None = None
+    max_ind_range: int | None = None
+    days: int | None = None
+
+
+def verify(
+    catalog: Catalog, dataset: DatasetSpec, folder: Path | None, sources: Sources, display: Display
+) -> dict[str, Any]:
+    """Read every file of the data set in *folder*, None for its place, and return what the harness says of it.
+
+    Raises DatasetError.
+    """
+    path = location.check_folder(dataset, folder or location.place(dataset))
+    spec = _reader(catalog, dataset)
+    data = _seen(path, display)
+    job = Job(spec, sources, ("verify", f"--data={data.path}"), (*data.mounts, cache_mount()))
+    fields = perform(connect_for(spec), job, display).fields
+    return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
+
+
+def convert(catalog: Catalog, request: Convert, sources: Sources, display: Display) -> dict[str, Any]:
+    """Make the data set of a model out of the files that it is offered as, and return what the harness says of it.
+
+    Raises UsageError unless both folders exist and the second can be written.
+    """
+    spec = selector.find(catalog, request.model, "")
+    source, output = _source(spec.model.dataset, request.source), _output(spec.model.dataset, request.output)
+    named = {"max-ind-range": request.max_ind_range, "days": request.days}
+    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
+    data = _seen(source, display)
+    mounts = (*data.mounts, BindMount(output, "/results", read_only=False), cache_mount())
+    job = Job(spec, sources, ("convert-data", f"--data={data.path}", "--results=/results", *options), mounts)
+    fields = perform(connect_for(spec), job, display).fields
+    return {**fields, "output": str(output / Path(str(fields["output"])).name)}
+
+
+def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:
+    """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
+    spec = selector.find(catalog, request.model, request.backend)
+    path = location.check_folder(spec.model.dataset, request.folder or location.place(spec.model.dataset))
+    named = {"samples": request.samples, "workers": request.workers}
+    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
+    data, cache = _seen(path, display), cache_mount()
+    job = Job(spec, sources, ("preprocess", f"--data={data.path}", *options), (*data.mounts, cache))
+    fields = perform(connect_for(spec), job, display).fields
+    inside = Path(str(fields["cache"]))
+    there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host
+    return {"samples": fields["samples"], "cache": str(there)}
+
+
+def _seen(path: Path, display: Display) -> links.Seen:
+    """Return how a container sees the data in *path*, and say what it will not find_dataset."""
+    data = links.folder(path, "/data")
+    for note in data.notes:
+        display.say(note)
+    return data
+
+
+def _source(dataset: DatasetSpec, given: Path | None) -> Path:
+    """Return the absolute folder with the files that *dataset* is made of. Raises UsageError."""
+    if not dataset.convert:
+        raise UsageError(f"{dataset.title} is used as it is offered: there is nothing to convert.")
+    source = paths.resolved(given or location.fetch_place(dataset))
+    where = "where the files are with --from DIR."
+    fetch = "Say" if given else f"Fetch them: mlperf-docker data fetch {dataset.name}. Or say"
+    folders.require(source, "folder", missing=f"{fetch} {where}", other=f"Say {where}")
+    return source
+
+
+def _output(dataset: DatasetSpec, given: Path | None) -> Path:
+    """Return the absolute folder that *dataset* goes to; its own place is made where it is missing."""
+    output = paths.resolved(given or location.place(dataset))
+    if given is None:
+        folders.make(output, "with --to DIR")
+    folders.require_writable(output, "with --to DIR")
+    return output
+
+
+def _reader(catalog: Catalog, dataset: DatasetSpec) -> ImageSpec:
+    """Return a cell whose harness knows the data set: the default one of a model that it is for. Any would do."""
+    return selector.find(catalog, models_of(catalog, dataset)[0].name)

@@ -1,0 +1,184 @@
+"""A harness command from the user's request to its result: check, plan, provide the image, execute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlperf_docker.catalog.selector import UnknownNameError
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.display.progress import Display
+from mlperf_docker.engine import glance, links
+from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.plan import BindMount, Limits, RunOptions, run_command
+from mlperf_docker.errors import UsageError
+from mlperf_docker.images.provide import likely_images
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs.datasets import location
+from mlperf_docker.inputs.models import official_files
+from mlperf_docker.names import Mode, SyntheticSize
+from mlperf_docker.results import store, values
+from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
+from mlperf_docker.system import paths, small_file
+
+_USER_CONF = "/user.conf"
+_LARGEST_USER_CONF = 64 << 10
+
+_FIRST_LOOKS = 3
+FIRST_RUN_S = 5.0
+"""Of a run whose data are made up as there are none, unless the user says: long enough to be VALID, no use for more."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked for, with names already resolved.
+
+    dataset: None is its own place; where nothing is, data are made up unless require_dataset. results_root: None is the
+    user's own results folder.
+    """
+
+    spec: ImageSpec
+    options: RunOptions
+    limits: Limits
+    sources: Sources
+    dataset: Path | None = None
+    require_dataset: bool = False
+    model_file: Path | None = None
+    user_conf: Path | None = None
+    results_root: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The absolute folder below which this run's own folder is made."""
+        return paths.resolved(self.results_root or paths.results_dir())
+
+    @property
+    def title(self) -> str:
+        """What the run's folder is named after."""
+        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{self.options.mode}"
+
+
+def run(request: RunRequest, display: Display) -> values.RunResult:
+    """Run *request* and return its result. Everything that can be wrong is looked at before anything is built.
+
+    A run on data that were made up for want of others is a first look, and its length an estimate: it has three tries.
+    """
+    checked = _checked(request, display.say)
+    client = connect_for(checked.spec)
+    inputs = _inputs(checked, display.say)
+    result = _measure(client, checked, inputs, display)
+    first_look = checked.options.synthetic is not None and request.options.synthetic is None
+    for _ in range(_FIRST_LOOKS - 1):
+        if result.valid or not first_look or checked.options.mode is not Mode.PERFORMANCE:
+            break
+        display.say(f"INVALID: {'; '.join(result.reasons)} Once more.")
+        result = _measure(client, checked, inputs, display)
+    return result
+
+
+def _measure(client: Engine, request: RunRequest, inputs: "_Inputs", display: Display) -> values.RunResult:
+    """Run the container once and write its result."""
+    with store.claim(request.root, request.title, display.say) as folder:
+        done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE)
+        host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
+        result = values.RunResult.model_validate({**done.fields, **host_side})
+        store.write(result, folder)
+        return result
+
+
+def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
+    """Return the docker command that `run` would be equal to, writing to the results folder itself."""
+    request = _checked(request, say)
+    inputs = _inputs(request, say)
+    store.check_writable(request.root)
+    ((tag, _),) = likely_images([request.spec], request.sources)
+    return run_command(_job(request, inputs, request.root).plan(tag, glance.info()))
+
+
+def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with its data settled. Raises UsageError where its options contradict each other."""
+    spec, options = request.spec, request.options
+    if options.precision not in spec.precisions:
+        raise UnknownNameError(f"precision of {spec}", options.precision, spec.precisions)
+    if options.scenario not in spec.model.scenarios:
+        raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
+    request.limits.check()
+    options.check()
+    if options.synthetic is not None and (request.dataset is not None or request.require_dataset):
+        given = "--dataset" if request.dataset is not None else "--require-dataset"
+        raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
+    if options.synthetic is not None and request.model_file is not None:
+        raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
+    return _with_data(request, say)
+
+
+def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with a data set: the user's, else what lies in its place, else, said aloud, one that is made up.
+
+    What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one. Where
+    data are made up, a base that no registry gives may be, too: a first look should need nothing but the command.
+    """
+    dataset, options = request.spec.model.dataset, request.options
+    if request.dataset is not None or options.synthetic is not None:
+        return request
+    place = location.place(dataset)
+    if request.require_dataset or request.model_file is not None or location.is_there(place):
+        return replace(request, dataset=place)
+    # A user.conf may say how long, and an option that says so too would clash with it.
+    seconds = options.min_duration_s or (None if request.user_conf else FIRST_RUN_S)
+    how_long = f" for {seconds:g} s" if seconds and options.mode is Mode.PERFORMANCE else ""
+    say(
+        f"Warning: no {dataset.title} at {place}: running on made-up data, --synthetic tiny{how_long}; not an MLPerf"
+        f" result. Fetch it: mlperf-docker data fetch {dataset.name}. To fail instead: --require-dataset"
+    )
+    made_up = replace(options, synthetic=SyntheticSize.TINY, min_duration_s=seconds)
+    return replace(request, options=made_up, sources=replace(request.sources, bootstrap=True))
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the container reads and caches, each folder checked to exist, and the arguments that name files in them."""
+
+    mounts: tuple[BindMount, ...]
+    arguments: tuple[str, ...]
+
+
+def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
+    conf = _user_conf(request.user_conf)
+    found = _data_inputs(request, say)
+    return _Inputs((*found.mounts, *conf.mounts), (*found.arguments, *conf.arguments))
+
+
+def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
+    cache = cache_mount()
+    if request.dataset is None:
+        return _Inputs((cache,), ())
+    data = links.folder(location.check_folder(request.spec.model.dataset, request.dataset), "/data")
+    for note in data.notes:
+        say(note)
+    model = links.file(official_files.locate(request.spec, request.options.precision, request.model_file), "/models")
+    return _Inputs((*data.mounts, *model.mounts, cache), (f"--data={data.path}", f"--model-file={model.path}"))
+
+
+def _user_conf(file: Path | None) -> _Inputs:
+    """Return the user's own user.conf, whose lines the harness reads. Raises UsageError for what is no small file."""
+    if file is None:
+        return _Inputs((), ())
+    try:
+        small_file.read(file, _LARGEST_USER_CONF)
+    except (small_file.UnfitError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(
+            f"--user-conf {file} cannot be read: {reason}.", hint="Name a user.conf of LoadGen's."
+        ) from error
+    mount = BindMount(paths.resolved(file), _USER_CONF, read_only=True, shown=file)
+    return _Inputs((mount,), (f"--user-conf={_USER_CONF}",))
+
+
+def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:
+    return Job(
+        spec=request.spec,
+        sources=request.sources,
+        arguments=(*request.options.arguments(), *inputs.arguments),
+        mounts=(*inputs.mounts, BindMount(folder, "/results", read_only=False)),
+        limits=request.limits,
+    )

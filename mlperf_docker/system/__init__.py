@@ -1,0 +1,1 @@
+"""Facilities of this machine: files, folders, locks, signals, threads, configuration files, secrets."""

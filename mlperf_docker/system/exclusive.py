@@ -1,0 +1,72 @@
+"""One process at a time, by a lock on a file or a folder that is gone with its holder.
+
+File systems without locks (Lustre without -o flock, some NFS) are no error: then nothing keeps a second process out,
+which is for the caller to say.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlperf_docker.system import folders
+
+# NFS gives EBADF for a folder, as its locks need a file that is open for writing.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.ENOTTY}
+
+_TOLD: set[Path] = set()
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[None]:
+    """Hold *path*, an existing folder, against every other process of this host that asks; waits for its turn."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with folders.naming(path):
+            lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def file(path: Path) -> Iterator[bool]:
+    """Hold the file *path*, made if it is missing, and yield whether the file system has locks.
+
+    Raises BlockingIOError where another process holds it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except PermissionError:  # another user's, in a folder that is shared
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with folders.naming(path):
+            locked = lock(descriptor, wait=False)
+        yield locked
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock what *descriptor* is open on; False where its file system has no locks.
+
+    Raises BlockingIOError where another process holds it and we do not *wait*.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return True
+
+
+def tell_missing(place: Path, second: str, say: Callable[[str], None]) -> None:
+    """Say, once for each *place*, that it has no locks. second: what nothing keeps out, as "a second run"."""
+    if place not in _TOLD:
+        _TOLD.add(place)
+        say(f"Note: the file system of {place} has no locks: nothing keeps {second} out.")
