@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.display import printable
@@ -82,27 +84,34 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
 
 
+class _LockedError(EngineError):
+    """Another package manager is at work. apt-get has an option to wait for it, but not in `update`."""
+
+
 def install(package: str, say: Callable[[str], None]) -> None:
     """Install *package* and what it recommends: where AppArmor is on, an engine without its tools starts nothing.
 
     Waits for another package manager. Raises EngineError with apt-get's own words.
     """
-    for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", package]):
-        done = _apt(argv)
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        if _locked(done):
+
+    def tell(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
             say("Another package manager is at work, as on a machine that has just started: waiting for it.")
-        while _locked(done) and time.monotonic() < deadline:
-            time.sleep(_LOCK_PAUSE_S)
-            done = _apt(argv)
-        if done.returncode:
-            last = "\n".join(done.stderr.strip().splitlines()[-8:])
-            raise EngineError(f"{' '.join(argv)} failed:\n{last}", hint=f"Install {package} by hand.")
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(_LockedError),
+        wait=wait_fixed(_LOCK_PAUSE_S),
+        stop=stop_after_delay(_LOCK_TIMEOUT_S),
+        before_sleep=tell,
+        reraise=True,
+    )
+    for argv in (["apt-get", "update"], ["apt-get", "install", "--yes", package]):
+        retrying(_apt, argv, package)
 
 
-def _apt(argv: list[str]) -> subprocess.CompletedProcess[str]:
+def _apt(argv: list[str], package: str) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-    return subprocess.run(
+    done = subprocess.run(
         argv,
         env=environment,
         capture_output=True,
@@ -111,11 +120,10 @@ def _apt(argv: list[str]) -> subprocess.CompletedProcess[str]:
         timeout=_INSTALL_TIMEOUT_S,
         check=False,
     )
-
-
-def _locked(done: subprocess.CompletedProcess[str]) -> bool:
-    """Tell whether apt-get only failed because another one runs. It has an option to wait, but not in `update`."""
-    return done.returncode != 0 and "Could not get lock" in done.stderr
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+        kind = _LockedError if "Could not get lock" in done.stderr else EngineError
+        raise kind(f"{' '.join(argv)} failed:\n{last}", hint=f"Install {package} by hand.")
 
 
 def _start(say: Callable[[str], None]) -> None:

@@ -1,12 +1,14 @@
 """What engine and registries say when they refuse: settled, with its cause and a remedy, or passing and tried again."""
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mlperf_docker.errors import RegistryError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 WAITS_S = (1.0, 2.0, 4.0)  # between four attempts; the engine itself has tried each layer five times before
 _Result = TypeVar("_Result")
@@ -116,10 +118,21 @@ def patiently(
     attempt: Callable[[], _Result], say: Callable[[str], None], waits_s: Sequence[float] | None = None
 ) -> _Result:
     """Return what *attempt* returns; after a PassingError wait, longer each time, and try again. waits_s: WAITS_S."""
-    for wait in WAITS_S if waits_s is None else waits_s:
-        try:
-            return attempt()
-        except PassingError as error:
-            say(f"{error.what}: {error.reason}; trying again in {wait:g} s.")
-            time.sleep(wait)
-    return attempt()
+    # Imported here, as most commands ask no registry.
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
+
+    waits = WAITS_S if waits_s is None else waits_s
+    retrying = Retrying(
+        retry=retry_if_exception_type(PassingError),
+        wait=wait_chain(*map(wait_fixed, (*waits, 0))),
+        stop=stop_after_attempt(len(waits) + 1),
+        before_sleep=lambda state: say(_told(state)),
+        reraise=True,
+    )
+    return retrying(attempt)
+
+
+def _told(state: "RetryCallState") -> str:
+    error = state.outcome.exception() if state.outcome else None
+    said = f"{error.what}: {error.reason}" if isinstance(error, RefusedError) else str(error)
+    return f"{said}; trying again in {state.upcoming_sleep:g} s."
