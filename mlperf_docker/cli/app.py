@@ -165,7 +165,7 @@ _register("preprocess", data.preprocess, _data)
 app.add_typer(_data, name="data")
 
 _results = typer.Typer(
-    help="What earlier runs gave: list them, show one, compare some, report all.",
+    help="Results of earlier runs: list, show, compare, report.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -27,7 +27,7 @@ def build(
         bool,
         typer.Option(
             "--registry-cache",
-            help="Take layers from the cell's image of the registry, and let others take this one's.",
+            help="Use layers of the cell's image in the registry, and let others use this one's.",
         ),
     ] = False,
     base: BaseImageName = "",
@@ -35,12 +35,12 @@ def build(
         bool,
         typer.Option(
             "--unpinned-base",
-            help="Take the base by its tag though its digest is not the one in images.yaml. A run finds such an image"
+            help="Use the base with its tag even if its digest is not the one in images.yaml. A run finds such an image"
             " when it is given the same base: --base IMAGE.",
         ),
     ] = False,
     bootstrap_base: BootstrapBase = False,
-    push: Annotated[bool, typer.Option("--push", help="Push each one when it is built, as `push` does.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push each image after its build, as `push` does.")] = False,
     registry: Registry = "",
 ) -> None:
     """Build images. Prints the exact tag of each on stdout; with --push, TAG@sha256:… of each."""

@@ -46,16 +46,16 @@ def write(
         typer.Option(
             "--models",
             metavar="WHICH",
-            help="Model files: present takes those that are here, all fails where an official one is not, none.",
+            help="Model files: present takes the local ones, all fails if an official one is missing, none.",
         ),
     ] = "present",
     base: BaseImageName = "",
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Write images that are here, their locks and model files into a folder for `bundle load`. Prints its path.
+    """Write local images, their locks and model files into a folder for `bundle load`. Prints its path.
 
-    The folder gets its name when it is complete. Exits 2 where an image is not here, 10 where the disk is full.
+    The folder gets its name when it is complete. Exits 2 if an image is missing, 10 if the disk is full.
     """
     from mlperf_docker.bundle.writing import Models, WriteRequest
     from mlperf_docker.bundle.writing import write as write_bundle
@@ -79,14 +79,14 @@ def load(
     *,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Load also what this version does not run, and replace model files that differ."),
+        typer.Option("--force", help="Load images of another version too, and replace model files that differ."),
     ] = False,
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
     """Check a bundle, then load its images and model files; needs no network. Prints the tag of each image.
 
-    Nothing is loaded where anything is wrong, and what is here already stays. Exits 10 where the bundle is damaged.
+    Nothing is loaded if anything is wrong; existing images and files stay. Exits 10 if the bundle is damaged.
     """
     from mlperf_docker.bundle.loading import LoadRequest
     from mlperf_docker.bundle.loading import load as load_bundle
@@ -104,7 +104,7 @@ def load(
 
 
 def verify(folder: Folder, *, as_json: JsonOutput = False) -> None:
-    """Check every file of a bundle against its manifest; needs no engine. Exits 10 where anything is wrong."""
+    """Check every file of a bundle against its manifest; needs no engine. Exits 10 if anything is wrong."""
     from mlperf_docker.bundle.checking import check
     from mlperf_docker.bundle.text import bundle_text
     from mlperf_docker.display.progress import display

@@ -21,7 +21,7 @@ from mlperf_docker.system import strict_json
 
 
 def list_datasets(*, as_json: JsonOutput = False) -> None:
-    """List the data sets: what each is, how many samples, where it comes from, and under which licence."""
+    """List the data sets: title, number of samples, source and licence."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import catalog_datasets, models_of
     from mlperf_docker.display.tables import folded
@@ -50,21 +50,18 @@ def fetch(
     ] = "",
     url: Annotated[
         str,
-        typer.Option(
-            "--url", help="Your own mirror instead: a folder, with a slash at its end, with the files as in DIR."
-        ),
+        typer.Option("--url", help="Your own mirror: a folder, with a slash at its end, with the files as in DIR."),
     ] = "",
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Files at a time, where there are many.")] = 8,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Files at a time.")] = 8,
     as_json: JsonOutput = False,
 ) -> None:
-    """Fetch a data set into a folder as `run` takes it, verify what has a checksum, and unpack archives.
+    """Download a data set into a folder in the layout that `run` reads; verify checksums and unpack archives.
 
-    Without DIR it goes where `run` and the other commands look for it: $MLPERF_DOCKER_DATA/NAME, else
-    ~/.local/share/mlperf-docker/data/NAME; what `data convert` has to work on goes into raw/ there.
+    Default folder: $MLPERF_DOCKER_DATA/NAME, else ~/.local/share/mlperf-docker/data/NAME, where the other commands
+    look for it, too. The input of `data convert` goes into raw/ there.
 
-    Where something is missing still, the next command is named. An interrupted fetch goes on where it stopped, and what
-    is there is left alone. ImageNet needs an account, so its images are yours to get. Exits 6 where something cannot be
-    had.
+    An interrupted download resumes, and existing files are left alone. If a step is missing, the last line names
+    its command. ImageNet needs an account, so you get its images yourself. Exits 6 if a file cannot be had.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_dataset, models_of
@@ -84,17 +81,19 @@ def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
     folder: Annotated[
         Path | None,
-        typer.Argument(parser=user_path, metavar="DIR", help="Where it is. Default: where `data fetch` puts it."),
+        typer.Argument(parser=user_path, metavar="DIR", help="Its folder. Default: the one that `data fetch` fills."),
     ] = None,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Look from outside only; needs no image.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Check the folder from the host only; needs no image.")
+    ] = False,
     pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Read every file of a data set in a container, and say what is missing or damaged. Exits 6 where something is."""
+    """Read every file of a data set in a container, and name missing and damaged ones. Exits 6 if there are any."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display
     from mlperf_docker.inputs.datasets import location
@@ -124,7 +123,7 @@ def convert(
             "--from",
             parser=user_path,
             metavar="DIR",
-            help="The files that the data set is offered as. Default: where `data fetch` puts them.",
+            help="The downloaded files. Default: the folder that `data fetch` fills.",
         ),
     ] = None,
     output: Annotated[
@@ -147,10 +146,10 @@ def convert(
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Make a data set out of the files that it is offered as: for dlrm, Criteo's day_0 to day_23, also gzipped.
+    """Convert the downloaded files of a data set: for dlrm, Criteo's day_0 to day_23, plain or gzipped.
 
-    Memory does not grow with the input. Goes on after the last day that is done, as far as the days are the same files.
-    Exits 6 where a day or a line cannot be right.
+    Memory does not grow with the input. Resumes after the last finished day, as long as the days are the same
+    files. Exits 6 if a day or a line is invalid.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display
@@ -171,7 +170,7 @@ def preprocess(
     dataset: Annotated[
         Path | None,
         typer.Option(
-            parser=user_path, metavar="DIR", help="The data set's folder. Default: where `data fetch` puts it."
+            parser=user_path, metavar="DIR", help="The data set's folder. Default: the one that `data fetch` fills."
         ),
     ] = None,
     backend: BackendName = "",
@@ -183,7 +182,7 @@ def preprocess(
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Preprocess a data set into the cache, as the first run would; goes on where it was interrupted."""
+    """Preprocess a data set into the cache, as the first run would; resumes if it was interrupted."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display
     from mlperf_docker.images.sources import sources_of

@@ -11,7 +11,7 @@ from mlperf_docker.system import strict_json
 
 
 def doctor(*, as_json: JsonOutput = False) -> None:
-    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 where nothing could run."""
+    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 if nothing could run."""
     from mlperf_docker.maintenance.doctor import Level, check_all
 
     checks = check_all()

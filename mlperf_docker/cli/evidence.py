@@ -27,8 +27,10 @@ def evidence(
     *,
     backend: OnlyBackend = "",
     device: DeviceName = "cpu",
-    synthetic: Annotated[str, typer.Option(metavar="SIZE", help="Size of the made-up data: full or tiny.")] = "full",
-    min_duration: Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="Of the performance run.")] = 10.0,
+    synthetic: Annotated[str, typer.Option(metavar="SIZE", help="Size of the synthetic data: full or tiny.")] = "full",
+    min_duration: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.001, help="Duration of the performance run.")
+    ] = 10.0,
     samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = None,
     results: ResultsRoot = None,
     from_results: Annotated[
@@ -37,7 +39,7 @@ def evidence(
             "--from",
             parser=user_path,
             metavar="FILE",
-            help="Run nothing; take a result.json that this source gave on a machine without an engine. Repeatable.",
+            help="Run nothing; record a result.json that this source gave on a host without an engine. Repeatable.",
         ),
     ] = None,
     record: Annotated[
@@ -45,7 +47,7 @@ def evidence(
         typer.Option(
             parser=user_path,
             metavar="FILE",
-            help="Where it is written. Default: the checkout's evidence.json, else the user's.",
+            help="The record. Default: the checkout's evidence.json, else the user's.",
         ),
     ] = None,
     pull: PullChoice = "missing",
@@ -54,11 +56,11 @@ def evidence(
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Build and run cells on made-up data, and put on record what came of it: evidence.json.
+    """Build and run cells on synthetic data, and record the findings in evidence.json.
 
-    Each cell: its image, an Offline run for speed, one for accuracy, and its raw outputs beside those of the model's
-    other backends. Entries of other cells stay. Without a GPU, cuda cells are only built. Exits 1 where a run was
-    INVALID or its accuracy missed, else with the code of the first failure.
+    For each cell: its image, an Offline performance run, an accuracy run, and its raw outputs compared with those
+    of the model's other backends. Entries of other cells stay. Without a GPU, cuda cells are only built. Exits 1 if
+    a run was INVALID or its accuracy missed, else with the code of the first failure.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_all, parse_choice

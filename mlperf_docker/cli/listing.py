@@ -13,16 +13,16 @@ def list_cells(
     *,
     as_json: JsonOutput = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the README's table of what was really run, as Markdown.")
+        bool, typer.Option("--markdown", help="Print the README's coverage table, as Markdown.")
     ] = False,
     remote: Annotated[
-        bool, typer.Option("--remote", help="Ask the registry too which images can be pulled; needs an engine.")
+        bool, typer.Option("--remote", help="Ask the registry which images can be pulled; needs an engine.")
     ] = False,
     registry: Registry = "",
 ) -> None:
-    """List the matrix: every model on every backend and device, whether its image is here, and what was shown of it.
+    """List the matrix: every model on every backend and device, its image, and the evidence for it.
 
-    Evidence: what `mlperf-docker evidence` found and put on record; (older) means an earlier source of the image.
+    Evidence: what `mlperf-docker evidence` found; (older) means an earlier source of the image.
     """
     if markdown:
         from mlperf_docker.catalog.loading import Catalog

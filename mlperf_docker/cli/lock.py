@@ -13,10 +13,10 @@ def lock(
     bases: Annotated[bool, typer.Option("--bases", help="Only the digests of the base images.")] = False,
     requirements: Annotated[bool, typer.Option("--requirements", help="Only locks/.")] = False,
 ) -> None:
-    """Resolve locks/ anew from images.yaml, with uv, and record the base images' digests in it; prints what changed.
+    """Resolve locks/ from images.yaml with uv, and record the base images' digests in it; prints the changes.
 
-    Digests come from the registries, with docker's own logins. Where none can be asked they stay as they are, which is
-    said, and with --bases is an error.
+    Digests come from the registries, with docker's own logins. If no registry answers they stay, and a line says
+    so; with --bases that is an error.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.recipe.lock import refresh

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def list_files(model: OptionalModel = "", *, as_json: JsonOutput = False) -> None:
-    """List the official model files, where each belongs, and what of them is here.
+    """List the official model files: where each belongs, and its state.
 
-    State: absent, partial (fetching goes on from there), present (not verified yet, or no checksum was published),
-    verified, or wrong.
+    State: absent, partial (fetching resumes), present (not verified yet, or no checksum was published), verified,
+    or wrong.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.tables import fitted
@@ -59,16 +59,14 @@ def fetch(
     ] = None,
     url: Annotated[
         str,
-        typer.Option(
-            "--url", help="Your own mirror instead: the file's address, or a folder's with a slash at its end."
-        ),
+        typer.Option("--url", help="Your own mirror: the file's address, or a folder's with a slash at its end."),
     ] = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Fetch the official model file that a run takes, and verify it. Prints where it lies.
+    """Download the official model file that a run takes, and verify it. Prints its path.
 
-    An interrupted download goes on where it stopped. Proxies and certificates are those of the environment
-    (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 where the file cannot be had.
+    An interrupted download resumes. Proxies and certificates are those of the environment (HTTPS_PROXY, NO_PROXY,
+    REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 if the file cannot be had.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_model
@@ -95,9 +93,9 @@ def verify(
     backend: OnlyBackend = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Verify the checksums of the model files that are here, or say which official file a FILE is.
+    """Verify the checksums of the local model files, or find the official file that a FILE is.
 
-    Exits 7 where one is not what it should be.
+    Exits 7 if one is wrong.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display
@@ -127,7 +125,10 @@ def convert(
         Path, typer.Option("--to", parser=user_path, metavar="FILE", help="The new file: .safetensors or .onnx.")
     ],
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="Whose container reads the file. Default: the file tells.")
+        str,
+        typer.Option(
+            "--backend", "-b", help="The backend whose container reads the file. Default: by the file's format."
+        ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
     tables: Annotated[str, typer.Option("--tables", metavar="TYPE", help="DLRM's tables as fp32 or fp16.")] = "",
@@ -137,10 +138,10 @@ def convert(
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Make a model file into weights that every backend runs (.safetensors), or into a graph (.onnx).
+    """Convert a model file into weights that every backend runs (.safetensors), or into a graph (.onnx).
 
-    Runs in a container of the backend that can read the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
-    Prints where the new file is.
+    Runs in a container of the backend that reads the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
+    Prints the path of the new file.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display

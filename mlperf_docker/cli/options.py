@@ -65,18 +65,20 @@ Registry = Annotated[
         envvar="MLPERF_DOCKER_REGISTRY",
         parser=registry,
         metavar="HOST/PATH",
-        help="Where images are named and pulled: without https://, in small letters.",
+        help="Registry of the images: without https://, in lower case.",
     ),
 ]
 BaseImageName = Annotated[
     str,
-    typer.Option("--base", parser=image, metavar="IMAGE", help="Take this image as the base, not the cell's own."),
+    typer.Option(
+        "--base", parser=image, metavar="IMAGE", help="Use this image as the base in place of the cell's own."
+    ),
 ]
 BootstrapBase = Annotated[
     bool,
     typer.Option(
         "--bootstrap-base",
-        help="Where no base can be pulled, make one from the Debian mirror with mmdebstrap. Without a data set,"
+        help="If no base can be pulled, make one from the Debian mirror with mmdebstrap. Without a data set,"
         " `run` does so by itself.",
     ),
 ]
@@ -89,4 +91,4 @@ ResultsRoot = Annotated[
         "--results", parser=user_path, metavar="DIR", help="An existing folder. Default: the user's data folder."
     ),
 ]
-PullChoice = Annotated[str, typer.Option("--pull", help="Ask the registry: always, missing or never.")]
+PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]

@@ -12,15 +12,18 @@ from mlperf_docker.system import strict_json
 
 def prune(
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; print what would be removed.")] = False,
     keep_latest: Annotated[
-        bool, typer.Option("--keep-latest", help="Keep one image of each cell, today's if there is one, and its base.")
+        bool,
+        typer.Option(
+            "--keep-latest", help="Keep one image of each cell, the current one if there is one, and its base."
+        ),
     ] = False,
     as_json: JsonOutput = False,
 ) -> None:
-    """Remove what this tool left behind: images, ended containers, build cache, old logs. Shows what that frees.
+    """Remove what this tool left behind: images, ended containers, build cache, old logs. Prints the freed bytes.
 
-    Only what carries this project's label and was made by this tool. Never a running container, an image in use, model
+    Only objects with this project's label that this tool made. Never a running container, an image in use, model
     files, data or results.
     """
     from mlperf_docker.display.progress import display

@@ -14,7 +14,7 @@ def pull(
     device: SomeDevice = "",
     every: EveryCell = False,
     digest: Annotated[
-        str, typer.Option(metavar="sha256:…", help="Of one cell: take the image only if this is its digest.")
+        str, typer.Option(metavar="sha256:…", help="For one cell: pull the image only if it has this digest.")
     ] = "",
     jobs: Jobs = 3,
     registry: Registry = "",
@@ -22,7 +22,7 @@ def pull(
 ) -> None:
     """Pull prebuilt images. Prints the exact tag and digest, TAG@sha256:…, of each.
 
-    An image must be of this very source, for this engine's architecture, and what its labels say.
+    An image must be of this source, for this engine's architecture, and match its labels.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import select

@@ -13,7 +13,7 @@ def push(
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Push images that were built here, each under its exact tag and its moving one. Prints TAG@sha256:… of each."""
+    """Push local images, each under its exact tag and its moving tag. Prints TAG@sha256:… of each."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import select
     from mlperf_docker.cli.exchange import report

@@ -58,8 +58,10 @@ def _table(kind: str, meanings: dict[str, str]) -> str:
 
 def _placeholder(parameter: _Parameter) -> str:
     """Return the word that stands for a value: MODEL, or [MODEL] where it may be left out."""
-    word = (parameter.metavar or parameter.name.upper()).strip("[]")
-    return word if parameter.required or parameter.param_type_name == "option" else f"[{word}]"
+    word = parameter.metavar or parameter.name.upper()
+    repeated = "…" if parameter.nargs == -1 and not word.endswith("…") else ""
+    optional = not parameter.required and parameter.param_type_name == "argument" and not word.startswith("[")
+    return f"[{word}]{repeated}" if optional else f"{word}{repeated}"
 
 
 def _spelling(option: _Parameter) -> str:

@@ -17,7 +17,7 @@ _RUN = "A folder, a name from `results list` or its beginning, or `last`."
 
 
 def list_results(*, results: ResultsRoot = None, as_json: JsonOutput = False) -> None:
-    """List earlier results, oldest first. On a terminal a run is named as briefly as the other commands take it."""
+    """List earlier results, oldest first. On a terminal, runs have the shortest names that the other commands take."""
     from mlperf_docker.display.tables import fitted
     from mlperf_docker.results.store import brief_names, read_all
     from mlperf_docker.results.text import RESULT_HEADER, RESULT_ORDER, result_line
@@ -77,7 +77,10 @@ def report_results(
     *,
     results: ResultsRoot = None,
     output: Annotated[
-        Path | None, typer.Option(parser=user_path, metavar="FILE", help="Default: report.html in the results folder.")
+        Path | None,
+        typer.Option(
+            parser=user_path, metavar="FILE", help="The HTML file. Default: report.html in the results folder."
+        ),
     ] = None,
 ) -> None:
     """Write results as one HTML file, and print its path."""

@@ -35,15 +35,16 @@ def run(
         typer.Option(
             parser=user_path,
             metavar="DIR",
-            help="The data set's folder. Default: where `data fetch` puts it; where nothing is there, --synthetic tiny"
+            help="The data set's folder. Default: the folder that `data fetch` fills; if it is empty, --synthetic tiny"
             " for 5 s, with a warning.",
         ),
     ] = None,
     require_dataset: Annotated[
-        bool, typer.Option("--require-dataset", help="End with 6 where the data set is not there; make nothing up.")
+        bool,
+        typer.Option("--require-dataset", help="Exit with 6 if the data set is missing, in place of synthetic data."),
     ] = False,
     synthetic: Annotated[
-        str, typer.Option(metavar="SIZE", help="Make data and weights up: tiny or full. Needs no download.")
+        str, typer.Option(metavar="SIZE", help="Synthetic data and weights: tiny or full. Needs no download.")
     ] = "",
     model_file: Annotated[
         Path | None, typer.Option(parser=user_path, metavar="FILE", help="Your own model file.")
@@ -54,10 +55,11 @@ def run(
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Default: the benchmark's own 600 s.")
     ] = None,
     target_qps: Annotated[
-        float | None, typer.Option(min=0.001, help="Server: the rate of queries. Offline: the rate expected.")
+        float | None,
+        typer.Option(min=0.001, help="Server: queries per second. Offline: the expected samples per second."),
     ] = None,
     target_latency: Annotated[
-        int | None, typer.Option(metavar="MS", min=1, help="Server: the bound on latency. Default: mlperf.conf's.")
+        int | None, typer.Option(metavar="MS", min=1, help="Server: the latency bound. Default: mlperf.conf's.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
     instances: Annotated[
@@ -79,7 +81,7 @@ def run(
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the docker command and leave.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the equivalent docker command and exit.")] = False,
     as_json: JsonOutput = False,
 ) -> None:
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""

@@ -17,16 +17,16 @@ def show(
     device: DeviceName = "cpu",
     dockerfile: Annotated[bool, typer.Option("--dockerfile", help="Print the cell's Dockerfile.")] = False,
     sbom: Annotated[
-        bool, typer.Option("--sbom", help="Print the bill of materials (CycloneDX JSON) that is in the cell's image.")
+        bool, typer.Option("--sbom", help="Print the bill of materials (CycloneDX JSON) in the cell's image.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", parser=user_path, metavar="FILE", help="Write what would be printed to a file."),
+        typer.Option("--output", parser=user_path, metavar="FILE", help="Write the output to a file."),
     ] = None,
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Show one cell: data set, model files, targets, base; or its Dockerfile, or what is in its image."""
+    """Show one cell: data set, model files, targets, base; or its Dockerfile, or its bill of materials."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
     from mlperf_docker.catalog.text import spec_text

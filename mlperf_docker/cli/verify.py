@@ -20,17 +20,15 @@ def verify(
     *,
     backend: SomeBackend = "",
     device: SomeDevice = "",
-    every: Annotated[bool, typer.Option("--all", help="Every cell that the other options leave, and that is here.")] = (
-        False
-    ),
-    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="The cell's image by another name.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Every local image that the other options leave.")] = (False),
+    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="Another image of the cell.")] = "",
     base: BaseImageName = "",
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Compare an image with its spec, its hash, its labels and its bill of materials, and name each difference.
+    """Compare an image with its spec, its hash, its labels and its bill of materials, and print each difference.
 
-    The engine gives out the image's files; nothing of it runs. Exits 1 where there is a difference.
+    The engine exports the image's files; nothing of it runs. Exits 1 if there is a difference.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import select
