@@ -12,7 +12,7 @@ from benchmarks.measures import MEASURES, ROOT, Bench, Figure
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find_all
 from mlperf_docker.display.tables import markdown_table, table
-from mlperf_docker.engine.client import facts
+from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.local_images import find
 
 IMAGES = ROOT / "images.yaml"

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.system.paths import harness_cache_dir
+from tests.engine.docker_client import api
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.filesystem import FileSystem
@@ -82,7 +83,7 @@ def run(*options: str, model: str = "resnet50", backend: str = "onnxruntime") ->
 class Bench:
     """The engine, the image that everything else is measured with, and the cells whose throughput is."""
 
-    client: Engine
+    client: DockerEngine
     image: str
     rounds: int
     cells: tuple[ImageSpec, ...]
@@ -295,13 +296,13 @@ def _built_twice(bench: Bench, spec: ImageSpec) -> dict[str, str]:
     from mlperf_docker.maintenance import build_cache
 
     registry = f"mlperf-bench-{uuid.uuid4().hex[:8]}"
-    before = {each.id for each in build_cache.records(bench.client.df())}
+    before = {each.id for each in build_cache.records(bench.client.disk_usage())}
     try:
         one, other = (_built_cold(bench, spec, f"{registry}/{number}:cold") for number in range(2))
         return filesystem.changes(one, other)
     finally:
         _remove_tags(bench.client, registry)
-        cache = build_cache.removable(build_cache.records(bench.client.df()))
+        cache = build_cache.removable(build_cache.records(bench.client.disk_usage()))
         build_cache.remove(bench.client, [each for each in cache if each.id not in before])
 
 
@@ -352,11 +353,11 @@ def _clone() -> Iterator[tuple[Path, Path, str]]:
         shutil.rmtree(folder)
 
 
-def _remove_tags(client: Engine, registry: str) -> None:
-    for image in client.images():
+def _remove_tags(client: DockerEngine, registry: str) -> None:
+    for image in api(client).images():
         for tag in image["RepoTags"] or ():
             if tag.startswith(f"{registry}/"):
-                client.remove_image(tag, force=True)
+                api(client).remove_image(tag, force=True)
 
 
 MEASURES = (commands, start, rebuild, size, twice, overhead, preprocess, offline, single_stream)

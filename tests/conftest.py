@@ -10,12 +10,13 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.errors import EngineError
 from mlperf_docker.images import bases
 from mlperf_docker.images.bases import Base
 from mlperf_docker.maintenance.bringup import ensure_bootstrap, ensure_engine
 from mlperf_docker.system.paths import assets
+from tests.engine.docker_client import api
 from tests.registry.fixtures import (  # noqa: F401  # fixtures, here for the tests of registry and cells alike
     docker_cleanup,
     docker_compose_command,
@@ -46,7 +47,7 @@ def _tell(text: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine() -> DockerEngine:
     """A real engine. Skips where there can be none, and fails instead where CI=true."""
     try:
         ensure_engine(_tell)
@@ -69,11 +70,11 @@ def resnet50(catalog: Catalog) -> ImageSpec:
 
 
 @pytest.fixture(scope="session")
-def base_image(engine: Engine, resnet50: ImageSpec) -> Iterator[Base]:
+def base_image(engine: DockerEngine, resnet50: ImageSpec) -> Iterator[Base]:
     """A base on the engine; one that had to be bootstrapped for the tests is removed again."""
     name = bases.bootstrap_tag(resnet50.base)
     before = images.find(engine, name)
     ensure_bootstrap(_tell, [resnet50.base])
     yield bases.resolve_base(engine, resnet50.base, bootstrap=True, say=_tell)
     if before is None and images.find(engine, name) is not None:
-        engine.remove_image(name, force=True)
+        api(engine).remove_image(name, force=True)

@@ -17,7 +17,7 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL
@@ -132,8 +132,7 @@ def _named(client: Engine, spec: ImageSpec | None, cell: Cell, registry: str) ->
     """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
     exact = image_labels.tags(spec, cell.hash, registry)[0] if spec else cell.tag
     if exact != cell.tag:
-        name, _, tag = exact.rpartition(":")
-        client.tag(cell.tag, name, tag)
+        client.tag(cell.tag, exact)
     return exact
 
 

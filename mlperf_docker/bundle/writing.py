@@ -16,7 +16,7 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BundleError, ModelFileError, UsageError
 from mlperf_docker.images.provide import likely_image
@@ -188,7 +188,7 @@ def _expected_bytes(client: Engine, found: list[LocalImage]) -> int:
     sizes: dict[tuple[tuple[object, ...], ...], int] = {}
     for image in found:
         steps: tuple[tuple[object, ...], ...] = ()
-        for step in reversed(client.history(image.id)):  # type: ignore[no-untyped-call]  # its stubs leave it so
+        for step in reversed(client.history(image.id)):
             steps += ((step["Created"], step["CreatedBy"], step["Size"]),)
             sizes[steps] = step["Size"]
     return sum(sizes.values())

@@ -5,7 +5,6 @@ Only Typer and the words of the command line are imported here: `--help` should 
 
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterable
 from typing import Annotated, NoReturn, ParamSpec
 
@@ -31,7 +30,7 @@ from mlperf_docker.cli import (
     verify,
 )
 from mlperf_docker.display import streams
-from mlperf_docker.errors import EngineError, ExitCode, Interrupted, MlperfDockerError
+from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
 from mlperf_docker.system import folders, signals
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
@@ -101,23 +100,13 @@ def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
         except Exception as error:  # noqa: BLE001  # the last resort: a bug of ours must not be a wall of text
             if signals.was_told():
                 _fail(error, ["Interrupted."], ExitCode.INTERRUPTED)
-            refused = _engines_refusal(error) or (folders.refused(error) if isinstance(error, OSError) else None)
+            refused = folders.refused(error) if isinstance(error, OSError) else None
             if refused is not None:
                 _fail(error, refused.lines(), refused.exit_code)
             hint = "Hint:  This is a bug in mlperf-docker. See the traceback with: mlperf-docker --debug …"
             _fail(error, [f"Error: Internal error: {type(error).__name__}: {error}", hint], ExitCode.INTERNAL)
 
     return wrapper
-
-
-def _engines_refusal(error: Exception) -> MlperfDockerError | None:
-    """Return what an engine said that nobody foresaw, as when it is shut down: no bug of ours; None for the rest."""
-    library = sys.modules.get("docker.errors")
-    if library is None or not isinstance(error, library.DockerException):
-        return None
-    from mlperf_docker.engine.client import explanation
-
-    return EngineError(f"The Docker engine refuses: {explanation(error)}", hint="See: mlperf-docker doctor")
 
 
 def _fail(error: BaseException, lines: Iterable[str], code: int) -> NoReturn:

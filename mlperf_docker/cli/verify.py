@@ -11,7 +11,7 @@ from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
     from mlperf_docker.catalog.spec import ImageSpec
-    from mlperf_docker.engine.client import Engine
+    from mlperf_docker.engine.engine import Engine
     from mlperf_docker.images.sources import Sources
 
 

@@ -10,11 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from docker.errors import APIError, DockerException
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
-
-from mlperf_docker.engine.client import Engine, explanation
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError
 from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.references import familiar
 
@@ -46,10 +42,10 @@ def save(client: Engine, tags: Sequence[str], to: Sink, report: Callable[[int], 
                 to.write(chunk)
                 done += len(chunk)
                 report(done)
-    except APIError as error:
-        raise _refused("save", explanation(error)) from error
-    except (RequestException, HTTPError) as error:
-        raise _refused("save", f"the connection to it broke: {error}") from error
+    except EngineRefusedError as error:
+        raise _refused("save", error.reason) from error
+    except EngineLostError as error:
+        raise _refused("save", f"the connection to it broke: {error.reason}") from error
 
 
 def load(client: Engine, path: Path, report: Callable[[int], None]) -> None:
@@ -59,10 +55,10 @@ def load(client: Engine, path: Path, report: Callable[[int], None]) -> None:
             for message in client.import_images(_reading(file, report)):
                 if "error" in message:
                     raise _refused("load", str(message["error"]))
-        except APIError as error:
-            raise _refused("load", explanation(error)) from error
-        except (DockerException, RequestException, HTTPError) as error:
-            raise _refused("load", f"the connection to it broke: {error}") from error
+        except EngineRefusedError as error:
+            raise _refused("load", error.reason) from error
+        except EngineLostError as error:
+            raise _refused("load", f"the connection to it broke: {error.reason}") from error
 
 
 def tags_in(path: Path) -> set[str]:

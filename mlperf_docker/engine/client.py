@@ -1,149 +1,264 @@
-"""The connection to the Docker engine: found as the docker command finds it, and checked before it is used."""
+"""The connection to the Docker engine, and the one place that knows docker-py."""
 
+import codecs
 import json
-import os
-import re
-import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import IO, Any, TypeVar
 
-import docker
-from docker.context import Context, ContextAPI
-from docker.errors import APIError, DockerException, ImageNotFound, InvalidVersion, TLSParameterError
+from docker import APIClient
+from docker.errors import (
+    DockerException,
+    InvalidVersion,
+    NotFound,
+    StreamParseError,
+    TLSParameterError,
+    create_api_error_from_http_exception,
+)
 from docker.utils import config as library_config
-from docker.utils import kwargs_from_env
-from requests import PreparedRequest, Response
-from requests.exceptions import ChunkedEncodingError, RequestException, Timeout
+from docker.utils.json_stream import json_stream
+from docker.utils.socket import demux_adaptor, frames_iter
+from requests import HTTPError, Response
+from requests.exceptions import ChunkedEncodingError, Timeout
 from requests.exceptions import ConnectionError as RequestsConnectionError
+from urllib3.exceptions import HTTPError as StreamError
+from urllib3.exceptions import TimeoutError as StreamTimeout
 
+from mlperf_docker.engine import address
+from mlperf_docker.engine.engine import (
+    EngineDownError,
+    EngineGoneError,
+    EngineRefusedError,
+    EngineSilentError,
+    Message,
+    NotOnEngineError,
+    Output,
+)
 from mlperf_docker.engine.local_images import OUR_IMAGES
-from mlperf_docker.engine.surroundings import security_modes
-from mlperf_docker.errors import DeviceError, EngineError
-from mlperf_docker.registry.client import Registries
+from mlperf_docker.errors import EngineError
+from mlperf_docker.registry.client import RegistryClient
 from mlperf_docker.registry.logins import engine_header
-from mlperf_docker.registry.references import host_of
-from mlperf_docker.system import docker_config, network_errors
+from mlperf_docker.registry.references import host_of, parted
+from mlperf_docker.system import network_errors as causes
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 _TIMEOUT_S = 60
 _FIRST_TIMEOUT_S = 10  # an engine that is there says so at once
 _SILENCE_S = 7200  # of a build: pip installs gigabytes without a word, but not for two hours; and of saving images
 _TRANSFER_SILENCE_S = 600  # of a pull or push: every layer tells how far it is
+_IMPORT_SILENCE_S = 900  # it answers when all is unpacked
 _CHUNK_BYTES = 2**20
 _TAR = {"Content-Type": "application/x-tar"}
+_STREAMS = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
 _MINIMUM_API = (1, 40)  # Engine 19.03, the first whose BuildKit this tool was tried with
-_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+_Item = TypeVar("_Item")
 
 
-_ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy stands before it."
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what docker-py and the libraries below it raise into this tool's errors."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotOnEngineError(_explanation(error)) from error
+    except DockerException as error:
+        raise EngineRefusedError(_explanation(error)) from error
+    except Timeout as error:
+        raise EngineSilentError(str(error)) from error
+    except StreamTimeout as error:
+        raise EngineSilentError(str(error), answering=True) from error
+    except RequestsConnectionError as error:
+        raise EngineGoneError(_reason(error)) from error
+    except (ChunkedEncodingError, StreamError, StreamParseError) as error:
+        raise EngineGoneError(_reason(error), answering=True) from error
 
 
-class EngineDownError(EngineError):
-    """No engine answers: starting one would help, which is not so of one that is too old or somebody else's."""
+def _each(items: Iterable[_Item]) -> Generator[_Item]:
+    with translated():
+        yield from items
 
 
-class EngineGoneError(EngineError, RequestsConnectionError):
-    """The engine went away between two requests, or in one.
+class DockerEngine:
+    """An engine that speaks Docker's API, asked by docker-py's client or, where that lacks a call, by its session."""
 
-    Also what docker-py would raise, as some know more to say of it.
-    """
+    def __init__(self, client: APIClient) -> None:
+        self._client = client
 
-    def __init__(self, error: RequestException) -> None:
-        super().__init__(
-            f"The Docker engine went away: {network_errors.of_the_system(error) or error}",
-            hint="See: mlperf-docker doctor",
-        )
+    def version(self) -> Message:
+        """Return the engine's version, API version, platform and components."""
+        with translated():
+            return self._client.version()
 
+    def info(self) -> Message:
+        """Return what the engine says of itself and of its host."""
+        with translated():
+            return self._client.info()
 
-class EngineSilentError(EngineError, Timeout):
-    """The engine did not answer a request in time. Also what docker-py would raise."""
+    def disk_usage(self) -> Message:
+        """Return what images, containers, volumes and the build cache take."""
+        with translated():
+            return self._client.df()
 
-    def __init__(self, error: RequestException) -> None:
-        super().__init__(f"The Docker engine does not answer: {error}", hint="See: mlperf-docker doctor")
+    def registries(self, say: Callable[[str], None]) -> RegistryClient:
+        """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
+        version, trust = self.version(), self.info().get("RegistryConfig") or {}
+        return RegistryClient(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
 
-
-class Engine(docker.APIClient):
-    """docker-py's client, and the calls that it lacks. Raises EngineError where the engine is gone, at any request."""
-
-    # Private parts of docker-py, which its type stubs leave out.
-    _get: Callable[..., Any]
-    _post: Callable[..., Any]
-    _url: Callable[..., str]
-    _raise_for_status: Callable[..., None]
-    _stream_helper: Callable[..., Iterator[dict[str, Any]]]
-
-    def send(self, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401  # as requests has it
-        """Send *request*, as every method of the client does. Raises EngineGoneError and EngineSilentError."""
-        try:
-            return super().send(request, **options)
-        except Timeout as error:
-            raise EngineSilentError(error) from error
-        except (RequestsConnectionError, ChunkedEncodingError) as error:
-            raise EngineGoneError(error) from error
-
-    def find_image(self, reference: str) -> dict[str, Any] | None:
+    def find_image(self, reference: str) -> Message | None:
         """Return the engine's description of the image, or None where it has no such image."""
         try:
-            return dict(self.inspect_image(reference))  # type: ignore[no-untyped-call]  # its stubs leave it so
-        except ImageNotFound:
+            with translated():
+                return dict(self._client.inspect_image(reference))  # type: ignore[no-untyped-call]
+        except NotOnEngineError:
             return None
 
     def our_labels(self) -> list[dict[str, str]]:
         """Return the labels of every image on the engine that this tool built."""
-        return [dict(each["Labels"]) for each in self.images(filters=OUR_IMAGES)]
+        with translated():
+            return [dict(each["Labels"]) for each in self._client.images(filters=OUR_IMAGES)]
+
+    def images(self, label: str) -> list[Message]:
+        """Return the images that have *label*, a key or `key=value`."""
+        with translated():
+            return list(self._client.images(filters={"label": label}))
+
+    def history(self, image: str) -> list[Message]:
+        """Return the steps that *image* was made by, the last first."""
+        with translated():
+            return list(self._client.history(image))  # type: ignore[no-untyped-call]
+
+    def tag(self, image: str, reference: str) -> None:
+        """Give *image* the name *reference*, `name:tag`."""
+        name, _, tag = parted(reference)
+        with translated():
+            self._client.tag(image, name, tag)
+
+    def remove_image(self, image: str, *, parents: bool = True) -> None:
+        """Take one name away, and with the last one the image. parents: whether untagged ones below go with it."""
+        with translated():
+            self._client.remove_image(image, noprune=not parents)
+
+    def import_root(self, archive: Path, reference: str, changes: Sequence[str]) -> Generator[Message]:
+        """Make an image of the root file system *archive*. changes: lines of a Dockerfile."""
+        name, _, tag = parted(reference)
+        parameters: dict[str, str | list[str]] = {"fromSrc": "-", "repo": name, "tag": tag, "changes": list(changes)}
+        with archive.open("rb") as file:
+            yield from self._messages("/images/create", parameters, _TAR, _IMPORT_SILENCE_S, file)
 
     def export_images(self, tags: Sequence[str]) -> Generator[bytes]:
         """Yield the images *tags* as one archive. docker-py's own get_image() takes a single one."""
-        response = self._get(
-            self._url("/images/get"), params={"names": list(tags)}, stream=True, timeout=(_TIMEOUT_S, _SILENCE_S)
-        )
-        try:
-            self._raise_for_status(response)
-            yield from response.iter_content(_CHUNK_BYTES)
-        finally:
-            response.close()
+        with translated():
+            response = self._client.get(
+                self._url("/images/get"), params={"names": list(tags)}, stream=True, timeout=(_TIMEOUT_S, _SILENCE_S)
+            )
+            try:
+                _raise_for_status(response)
+                yield from response.iter_content(_CHUNK_BYTES)
+            finally:
+                response.close()
 
-    def import_images(self, archive: Iterator[bytes]) -> Generator[dict[str, Any]]:
+    def import_images(self, archive: Iterator[bytes]) -> Generator[Message]:
         """Hand the engine an archive of images, and yield its messages. docker-py's load_image() has no patience."""
         quiet = {"quiet": "1"}  # the answer comes after the archive, and what is said before is never read
-        yield from self._messages("/images/load", quiet, _TAR, _SILENCE_S, archive)
+        return self._messages("/images/load", quiet, _TAR, _SILENCE_S, archive)
 
-    def registries(self, say: Callable[[str], None]) -> Registries:
-        """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
-        version, trust = self.version(), self.info().get("RegistryConfig") or {}
-        return Registries(trust, f"{version.get('Os', 'linux')}/{version.get('Arch', 'unknown')}", say)
+    def pull_image(self, name: str, tag: str) -> Generator[Message]:
+        """Pull one image with docker's own login. tag: a tag or a digest. Raises RegistryError for a broken login.
 
-    def build_with_buildkit(
-        self, context: IO[bytes], parameters: dict[str, str | list[str]]
-    ) -> Generator[dict[str, Any]]:
-        """Build with BuildKit and yield the engine's messages.
-
-        `POST /build?version=2` with an ordinary tar as body, and no session. Closing the iterator cancels the build.
-        """
-        # docker-py's own build() has no parameter for the builder's version; these are the methods that it is made of.
-        yield from self._messages("/build", {"version": "2", **parameters}, _TAR, _SILENCE_S, context)
-
-    def build_with_buildah(
-        self, context: IO[bytes], parameters: dict[str, str | list[str]]
-    ) -> Generator[dict[str, Any]]:
-        """Build with Podman's Buildah and yield the engine's messages: the same request without a builder's version."""
-        yield from self._messages("/build", parameters, _TAR, _SILENCE_S, context)
-
-    def pull_image(self, name: str, tag: str) -> Generator[dict[str, Any]]:
-        """Pull one image with docker's own login and yield the engine's messages. tag: a tag or a digest.
-
-        Closing the iterator cancels the pull, which docker-py's own pull() leaves to chance. Raises RegistryError where
-        the login cannot be read.
+        docker-py's own pull() leaves it to chance whether closing the iterator cancels it.
         """
         yield from self._messages("/images/create", {"fromImage": name, "tag": tag}, _login_header(name))
 
-    def push_image(self, name: str, tag: str) -> Generator[dict[str, Any]]:
-        """Push one tag with docker's own login; otherwise like `pull_image`."""
+    def push_image(self, name: str, tag: str) -> Generator[Message]:
+        """Push one tag with docker's own login. Raises RegistryError for a broken login."""
         yield from self._messages(f"/images/{name}/push", {"tag": tag}, _login_header(name))
+
+    def build(self, context: IO[bytes], parameters: Mapping[str, str | list[str]]) -> Generator[Message]:
+        """Build from the tar *context*, which docker-py's own call does with no parameter for the builder's version."""
+        return self._messages("/build", parameters, _TAR, _SILENCE_S, context)
+
+    def remove_build_cache(self, record: str) -> None:
+        """Remove a record of BuildKit's cache, unless something stands on it. docker-py's call takes no filters."""
+        parameters = {"all": "1", "filters": json.dumps({"id": [record]})}
+        with translated():
+            _raise_for_status(self._client.post(self._url("/build/prune"), params=parameters, timeout=_TIMEOUT_S))
+
+    def containers(self, *, label: str | None = None, sizes: bool = False) -> list[Message]:
+        """Return all containers, running or not, that have *label*. sizes: whether to measure what each has written."""
+        filters = {"label": label} if label else {}
+        with translated():
+            return list(self._client.containers(all=True, size=sizes, filters=filters))
+
+    def create_container(self, name: str, configuration: Mapping[str, Any]) -> None:
+        """Create a container. configuration: the body of `POST /containers/create`."""
+        with translated():
+            self._client.create_container_from_config(dict(configuration), name)  # type: ignore[no-untyped-call]
+
+    def attach(self, container: str) -> Iterator[Output]:
+        """Open the container's stdin, held open until it ends or this process does, and yield what it prints."""
+        with translated():
+            stream = self._client.attach_socket(container, params=_STREAMS)
+        return _each(demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
+
+    def events(self, container: str) -> Iterator[Message]:
+        """Open the container's events, and yield them. A connection that breaks ends them."""
+        with translated():
+            return self._client.events(filters={"container": container}, decode=True)
+
+    def start(self, container: str) -> None:
+        """Start a container that was created."""
+        with translated():
+            self._client.start(container)
+
+    def stop(self, container: str, timeout_s: int) -> None:
+        """Ask a container to end, and kill it after *timeout_s*."""
+        with translated():
+            self._client.stop(container, timeout=timeout_s)
+
+    def wait_until_removed(self, container: str, timeout_s: int) -> None:
+        """Return once a container is gone."""
+        with translated():
+            self._client.wait(container, condition="removed", timeout=timeout_s)
+
+    def remove_container(self, container: str, *, force: bool = False) -> None:
+        """Remove a container and none of its named volumes. force: also one that runs."""
+        with translated():
+            self._client.remove_container(container, force=force)
+
+    def export_container(self, container: str) -> Iterator[bytes]:
+        """Yield the container's file system as a tar archive."""
+        with translated():
+            return _each(self._client.export(container))
+
+    def read_path(self, container: str, path: str) -> Iterator[bytes]:
+        """Yield *path* of the container as a tar archive."""
+        with translated():
+            chunks, _ = self._client.get_archive(container, path)
+        return _each(chunks)
+
+    def volumes(self, label: str) -> list[Message]:
+        """Return the volumes that have *label*."""
+        with translated():
+            return list(self._client.volumes(filters={"label": label})["Volumes"] or ())
+
+    def remove_volume(self, volume: str) -> None:
+        """Remove a volume."""
+        with translated():
+            self._client.remove_volume(volume)
+
+    def networks(self, label: str) -> list[Message]:
+        """Return the networks that have *label*, each with its containers, which the engine's list leaves out."""
+        with translated():
+            found = self._client.networks(filters={"label": label})
+            return [dict(self._client.inspect_network(each["Id"])) for each in found]
+
+    def remove_network(self, network: str) -> None:
+        """Remove a network."""
+        with translated():
+            self._client.remove_network(network)
+
+    def _url(self, path: str) -> str:
+        return f"{self._client.base_url}/v{self._client.api_version}{path}"
 
     def _messages(
         self,
@@ -152,57 +267,35 @@ class Engine(docker.APIClient):
         headers: Mapping[str, str],
         silence_s: float = _TRANSFER_SILENCE_S,
         data: IO[bytes] | Iterator[bytes] | None = None,
-    ) -> Generator[dict[str, Any]]:
-        """POST and yield the messages of the answer. Whoever closes the iterator closes the connection."""
-        response = self._post(
-            self._url(path),
-            data=data,
-            params=parameters,
-            headers=headers,
-            stream=True,
-            timeout=(_TIMEOUT_S, silence_s),
-        )
-        try:
-            self._raise_for_status(response)
-            yield from self._stream_helper(response, decode=True)
-        finally:
-            response.close()
-
-    def prune_build_cache(self, filters: dict[str, list[str]]) -> None:
-        """Remove the records of BuildKit's cache that *filters* choose. docker-py's own call takes no filters."""
-        self._raise_for_status(
-            self._post(self._url("/build/prune"), params={"all": "1", "filters": json.dumps(filters)})
-        )
+    ) -> Generator[Message]:
+        """POST and yield the messages of the answer. Closing the iterator closes the connection."""
+        with translated():
+            response = self._client.post(
+                self._url(path),
+                data=data,
+                params=parameters,
+                headers=headers,
+                stream=True,
+                timeout=(_TIMEOUT_S, silence_s),
+            )
+            try:
+                _raise_for_status(response)
+                text = codecs.iterdecode(response.raw.stream(amt=None), "utf-8", errors="replace")
+                yield from (message for message in json_stream(text) if isinstance(message, dict))
+            finally:
+                response.close()
 
 
-@dataclass(frozen=True)
-class EngineFacts:
-    """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
-
-    data_root: None where it is not on this host. security: what it does about users, as `security_modes` says.
-    """
-
-    name: str
-    version: str
-    api_version: str
-    storage_driver: str
-    builder: str
-    has_gpu_runtime: bool
-    data_root: Path | None
-    security: frozenset[str] = frozenset()
-
-
-def connect() -> Engine:
+def connect() -> DockerEngine:
     """Return a client of the engine that docker itself would use.
 
     Raises EngineDownError where none answers, and EngineError where one does that cannot serve us.
     """
-    host = _host()
-    _check_address(host)
-    _check_socket(host)
+    host = address.engine_host()
+    address.check(host)
     try:
         with _without_configuration():
-            client = Engine(**_arguments(host), version="auto", timeout=_FIRST_TIMEOUT_S)
+            client = APIClient(**address.connection_arguments(host), version="auto", timeout=_FIRST_TIMEOUT_S)
     except InvalidVersion as error:  # so old that the library does not speak to it
         raise _too_old(str(error)) from error
     except TLSParameterError as error:
@@ -211,111 +304,14 @@ def connect() -> Engine:
             hint="Correct or unset DOCKER_TLS_VERIFY and DOCKER_CERT_PATH.",
         ) from error
     except (DockerException, OSError, ValueError) as error:
-        remedy = "Start it (systemctl start docker)" if _is_local(host) else "See whether it listens there"
+        remedy = "Start it (systemctl start docker)" if address.is_local(host) else "See whether it listens there"
         raise EngineDownError(
-            f"No Docker engine answers at {host}: {network_errors.of_the_system(error) or error}",
+            f"No Docker engine answers at {host}: {_reason(error)}",
             hint=f"{remedy}, or point DOCKER_HOST at another one. See: mlperf-docker doctor",
         ) from error
     client.timeout = _TIMEOUT_S
-    _check_version(client)
-    return client
-
-
-def facts(client: Engine | None = None) -> EngineFacts:
-    """Ask the engine about itself. Raises EngineError where it cannot be asked."""
-    client = client or connect()
-    try:
-        return _facts(client.version(), client.info())
-    except APIError as error:
-        raise EngineError(
-            f"The Docker engine does not tell about itself: {explanation(error)}", hint=_ANOTHER_ENGINE
-        ) from error
-    except (TypeError, ValueError, KeyError, AttributeError) as error:  # anything may listen at an address
-        raise EngineError(
-            f"What answers at {_host()} does not speak as a Docker engine does: {error}", hint=_ANOTHER_ENGINE
-        ) from error
-
-
-def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
-    return EngineFacts(
-        name="Podman" if _is_podman(version) else "Docker",
-        version=version.get("Version", "unknown"),
-        api_version=version.get("ApiVersion", "unknown"),
-        storage_driver=info.get("Driver", "unknown"),
-        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
-        has_gpu_runtime=_has_gpu_runtime(info),
-        data_root=Path(info["DockerRootDir"]) if _is_local(_host()) and info.get("DockerRootDir") else None,
-        security=frozenset(security_modes(info)),
-    )
-
-
-def require_buildkit(client: Engine) -> None:
-    """Raise EngineError unless the engine can build with BuildKit."""
-    version = client.version()
-    if not _has_buildkit(version):
-        raise EngineError(
-            f"The engine ({version.get('Version', 'unknown')}) cannot build with BuildKit.",
-            hint="Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always",
-        )
-
-
-def is_podman(client: Engine) -> bool:
-    """Tell whether Podman answers: to the same API, with a builder of its own."""
-    return _is_podman(client.version())
-
-
-def require_gpu_runtime(client: Engine) -> None:
-    """Raise DeviceError unless the engine can hand a GPU to a container, as far as can be told beforehand."""
-    if not _has_gpu_runtime(client.info()):
-        raise DeviceError(
-            "--device cuda needs a GPU, and this engine has no GPU runtime.",
-            hint="Install the NVIDIA Container Toolkit and restart the engine; or run with --device cpu.",
-        )
-    if _is_local(_host()) and not any(device.exists() for device in _GPU_DEVICES):
-        raise DeviceError(
-            "--device cuda needs a GPU, and this host has none (no /dev/nvidiactl).",
-            hint="Install the NVIDIA driver, or run with --device cpu.",
-        )
-
-
-def _login_header(name: str) -> dict[str, str]:
-    return {"X-Registry-Auth": engine_header(host_of(name))}
-
-
-def _host() -> str:
-    """Return the engine's address: DOCKER_HOST, else the current docker context, else the system's socket."""
-    if os.environ.get("DOCKER_HOST"):
-        return os.environ["DOCKER_HOST"]
-    return _context().Host or DEFAULT_HOST
-
-
-def _context() -> Context:
-    """Return the docker context in use. Raises EngineError where there is no such context."""
-    name = os.environ.get("DOCKER_CONTEXT") or docker_config.load().context
-    try:
-        context: Context | None = ContextAPI.get_context(name or "default")
-    except Exception as error:  # that is what the library raises for a damaged file
-        raise EngineError(
-            f"The docker context {name!r} cannot be read: {error}",
-            hint="Choose another one: docker context ls, docker context use NAME.",
-        ) from error
-    if context is None:
-        raise EngineError(
-            f"There is no docker context {name!r}.",
-            hint="Choose another one: docker context ls, docker context use NAME.",
-        )
-    return context
-
-
-def _arguments(host: str) -> dict[str, Any]:
-    """Return what docker-py's client takes; a context may bring certificates of its own."""
-    arguments = {**kwargs_from_env(), "base_url": host.replace("unix://", "http+unix://", 1)}
-    certificates = None if os.environ.get("DOCKER_HOST") else _context().TLSConfig
-    return {**arguments, "tls": certificates} if certificates else arguments
-
-
-def _is_local(host: str) -> bool:
-    return host.startswith("unix://")
+    _check_version(client.api_version)
+    return DockerEngine(client)
 
 
 @contextmanager
@@ -337,93 +333,32 @@ def _without_configuration() -> Iterator[None]:
         library_config.load_general_config = read
 
 
-def _check_address(host: str) -> None:
-    """Raise EngineError unless *host* is an address that an engine can be asked at."""
-    if host.lower().startswith("ssh://"):
-        raise EngineError(
-            f"This tool does not reach a Docker engine by ssh: {host}",
-            hint=f"Forward its socket (ssh -fnNT -L /tmp/docker.sock:/var/run/docker.sock {_ssh_target(host)}) and set"
-            " DOCKER_HOST=unix:///tmp/docker.sock. Data sets, model files and results must lie on the engine's host, at"
-            " the same paths as here. Or install this tool there.",
-        )
-    if not _is_address(host):
-        raise EngineError(
-            f"{host!r} is no address of a Docker engine.",
-            hint=f"Write {'DOCKER_HOST' if os.environ.get('DOCKER_HOST') else 'the host of the docker context'} as"
-            " unix:///path/of/docker.sock or tcp://host:port, or unset it.",
-        )
-
-
-def _is_address(host: str) -> bool:
-    """Tell whether *host* has the form of an address that the library takes here."""
-    try:
-        docker.utils.parse_host(host)
-        urlsplit(host).port  # noqa: B018  # raises for what is no number
-    except (DockerException, ValueError):
-        return False
-    return re.search(r"\s", host) is None and host != "unix://" and not host.lower().startswith("npipe:")
-
-
-def _ssh_target(host: str) -> str:
-    """Return what the ssh command takes for *host*, without a password."""
-    at = urlsplit(host)
-    name = f"{at.username}@{at.hostname}" if at.username else str(at.hostname or "HOST")
-    return f"-p {port} {name}" if (port := _port(host)) else name
-
-
-def _port(host: str) -> int | None:
-    try:
-        return urlsplit(host).port
-    except ValueError:
-        return None
-
-
-def _check_socket(host: str) -> None:
-    """Say precisely what is wrong with a local socket; the library's own message is a chain of three exceptions."""
-    if not _is_local(host):
-        return
-    path = Path(host.removeprefix("unix://"))
-    if not path.exists():
-        installed = shutil.which("dockerd") is not None
-        remedy = "Start it: systemctl start docker" if installed else "Install one: apt-get install docker.io"
-        raise EngineDownError(f"No Docker engine is running: {path} does not exist.", hint=remedy)
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise EngineError(
-            f"You may not use the Docker engine at {path}.",
-            hint="Join its group (usermod -aG docker $USER, then log in again), or run as root.",
-        )
-
-
-def _check_version(client: Engine) -> None:
-    api = tuple(int(part) for part in client.api_version.split("."))
-    if api < _MINIMUM_API:
-        raise _too_old(f"its API is {client.api_version}, and 1.40 is needed.")
+def _check_version(version: str) -> None:
+    if tuple(int(part) for part in version.split(".")) < _MINIMUM_API:
+        raise _too_old(f"its API is {version}, and 1.40 is needed.")
 
 
 def _too_old(reason: str) -> EngineError:
     return EngineError(f"The Docker engine is too old: {reason}", hint="Use Docker Engine 20.10 or later.")
 
 
-def _has_buildkit(version: dict[str, Any]) -> bool:
-    return version.get("Os", "linux") == "linux" and not _is_podman(version)
+def _login_header(name: str) -> dict[str, str]:
+    return {"X-Registry-Auth": engine_header(host_of(name))}
 
 
-def _is_podman(version: dict[str, Any]) -> bool:
-    names = {component.get("Name", "") for component in version.get("Components") or ()}
-    return any("podman" in name.lower() for name in names)
+def _raise_for_status(response: Response) -> None:
+    """Raise docker-py's error where the engine refuses."""
+    try:
+        response.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
 
 
-def _has_gpu_runtime(info: dict[str, Any]) -> bool:
-    """Whether the engine knows NVIDIA's runtime or its CDI devices; the hook alone shows only on this host."""
-    devices = (str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ())
-    return (
-        "nvidia" in (info.get("Runtimes") or {})
-        or any(device.startswith("nvidia.com/gpu") for device in devices)
-        or (_is_local(_host()) and shutil.which("nvidia-container-runtime-hook") is not None)
-    )
+def _reason(error: Exception) -> str:
+    return causes.of_the_system(error) or str(error)
 
 
-def explanation(error: DockerException) -> str:
+def _explanation(error: DockerException) -> str:
     """Return the engine's own words; it answers in JSON, docker-py sometimes hands that on as it is."""
     text = str(getattr(error, "explanation", None) or error)
     try:

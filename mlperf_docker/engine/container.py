@@ -8,31 +8,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any
 
-import docker
-from docker.errors import APIError, NotFound
-from docker.types import DeviceRequest, Mount
-from docker.utils.socket import demux_adaptor, frames_iter
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from requests.exceptions import Timeout
-from urllib3.exceptions import HTTPError
-
-from mlperf_docker.engine.client import explanation
+from mlperf_docker.engine.engine import (
+    Engine,
+    EngineGoneError,
+    EngineLostError,
+    EngineRefusedError,
+    Message,
+    NotOnEngineError,
+    Output,
+)
 from mlperf_docker.engine.plan import CONTAINER_LABEL, Limits, RunPlan
-from mlperf_docker.errors import ContainerError, DeviceError, MlperfDockerError, UsageError
+from mlperf_docker.errors import ContainerError, DeviceError, EngineError, MlperfDockerError, UsageError
 from mlperf_docker.names import LABEL
 from mlperf_docker.system import owner, signals
 
 OWNER_LABEL = f"{LABEL}.owner"
 # Read by harness/lifeline.py: the container shall end when its stdin does.
-_ENVIRONMENT = {"MLPERF_END_WITH_STDIN": "1"}
-_STREAMS = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
+_ENVIRONMENT = ("MLPERF_END_WITH_STDIN=1",)
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
 _GONE = ("destroy", "remove")  # in Docker's words, and in Podman's
-_Chunks = tuple[bytes | None, bytes | None]  # of stdout and of stderr
-_END: _Chunks = (None, None)
-_CONNECTION_BROKE = (RequestsConnectionError, HTTPError)  # HTTPError: urllib3's own, from within a stream
+_END: Output = (None, None)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class ContainerExit:
 
 
 def run_container(
-    client: docker.APIClient, plan: RunPlan, *, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]
+    client: Engine, plan: RunPlan, *, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]
 ) -> ContainerExit:
     """Run *plan* to its end and hand over its output line by line.
 
@@ -61,21 +59,19 @@ def run_container(
         try:
             _follow(client, container, output, _Lines(on_stdout, on_stderr))
             return _ending(events)
-        except _CONNECTION_BROKE as error:
+        except EngineGoneError as error:
             raise _engine_gone() from error
     finally:
         remove(client, container)
 
 
-def _begin(
-    client: docker.APIClient, plan: RunPlan, container: str
-) -> tuple[Iterator[dict[str, object]], Iterator[_Chunks]]:
+def _begin(client: Engine, plan: RunPlan, container: str) -> tuple[Iterator[Message], Iterator[Output]]:
     """Start the container and return its events and its output.
 
     All is opened before the start, so that neither a line nor the end can be missed; and what can be, before there is a
     container, as a kill between its creation and its start leaves it behind.
     """
-    events = client.events(filters={"container": container}, decode=True)
+    events = client.events(container)
     with signals.deferred():  # the engine goes on with a request that was broken off
         _create(client, plan, container)
         output = _reading(_attach(client, container))
@@ -83,112 +79,119 @@ def _begin(
     return events, output
 
 
-def _follow(client: docker.APIClient, container: str, output: Iterator[_Chunks], lines: "_Lines") -> None:
+def _follow(client: Engine, container: str, output: Iterator[Output], lines: "_Lines") -> None:
     """Hand over the container's lines; on Ctrl-C, stop it and hand over its last ones before that goes on."""
     try:
         lines.consume(output)
     except KeyboardInterrupt:
-        with contextlib.suppress(APIError):  # it ends at this moment
-            client.stop(container, timeout=_STOP_TIMEOUT_S)
+        with contextlib.suppress(EngineRefusedError):  # it ends at this moment
+            client.stop(container, _STOP_TIMEOUT_S)
         lines.consume(output)
         raise
 
 
-def remove_orphans(client: docker.APIClient) -> list[str]:
+def remove_orphans(client: Engine) -> list[str]:
     """Remove containers of ours whose tool was killed, and return their names. A living tool's are left alone."""
-    found = client.containers(all=True, filters={"label": CONTAINER_LABEL})
+    found = client.containers(label=CONTAINER_LABEL)
     orphans = [each for each in found if owner.is_gone(each["Labels"].get(OWNER_LABEL, ""))]
     for orphan in orphans:
         remove(client, orphan["Id"])
     return [orphan["Names"][0].lstrip("/") for orphan in orphans]
 
 
-def _create(client: docker.APIClient, plan: RunPlan, name: str) -> None:
-    limits, host_side = plan.limits, plan.surroundings
-    host = client.create_host_config(
-        auto_remove=True,
-        init=True,
-        network_mode="none",
-        read_only=True,
-        tmpfs={"/tmp": plan.tmpfs},  # noqa: S108  # the container's own, in memory
-        group_add=list(host_side.groups),
-        userns_mode=host_side.userns or None,
-        pids_limit=host_side.processes,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        mounts=[Mount(m.container, str(m.host), type="bind", read_only=m.read_only) for m in plan.mounts],
-        nano_cpus=int(limits.cpus * _NANO) if limits.cpus else None,
-        cpuset_cpus=limits.cpuset or None,
-        mem_limit=limits.memory_bytes,
-        device_requests=_device_requests(limits),
-    )
-    key, _, value = CONTAINER_LABEL.partition("=")
+def _create(client: Engine, plan: RunPlan, name: str) -> None:
     try:
-        client.create_container(
-            plan.image,
-            name=name,
-            command=list(plan.arguments),
-            user=host_side.user,
-            host_config=host,
-            environment=_ENVIRONMENT,
-            use_config_proxy=False,  # there is no network, and anybody may read what a container is told
-            stdin_open=True,
-            labels={key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
-        )
-    except APIError as error:
+        client.create_container(name, configuration(plan))
+    except EngineRefusedError as error:
         raise _refused(plan, error) from error
 
 
-def _device_requests(limits: Limits) -> list[DeviceRequest] | None:
+def configuration(plan: RunPlan) -> dict[str, Any]:
+    """Return *plan* as the body of `POST /containers/create`. The container's stdin closes with its first reader's end.
+
+    No proxies of docker's configuration are in it: there is no network, and anybody may read what a container is told.
+    """
+    key, _, value = CONTAINER_LABEL.partition("=")
+    return {
+        "Image": plan.image,
+        "Cmd": list(plan.arguments),
+        "User": plan.surroundings.user,
+        "Env": list(_ENVIRONMENT),
+        "Labels": {key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
+        **dict.fromkeys(("OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), True),
+        "HostConfig": _host_configuration(plan),
+    }
+
+
+def _host_configuration(plan: RunPlan) -> dict[str, Any]:
+    limits, host_side = plan.limits, plan.surroundings
+    return {
+        "AutoRemove": True,
+        "Init": True,
+        "NetworkMode": "none",
+        "ReadonlyRootfs": True,
+        "Tmpfs": {"/tmp": plan.tmpfs},  # noqa: S108  # the container's own, in memory
+        "GroupAdd": [str(group) for group in host_side.groups],
+        "UsernsMode": host_side.userns,
+        "PidsLimit": host_side.processes,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "Mounts": [
+            {"Type": "bind", "Source": str(each.host), "Target": each.container, "ReadOnly": each.read_only}
+            for each in plan.mounts
+        ],
+        "NanoCpus": int(limits.cpus * _NANO) if limits.cpus else 0,
+        "CpusetCpus": limits.cpuset,
+        "Memory": limits.memory_bytes or 0,
+        "DeviceRequests": _device_requests(limits),
+    }
+
+
+def _device_requests(limits: Limits) -> list[dict[str, Any]]:
     """Return what docker's own command makes of `--gpus`."""
     gpus = limits.gpu_request
     if gpus is None:
-        return None
+        return []
     return [
-        DeviceRequest(
-            driver=gpus.driver,
-            count=gpus.count,
-            device_ids=list(gpus.devices),
-            capabilities=[[*gpus.capabilities, "gpu"]],
-            options=dict(gpus.options),
-        )
+        {
+            "Driver": gpus.driver,
+            "Count": gpus.count,
+            "DeviceIDs": list(gpus.devices),
+            "Capabilities": [[*gpus.capabilities, "gpu"]],
+            "Options": dict(gpus.options),
+        }
     ]
 
 
-def _attach(client: docker.APIClient, container: str) -> Iterator[_Chunks]:
-    """Open the container's streams: its stdin for as long as the others are read.
-
-    Podman already prepares the start here, and may refuse it.
-    """
+def _attach(client: Engine, container: str) -> Iterator[Output]:
+    """Open the container's streams. Podman already prepares the start here, and may refuse it."""
     try:
-        stream = client.attach_socket(container, params=_STREAMS)
-    except APIError as error:
+        return client.attach(container)
+    except EngineRefusedError as error:
         raise _not_started(error) from error
-    return (demux_adaptor(*frame) for frame in frames_iter(stream, tty=False))  # type: ignore[no-untyped-call]
 
 
-def _start(client: docker.APIClient, container: str) -> None:
+def _start(client: Engine, container: str) -> None:
     try:
         client.start(container)
-    except APIError as error:
+    except EngineRefusedError as error:
         raise _not_started(error) from error
 
 
-def _not_started(error: APIError) -> ContainerError | DeviceError:
-    reason = explanation(error)
+def _not_started(error: EngineRefusedError) -> ContainerError | DeviceError:
+    reason = error.reason
     if "device driver" in reason or "nvidia" in reason.lower():
         return DeviceError(f"The engine cannot give the container a GPU: {reason}", hint="See: mlperf-docker doctor")
     return ContainerError(f"The engine cannot start the container: {reason}")
 
 
-def _refused(plan: RunPlan, error: APIError) -> MlperfDockerError:
-    reason = explanation(error)
-    if re.search(r"CPUs|memory limit", reason, re.IGNORECASE):  # more than there are, say
-        return UsageError(f"The engine refuses the limits: {reason}")
-    return ContainerError(f"The engine refuses the container for {plan.image}: {explanation(error)}")
+def _refused(plan: RunPlan, error: EngineRefusedError) -> MlperfDockerError:
+    if re.search(r"CPUs|memory limit", error.reason, re.IGNORECASE):  # more than there are, say
+        return UsageError(f"The engine refuses the limits: {error.reason}")
+    return ContainerError(f"The engine refuses the container for {plan.image}: {error.reason}")
 
 
-def _ending(events: Iterator[dict[str, object]]) -> ContainerExit:
+def _ending(events: Iterator[Message]) -> ContainerExit:
     """Read the container's events up to its removal."""
     code: int | None = None
     out_of_memory = False
@@ -211,37 +214,37 @@ def _engine_gone() -> ContainerError:
     return ContainerError("The engine went away while the container ran.", hint="See: mlperf-docker doctor")
 
 
-def _attributes(event: dict[str, object]) -> dict[str, str]:
+def _attributes(event: Message) -> dict[str, str]:
     actor = event.get("Actor")
     attributes = actor.get("Attributes") if isinstance(actor, dict) else None
     return attributes if isinstance(attributes, dict) else {}
 
 
-def remove(client: docker.APIClient, container: str) -> None:
+def remove(client: Engine, container: str) -> None:
     """Remove the container if it is still there; the engine may be doing the same at this moment (--rm).
 
     One that an engine which went away leaves behind is an orphan of the next run.
     """
-    with signals.deferred(), contextlib.suppress(NotFound, Timeout, *_CONNECTION_BROKE):
+    with signals.deferred(), contextlib.suppress(NotOnEngineError, EngineLostError):
         try:
             client.remove_container(container, force=True)
-        except NotFound:
+        except NotOnEngineError:
             raise
-        except APIError as error:
-            if "already in progress" not in explanation(error):
+        except EngineRefusedError as error:
+            if "already in progress" not in error.reason:
                 raise
-            client.wait(container, condition="removed", timeout=_STOP_TIMEOUT_S)
+            client.wait_until_removed(container, _STOP_TIMEOUT_S)
 
 
-def _reading(output: Iterator[_Chunks]) -> Iterator[_Chunks]:
+def _reading(output: Iterator[Output]) -> Iterator[Output]:
     """Read *output* in a thread and yield it here, so that Ctrl-C cannot end the reading, and what it would still give.
 
     A connection that breaks ends it like any other end; the container's events tell which one it was.
     """
-    received: SimpleQueue[_Chunks] = SimpleQueue()
+    received: SimpleQueue[Output] = SimpleQueue()
 
     def read() -> None:
-        with contextlib.suppress(OSError, *_CONNECTION_BROKE):
+        with contextlib.suppress(OSError, EngineError):
             for chunks in output:
                 received.put(chunks)
         received.put(_END)
@@ -258,7 +261,7 @@ class _Lines:
         self._decoders = tuple(codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2))
         self._rests = ["", ""]
 
-    def consume(self, output: Iterator[_Chunks]) -> None:
+    def consume(self, output: Iterator[Output]) -> None:
         for chunks in output:
             for stream, chunk in enumerate(chunks):
                 if chunk:

@@ -12,11 +12,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import IO
 
-import docker
-from docker.errors import APIError
-
-from mlperf_docker.engine.client import explanation
 from mlperf_docker.engine.container import OWNER_LABEL, remove
+from mlperf_docker.engine.engine import Engine, EngineRefusedError, NotOnEngineError
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.errors import EngineError
 from mlperf_docker.system import owner
@@ -103,21 +100,21 @@ def changes(one: FileSystem, other: FileSystem) -> dict[str, str]:
     return found
 
 
-def read(client: docker.APIClient, image: str, wanted: Callable[[str], bool] = lambda _: False) -> FileSystem:
+def read(client: Engine, image: str, wanted: Callable[[str], bool] = lambda _: False) -> FileSystem:
     """Return all that is in *image* (a tag or an id). wanted: tells of which paths the content is kept too.
 
     Raises EngineError where the engine cannot give it.
     """
     with _container(client, image) as container:
-        return read_archive(_readable(client.export(container)), wanted)
+        return read_archive(_readable(client.export_container(container)), wanted)
 
 
-def read_file(client: docker.APIClient, image: str, path: str) -> bytes | None:
+def read_file(client: Engine, image: str, path: str) -> bytes | None:
     """Return the content of one file of *image*, given by its absolute path, or None where there is no such file."""
     with _container(client, image) as container:
         try:
-            chunks, _ = client.get_archive(container, path)
-        except docker.errors.NotFound:
+            chunks = client.read_path(container, path)
+        except NotOnEngineError:
             return None
         with tarfile.open(fileobj=_readable(chunks), mode="r|") as tar:
             for member in tar:
@@ -160,18 +157,17 @@ def _entry(member: tarfile.TarInfo, data: IO[bytes] | None) -> Entry:
 
 
 @contextmanager
-def _container(client: docker.APIClient, image: str) -> Iterator[str]:
+def _container(client: Engine, image: str) -> Iterator[str]:
     """Yield a container of *image* that is never started, and is gone afterwards."""
     name = f"mlperf-docker-{uuid.uuid4().hex[:12]}"
     key, _, value = CONTAINER_LABEL.partition("=")
     try:
         # The command is for images that have none of their own; an engine makes no container without.
-        client.create_container(
-            image, name=name, command=["-"], network_disabled=True, labels={key: value, OWNER_LABEL: owner.current()}
-        )
+        labels = {key: value, OWNER_LABEL: owner.current()}
+        client.create_container(name, {"Image": image, "Cmd": ["-"], "NetworkDisabled": True, "Labels": labels})
         yield name
-    except APIError as error:
-        raise EngineError(f"The engine cannot show what is in {image}: {explanation(error)}") from error
+    except EngineRefusedError as error:
+        raise EngineError(f"The engine cannot show what is in {image}: {error.reason}") from error
     finally:
         remove(client, name)
 

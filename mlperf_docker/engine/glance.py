@@ -7,20 +7,16 @@ anything goes through `client.connect`.
 import contextlib
 import http.client
 import json
-import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from mlperf_docker.engine.local_images import OUR_IMAGES, Images
+from mlperf_docker.engine import address
+from mlperf_docker.engine.engine import Engine, Images
+from mlperf_docker.engine.local_images import OUR_IMAGES
 from mlperf_docker.errors import EngineError
-from mlperf_docker.system import docker_config
 
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
-
-_SOCKET = Path("/var/run/docker.sock")
 _TIMEOUT_S = 10
 
 
@@ -100,21 +96,14 @@ def info() -> dict[str, Any]:
         return {}
 
 
-def _engine() -> "Glance | Engine":
-    host = os.environ.get("DOCKER_HOST", "")
-    if not host and not has_context() and _SOCKET.exists():
-        return Glance(_SOCKET)
-    if host.startswith("unix://"):
-        return Glance(Path(host.removeprefix("unix://")))
+def _engine() -> Glance | Engine:
+    host = address.engine_host()
+    if address.is_local(host):
+        address.check_socket(address.socket_path(host))
+        return Glance(address.socket_path(host))
     from mlperf_docker.engine.client import connect
 
     return connect()
-
-
-def has_context() -> bool:
-    """Tell whether docker was pointed somewhere else than at the system's socket; the client knows how to follow."""
-    name = os.environ.get("DOCKER_CONTEXT") or docker_config.load().context
-    return name not in ("", "default")
 
 
 class _UnixConnection(http.client.HTTPConnection):

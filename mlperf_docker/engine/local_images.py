@@ -2,26 +2,13 @@
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
-
+from mlperf_docker.engine.engine import Engine, EngineRefusedError, Images
 from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import familiar
 
 # What `GET /images/json` takes as its filter to list the images of cells alone.
 OUR_IMAGES = {"label": [f"{LABEL}=image"]}
-
-
-class Images(Protocol):
-    """Something that knows an engine's images: a full client, or a glance at its socket."""
-
-    def find_image(self, reference: str) -> dict[str, Any] | None:
-        """Return the engine's description of the image that *reference* names, or None where it has none."""
-
-    def our_labels(self) -> list[dict[str, str]]:
-        """Return the labels of every image on the engine that this tool built."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +43,9 @@ def find(images: Images, reference: str) -> LocalImage | None:
     )
 
 
-def remove_untagged(client: "Engine", image: str) -> None:
+def remove_untagged(client: Engine, image: str) -> None:
     """Remove an image, by its id, that lost its tag to another one, unless it has another name or is in use."""
-    from docker.errors import APIError
-
     found = find(client, image)
     if found is not None and not found.tags:
-        with contextlib.suppress(APIError):
+        with contextlib.suppress(EngineRefusedError):
             client.remove_image(image)

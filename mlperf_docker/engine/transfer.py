@@ -3,16 +3,11 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, EngineSilentError, Message
 from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.registry.references import host_of, parted
 from mlperf_docker.registry.refusals import patiently, refused
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
-
-Messages: TypeAlias = Generator[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Listener:
     waits_s: Sequence[float] | None = None
 
 
-def pull(client: "Engine", reference: str, listener: Listener) -> None:
+def pull(client: Engine, reference: str, listener: Listener) -> None:
     """Have the engine pull *reference*, a name with a tag, a digest or neither. Raises RegistryError.
 
     The engine names nothing before it has all layers and has verified them; interrupted, it drops what is incomplete.
@@ -46,7 +41,7 @@ def pull(client: "Engine", reference: str, listener: Listener) -> None:
     _transfer("pulled", reference, listener, lambda: client.pull_image(name, digest or tag))
 
 
-def push(client: "Engine", reference: str, listener: Listener) -> str:
+def push(client: Engine, reference: str, listener: Listener) -> str:
     """Have the engine push the tag *reference*, and return the manifest's digest in the registry. Raises RegistryError.
 
     The registry gets the manifest last, so nobody sees a tag before all layers are there; it keeps those that an
@@ -60,11 +55,11 @@ def push(client: "Engine", reference: str, listener: Listener) -> str:
     return str(digest)
 
 
-def _transfer(done: str, reference: str, listener: Listener, begin: Callable[[], Messages]) -> dict[str, Any]:
+def _transfer(done: str, reference: str, listener: Listener, begin: Callable[[], Generator[Message]]) -> Message:
     """Return the message with which the engine ends. done: the transfer's participle, for what is said of a failure."""
     what, host = f"{reference} cannot be {done}", host_of(reference)
 
-    def attempt() -> dict[str, Any]:
+    def attempt() -> Message:
         with _explained(what, host), closing(begin()) as messages:
             return _follow(messages, what, host, listener.on_layer)
 
@@ -73,30 +68,23 @@ def _transfer(done: str, reference: str, listener: Listener, begin: Callable[[],
 
 @contextmanager
 def _explained(what: str, host: str) -> Iterator[None]:
-    """Turn what docker-py raises into our errors: the registry's refusals, and an engine that is gone or hangs."""
-    from docker.errors import APIError, DockerException
-    from requests.exceptions import RequestException, Timeout
-    from urllib3.exceptions import HTTPError
-    from urllib3.exceptions import TimeoutError as Silence
-
-    from mlperf_docker.engine.client import explanation
-
+    """Say of the engine's errors what they mean for a transfer: a registry's refusal, or an engine that is gone."""
     try:
         yield
-    except APIError as error:
-        raise refused(what, host, explanation(error)) from error
-    except (Timeout, Silence) as error:
+    except EngineRefusedError as error:
+        raise refused(what, host, error.reason) from error
+    except EngineSilentError as error:
         raise refused(what, host, "the engine said nothing for too long: time out") from error
-    except (DockerException, RequestException, HTTPError) as error:
+    except EngineLostError as error:
         raise EngineError(
-            f"{what}: the connection to the engine broke: {error}",
+            f"{what}: the connection to the engine broke: {error.reason}",
             hint="See what it says: mlperf-docker doctor; then run the same command again.",
         ) from error
 
 
-def _follow(messages: Messages, what: str, host: str, on_layer: Callable[[LayerEvent], None]) -> dict[str, Any]:
+def _follow(messages: Generator[Message], what: str, host: str, on_layer: Callable[[LayerEvent], None]) -> Message:
     """Hand the layers' progress on, and return the last message. An error comes in an answer that began well."""
-    ending: dict[str, Any] = {}
+    ending: Message = {}
     for message in messages:
         if "error" in message:
             raise refused(what, host, str(message["error"]))

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
+from mlperf_docker.engine.client import connect
+from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.facts import require_gpu_runtime
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.engine.plan import BindMount, Limits, RunOptions
 from mlperf_docker.errors import (

@@ -12,9 +12,9 @@ from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.errors import RegistryError, UsageError
-from mlperf_docker.registry.client import Remote
 from mlperf_docker.registry.references import host_of
 from mlperf_docker.registry.refusals import NoHostError, PassingError, RefusedError
+from mlperf_docker.registry.remote import Remote
 from mlperf_docker.system import atomic
 
 Describe: TypeAlias = Callable[[str], Remote | None]  # `Registries.describe`

@@ -10,21 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
-from mlperf_docker.engine.local_images import Images, LocalImage
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, Images
+from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.engine.transfer import Listener
 from mlperf_docker.errors import BaseImageError, MlperfDockerError
 from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import RefusedError
 from mlperf_docker.system import owner
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
 
 _BOOTSTRAP_NAME = "mlperf-docker/base"
 _BOOTSTRAP_TIMEOUT_S = 900
@@ -96,7 +93,7 @@ def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
 
 
 def resolve_base(
-    client: "Engine",
+    client: Engine,
     base: BaseImage,
     *,
     override: str = "",
@@ -132,7 +129,7 @@ def resolve_base(
     )
 
 
-def _is_here(client: "Engine", base: BaseImage) -> bool:
+def _is_here(client: Engine, base: BaseImage) -> bool:
     """Tell whether the pinned base is on the engine. Raises OtherDigestError for what has its name alone."""
     found = images.find(client, base.pinned)
     if found is not None and not any(each.endswith(f"@{base.digest}") for each in found.digests):
@@ -145,7 +142,7 @@ def bootstrap_tag(base: BaseImage) -> str:
     return f"{_BOOTSTRAP_NAME}:{base.suite}"
 
 
-def _given(client: "Engine", override: str, say: Callable[[str], None]) -> Base:
+def _given(client: Engine, override: str, say: Callable[[str], None]) -> Base:
     found = images.find(client, override)
     refusal = None
     if found is None:
@@ -159,17 +156,17 @@ def _given(client: "Engine", override: str, say: Callable[[str], None]) -> Base:
     return Base(_named(client, override, found), found.id, "given")
 
 
-def _named(client: "Engine", override: str, found: LocalImage) -> str:
+def _named(client: Engine, override: str, found: LocalImage) -> str:
     """Return a name for the image: BuildKit takes an id after FROM for a name on Docker Hub."""
     digits = found.id.removeprefix("sha256:")
     if not (_IMAGE_ID.fullmatch(override) and digits.startswith(override.removeprefix("sha256:"))):
         return override
-    tag = f"given-{digits[:12]}"
-    client.tag(found.id, _BOOTSTRAP_NAME, tag)
-    return f"{_BOOTSTRAP_NAME}:{tag}"
+    name = f"{_BOOTSTRAP_NAME}:given-{digits[:12]}"
+    client.tag(found.id, name)
+    return name
 
 
-def _pull(client: "Engine", reference: str, say: Callable[[str], None], *, patient: bool = True) -> str | None:
+def _pull(client: Engine, reference: str, say: Callable[[str], None], *, patient: bool = True) -> str | None:
     """Pull with docker's own login. Returns None, or why it did not work. patient: whether faults are waited out."""
     say(f"Base image {reference}: pulling.")
     try:
@@ -186,7 +183,7 @@ def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
     return Base(bootstrap_tag(base), found.id, "bootstrapped") if found else None
 
 
-def _bootstrap(client: "Engine", base: BaseImage) -> Base:
+def _bootstrap(client: Engine, base: BaseImage) -> Base:
     """Make a root file system with mmdebstrap and import it."""
     if shutil.which("mmdebstrap") is None:
         raise BaseImageError(
@@ -291,34 +288,27 @@ def _stop(making: subprocess.Popen[str]) -> None:
         making.wait()
 
 
-def _import(client: "Engine", archive: Path, reference: str) -> None:
+def _import(client: Engine, archive: Path, reference: str) -> None:
     """Import *archive* under *reference*. An error comes in the stream of an answer that began well."""
-    from docker.errors import APIError, DockerException
-    from requests.exceptions import RequestException
-
-    from mlperf_docker.engine.client import explanation
-
-    name, _, tag = parted(reference)
     changes = [
         f"LABEL {LABEL}=base",
         'CMD ["bash"]',
         "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     ]
-    timeout, client.timeout = client.timeout, _BOOTSTRAP_TIMEOUT_S  # it answers when all is unpacked
     try:
-        said = client.import_image_from_file(str(archive), repository=name, tag=tag, changes=changes)
-    except APIError as error:
-        raise _import_failed(reference, explanation(error)) from error
-    except (DockerException, RequestException) as error:
+        said = [*client.import_root(archive, reference, changes)]
+    except EngineRefusedError as error:
+        raise _import_failed(reference, error.reason) from error
+    except EngineLostError as error:
         raise _import_failed(reference, str(error)) from error
-    finally:
-        client.timeout = timeout
-    if '"error"' in said:
-        raise _import_failed(reference, said.strip().splitlines()[-1])
-    imported = images.find(client, f"{name}:latest")
-    if imported is not None and imported.id in said:  # Podman 4 pays no heed to the tag
-        client.tag(imported.id, name, tag)
-        client.remove_image(f"{name}:latest")
+    for message in said:
+        if "error" in message:
+            raise _import_failed(reference, str(message["error"]))
+    latest = f"{parted(reference)[0]}:latest"
+    imported = images.find(client, latest)
+    if imported is not None and any(imported.id in str(each.get("status")) for each in said):
+        client.tag(imported.id, reference)  # Podman 4 pays no heed to the tag
+        client.remove_image(latest)
 
 
 def _import_failed(reference: str, reason: str) -> BaseImageError:

@@ -5,22 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.engine.transfer import LayerEvent, Listener
-from mlperf_docker.errors import RegistryError, UsageError
+from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images.candidate import Candidate, same_source
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.render import build_inputs
-from mlperf_docker.registry.references import has_host, parted
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
-    from mlperf_docker.registry.client import Registries, Remote
+from mlperf_docker.registry.references import has_host
+from mlperf_docker.registry.remote import Registries, Remote
 
 _TAGS_SHOWN = 12
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -40,7 +37,7 @@ class Offer:
     """An image that a registry has, and which of the cell's candidates it is."""
 
     candidate: Candidate
-    remote: "Remote"
+    remote: Remote
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Moved:
 
 
 def find(
-    registries: "Registries", spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
+    registries: Registries, spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
 ) -> Offer | None:
     """Return the first of *known* that the registry has, else one of the same source on another base, else None.
 
@@ -76,8 +73,8 @@ def find(
 
 
 def pull(
-    client: "Engine",
-    registries: "Registries",
+    client: Engine,
+    registries: Registries,
     spec: ImageSpec,
     known: Sequence[Candidate],
     listener: Listener,
@@ -110,7 +107,7 @@ def pull(
 
 
 def push(
-    client: "Engine", spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate], listener: Listener
+    client: Engine, spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate], listener: Listener
 ) -> Moved:
     """Push the local image of *spec*: its exact tag, then the moving one. Raises RegistryError.
 
@@ -147,7 +144,7 @@ def check_digest(digest: str, specs: Sequence[ImageSpec]) -> None:
         raise UsageError(f"--digest is of one image, and {len(specs)} are to be pulled at once.")
 
 
-def _pull(client: "Engine", remote: "Remote", listener: Listener) -> int:
+def _pull(client: Engine, remote: Remote, listener: Listener) -> int:
     """Pull *remote* and return the bytes of the layers that had to come."""
     sizes = {digest.partition(":")[2][:_SHORT_DIGEST]: size for digest, size in remote.layers.items()}
     came: set[str] = set()
@@ -162,7 +159,7 @@ def _pull(client: "Engine", remote: "Remote", listener: Listener) -> int:
 
 
 def _local(
-    client: "Engine", spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate]
+    client: Engine, spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate]
 ) -> tuple[Candidate, LocalImage]:
     """Return the candidate whose image is here, under its own name or the one that it was built with."""
     by_content = {each.content: each for each in known}
@@ -177,7 +174,7 @@ def _local(
 
 
 @contextmanager
-def _named(client: "Engine", image: LocalImage, candidate: Candidate) -> Iterator[None]:
+def _named(client: Engine, image: LocalImage, candidate: Candidate) -> Iterator[None]:
     """Give the image both tags; where what is done under them fails, they are again as they were before.
 
     An image that loses its last name by that is removed at the end, as after a rebuild.
@@ -187,7 +184,7 @@ def _named(client: "Engine", image: LocalImage, candidate: Candidate) -> Iterato
         for reference in (candidate.exact, candidate.moving):
             if reference not in image.tags:
                 before[reference] = images.find(client, reference)
-                _tag(client, image.id, reference)
+                client.tag(image.id, reference)
         yield
     except BaseException:
         for reference, old in before.items():
@@ -198,21 +195,13 @@ def _named(client: "Engine", image: LocalImage, candidate: Candidate) -> Iterato
             images.remove_untagged(client, old.id)
 
 
-def _tag(client: "Engine", image: str, reference: str) -> None:
-    name, _, tag = parted(reference)
-    client.tag(image, name, tag)
-
-
-def _untag(client: "Engine", reference: str, old: LocalImage | None) -> None:
+def _untag(client: Engine, reference: str, old: LocalImage | None) -> None:
     """Give *reference* back to the image that had it, or take it away; an engine that is gone keeps it as it is."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    with suppress(DockerException, RequestException):
+    with suppress(EngineError):
         if old is None:
             client.remove_image(reference)
         else:
-            _tag(client, old.id, reference)
+            client.tag(old.id, reference)
 
 
 def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str) -> None:
@@ -243,7 +232,7 @@ def _check_labels(labels: Mapping[str, str], candidate: Candidate, spec: ImageSp
             )
 
 
-def _not_offered(registries: "Registries", spec: ImageSpec, wanted: Candidate) -> RegistryError:
+def _not_offered(registries: Registries, spec: ImageSpec, wanted: Candidate) -> RegistryError:
     """Say which tags there are, those of the same backend and device first, and which source the newest is of."""
     tags = registries.tags(wanted.repository)
     ordered = sorted(tags, key=lambda tag: not tag.startswith(spec.variant))

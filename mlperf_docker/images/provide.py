@@ -1,14 +1,13 @@
 """Get the image of a cell: take it, pull it or build it, and say which."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from mlperf_docker import __version__
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.local_images import Images
+from mlperf_docker.engine.engine import Engine, Images
 from mlperf_docker.engine.transfer import Listener
 from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.images import bases, prebuilt
@@ -22,9 +21,6 @@ from mlperf_docker.recipe import build_inputs, image_labels, render
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.recipe.origin import Origin, revision
 from mlperf_docker.results.values import ImageUsed
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
 
 
 def candidates(client: Images, spec: ImageSpec, sources: Sources) -> list[Candidate]:
@@ -63,7 +59,7 @@ def pinned_tag(spec: ImageSpec, sources: Sources) -> str:
     return image_labels.tags(spec, content, sources.registry)[0]
 
 
-def provide(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+def provide(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
     """Return the image of *spec*: a local one of the exact hash, else a pulled, else a freshly built one.
 
     With PullPolicy.ALWAYS only the registry's image will do. Raises RegistryError, and what a build raises.
@@ -94,7 +90,7 @@ def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
     return None
 
 
-def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
+def _pull(client: Engine, spec: ImageSpec, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
     display.phase(f"pull {known[0].exact}")
     listener = Listener(TransferProgress(display, str(spec)).show, display.say)
     registries = client.registries(display.say)
@@ -104,7 +100,7 @@ def _pull(client: "Engine", spec: ImageSpec, known: list[Candidate], sources: So
     return ImageUsed(tag=exact, id=pulled.id, base=base, digest=pulled.digest)
 
 
-def _build(client: "Engine", builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
+def _build(client: Engine, builder: Builder, spec: ImageSpec, sources: Sources, display: Display) -> ImageUsed:
     base = bases.resolve_base(
         client, spec.base, override=sources.given_base(spec), bootstrap=sources.bootstrap, say=display.say
     )

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.images import prebuilt
@@ -19,9 +20,6 @@ from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.system import threads
 from mlperf_docker.system.redaction import hidden
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.client import Engine
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class SeveralFailedError(MlperfDockerError):
 
 
 def pull_each(
-    client: "Engine", specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
+    client: Engine, specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
 ) -> list[Outcome]:
     """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
     registries = client.registries(display.say)
@@ -73,7 +71,7 @@ def pull_each(
 
 
 def push_each(
-    client: "Engine", specs: Sequence[ImageSpec], sources: Sources, built_as: str, display: Display, *, jobs: int
+    client: Engine, specs: Sequence[ImageSpec], sources: Sources, built_as: str, display: Display, *, jobs: int
 ) -> list[Outcome]:
     """Push the images of *specs*, and return what came of each, in their order.
 
@@ -89,7 +87,7 @@ def push_each(
     return _each(specs, one, display, jobs=jobs, alike=lambda spec: spec.variant)
 
 
-def offered(client: "Engine", specs: Sequence[ImageSpec], sources: Sources) -> set[str]:
+def offered(client: Engine, specs: Sequence[ImageSpec], sources: Sources) -> set[str]:
     """Return the cells among *specs* that could be pulled; none where the registry names no host.
 
     Raises RegistryError where it cannot be asked.
@@ -105,7 +103,7 @@ def offered(client: "Engine", specs: Sequence[ImageSpec], sources: Sources) -> s
     return {str(spec) for spec in specs if is_offered(spec)}
 
 
-def push_built(client: "Engine", spec: ImageSpec, sources: Sources, display: Display) -> Moved:
+def push_built(client: Engine, spec: ImageSpec, sources: Sources, display: Display) -> Moved:
     """Push the image of *spec* that was just built from *sources*. Raises RegistryError."""
     display.phase(f"push {sources.registry}/{spec}")
     listener = Listener(TransferProgress(display, str(spec)).show, display.say)

@@ -17,8 +17,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.display import printable
-from mlperf_docker.engine.client import EngineDownError, connect, facts
-from mlperf_docker.engine.glance import has_context
+from mlperf_docker.engine.address import has_context
+from mlperf_docker.engine.client import connect
+from mlperf_docker.engine.engine import EngineDownError
+from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.errors import EngineError, MlperfDockerError
 from mlperf_docker.images.bases import KEYRING, KEYRING_PACKAGE, bootstrap_tag

@@ -7,7 +7,7 @@ Source: Docker Engine API, `GET /system/df` and `POST /build/prune`.
 from dataclasses import dataclass
 from typing import Any
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine
 
 # Words of the steps that install into an image and of those that run its harness, in the Dockerfiles of any version.
 _OUR_STEPS = ("PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip ", "python -m mlperf_docker.harness")
@@ -72,5 +72,5 @@ def remove(client: Engine, doomed: list[CacheRecord]) -> None:
         if not free:
             return
         for record in free:
-            client.prune_build_cache({"id": [record]})
+            client.remove_build_cache(record)
             del left[record]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker.engine.client import EngineFacts, facts
+from mlperf_docker.engine.client import connect
+from mlperf_docker.engine.facts import EngineFacts, facts
 from mlperf_docker.errors import EngineError, FolderError
 from mlperf_docker.recipe.host_settings import CA_BUNDLES, dockers_host, taken_over
 from mlperf_docker.registry.logins import absent_helpers, damaged_logins
@@ -60,7 +61,7 @@ class Check:
 def check_all() -> list[Check]:
     """Look at this host and its engine. No finding has a secret in it."""
     try:
-        found = [*engine_checks(facts())]
+        found = [*engine_checks(facts(connect()))]
     except EngineError as error:
         found = [Check("engine", Level.FAIL, str(error), error.hint or "")]
     return [each.without_secrets(os.environ) for each in (*found, *_docker_config())] + [*host_checks(os.environ)]

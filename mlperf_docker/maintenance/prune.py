@@ -14,12 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from docker.errors import APIError
-
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
-from mlperf_docker.engine.client import Engine, explanation
 from mlperf_docker.engine.container import OWNER_LABEL
+from mlperf_docker.engine.engine import Engine, EngineRefusedError
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
@@ -113,7 +111,7 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
     whatever the order in which they list what they have.
     """
     done = Pruned(dry_run)
-    before = client.df()
+    before = client.disk_usage()
     remove = _Remover(client, done)
     display.phase("containers")
     gone = remove.all(sorted(_containers(client, done), key=_by_name))
@@ -123,7 +121,7 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
     remove.all(sorted(_volumes(client), key=_by_name))
     remove.all(sorted(_networks(client, done), key=_by_name))
     display.phase("build cache")
-    after = before if dry_run else client.df()
+    after = before if dry_run else client.disk_usage()
     cache = build_cache.records(after)
     doomed = build_cache.removable(cache)
     remove.all(sorted((Item(Kind.CACHE, each.id, each.description, each.size_bytes) for each in doomed), key=_by_name))
@@ -137,7 +135,7 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
         done.freed_bytes = sum(each.size_bytes for each in done.removed)
     else:
         logged = sum(each.size_bytes for each in logs)
-        done.freed_bytes = max(_used(before) - _used(client.df()), 0) + logged
+        done.freed_bytes = max(_used(before) - _used(client.disk_usage()), 0) + logged
     return done
 
 
@@ -151,9 +149,9 @@ class _Remover:
     def __init__(self, client: Engine, done: Pruned) -> None:
         self._client, self._done = client, done
         self._calls: dict[Kind, Callable[[str], object]] = {
-            Kind.CONTAINER: lambda name: client.remove_container(name, v=False),
+            Kind.CONTAINER: client.remove_container,
             # Parents are images of their own: one that is not ours must not go with the last that stands on it.
-            Kind.IMAGE: lambda name: client.remove_image(name, noprune=True),
+            Kind.IMAGE: lambda name: client.remove_image(name, parents=False),
             Kind.VOLUME: client.remove_volume,
             Kind.NETWORK: client.remove_network,
             Kind.LOG: lambda name: Path(name).unlink(missing_ok=True),
@@ -172,18 +170,18 @@ class _Remover:
                 if not self._done.dry_run:
                     self._calls[item.kind](item.id)
                 yield item.id
-            except APIError as error:  # it came into use a moment ago
-                self._done.kept.append(Kept(item.kind, item.name, explanation(error)))
+            except EngineRefusedError as error:  # it came into use a moment ago
+                self._done.kept.append(Kept(item.kind, item.name, error.reason))
             except OSError as error:
                 self._done.kept.append(Kept(item.kind, item.name, str(error.strerror)))
 
     def _cache(self, items: list[Item]) -> Iterator[str]:
         if self._done.dry_run:
             return (item.id for item in items)
-        cache = build_cache.records(self._client.df())
+        cache = build_cache.records(self._client.disk_usage())
         wanted = {item.id for item in items}
         build_cache.remove(self._client, [each for each in cache if each.id in wanted])
-        left = {each.id for each in build_cache.records(self._client.df())}
+        left = {each.id for each in build_cache.records(self._client.disk_usage())}
         return (each for each in wanted if each not in left)
 
 
@@ -197,7 +195,7 @@ def _used(usage: dict[str, Any]) -> int:
 
 def _containers(client: Engine, done: Pruned) -> Iterator[Item]:
     """Yield the containers of ours that have ended, and those that a tool which is gone never started."""
-    for each in client.containers(all=True, size=True, filters={"label": CONTAINER_LABEL}):
+    for each in client.containers(label=CONTAINER_LABEL, sizes=True):
         name = each["Names"][0].lstrip("/") if each["Names"] else each["Id"][:12]
         abandoned = owner.is_gone(each["Labels"].get(OWNER_LABEL, "")) or time.time() - each["Created"] > _DAY_S
         if each["State"] in _STOPPED or (each["State"] == "created" and abandoned):
@@ -230,7 +228,7 @@ class _Image:
 
 def _images(client: Engine, done: Pruned, keep_latest: IsCurrent | None, gone: set[str]) -> Iterator[Item]:
     """Yield our images by each of our names, or by id where they have none. gone: containers that are no more."""
-    used = {each["ImageID"] for each in client.containers(all=True) if each["Id"] not in gone}
+    used = {each["ImageID"] for each in client.containers() if each["Id"] not in gone}
     # By name, and bases after what may stand on them.
     found = sorted(_labelled(client, done), key=lambda image: (not image.cell, image.name, image.id))
     latest = _latest(found, keep_latest) if keep_latest else {}
@@ -252,13 +250,13 @@ def _images(client: Engine, done: Pruned, keep_latest: IsCurrent | None, gone: s
 
 def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
     """Yield the images that are ours; of those that only have the label from an image below them, say so."""
-    alone = {each["Id"]: each["Size"] - max(each["SharedSize"], 0) for each in client.df().get("Images") or ()}
-    for each in client.images(all=False, filters={"label": LABEL}):
+    alone = {each["Id"]: each["Size"] - max(each["SharedSize"], 0) for each in client.disk_usage().get("Images") or ()}
+    for each in client.images(LABEL):
         description = client.find_image(each["Id"])
         if description is None:
             continue
         labels, tags = dict(description["Config"]["Labels"] or {}), tuple(sorted(description["RepoTags"] or ()))
-        history = client.history(each["Id"])  # type: ignore[no-untyped-call]  # its stubs leave it so
+        history = client.history(each["Id"])
         if not _is_made_by_us(labels, history):
             name = tags[0] if tags else each["Id"][:19]
             done.kept.append(Kept(Kind.IMAGE, name, "made by somebody from an image of ours"))
@@ -299,13 +297,12 @@ def _latest(found: list[_Image], is_current: IsCurrent) -> dict[str, str]:
 
 
 def _volumes(client: Engine) -> Iterator[Item]:
-    found = client.volumes(filters={"label": LABEL})["Volumes"] or ()
-    return (Item(Kind.VOLUME, each["Name"], each["Name"]) for each in found)
+    return (Item(Kind.VOLUME, each["Name"], each["Name"]) for each in client.volumes(LABEL))
 
 
 def _networks(client: Engine, done: Pruned) -> Iterator[Item]:
-    for each in client.networks(filters={"label": LABEL}):
-        if client.inspect_network(each["Id"])["Containers"]:
+    for each in client.networks(LABEL):
+        if each["Containers"]:
             done.kept.append(Kept(Kind.NETWORK, each["Name"], "a container uses it"))
         else:
             yield Item(Kind.NETWORK, each["Id"], each["Name"])

@@ -10,7 +10,6 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from requests.utils import parse_dict_header
 from mlperf_docker.registry.logins import login_for
 from mlperf_docker.registry.references import HUB, host_of, parted
 from mlperf_docker.registry.refusals import RefusedError, patiently, refused
+from mlperf_docker.registry.remote import Remote
 from mlperf_docker.system import network_errors
 
 CERTIFICATES = Path("/etc/docker/certs.d")
@@ -38,27 +38,7 @@ _MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.doc
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True)
-class Remote:
-    """An image in a registry. name: without its tag; digest: of the manifest, or of the index that a tag names.
-
-    platforms: those it is offered for, as "linux/amd64"; labels, layers (digest → compressed bytes): of the platform
-    asked for, empty where it is not among them.
-    """
-
-    name: str
-    digest: str
-    platforms: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
-    layers: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def pinned(self) -> str:
-        """The reference that can never name anything else."""
-        return f"{self.name}@{self.digest}"
-
-
-class Registries:
+class RegistryClient:
     """The registries as one engine sees them. Connections and tokens are kept between questions.
 
     trust: RegistryConfig of the engine's own description, which names those that need no trusted certificate;

@@ -8,8 +8,10 @@ from typing import Any
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.client import Engine, connect, require_gpu_runtime
+from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.container import remove_orphans
+from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.facts import require_gpu_runtime
 from mlperf_docker.engine.plan import BindMount, Limits, RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of

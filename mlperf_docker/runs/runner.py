@@ -7,10 +7,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-import docker
-
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit, run_container
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.plan import RunPlan
 from mlperf_docker.errors import (
     ContainerError,
@@ -30,7 +29,7 @@ _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
 }
 
 
-def execute(client: docker.APIClient, plan: RunPlan, log_path: Path, display: Display) -> dict[str, Any]:
+def execute(client: Engine, plan: RunPlan, log_path: Path, display: Display) -> dict[str, Any]:
     """Run *plan*, keep its whole output in *log_path*, and return the result that the harness came to.
 
     Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on

@@ -8,7 +8,7 @@ from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance, links
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.plan import BindMount, Limits, RunOptions, run_command
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.provide import likely_images

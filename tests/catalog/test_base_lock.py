@@ -9,8 +9,8 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.cli.lock import lock
 from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
 from mlperf_docker.images import base_lock
-from mlperf_docker.registry.client import Remote
 from mlperf_docker.registry.refusals import refused
+from mlperf_docker.registry.remote import Remote
 from mlperf_docker.system.paths import assets
 
 TEXT = (assets() / "images.yaml").read_bytes().decode()

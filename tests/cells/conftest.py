@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
+from tests.engine.docker_client import api
 from tests.tries import in_time
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
@@ -70,14 +71,14 @@ class Tool:
         return in_time(lambda: self.json(*arguments, expect=PERFORMED), lambda result: bool(result["valid"]))
 
 
-def images_named(client: Engine, registry: str) -> list[str]:
-    tags = (tag for image in client.images() for tag in image["RepoTags"] or ())
+def images_named(client: DockerEngine, registry: str) -> list[str]:
+    tags = (tag for image in api(client).images() for tag in image["RepoTags"] or ())
     return [tag for tag in tags if tag.startswith(f"{registry}/")]
 
 
-def containers(client: Engine) -> list[str]:
+def containers(client: DockerEngine) -> list[str]:
     """Return the containers of these tests' images: other runs may be at work on the same engine."""
-    found = client.containers(all=True, filters={"label": "org.mlperf-docker=container"})
+    found = api(client).containers(all=True, filters={"label": "org.mlperf-docker=container"})
     return [each["Id"] for each in found if each["Image"].startswith(f"{REGISTRY}/")]
 
 
@@ -93,18 +94,18 @@ def wait_for(condition: Callable[[], Any], *, seconds: float = 60.0) -> Any:
 
 
 @pytest.fixture(scope="session")
-def client(engine: Engine) -> Engine:
+def client(engine: DockerEngine) -> DockerEngine:
     return engine
 
 
 @pytest.fixture(scope="session")
-def tool(client: Engine, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
+def tool(client: DockerEngine, base_image: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tool]:
     """The command; every tag that it makes is removed at the end."""
     home = tmp_path_factory.mktemp("home")
     folders = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "STATE", "DATA")}
     yield Tool({**os.environ, **folders, "MLPERF_DOCKER_REGISTRY": REGISTRY}, home)
     for tag in images_named(client, REGISTRY):
-        client.remove_image(tag, force=True)
+        api(client).remove_image(tag, force=True)
     assert not images_named(client, REGISTRY)
 
 
@@ -122,7 +123,7 @@ def results(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(client: Engine) -> Iterator[None]:
+def nothing_left(client: DockerEngine) -> Iterator[None]:
     """No test may leave a container behind."""
     before = set(containers(client))
     yield

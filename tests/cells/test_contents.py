@@ -13,10 +13,11 @@ from cyclonedx.validation.json import JsonStrictValidator
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.recipe.build_inputs import versions
 from mlperf_docker.recipe.render import build_inputs
 from tests.cells.conftest import Tool
+from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -50,25 +51,25 @@ def built(tool: Tool) -> str:
 
 
 @pytest.fixture
-def changed(client: Engine, built: str) -> Iterator[Any]:
+def changed(client: DockerEngine, built: str) -> Iterator[Any]:
     """Make an image of *built* with a shell script run in it as root, and with other settings; gone afterwards."""
     name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
 
     def change(script: str, *settings: str) -> str:
         # Entry point, command and user are put back, so that only what is asked for differs.
         config = (client.find_image(built) or {})["Config"]
-        container = client.create_container(built, entrypoint=["sh", "-c"], command=[script], user="0", name=name)
-        client.start(container)
-        assert client.wait(container)["StatusCode"] == 0, client.logs(container)
+        container = api(client).create_container(built, entrypoint=["sh", "-c"], command=[script], user="0", name=name)
+        api(client).start(container)
+        assert api(client).wait(container)["StatusCode"] == 0, api(client).logs(container)
         kept = [f"ENTRYPOINT {json.dumps(config['Entrypoint'])}", "CMD []", f"USER {config['User']}"]
-        client.commit(container, repository=name, tag="1", changes=[*kept, *settings])
+        api(client).commit(container, repository=name, tag="1", changes=[*kept, *settings])
         return f"{name}:1"
 
     try:
         yield change
     finally:
         client.remove_container(name, force=True)
-        client.remove_image(f"{name}:1", force=True)
+        api(client).remove_image(f"{name}:1", force=True)
 
 
 def subjects(verdict: dict[str, Any], kind: str) -> dict[str, str]:
@@ -131,7 +132,7 @@ def test_whatever_is_done_to_an_image_is_named(tool: Tool, built: str, bert: Ima
     assert subjects(verdict, "sbom")["zlib1g"].endswith("installed 9")
 
 
-def test_an_image_of_older_sources_is_told_by_its_hash(tool: Tool, client: Engine, built: str) -> None:
+def test_an_image_of_older_sources_is_told_by_its_hash(tool: Tool, client: DockerEngine, built: str) -> None:
     """Its name alone says what it was made from; another cell's image is not this cell's."""
     (verdict,) = json.loads(tool("verify", "dlrm", "-b", "onnxruntime", "--image", built, "--json", expect=1).stdout)
     assert "today's sources give" in subjects(verdict, "hash")["sources"]

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import DEFAULT_HOST, Engine
+from mlperf_docker.engine.address import DEFAULT_HOST
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import remove_orphans
 from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, wait_for
+from tests.engine.docker_client import api
 from tests.engine.proxy import before_the_engine
 
 pytestmark = pytest.mark.engine
@@ -35,7 +37,7 @@ def folder() -> Iterator[Path]:
 
 
 def test_at_any_request_of_a_run(
-    tool: Tool, image: str, real: str, folder: Path, results: Path, client: Engine
+    tool: Tool, image: str, real: str, folder: Path, results: Path, client: DockerEngine
 ) -> None:
     codes = {}
     for limit in range(0, ENOUGH, STEP):
@@ -44,7 +46,7 @@ def test_at_any_request_of_a_run(
             asked = proxy.seen
         assert "Error: " in done.stderr or done.returncode in PERFORMED
         assert "Internal error" not in done.stderr
-        wait_for(lambda: not client.containers(filters={"name": "mlperf-docker-", "ancestor": image}), seconds=10)
+        wait_for(lambda: not api(client).containers(filters={"name": "mlperf-docker-", "ancestor": image}), seconds=10)
         remove_orphans(client)  # one that was made and not started
         assert not containers(client)
         codes[limit] = done.returncode

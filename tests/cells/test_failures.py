@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.cells.imagenet import lay_out_noise
+from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny")
@@ -49,7 +50,7 @@ def test_no_base(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "dry-run"])
-def test_cuda_without_a_gpu_is_said_before_anything_is_built(tool: Tool, client: Engine, command: str) -> None:
+def test_cuda_without_a_gpu_is_said_before_anything_is_built(tool: Tool, client: DockerEngine, command: str) -> None:
     if "nvidia" in client.info()["Runtimes"]:
         pytest.skip("this engine has a GPU runtime")
     before = images_named(client, REGISTRY)
@@ -133,7 +134,7 @@ def test_results_folder(tool: Tool, image: str, tmp_path: Path) -> None:
     assert "not writable" in tool(*TINY, "--results", "/proc/sys", expect=2).stderr
 
 
-def test_a_second_run_in_the_same_results_folder(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_a_second_run_in_the_same_results_folder(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     first = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: containers(client))
     assert "in use by another run" in tool(*TINY, "--results", str(results), expect=2).stderr
@@ -146,11 +147,11 @@ def test_out_of_memory_says_so_and_the_limit(tool: Tool, image: str, results: Pa
     assert "48m" in done.stderr
 
 
-def test_killed_from_outside(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_killed_from_outside(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     (container,) = wait_for(lambda: containers(client))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
-    client.kill(container)
+    api(client).kill(container)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 9
     assert "killed from outside (signal 9)" in err
@@ -158,7 +159,9 @@ def test_killed_from_outside(tool: Tool, image: str, results: Path, client: Engi
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
-def test_interrupting_a_run(tool: Tool, image: str, results: Path, client: Engine, number: signal.Signals) -> None:
+def test_interrupting_a_run(
+    tool: Tool, image: str, results: Path, client: DockerEngine, number: signal.Signals
+) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
     start = time.monotonic()
@@ -171,7 +174,7 @@ def test_interrupting_a_run(tool: Tool, image: str, results: Path, client: Engin
     assert (folder / "harness.log").stat().st_size > 0, "the logs stay"
 
 
-def test_signals_one_after_another(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_signals_one_after_another(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -203,7 +206,9 @@ def test_interrupting_preprocessing_and_going_on(tool: Tool, image: str, tmp_pat
     assert tool.json(*command)["samples"] == 400
 
 
-def test_the_container_of_a_killed_tool_ends_by_itself(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_the_container_of_a_killed_tool_ends_by_itself(
+    tool: Tool, image: str, results: Path, client: DockerEngine
+) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))
     os.killpg(running.pid, signal.SIGKILL)
@@ -211,7 +216,7 @@ def test_the_container_of_a_killed_tool_ends_by_itself(tool: Tool, image: str, r
     wait_for(lambda: not containers(client), seconds=10)
 
 
-def test_a_killed_tool_and_the_same_command_again(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_a_killed_tool_and_the_same_command_again(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     wait_for(lambda: containers(client))
     os.killpg(running.pid, signal.SIGKILL)
@@ -221,7 +226,7 @@ def test_a_killed_tool_and_the_same_command_again(tool: Tool, image: str, result
     assert not containers(client)
 
 
-def test_interrupting_a_build(tool: Tool, client: Engine, tmp_path: Path, base_image: object) -> None:
+def test_interrupting_a_build(tool: Tool, client: DockerEngine, tmp_path: Path, base_image: object) -> None:
     registry = f"{tool.environment['MLPERF_DOCKER_REGISTRY']}/interrupted"
     building = tool.start("build", "resnet50", "--no-cache", "--bootstrap-base", "--registry", registry)
     logs = tool.home / "state/mlperf-docker/logs"
@@ -229,7 +234,7 @@ def test_interrupting_a_build(tool: Tool, client: Engine, tmp_path: Path, base_i
     wait_for(lambda: [log for log in set(logs.glob("*")) - seen if "apt-get" in log.read_text()])
     _, err = interrupt(building)
     assert building.returncode == 130, err
-    tags = [tag for each in client.images() for tag in each["RepoTags"] or () if tag.startswith(registry)]
+    tags = [tag for each in api(client).images() for tag in each["RepoTags"] or () if tag.startswith(registry)]
     assert tags == []
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import OWNER_LABEL
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from tests.cells.conftest import PERFORMED, Tool
+from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 COUNT, SEED = int(os.environ.get("MLPERF_TEST_KILLS", "5")), int(os.environ.get("MLPERF_TEST_SEED", "11"))
@@ -61,7 +62,7 @@ def points(seed: int, count: int) -> Iterator[tuple[float, signal.Signals]]:
         yield source.random(), SIGNALS[index % len(SIGNALS)]
 
 
-def kill(tool: Tool, client: Engine, results: Path, seed: int, count: int) -> Figures:
+def kill(tool: Tool, client: DockerEngine, results: Path, seed: int, count: int) -> Figures:
     """Try *count* points. The image and what is made up for the run are there already."""
     run, again = ((*each, "--results", str(results)) for each in (_RUN, _AGAIN))
     start = time.monotonic()
@@ -107,14 +108,14 @@ def _is_heeded(pid: int, number: signal.Signals) -> bool:
     return number is signal.SIGKILL or bool(heeded >> (number - 1) & 1)
 
 
-def _containers_of(client: Engine, pid: int) -> list[str]:
-    found = client.containers(all=True, filters={"label": CONTAINER_LABEL})
+def _containers_of(client: DockerEngine, pid: int) -> list[str]:
+    found = api(client).containers(all=True, filters={"label": CONTAINER_LABEL})
     return [
         f"{each['Names'][0]} {each['Status']}" for each in found if f":{pid}:" in each["Labels"].get(OWNER_LABEL, "")
     ]
 
 
-def test_signals_at_random_moments(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_signals_at_random_moments(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     figures = kill(tool, client, results, SEED, COUNT)
     sys.stdout.write(f"{figures}\n")
     assert not figures.wrong, "\n".join((*figures.wrong, str(figures)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from tests.cells.conftest import Tool, containers, wait_for
 
 pytestmark = pytest.mark.engine
@@ -70,7 +70,7 @@ def test_what_is_refused_before_a_container_starts(tool: Tool, weights: Path, ou
     assert not list(out.iterdir())
 
 
-def test_interrupted(tool: Tool, weights: Path, out: Path, client: Engine) -> None:
+def test_interrupted(tool: Tool, weights: Path, out: Path, client: DockerEngine) -> None:
     running = tool.start("models", "convert", "resnet50", "--model-file", str(weights), "--to", str(out / "r.onnx"))
     wait_for(lambda: containers(client))
     os.killpg(running.pid, signal.SIGINT)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import Tool
+from tests.engine.docker_client import api
 from tests.engine.second_engine import SecondEngine
 from tests.registry.fixtures import Registries
 
@@ -18,11 +19,11 @@ RUN = ("run", "bert", "--synthetic", "tiny", "--mode", "accuracy")
 
 
 @pytest.fixture
-def here(tool: Tool, registries: Registries, client: Engine) -> Iterator[Tool]:
+def here(tool: Tool, registries: Registries, client: DockerEngine) -> Iterator[Tool]:
     """The tool on this machine, with a registry that can be pushed to."""
     name = f"{registries.open.host}/ci"
     yield dataclasses.replace(tool, environment={**tool.environment, "MLPERF_DOCKER_REGISTRY": name})
-    for image in client.images(filters={"reference": f"{name}/*"}):
+    for image in api(client).images(filters={"reference": f"{name}/*"}):
         for tag in image["RepoTags"]:
             if tag.startswith(name):
                 client.remove_image(tag)
@@ -36,7 +37,7 @@ def there(here: Tool, other_machine: SecondEngine, tmp_path: Path) -> Tool:
 
 
 def test_push_here_and_run_there(
-    here: Tool, there: Tool, client: Engine, other_machine: SecondEngine, results: Path
+    here: Tool, there: Tool, client: DockerEngine, other_machine: SecondEngine, results: Path
 ) -> None:
     pushed = here("build", "bert", "--bootstrap-base", "--push").stdout.strip()
     exact, _, digest = pushed.partition("@")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import PERFORMED, Tool, containers, wait_for
+from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny")
@@ -40,11 +41,11 @@ def test_without_a_data_set_it_runs_on_made_up_data_and_says_so(tool: Tool, imag
     assert "mlperf-docker data fetch imagenet2012" in tool("run", "resnet50", "--require-dataset", expect=6).stderr
 
 
-def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: Engine) -> None:
+def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     options = ("--min-duration", "4", "--results", str(results), "--cpus", "1.5", "--cpuset", "0,1", "--memory", "3g")
     running = tool.start(*TINY, *options)
     (container,) = wait_for(lambda: containers(client))
-    config = client.inspect_container(container)
+    config = api(client).inspect_container(container)
     out, err = running.communicate(timeout=120)
     assert running.returncode in PERFORMED, err
     assert "VALID" in out
@@ -99,7 +100,7 @@ def test_results_are_listed_and_shown(tool: Tool, image: str, results: Path) -> 
     assert done["results_dir"] in shown
 
 
-def test_a_rebuild_leaves_no_untagged_image(tool: Tool, image: str, client: Engine) -> None:
+def test_a_rebuild_leaves_no_untagged_image(tool: Tool, image: str, client: DockerEngine) -> None:
     old = find(client, image)
     assert old is not None
     assert tool("build", "resnet50", "--no-cache", "--bootstrap-base").stdout.strip() == image

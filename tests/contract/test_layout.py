@@ -31,9 +31,6 @@ FOUND = imports(PACKAGE)
 SHARED = [NAME]
 """What the host's tool and the harness both may import."""
 
-CIRCLE_FOR_TYPES = {f"{NAME}.engine.client", f"{NAME}.engine.local_images"}
-"""The one circle there is, and only type checkers go all round it. To be taken away."""
-
 BY_NAME = {f"{HARNESS}.frameworks", f"{HARNESS}.backends.registry", f"{HARNESS}.models.registry"}
 """Modules that import what a table or their caller names."""
 
@@ -117,11 +114,8 @@ def test_each_half_imports_what_it_declares_and_nothing_else(half: str) -> None:
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    assert circles(each for each in FOUND if not each.for_types) == []
-
-
-def test_no_types_come_from_a_circle_either() -> None:
-    assert circles(FOUND) == [CIRCLE_FOR_TYPES]
+    """Not even for types."""
+    assert circles(FOUND) == []
 
 
 def test_every_module_has_a_room_and_every_name_of_a_room_a_module() -> None:

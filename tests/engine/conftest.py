@@ -6,33 +6,34 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
+from tests.engine.docker_client import api
 
 MARK = f"mlperf-test-{uuid.uuid4().hex[:8]}"
 TEST_LABEL = "org.mlperf-docker.test"
 
 
-def containers(engine: Engine) -> list[str]:
+def containers(engine: DockerEngine) -> list[str]:
     """Return the containers that these tests made and that are still there, running or not."""
-    return [each["Id"] for each in engine.containers(all=True, filters={"label": f"{TEST_LABEL}={MARK}"})]
+    return [each["Id"] for each in api(engine).containers(all=True, filters={"label": f"{TEST_LABEL}={MARK}"})]
 
 
-def tags(engine: Engine) -> list[str]:
+def tags(engine: DockerEngine) -> list[str]:
     """Return the image tags that these tests made and that are still there."""
-    named = (tag for image in engine.images() for tag in image["RepoTags"] or ())
+    named = (tag for image in api(engine).images() for tag in image["RepoTags"] or ())
     return [tag for tag in named if tag.startswith(f"{MARK}/")]
 
 
 @pytest.fixture
-def clean(engine: Engine) -> Iterator[Engine]:
+def clean(engine: DockerEngine) -> Iterator[DockerEngine]:
     """The engine; what a test leaves under our mark is removed, also where it failed."""
     yield engine
     for container in containers(engine):
         engine.remove_container(container, force=True)
     for tag in tags(engine):
-        engine.remove_image(tag, force=True)
-    for image in engine.images(filters={"label": f"{TEST_LABEL}={MARK}"}):  # one whose tags a second build took
-        engine.remove_image(image["Id"], force=True)
+        api(engine).remove_image(tag, force=True)
+    for image in api(engine).images(filters={"label": f"{TEST_LABEL}={MARK}"}):  # one whose tags a second build took
+        api(engine).remove_image(image["Id"], force=True)
 
 
 @pytest.fixture

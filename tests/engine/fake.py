@@ -1,20 +1,19 @@
-"""Stand-ins for what we own: our client of an engine, and our builder. No socket, no daemon."""
+"""An engine, a registry, a builder and a display for tests, each a class of its own. No socket, no daemon."""
 
 import base64
 import hashlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import EngineRefusedError, Message, NotOnEngineError, Output
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.trace import TRACE_ID, _status_response
 from mlperf_docker.names import LABEL
-from mlperf_docker.registry.client import Registries, Remote
 from mlperf_docker.registry.references import host_of, parted
 from mlperf_docker.registry.refusals import refused
-
-Message = dict[str, Any]
+from mlperf_docker.registry.remote import Registries, Remote
 
 
 def trace(**parts: Any) -> Message:
@@ -43,11 +42,12 @@ def labels(name: str) -> dict[str, str]:
     return {f"{LABEL}.cell": cell, f"{LABEL}.hash": content}
 
 
-class FakeRegistries(Registries):
+class FakeRegistries:
     """A registry that has *offered*: reference → what it is. refusal: what it says of any other."""
 
+    platform = "linux/amd64"
+
     def __init__(self, offered: dict[str, Remote], refusal: str) -> None:
-        super().__init__({}, "linux/amd64")
         self.offered, self.refusal = offered, refusal
         self.asked: list[str] = []
 
@@ -61,7 +61,104 @@ class FakeRegistries(Registries):
         return tuple(tag for each, _, tag in map(parted, self.offered) if each == name)
 
 
-class FakeEngine(Engine):
+class EmptyEngine:
+    """An engine that has nothing, and refuses to make anything."""
+
+    def version(self) -> Message:
+        return {"Version": "20.10.24", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}
+
+    def info(self) -> Message:
+        return {}
+
+    def disk_usage(self) -> Message:
+        return {"LayersSize": 0}
+
+    def registries(self, say: Callable[[str], None]) -> Registries:
+        return FakeRegistries({}, "manifest unknown")
+
+    def find_image(self, reference: str) -> Message | None:
+        return None
+
+    def our_labels(self) -> list[dict[str, str]]:
+        return []
+
+    def images(self, label: str) -> list[Message]:
+        return []
+
+    def history(self, image: str) -> list[Message]:
+        raise NotOnEngineError(f"No such image: {image}")
+
+    def tag(self, image: str, reference: str) -> None:
+        raise NotOnEngineError(f"No such image: {image}")
+
+    def remove_image(self, image: str, *, parents: bool = True) -> None:
+        raise NotOnEngineError(f"No such image: {image}")
+
+    def import_root(self, archive: Path, reference: str, changes: Sequence[str]) -> Generator[Message]:
+        raise EngineRefusedError("no imports")
+
+    def export_images(self, tags: Sequence[str]) -> Generator[bytes]:
+        raise NotOnEngineError(f"No such image: {tags[0]}")
+
+    def import_images(self, archive: Iterator[bytes]) -> Generator[Message]:
+        raise EngineRefusedError("no imports")
+
+    def pull_image(self, name: str, tag: str) -> Generator[Message]:
+        raise EngineRefusedError("no such host")
+
+    def push_image(self, name: str, tag: str) -> Generator[Message]:
+        raise EngineRefusedError("no such host")
+
+    def build(self, context: IO[bytes], parameters: Mapping[str, str | list[str]]) -> Generator[Message]:
+        raise EngineRefusedError("no builds")
+
+    def remove_build_cache(self, record: str) -> None:
+        pass
+
+    def containers(self, *, label: str | None = None, sizes: bool = False) -> list[Message]:
+        return []
+
+    def create_container(self, name: str, configuration: Mapping[str, Any]) -> None:
+        raise EngineRefusedError("no containers")
+
+    def attach(self, container: str) -> Iterator[Output]:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def events(self, container: str) -> Iterator[Message]:
+        return iter(())
+
+    def start(self, container: str) -> None:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def stop(self, container: str, timeout_s: int) -> None:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def wait_until_removed(self, container: str, timeout_s: int) -> None:
+        pass
+
+    def remove_container(self, container: str, *, force: bool = False) -> None:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def export_container(self, container: str) -> Iterator[bytes]:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def read_path(self, container: str, path: str) -> Iterator[bytes]:
+        raise NotOnEngineError(f"No such container: {container}")
+
+    def volumes(self, label: str) -> list[Message]:
+        return []
+
+    def remove_volume(self, volume: str) -> None:
+        raise NotOnEngineError(f"No such volume: {volume}")
+
+    def networks(self, label: str) -> list[Message]:
+        return []
+
+    def remove_network(self, network: str) -> None:
+        raise NotOnEngineError(f"No such network: {network}")
+
+
+class FakeEngine(EmptyEngine):
     """An engine that has the images *present*, in front of a registry that has those *offered*; it remembers its pulls.
 
     refusal: what the registry says of any other. messages: what a build answers; the last may be an error to raise.
@@ -72,22 +169,20 @@ class FakeEngine(Engine):
         self.offered = {each: self.remote(each) for each in offered}
         self.refusal = refusal
         self.registry = FakeRegistries(self.offered, refusal)
-        self.timeout = 60
         self.pulls: list[str] = []
         self.pushes: list[str] = []
-        self.changes: list[str] = []
         self.messages: list[Message | Exception] = []
         self.parameters: dict[str, str | list[str]] = {}
-        self.about: Message = {"Version": "20.10.24", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64"}
+        self.about = super().version()
 
     @staticmethod
     def remote(name: str) -> Remote:
         return Remote(parted(name)[0], manifest_digest(name), ("linux/amd64",), labels(name))
 
-    def version(self, api_version: bool = True) -> Message:  # docker-py's signature
+    def version(self) -> Message:
         return self.about
 
-    def registries(self, say: Callable[[str], None]) -> FakeRegistries:
+    def registries(self, say: Callable[[str], None]) -> Registries:
         return self.registry
 
     def find_image(self, reference: str) -> Message | None:
@@ -97,18 +192,17 @@ class FakeEngine(Engine):
         labels = (dict(each["Config"]["Labels"]) for each in self.present.values())
         return [each for each in labels if each.get("org.mlperf-docker") == "image"]
 
-    def remove_image(self, image: str, force: bool = False, noprune: bool = False) -> None:
+    def remove_image(self, image: str, *, parents: bool = True) -> None:
         """Take one name away, as an engine does where there are others; an id takes the image."""
         found = self.present.pop(image)
         found["RepoTags"] = [name for name in found["RepoTags"] if name != image]
 
-    def tag(self, image: str, repository: str, tag: str | None = None, force: bool = False) -> bool:
+    def tag(self, image: str, reference: str) -> None:
         found = next(each for each in self.present.values() if each["Id"] == image)
-        if f"{repository}:{tag}" in self.present:
-            self.present[f"{repository}:{tag}"]["RepoTags"].remove(f"{repository}:{tag}")
-        self.present[f"{repository}:{tag}"] = found
-        found["RepoTags"].append(f"{repository}:{tag}")
-        return True
+        if reference in self.present:
+            self.present[reference]["RepoTags"].remove(reference)
+        self.present[reference] = found
+        found["RepoTags"].append(reference)
 
     def pull_image(self, name: str, tag: str) -> Generator[Message]:
         wanted = f"{name}{'@' if ':' in tag else ':'}{tag}"
@@ -128,17 +222,8 @@ class FakeEngine(Engine):
             yield {"error": self.refusal}
         yield {"aux": {"Tag": tag, "Digest": manifest_digest(self.present[pushed]["Id"]), "Size": 1}}
 
-    def import_image_from_file(
-        self, filename: str, repository: str | None = None, tag: str | None = None, changes: Any = None
-    ) -> str:
-        self.changes = list(changes or ())
-        self.present[f"{repository}:{tag}"] = description(f"{repository}:{tag}")
-        return '{"status": "sha256:…"}'
-
-    def build_with_buildkit(
-        self, context: IO[bytes], parameters: dict[str, str | list[str]]
-    ) -> Generator[dict[str, Any]]:
-        self.parameters = parameters
+    def build(self, context: IO[bytes], parameters: Mapping[str, str | list[str]]) -> Generator[Message]:
+        self.parameters = dict(parameters)
         for message in self.messages:
             if isinstance(message, Exception):
                 raise message

@@ -10,14 +10,14 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import docker.errors
 import pytest
 
 from mlperf_docker.catalog.spec import BaseImage
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
+from mlperf_docker.engine.engine import Engine, EngineRefusedError, Message
 from mlperf_docker.errors import BaseImageError
 from mlperf_docker.images import bases
 from mlperf_docker.images.bases import Base
@@ -26,6 +26,8 @@ from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
+from tests.engine.docker_client import api
+from tests.engine.fake import EmptyEngine
 from tests.engine.registry import digest, image, serving, store
 
 PINNED = BaseImage(
@@ -35,10 +37,8 @@ PULLED_ID = f"sha256:{'2' * 64}"
 BOOTSTRAPPED_ID = f"sha256:{'3' * 64}"
 
 
-class FakeEngine:
-    """Images by reference; pulls those of *remote*; takes imports and tags. The part of Engine that bases need."""
-
-    timeout = 60
+class FakeEngine(EmptyEngine):
+    """Images by reference; pulls those of *remote*; takes tags."""
 
     def __init__(self, local: dict[str, str], remote: dict[str, str] | None = None) -> None:
         self.local, self.remote = local, remote or {}
@@ -61,25 +61,21 @@ class FakeEngine:
     def our_labels(self) -> list[dict[str, str]]:
         return self.labels
 
-    def pull_image(self, name: str, tag: str) -> Generator[dict[str, str]]:
+    def pull_image(self, name: str, tag: str) -> Generator[Message]:
         self.calls.append(("pull", name, tag))
         if not self.remote:
-            raise docker.errors.APIError("no such host")
+            raise EngineRefusedError("no such host")
         known = {key: value for key, value in self.remote.items() if key.startswith(name) and key.endswith(tag)}
         self.local |= known
         yield {"status": "done"} if known else {"error": "manifest unknown"}
 
-    def tag(self, image: str, name: str, tag: str) -> None:
-        self.local[f"{name}:{tag}"] = image
-
-    @property
-    def engine(self) -> Engine:
-        return cast("Engine", self)
+    def tag(self, image: str, reference: str) -> None:
+        self.local[reference] = image
 
 
 def resolve(fake: FakeEngine, **options: Any) -> tuple[Base, list[str]]:
     said: list[str] = []
-    return bases.resolve_base(fake.engine, PINNED, say=said.append, **options), said
+    return bases.resolve_base(fake, PINNED, say=said.append, **options), said
 
 
 def test_a_local_base_is_taken_without_a_word() -> None:
@@ -117,14 +113,14 @@ def test_a_base_of_another_distribution_is_bootstrapped_as_debian_and_that_is_sa
         return Base(made[-1], BOOTSTRAPPED_ID, "bootstrapped")
 
     monkeypatch.setattr(bases, "_bootstrap", bootstrap)
-    assert bases.resolve_base(fake.engine, base, bootstrap=True, say=said.append).origin == "bootstrapped"
+    assert bases.resolve_base(fake, base, bootstrap=True, say=said.append).origin == "bootstrapped"
     assert made == ["mlperf-docker/base:bookworm"]
     assert said[-1].endswith(f"bootstrapping Debian bookworm{words}.")
 
 
 def test_a_bootstrapped_base_stands_in_for_one_of_another_distribution() -> None:
     fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
-    assert bases.resolve_base(fake.engine, CUDA, say=lambda _: None).reference == "mlperf-docker/base:bookworm"
+    assert bases.resolve_base(fake, CUDA, say=lambda _: None).reference == "mlperf-docker/base:bookworm"
     assert bases.local_bases(fake, CUDA)[1].identity == BOOTSTRAPPED_ID
 
 
@@ -307,7 +303,7 @@ def _request(base: str, tag: str) -> BuildRequest:
 
 @pytest.mark.engine
 def test_a_real_pull_and_then_no_network_again(
-    engine: Engine, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: DockerEngine, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     base, tag = offered, f"mlperf-test-{uuid.uuid4().hex[:8]}:1"
@@ -326,12 +322,14 @@ def test_a_real_pull_and_then_no_network_again(
         assert builder_of(engine).build(_request(by_id.reference, tag), on_event=lambda _: None) == built
     finally:
         for name in names:
-            engine.remove_image(name, force=True)
+            api(engine).remove_image(name, force=True)
     assert images.find(engine, base.pinned) is None
 
 
 @pytest.mark.engine
-def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: Engine, offered: BaseImage) -> None:
+def test_a_registry_that_gives_another_image_for_the_digest_is_refused(
+    engine: DockerEngine, offered: BaseImage
+) -> None:
     pinned = offered.model_copy(update={"digest": f"sha256:{'9' * 64}"})
     with pytest.raises(BaseImageError, match="cannot be pulled"):
         bases.resolve_base(engine, pinned, say=lambda _: None)
@@ -339,9 +337,9 @@ def test_a_registry_that_gives_another_image_for_the_digest_is_refused(engine: E
 
 
 @pytest.mark.engine
-def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: Engine) -> None:
+def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: DockerEngine) -> None:
     with offering(b"moved on\n") as offered:
-        engine.pull(offered.reference)
+        api(engine).pull(offered.reference)
     pinned = offered.model_copy(update={"digest": f"sha256:{'9' * 64}"})
     try:
         with pytest.raises(BaseImageError) as caught:
@@ -351,12 +349,12 @@ def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: Engi
         told = bases.resolve_base(engine, pinned, override=pinned.reference, say=pytest.fail)
         assert (told.reference, told.origin) == (offered.reference, "given")
     finally:
-        engine.remove_image(offered.reference, force=True)
+        api(engine).remove_image(offered.reference, force=True)
 
 
 @pytest.mark.engine
 def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
-    engine: Engine, base_image: Base, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: DockerEngine, base_image: Base, offered: BaseImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     base = offered.model_copy(update={"digest": f"sha256:{'0' * 64}"})
@@ -384,7 +382,7 @@ def test_a_bootstrap_that_is_interrupted_leaves_nothing(base_image: Base, tmp_pa
 
 
 @pytest.mark.engine
-def test_the_bootstrapped_base_is_marked_as_ours(engine: Engine, base_image: Base) -> None:
+def test_the_bootstrapped_base_is_marked_as_ours(engine: DockerEngine, base_image: Base) -> None:
     if base_image.origin != "bootstrapped":
         pytest.skip(f"this base is {base_image.origin}")
     found = images.find(engine, base_image.reference)

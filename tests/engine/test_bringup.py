@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine, EngineDownError
+from mlperf_docker.engine.client import DockerEngine
+from mlperf_docker.engine.engine import EngineDownError
 from mlperf_docker.errors import EngineError, ExitCode
 from mlperf_docker.images.bases import bootstrap_tag
 from mlperf_docker.maintenance import bringup
@@ -60,7 +61,7 @@ def test_an_engine_that_answers_is_left_alone(host: Host) -> None:
 
 
 @pytest.mark.engine
-def test_the_real_engine_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_engine_is_left_alone(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("a program was started")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import BuildError, ExitCode
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
@@ -82,7 +82,7 @@ def comes_true(condition: Callable[[], bool], *, seconds: float = 30.0) -> bool:
     return True
 
 
-def test_events_come_live_and_in_order(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_events_come_live_and_in_order(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     heard = Heard()
     step = "RUN echo one; sleep 1; echo two"
     built = BuildKitBuilder(clean).build(request(base_image, step), on_event=heard)
@@ -97,7 +97,7 @@ def test_events_come_live_and_in_order(clean: Engine, base_image: Base, logs: Pa
     assert LABELS.items() <= found.labels.items()
 
 
-def test_the_log_is_complete(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_the_log_is_complete(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     BuildKitBuilder(clean).build(
         request(base_image, "RUN for i in $(seq 500); do echo line $i; done; echo words >&2; sh /harness/a.sh"),
         on_event=lambda _event: None,
@@ -109,7 +109,7 @@ def test_the_log_is_complete(clean: Engine, base_image: Base, logs: Path) -> Non
     assert any(line.startswith("== done in ") and "RUN for i" in line for line in lines)
 
 
-def test_the_second_time_everything_is_cached(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_the_second_time_everything_is_cached(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     builder, wanted = BuildKitBuilder(clean), request(base_image, "RUN sleep 0.2; echo cached step")
     first = builder.build(wanted, on_event=lambda _event: None)
     times = []
@@ -122,14 +122,14 @@ def test_the_second_time_everything_is_cached(clean: Engine, base_image: Base, l
     assert statistics.median(times) < CACHED_AT_MOST_S
 
 
-def test_without_cache_every_step_runs_again(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_without_cache_every_step_runs_again(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     builder, heard = BuildKitBuilder(clean), Heard()
     builder.build(request(base_image, "RUN echo again"), on_event=lambda _event: None)
     builder.build(request(base_image, "RUN echo again", no_cache=True), on_event=heard)
     assert heard.kinds("RUN echo again") == ["started", "log", "done"]
 
 
-def test_a_failing_step(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_a_failing_step(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     step = "RUN echo before; sleep 0.3; for i in $(seq 40); do echo reason $i >&2; done; exit 7"
     with pytest.raises(BuildError) as caught:
         BuildKitBuilder(clean).build(request(base_image, step), on_event=lambda _event: None)
@@ -146,14 +146,14 @@ def test_a_failing_step(clean: Engine, base_image: Base, logs: Path) -> None:
     assert tags(clean) == []
 
 
-def test_a_dockerfile_that_does_not_parse(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_a_dockerfile_that_does_not_parse(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     with pytest.raises(BuildError, match="unknown instruction: RUNN"):
         BuildKitBuilder(clean).build(request(base_image, "RUNN true"), on_event=lambda _event: None)
     assert tags(clean) == []
 
 
 @pytest.mark.parametrize("while_it", ["prints", "is silent"])
-def test_ctrl_c_ends_the_build_in_the_engine(clean: Engine, base_image: Base, logs: Path, while_it: str) -> None:
+def test_ctrl_c_ends_the_build_in_the_engine(clean: DockerEngine, base_image: Base, logs: Path, while_it: str) -> None:
     mark = f"ctrl-c-{uuid.uuid4().hex[:8]}"
     main = threading.get_ident()
 
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_the_build_in_the_engine(clean: Engine, base_image: Base, lo
     assert tags(clean) == []
 
 
-def test_an_error_while_showing_an_event_ends_it_too(clean: Engine, base_image: Base, logs: Path) -> None:
+def test_an_error_while_showing_an_event_ends_it_too(clean: DockerEngine, base_image: Base, logs: Path) -> None:
     mark = f"show-{uuid.uuid4().hex[:8]}"
 
     def break_at_the_first_word(event: BuildEvent) -> None:
@@ -188,7 +188,7 @@ def test_an_error_while_showing_an_event_ends_it_too(clean: Engine, base_image: 
     assert tags(clean) == []
 
 
-def test_a_killed_tool_ends_the_build_too(clean: Engine, base_image: Base, tmp_path: Path) -> None:
+def test_a_killed_tool_ends_the_build_too(clean: DockerEngine, base_image: Base, tmp_path: Path) -> None:
     """SIGKILL the tool; the engine notices that nobody listens. The same build then works."""
     mark = f"sigkill-{uuid.uuid4().hex[:8]}"
     step = f"RUN sh -c 'for i in $(seq 600); do sleep 0.1; done' {mark}"

@@ -5,16 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker.errors import APIError
-from requests.exceptions import ConnectionError as RequestsConnectionError
-from urllib3.exceptions import ProtocolError
 
+from mlperf_docker.engine.engine import EngineGoneError, EngineRefusedError, Message
 from mlperf_docker.errors import BuildError, EngineError, ExitCode, MlperfDockerError
 from mlperf_docker.images.building.builder import BuildEvent, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
-from tests.engine.fake import FakeEngine, Message, trace
+from tests.engine.fake import FakeEngine, trace
 
 STEP = {"digest": "sha256:1", "name": "[backend 1/1] RUN pip install", "started": {"seconds": 1}}
 OTHER = {"digest": "sha256:2", "name": "[tools 1/1] RUN apt-get", "started": {"seconds": 1}}
@@ -101,13 +99,9 @@ def test_a_full_disk_of_the_engine_itself() -> None:
     assert "The engine's disk is full." in str(error)
 
 
-@pytest.mark.parametrize(
-    "broke",
-    [RequestsConnectionError("Connection aborted."), ProtocolError("Connection broken: InvalidChunkLength")],
-    ids=["request", "stream"],
-)
-def test_an_engine_that_goes_away_is_not_taken_for_a_network_failure(broke: Exception) -> None:
-    error = failure(trace(vertexes=[STEP]), broke)
+def test_an_engine_that_goes_away_is_not_taken_for_a_network_failure() -> None:
+    error = failure(trace(vertexes=[STEP]), EngineGoneError("Connection broken: InvalidChunkLength", answering=True))
+    assert "failed: the connection to the engine broke: Connection broken: InvalidChunkLength" in str(error)
     assert "The engine stopped" in str(error)
     assert "proxy" not in f"{error} {error.hint}".lower()
 
@@ -117,8 +111,11 @@ def test_an_engine_that_ends_without_a_word() -> None:
 
 
 def test_the_engines_own_refusal_is_shown_in_clear() -> None:
-    refusal = APIError("500 Server Error", explanation='{"message": "dockerfile parse error line 1"}')
-    assert "failed: dockerfile parse error line 1" in str(failure(refusal))
+    assert "failed: dockerfile parse error line 1" in str(failure(EngineRefusedError("dockerfile parse error line 1")))
+
+
+def test_an_engine_that_is_gone_before_it_answers_is_no_failed_build() -> None:
+    assert "went away: Connection refused" in str(failure(EngineGoneError("Connection refused"), code=ExitCode.ENGINE))
 
 
 def test_no_password_of_an_address_is_shown_or_logged() -> None:
@@ -138,6 +135,7 @@ def test_a_build_asks_for_its_tags_labels_and_arguments() -> None:
     engine.messages = [{"id": "moby.image.id", "aux": {"ID": "sha256:9"}}]
     assert BuildKitBuilder(engine).build(REQUEST, on_event=lambda _event: None) == "sha256:9"
     expected: dict[str, Any] = {
+        "version": "2",
         "t": list(REQUEST.tags),
         "buildargs": '{"BASE": "base:1", "BASE_IDENTITY": "sha256:1", "HTTP_PROXY": "http://proxy:3128"}',
         "labels": '{"org.mlperf-docker": "image"}',

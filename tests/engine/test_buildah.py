@@ -1,11 +1,12 @@
 """What Podman says of a build, as it was recorded with Podman 4.3.1, and what is made of it. Needs no Podman."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
+from mlperf_docker.engine.engine import Message
 from mlperf_docker.errors import BuildError
 from mlperf_docker.images.building.buildah import BuildahBuilder, BuildahListener
 from mlperf_docker.images.building.builder import BuildEvent, BuildRequest
@@ -13,7 +14,7 @@ from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
-from tests.engine.fake import FakeEngine, Message
+from tests.engine.fake import FakeEngine
 
 ID = "sha256:df698d7f060bbf7bac88352961406d7047050a3e75c48aa196b54ca4ef237a70"
 FIRST, SECOND = "[1/2] STEP 2/2: RUN echo begun", "[2/2] STEP 2/2: LABEL x=y"
@@ -56,10 +57,8 @@ class Podman(FakeEngine):
         self.about["Components"] = [{"Name": "Podman Engine"}]
         self.answers, self.asked = list(answers), list[dict[str, Any]]()
 
-    def build_with_buildah(
-        self, context: IO[bytes], parameters: dict[str, str | list[str]]
-    ) -> Generator[dict[str, Any]]:
-        self.asked.append(parameters)
+    def build(self, context: IO[bytes], parameters: Mapping[str, str | list[str]]) -> Generator[Message]:
+        self.asked.append(dict(parameters))
         yield from self.answers.pop(0)
 
 
@@ -113,6 +112,7 @@ def test_a_cached_stage_that_cannot_be_mounted_is_built_anew(logs: Path) -> None
     engine = Podman(UNMOUNTED, BUILT)
     assert "once more, as Buildah cannot mount a stage out of its cache" in build(engine)
     assert [asked.get("nocache") for asked in engine.asked] == [None, "1"]
+    assert [asked for asked in engine.asked if "version" in asked] == [], "which would ask for BuildKit"
     for answers, no_cache in (([UNMOUNTED, UNMOUNTED], False), ([UNMOUNTED], True), ([FAILED], False)):
         with pytest.raises(BuildError):
             build(engine := Podman(*answers), no_cache=no_cache)

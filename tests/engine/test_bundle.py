@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker import APIClient
 
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.archive import tags_in
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import ExitCode
 from tests.engine import cell_image
 from tests.engine.second_engine import SecondEngine, second_engine
@@ -61,8 +62,8 @@ class Host:
     def models(self) -> Path:
         return self.home / "cache/mlperf-docker/models/resnet50"
 
-    def client(self) -> Engine:
-        return Engine(base_url=self.socket, version="auto")
+    def client(self) -> APIClient:
+        return APIClient(base_url=self.socket, version="auto")
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -87,7 +88,7 @@ class Written:
 
 
 @pytest.fixture(scope="module")
-def daemon(engine: Engine) -> Iterator[SecondEngine]:
+def daemon(engine: DockerEngine) -> Iterator[SecondEngine]:
     """A daemon that has nothing but what these tests make. *engine* only says that daemons can run here."""
     with second_engine(disk="600m") as running:
         yield running
@@ -105,7 +106,7 @@ def home(daemon: SecondEngine, cells: tuple[ImageSpec, ...], tmp_path_factory: p
     state, os.environ["XDG_STATE_HOME"] = os.environ.get("XDG_STATE_HOME"), str(host.home / "state")
     try:
         for spec in cells:
-            cell_image.make(host.client(), spec, REGISTRY, shared=SHARED)
+            cell_image.make(DockerEngine(host.client()), spec, REGISTRY, shared=SHARED)
     finally:
         os.environ.pop("XDG_STATE_HOME") if state is None else os.environ.update(XDG_STATE_HOME=state)
     host.models.mkdir(parents=True)
@@ -132,7 +133,7 @@ def copy(written: Written, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[Host]:
+def other(tmp_path_factory: pytest.TempPathFactory, engine: DockerEngine) -> Iterator[Host]:
     """A host that has nothing yet."""
     with second_engine(disk="600m") as running:
         yield Host(running.socket, tmp_path_factory.mktemp("other"))

@@ -7,21 +7,26 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from docker.errors import APIError
+import requests
+import urllib3
+from docker.errors import APIError, NotFound, StreamParseError
 
 from mlperf_docker.engine import client as module
-from mlperf_docker.engine.client import (
-    DEFAULT_HOST,
+from mlperf_docker.engine import facts as facts_module
+from mlperf_docker.engine.address import DEFAULT_HOST, check_socket, engine_host
+from mlperf_docker.engine.client import connect, translated
+from mlperf_docker.engine.engine import (
     EngineDownError,
-    connect,
-    explanation,
-    facts,
-    require_buildkit,
-    require_gpu_runtime,
+    EngineGoneError,
+    EngineLostError,
+    EngineRefusedError,
+    EngineSilentError,
+    NotOnEngineError,
 )
+from mlperf_docker.engine.facts import facts, require_buildkit, require_gpu_runtime
 from mlperf_docker.errors import BuildError, DeviceError, EngineError, ExitCode
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
@@ -87,15 +92,15 @@ def refusal() -> EngineError:
 
 
 def test_the_systems_socket_is_the_default() -> None:
-    assert module._host() == DEFAULT_HOST
+    assert engine_host() == DEFAULT_HOST
 
 
 def test_docker_host_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_context(tmp_path, "there", "tcp://there:2375")
     use_context(tmp_path, "there")
-    assert module._host() == "tcp://there:2375"
+    assert engine_host() == "tcp://there:2375"
     monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere.sock")
-    assert module._host() == "unix:///elsewhere.sock"
+    assert engine_host() == "unix:///elsewhere.sock"
 
 
 def test_docker_context_comes_before_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +108,7 @@ def test_docker_context_comes_before_the_current_one(tmp_path: Path, monkeypatch
     write_context(tmp_path, "here", "unix:///here.sock")
     use_context(tmp_path, "there")
     monkeypatch.setenv("DOCKER_CONTEXT", "here")
-    assert module._host() == "unix:///here.sock"
+    assert engine_host() == "unix:///here.sock"
 
 
 def test_a_context_that_is_not_there_is_an_error_and_never_the_default(
@@ -146,7 +151,7 @@ def test_a_socket_of_somebody_elses_is_told_from_one_that_is_not_there(place: Pa
                 os.setgroups([])
                 os.setgid(65534)
                 os.setuid(65534)
-                module._check_socket(f"unix://{place}/engine.sock")
+                check_socket(place / "engine.sock")
             except EngineError as error:
                 os.write(tell, f"{error} {error.hint}".encode())
             finally:
@@ -258,7 +263,7 @@ def test_something_else_that_speaks_http(engine_that_answers: Any) -> None:
 def test_what_does_not_speak_as_an_engine_is_a_finding_of_doctor(odd: dict[str, Any], engine_that_answers: Any) -> None:
     engine_that_answers({**MODERN, **odd})
     with pytest.raises(EngineError):
-        facts()
+        facts(connect())
     (engine, *_) = doctor.check_all()
     assert (engine.name, engine.level) == ("engine", doctor.Level.FAIL)
     assert "DOCKER_HOST" in engine.remedy
@@ -304,7 +309,7 @@ def test_a_gpu_that_the_engine_can_give_is_looked_for_on_this_host(
     info: dict[str, Any], place: Path, engine_that_answers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine_that_answers({**MODERN, "/info": {**MODERN["/info"], **info}})
-    monkeypatch.setattr(module, "_GPU_DEVICES", (place / "nvidiactl",))
+    monkeypatch.setattr(facts_module, "_GPU_DEVICES", (place / "nvidiactl",))
     with pytest.raises(DeviceError, match="this host has none"):
         require_gpu_runtime(connect())
     (place / "nvidiactl").touch()
@@ -325,7 +330,34 @@ def test_an_engine_that_breaks_off_within_a_build(engine_that_answers: Any) -> N
     [('{"message": "no such image"}', "no such image"), ("plain words", "plain words"), ("[1]", "[1]")],
 )
 def test_the_engines_own_words(said: str, shown: str) -> None:
-    assert explanation(APIError("500", explanation=said)) == shown
+    with pytest.raises(EngineRefusedError) as caught, translated():
+        raise APIError("500", explanation=said)
+    assert caught.value.reason == shown
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "answering"),
+    [
+        (requests.exceptions.ReadTimeout("x"), EngineSilentError, False),
+        (urllib3.exceptions.ReadTimeoutError(cast("Any", None), "/", "x"), EngineSilentError, True),
+        (requests.exceptions.ConnectionError("Connection aborted."), EngineGoneError, False),
+        (requests.exceptions.ChunkedEncodingError("x"), EngineGoneError, True),
+        (urllib3.exceptions.ProtocolError("Connection broken: InvalidChunkLength"), EngineGoneError, True),
+        (StreamParseError("x"), EngineGoneError, True),
+    ],
+)
+def test_an_engine_that_is_lost_before_or_within_an_answer(
+    raised: Exception, kind: type[EngineLostError], *, answering: bool
+) -> None:
+    with pytest.raises(kind) as caught, translated():
+        raise raised
+    assert caught.value.answering is answering
+    assert caught.value.exit_code is ExitCode.ENGINE
+
+
+def test_what_is_not_on_the_engine() -> None:
+    with pytest.raises(NotOnEngineError, match="refuses: No such image: x"), translated():
+        raise NotFound("404", explanation='{"message": "No such image: x"}')
 
 
 def test_an_engine_that_hangs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+from docker import APIClient
 
-from mlperf_docker.engine.client import Engine, connect, facts
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
+from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
@@ -26,6 +28,7 @@ from mlperf_docker.maintenance.doctor import engine_checks
 from mlperf_docker.system import owner
 from tests.engine import tiny_image
 from tests.engine.conftest import MARK, TEST_LABEL, containers
+from tests.engine.docker_client import api
 from tests.engine.second_engine import second_engine
 
 KILLED = 128 + signal.SIGKILL
@@ -77,7 +80,7 @@ def test_events_that_break_off_tell_that_the_engine_is_gone() -> None:
 class Shell:
     """Runs a shell script in a container as the tool runs the harness."""
 
-    engine: Engine
+    engine: DockerEngine
     image: str
     out: list[str] = dataclasses.field(default_factory=list)
     err: list[str] = dataclasses.field(default_factory=list)
@@ -101,7 +104,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(clean: Engine, base_image: Base) -> Shell:
+def shell(clean: DockerEngine, base_image: Base) -> Shell:
     return Shell(clean, base_image.reference)
 
 
@@ -154,13 +157,13 @@ def test_the_callers_other_groups_are_the_containers_too(shell: Shell, tmp_path:
 
 
 @pytest.mark.engine
-def test_an_engine_that_maps_users(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_that_maps_users(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The caller's folder is for the caller alone."""
     tmp_path.chmod(0o700)
     with second_engine(disk="64m", maps_users=True) as second:
         monkeypatch.setenv("DOCKER_HOST", second.socket)
         client = connect()
-        client.import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        api(client).import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
         shell = Shell(client, "tiny:1")
         plan = shell.plan("echo written > /results/file", BindMount(tmp_path, "/results", read_only=False))
         assert shell(dataclasses.replace(plan, surroundings=Surroundings("0:0"))).code != 0, "the engine maps users"
@@ -168,7 +171,7 @@ def test_an_engine_that_maps_users(engine: Engine, monkeypatch: pytest.MonkeyPat
         assert (found.user, found.userns) == (f"{os.getuid()}:{os.getgid()}", "host")
         assert shell(dataclasses.replace(plan, surroundings=found)).code == 0, shell.err
         assert (tmp_path / "file").read_text() == "written\n"
-        assert [each.finding for each in engine_checks(facts()) if each.name == "users"] == [
+        assert [each.finding for each in engine_checks(facts(client)) if each.name == "users"] == [
             "the engine maps users (userns-remap); containers of ours are the caller all the same (--userns=host)"
         ]
 
@@ -207,7 +210,7 @@ def test_lines_come_while_it_runs(shell: Shell, tmp_path: Path) -> None:
 
 @pytest.mark.engine
 def test_a_container_may_be_silent_for_longer_than_a_request_may_take(shell: Shell) -> None:
-    shell.engine = Engine(version="auto", timeout=1)
+    shell.engine = DockerEngine(APIClient(version="auto", timeout=1))
     assert shell(shell.plan("sleep 2.5; echo awake")).code == 0
     assert shell.out == ["awake"]
 
@@ -226,7 +229,7 @@ def test_out_of_memory_is_told(shell: Shell) -> None:
 def test_a_kill_from_outside_is_told(shell: Shell, number: signal.Signals) -> None:
     def kill(_line: str) -> None:
         (container,) = containers(shell.engine)
-        shell.engine.kill(container, int(number))
+        api(shell.engine).kill(container, int(number))
 
     ending = shell(shell.plan("echo ready; exec sleep 60"), kill)
     assert ending == ContainerExit(128 + number, out_of_memory=False, signal=int(number))
@@ -290,7 +293,7 @@ def ended_process() -> str:
 
 
 @pytest.mark.engine
-def test_only_containers_of_killed_tools_are_orphans(clean: Engine, base_image: Base) -> None:
+def test_only_containers_of_killed_tools_are_orphans(clean: DockerEngine, base_image: Base) -> None:
     key, _, value = CONTAINER_LABEL.partition("=")
     dead = ended_process()
     _, pid, started = dead.split(":")
@@ -303,7 +306,7 @@ def test_only_containers_of_killed_tools_are_orphans(clean: Engine, base_image: 
         "stranger": {OWNER_LABEL: dead},
     }
     made = {
-        name: clean.create_container(
+        name: api(clean).create_container(
             base_image.reference, ["true"], name=f"{MARK}-{name}", labels={TEST_LABEL: MARK, **each}
         )["Id"]
         for name, each in labels.items()
@@ -358,11 +361,13 @@ def test_stdin_ends_when_the_tool_is_killed_and_not_before(shell: Shell) -> None
 
 
 @pytest.mark.engine
-def test_an_engine_that_is_killed_while_the_container_runs(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_killed_while_the_container_runs(
+    engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with second_engine(disk="64m") as second:
         monkeypatch.setenv("DOCKER_HOST", second.socket)
         client = connect()
-        client.import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        api(client).import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
         shell = Shell(client, "tiny:1")
         with pytest.raises(ContainerError, match="engine went away"):
             shell(shell.plan("echo ready; sleep 60"), lambda _line: second.kill())

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.errors import BuildError, EngineError, ExitCode
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine import tiny_image
+from tests.engine.docker_client import api
 from tests.engine.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.engine
@@ -21,12 +22,12 @@ TAG = "mlperf-test/second:1"
 
 
 @pytest.fixture
-def second(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SecondEngine]:
+def second(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SecondEngine]:
     """A daemon with 64 MiB, which DOCKER_HOST names. *engine* only says that daemons can run here."""
     with second_engine(disk="64m") as daemon:
         monkeypatch.setenv("DOCKER_HOST", daemon.socket)
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-        connect().import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        api(connect()).import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
         yield daemon
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.errors import ExitCode, RegistryError
 from mlperf_docker.maintenance import doctor
 from mlperf_docker.maintenance.doctor import Check, Level
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.registry.logins import login_for
 from mlperf_docker.system import docker_config
+from tests.engine.docker_client import api
 
 GOOD = {"auth": "bWU6aHVudGVyMg=="}  # me:hunter2
 PROXY = "http://user:hunter2@127.0.0.1:3128"
@@ -78,9 +79,9 @@ def test_nothing_in_it_keeps_a_public_image_or_a_build_from_working(folder: Path
 
 @pytest.mark.engine
 @pytest.mark.parametrize("odd", ODD)
-def test_nothing_in_it_keeps_the_engine_from_being_used(engine: Engine, folder: Path, odd: str) -> None:
+def test_nothing_in_it_keeps_the_engine_from_being_used(engine: DockerEngine, folder: Path, odd: str) -> None:
     lay(folder, odd)
-    assert connect().ping()
+    assert api(connect()).ping()
     assert findings("engine")[0].level is Level.OK
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from mlperf_docker.engine import filesystem
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.filesystem import Entry, FileSystem, Kind
 from mlperf_docker.errors import EngineError
 from tests.engine.conftest import MARK
+from tests.engine.docker_client import api
 
 TAG = f"{MARK}/files:1"
 
@@ -113,17 +114,17 @@ def test_every_change_shows_and_times_do_not() -> None:
 
 
 @pytest.mark.engine
-def test_a_real_engine_gives_out_the_same_and_keeps_no_container(clean: Engine) -> None:
-    clean.import_image_from_data(archive(), repository=TAG.rpartition(":")[0], tag="1")
-    before = {each["Id"] for each in clean.containers(all=True)}
+def test_a_real_engine_gives_out_the_same_and_keeps_no_container(clean: DockerEngine) -> None:
+    api(clean).import_image_from_data(archive(), repository=TAG.rpartition(":")[0], tag="1")
+    before = {each["Id"] for each in api(clean).containers(all=True)}
     check(filesystem.read(clean, TAG, lambda path: path == "usr/bin/first"))
     assert filesystem.read_file(clean, TAG, "/usr/bin/first") == b"program"
     assert filesystem.read_file(clean, TAG, "/usr/bin/nothing") is None
-    left = [each for each in clean.containers(all=True) if each["Id"] not in before and each["Image"] == TAG]
+    left = [each for each in api(clean).containers(all=True) if each["Id"] not in before and each["Image"] == TAG]
     assert left == []
 
 
 @pytest.mark.engine
-def test_an_image_that_is_not_there_is_said(engine: Engine) -> None:
+def test_an_image_that_is_not_there_is_said(engine: DockerEngine) -> None:
     with pytest.raises(EngineError, match="cannot show what is in"):
         filesystem.read(engine, f"{MARK}/nothing:1")

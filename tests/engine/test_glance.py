@@ -9,12 +9,13 @@ from threading import Thread
 
 import pytest
 
-from mlperf_docker.engine import glance
+from mlperf_docker.engine import address, glance
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.glance import Glance
 from mlperf_docker.errors import EngineError, ExitCode
 from mlperf_docker.images.bases import Base
+from tests.engine.docker_client import api
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "docker.sock").touch()
-    monkeypatch.setattr(glance, "_SOCKET", tmp_path / "docker.sock")
+    monkeypatch.setattr(address, "DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
     return tmp_path
 
 
@@ -104,8 +105,8 @@ def test_a_connection_serves_as_long_as_the_engine_keeps_it(short: Path, answers
 
 
 @pytest.mark.engine
-def test_it_sees_what_the_client_sees(engine: Engine, base_image: Base) -> None:
-    if not engine.base_url.startswith("http+docker://"):
+def test_it_sees_what_the_client_sees(engine: DockerEngine, base_image: Base) -> None:
+    if not api(engine).base_url.startswith("http+docker://"):
         pytest.skip("this engine has no socket here")
     look = glance.images()
     assert isinstance(look, Glance)

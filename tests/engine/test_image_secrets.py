@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
@@ -22,6 +22,7 @@ from mlperf_docker.recipe import render
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
 from tests.engine import tiny_image
+from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 LOOK = (
@@ -58,18 +59,18 @@ def host(marks: dict[str, str], tmp_path: Path) -> HostSettings:
 
 
 @pytest.fixture
-def names(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def names(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """A base of a few programs, and a tag; both are gone afterwards, as the logs are."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     name = f"mlperf-test-{uuid.uuid4().hex[:8]}"
-    engine.import_image_from_data(tiny_image.archive(), repository=name, tag="base")
+    api(engine).import_image_from_data(tiny_image.archive(), repository=name, tag="base")
     yield f"{name}:base", f"{name}:built"
-    for image in engine.images(name):
-        engine.remove_image(image["Id"], force=True)
+    for image in api(engine).images(name):
+        api(engine).remove_image(image["Id"], force=True)
 
 
 def test_the_steps_see_the_hosts_settings_and_the_image_does_not(
-    engine: Engine, names: tuple[str, str], host: HostSettings, marks: dict[str, str]
+    engine: DockerEngine, names: tuple[str, str], host: HostSettings, marks: dict[str, str]
 ) -> None:
     base, tag = names
     heard = _build(engine, base, tag, LOOK, host)
@@ -83,7 +84,7 @@ def test_the_steps_see_the_hosts_settings_and_the_image_does_not(
 
 
 def test_the_search_finds_what_a_careless_dockerfile_keeps(
-    engine: Engine, names: tuple[str, str], host: HostSettings, marks: dict[str, str]
+    engine: DockerEngine, names: tuple[str, str], host: HostSettings, marks: dict[str, str]
 ) -> None:
     base, tag = names
     _build(
@@ -93,7 +94,12 @@ def test_the_search_finds_what_a_careless_dockerfile_keeps(
 
 
 def test_the_whole_image_keeps_nothing(
-    engine: Engine, base_image: Base, resnet50: ImageSpec, names: tuple[str, str], marks: dict[str, str], tmp_path: Path
+    engine: DockerEngine,
+    base_image: Base,
+    resnet50: ImageSpec,
+    names: tuple[str, str],
+    marks: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     """The image as it is built for use: with this host's own settings, and marks among them that disturb nothing."""
     bundle = next((os.environ[name] for name in ("PIP_CERT", "SSL_CERT_FILE") if name in os.environ), "")
@@ -117,7 +123,7 @@ def test_the_whole_image_keeps_nothing(
     assert found_in(engine, names[1], marks) == set()
 
 
-def _build(engine: Engine, base: str, tag: str, steps: str, host: HostSettings) -> list[str]:
+def _build(engine: DockerEngine, base: str, tag: str, steps: str, host: HostSettings) -> list[str]:
     """Build *steps* and return the lines that they print."""
     events: list[BuildEvent] = []
     inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}\n", (REQUIREMENTS,))
@@ -131,12 +137,12 @@ def _system_bundle() -> str:
     return Path(certifi.where()).read_text()
 
 
-def found_in(engine: Engine, tag: str, marks: dict[str, str]) -> set[str]:
+def found_in(engine: DockerEngine, tag: str, marks: dict[str, str]) -> set[str]:
     """Return the ways whose marks are anywhere in the exported image: files, their names, config, history."""
     described = json.dumps([engine.find_image(tag), _history(engine, tag)]).encode()
     found = {way for way, mark in marks.items() if mark.encode() in described}
     with tempfile.TemporaryFile() as export:
-        for chunk in engine.get_image(tag):
+        for chunk in api(engine).get_image(tag):
             export.write(chunk)
         export.seek(0)
         with tarfile.open(fileobj=export) as tar:
@@ -147,8 +153,8 @@ def found_in(engine: Engine, tag: str, marks: dict[str, str]) -> set[str]:
     return found
 
 
-def _history(engine: Engine, tag: str) -> object:
-    return engine.history(tag)  # type: ignore[no-untyped-call]  # docker-py's stubs leave it so
+def _history(engine: DockerEngine, tag: str) -> object:
+    return api(engine).history(tag)  # type: ignore[no-untyped-call]  # docker-py's stubs leave it so
 
 
 def _unpacked(data: IO[bytes]) -> IO[bytes]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import BuildError
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
@@ -60,7 +60,7 @@ def wheels(tmp_path: Path) -> Wheels:
     return Wheels(tmp_path)
 
 
-def steps(engine: Engine, base: Base, inputs: BuildInputs, host: HostSettings) -> dict[str, str]:
+def steps(engine: DockerEngine, base: Base, inputs: BuildInputs, host: HostSettings) -> dict[str, str]:
     """Build, and return how each layer's installation came about: `cached` or `done`."""
     events: list[BuildEvent] = []
     request = BuildRequest(inputs, base.reference, (f"{MARK}/layers:1",), {TEST_LABEL: MARK}, host)
@@ -70,7 +70,7 @@ def steps(engine: Engine, base: Base, inputs: BuildInputs, host: HostSettings) -
 
 
 def test_a_wheel_for_one_layer_leaves_the_others_cached(
-    clean: Engine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
+    clean: DockerEngine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
 ) -> None:
     inputs, host = wheels.inputs(resnet50), wheels.host(wheels.folder / "backend")
     assert steps(clean, base_image, inputs, host) == dict.fromkeys(LAYERS, "done")
@@ -83,7 +83,7 @@ def test_a_wheel_for_one_layer_leaves_the_others_cached(
 
 
 def test_a_local_version_comes_from_the_makers_index_where_no_folder_has_it(
-    clean: Engine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
+    clean: DockerEngine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
 ) -> None:
     own = tiny_wheel.offer(wheels.folder / "own", wheels.backend)
     with tiny_wheel.served(wheels.folder) as (url, asked):
@@ -94,7 +94,7 @@ def test_a_local_version_comes_from_the_makers_index_where_no_folder_has_it(
 
 
 def test_the_makers_index_is_not_even_asked_where_a_folder_has_it(
-    clean: Engine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
+    clean: DockerEngine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
 ) -> None:
     with tiny_wheel.served(wheels.folder) as (url, asked):
         host = wheels.host(wheels.folder / "backend", index=f"{url}/public")
@@ -104,7 +104,7 @@ def test_the_makers_index_is_not_even_asked_where_a_folder_has_it(
 
 
 def test_a_wheel_with_other_bytes_than_the_locked_one_ends_the_build(
-    clean: Engine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
+    clean: DockerEngine, base_image: Base, resnet50: ImageSpec, wheels: Wheels, logs: Path
 ) -> None:
     inputs = wheels.inputs(resnet50)
     tiny_wheel.make(wheels.folder / "backend", f"{wheels.word}backend", "1.0+cpu", needs="surprise")

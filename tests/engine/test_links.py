@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine import links
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import run_container
 from mlperf_docker.engine.plan import RunPlan, Surroundings
 from mlperf_docker.images.bases import Base
@@ -69,7 +69,9 @@ def links_in_a_folder_that_is_a_link(root: Path, files: list[Path]) -> None:
     [absolute, relative, single, folder, chain_of_single_files, chains_of_many_files, through_a_folder_that_is_a_link,
      links_in_a_folder_that_is_a_link],
 )  # fmt: skip
-def test_a_container_reads_what_the_host_reads(layout: Layout, clean: Engine, base_image: Base, tmp_path: Path) -> None:
+def test_a_container_reads_what_the_host_reads(
+    layout: Layout, clean: DockerEngine, base_image: Base, tmp_path: Path
+) -> None:
     root, store = tmp_path / "a set, of links", tmp_path / "store"
     root.mkdir()
     store.mkdir()

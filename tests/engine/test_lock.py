@@ -11,11 +11,11 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import BaseImage
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import ExitCode, RegistryError
 from mlperf_docker.images import base_lock
 from mlperf_docker.registry import refusals
-from mlperf_docker.registry.client import Registries
+from mlperf_docker.registry.client import RegistryClient
 from mlperf_docker.system.paths import assets
 from tests.engine.registry import OURS, digest, image, index, serving, store
 
@@ -50,7 +50,7 @@ def test_the_digest_of_a_base_is_that_of_its_index_whatever_the_platform(tmp_pat
         with serving() as served:
             served.answer = store({**image("amd64"), **image("arm64")}, OFFERED)
             path.write_text(on(served.host))
-            done = base_lock.refresh(path, Registries({}, platform).describe, DAY)
+            done = base_lock.refresh(path, RegistryClient({}, platform).describe, DAY)
         assert done.failures == []
         assert {base.digest for base in bases(path).values()} == {digest(OFFERED)}
         assert {base.recorded for base in bases(path).values()} == {DAY}
@@ -62,7 +62,7 @@ def test_a_registry_that_is_gone_is_waited_for_once(tmp_path: Path, monkeypatch:
         pass
     path, said = tmp_path / "images.yaml", list[str]()
     path.write_text(on(gone.host))
-    done = base_lock.refresh(path, Registries({}, OURS, said.append).describe, DAY)
+    done = base_lock.refresh(path, RegistryClient({}, OURS, said.append).describe, DAY)
     assert len(said) == 2, "of the first base only"
     assert [str(each) for each in done.failures] == [
         f"{base.reference}: connection refused" for base in bases(path).values()
@@ -73,7 +73,7 @@ def test_a_registry_that_is_gone_is_waited_for_once(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.engine
-def test_the_command_writes_what_a_registry_has_into_images_yaml(engine: Engine, tmp_path: Path) -> None:
+def test_the_command_writes_what_a_registry_has_into_images_yaml(engine: DockerEngine, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for part in ("mlperf_docker", "locks", "templates"):
         shutil.copytree(assets() / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_a_requirements_file_is_mounted_and_a_cache_outlives_a_build(
-    clean: Engine, base_image: Base, logs: Path
+    clean: DockerEngine, base_image: Base, logs: Path
 ) -> None:
     cache = f"--mount=type=cache,id=mlperf-test-{uuid.uuid4().hex[:8]},target=/run/cache"
     bind = "--mount=type=bind,source=requirements/common.txt,target=/run/requirements.txt"

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
@@ -117,7 +117,9 @@ def _server() -> Iterator[int]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("configured", [True, False])
-def test_a_build_reaches_a_proxy_of_this_host(clean: Engine, base_image: Base, logs: Path, configured: bool) -> None:
+def test_a_build_reaches_a_proxy_of_this_host(
+    clean: DockerEngine, base_image: Base, logs: Path, configured: bool
+) -> None:
     events: list[BuildEvent] = []
     with _server() as port:
         talk = f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && head -1 <&3"

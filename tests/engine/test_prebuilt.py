@@ -18,7 +18,7 @@ from mlperf_docker.images.prebuilt import State, check_digest
 from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.push_pull import Outcome
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.registry.client import Remote
+from mlperf_docker.registry.remote import Remote
 from tests.engine.fake import FakeDisplay, FakeEngine, labels, manifest_digest
 
 HOSTED = "registry.test/team"

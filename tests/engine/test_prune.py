@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.container import OWNER_LABEL
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
@@ -20,6 +20,7 @@ from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.system import owner
 from tests.engine import tiny_image
+from tests.engine.docker_client import api
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import second_engine
 
@@ -34,10 +35,10 @@ NOBODY = f"{owner.current().partition(':')[0]}:999999999:1"
 class Populated:
     """An engine with objects of ours and of others, each by a name that a test can look for."""
 
-    def __init__(self, client: Engine) -> None:
+    def __init__(self, client: DockerEngine) -> None:
         self.client = client
-        client.import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
-        client.import_image_from_data(
+        api(client).import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
+        api(client).import_image_from_data(
             tiny_image.archive(), repository="mlperf-docker/base", tag="bookworm", changes=[f"LABEL {LABEL}=base"]
         )
 
@@ -59,14 +60,14 @@ class Populated:
         )
 
     def run(self, image: str, name: str, labels: dict[str, str], *, start: bool = True, seconds: int = 0) -> str:
-        config = self.client.create_host_config(network_mode="none")
-        made = self.client.create_container(
+        config = api(self.client).create_host_config(network_mode="none")
+        made = api(self.client).create_container(
             image, entrypoint=["/bin/sleep"], command=[str(seconds)], name=name, labels=labels, host_config=config
         )
         if start:
-            self.client.start(made)
+            api(self.client).start(made)
             if not seconds:
-                self.client.wait(made)
+                api(self.client).wait(made)
         return str(made["Id"])
 
     def id(self, image: str) -> str:
@@ -76,17 +77,17 @@ class Populated:
 
     @property
     def tags(self) -> set[str]:
-        return {tag for image in self.client.images() for tag in image["RepoTags"] or ()}
+        return {tag for image in api(self.client).images() for tag in image["RepoTags"] or ()}
 
     @property
     def containers(self) -> set[str]:
-        return {name.lstrip("/") for each in self.client.containers(all=True) for name in each["Names"]}
+        return {name.lstrip("/") for each in api(self.client).containers(all=True) for name in each["Names"]}
 
     @property
     def state(self) -> Any:
-        cache = sorted(each.id for each in build_cache.records(self.client.df()))
-        volumes = sorted(each["Name"] for each in self.client.volumes()["Volumes"] or ())
-        networks = sorted(each["Name"] for each in self.client.networks())
+        cache = sorted(each.id for each in build_cache.records(api(self.client).df()))
+        volumes = sorted(each["Name"] for each in api(self.client).volumes()["Volumes"] or ())
+        networks = sorted(each["Name"] for each in api(self.client).networks())
         return sorted(self.tags), sorted(self.containers), volumes, networks, cache
 
 
@@ -102,7 +103,7 @@ def _fill(content: str, size: int) -> str:
 
 
 @pytest.fixture
-def there(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Populated]:
+def there(engine: DockerEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Populated]:
     """*engine* only says that daemons can run here."""
     with second_engine(disk="256m") as daemon:
         monkeypatch.setenv("DOCKER_HOST", daemon.socket)
@@ -128,18 +129,20 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     there.cell(NEW, "r.test/bert:onnxruntime-cpu")
     there.build("my/derived:1", base=f"r.test/bert:onnxruntime-cpu-{NEW}", steps="RUN echo mine > /mine")
     there.build("my/own:1", base="tiny:1", steps="RUN echo own > /own")
-    client.commit(there.run(f"r.test/bert:onnxruntime-cpu-{OLD}", "own-commit", {}), repository="my/commit", tag="1")
+    api(client).commit(
+        there.run(f"r.test/bert:onnxruntime-cpu-{OLD}", "own-commit", {}), repository="my/commit", tag="1"
+    )
     client.remove_container("own-commit")
     there.run("tiny:1", "own-ended", {})
     there.run("tiny:1", "ours-ended", CONTAINER)
     there.run("tiny:1", "ours-abandoned", {**CONTAINER, OWNER_LABEL: NOBODY}, start=False)
     there.run("tiny:1", "ours-starting", {**CONTAINER, OWNER_LABEL: owner.current()}, start=False)
     there.run("tiny:1", "ours-running", {**CONTAINER, OWNER_LABEL: owner.current()}, seconds=600)
-    client.create_volume("own-volume")
-    client.create_volume("ours-volume", labels={LABEL: "volume"})
-    client.create_network("own-network", internal=True)
-    client.create_network("ours-network", internal=True, labels={LABEL: "network"})
-    before, used = there.state, module._used(client.df())
+    api(client).create_volume("own-volume")
+    api(client).create_volume("ours-volume", labels={LABEL: "volume"})
+    api(client).create_network("own-network", internal=True)
+    api(client).create_network("ours-network", internal=True, labels={LABEL: "network"})
+    before, used = there.state, module._used(api(client).df())
 
     planned = prune(there, dry_run=True)
     assert there.state == before, "a dry run changes nothing"
@@ -156,13 +159,13 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     assert there.tags == {"tiny:1", "my/derived:1", "my/own:1", "my/commit:1"}
     assert reasons(done)["my/derived:1"] == reasons(done)["my/commit:1"] == "made by somebody from an image of ours"
     assert names(done, Kind.VOLUME) == {"ours-volume"}
-    assert [each["Name"] for each in client.volumes()["Volumes"]] == ["own-volume"]
+    assert [each["Name"] for each in api(client).volumes()["Volumes"]] == ["own-volume"]
     assert names(done, Kind.NETWORK) == {"ours-network"}
-    assert {each["Name"] for each in client.networks()} >= {"own-network", "bridge", "host", "none"}
-    left = build_cache.records(client.df())
+    assert {each["Name"] for each in api(client).networks()} >= {"own-network", "bridge", "host", "none"}
+    left = build_cache.records(api(client).df())
     assert any("echo own" in each.description for each in left)
     assert [each for each in left if each.is_our_step and not each.shared] == []
-    assert done.freed_bytes == used - module._used(client.df())
+    assert done.freed_bytes == used - module._used(api(client).df())
     assert done.freed_bytes >= planned.freed_bytes
     assert done.foreign_cache_bytes == sum(
         each.size_bytes for each in left if not each.shared and each not in build_cache.ours(left)
@@ -177,7 +180,7 @@ def test_the_order_in_which_an_engine_lists_makes_no_difference(
         there.cell(content, f"s.test/bert:onnxruntime-cpu-{content}")
         there.run("tiny:1", f"ours-{content}", CONTAINER)
         there.run("tiny:1", f"busy-{content}", {**CONTAINER, OWNER_LABEL: owner.current()}, start=False)
-        there.client.create_volume(f"ours-{content}", labels={LABEL: "volume"})
+        api(there.client).create_volume(f"ours-{content}", labels={LABEL: "volume"})
     first = prune(there, dry_run=True)
     for name in ("images", "containers", "networks"):
         listed = getattr(there.client, name)
@@ -203,8 +206,8 @@ def test_an_image_in_use_stays_whoever_uses_it(there: Populated) -> None:
 
 def test_a_name_that_somebody_gave_our_image_stays(there: Populated) -> None:
     image = there.cell(OLD, "r.test/bert:onnxruntime-cpu")
-    there.client.tag(image, "my/bert", "1")
-    there.client.tag(image, "my/bert", f"onnxruntime-cpu-{OLD}-mine")
+    api(there.client).tag(image, "my/bert", "1")
+    api(there.client).tag(image, "my/bert", f"onnxruntime-cpu-{OLD}-mine")
     done = prune(there)
     assert there.tags == {"tiny:1", "my/bert:1", f"my/bert:onnxruntime-cpu-{OLD}-mine"}
     assert "did not give it this name" in reasons(done)["my/bert:1"]
@@ -213,7 +216,7 @@ def test_a_name_that_somebody_gave_our_image_stays(there: Populated) -> None:
 
 def test_an_image_without_a_name_goes_by_its_id(there: Populated) -> None:
     image = there.cell(OLD, size=1 << 20)
-    there.client.tag("tiny:1", "r.test/bert", f"onnxruntime-cpu-{OLD}", force=True)
+    api(there.client).tag("tiny:1", "r.test/bert", f"onnxruntime-cpu-{OLD}", force=True)
     assert there.client.find_image(image) is not None
     done = prune(there)
     assert image in names(done, Kind.IMAGE)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mlperf_docker.registry import client, refusals
-from mlperf_docker.registry.client import Registries
+from mlperf_docker.registry.client import RegistryClient
 from mlperf_docker.registry.refusals import NoHostError, PassingError, RefusedError
 from tests.engine.registry import OURS, Answer, Served, body, digest, image, index, serving, store
 
@@ -57,7 +57,7 @@ def test_a_token_is_asked_for_once_with_dockers_login(served: Served, tmp_path: 
     encoded = base64.b64encode(b"me:hunter2").decode()
     log_in(tmp_path, served.host, auth=encoded)
     served.answer = with_token(served, f"Basic {encoded}")
-    asked = Registries({}, OURS)
+    asked = RegistryClient({}, OURS)
     assert asked.tags(f"{served.host}/team/bert") == ("a", "b")
     assert asked.tags(f"{served.host}/team/bert") == ("a", "b")
     assert [path.partition("?")[0] for path in served.asked] == [
@@ -70,17 +70,17 @@ def test_a_token_is_asked_for_once_with_dockers_login(served: Served, tmp_path: 
 
 def test_a_token_for_nobody_and_for_an_identity_token(served: Served, tmp_path: Path) -> None:
     served.answer = with_token(served, "")
-    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
+    assert RegistryClient({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
     log_in(tmp_path, served.host, identitytoken="refresh")
     served.answer = with_token(served, "refresh")
-    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
+    assert RegistryClient({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b")
 
 
 def test_a_token_that_is_refused_is_a_wrong_login(served: Served, tmp_path: Path) -> None:
     log_in(tmp_path, served.host, auth=base64.b64encode(b"me:wrong").decode())
     served.answer = with_token(served, "somebody else")
     with pytest.raises(RefusedError, match="incorrect username or password") as caught:
-        Registries({}, OURS).tags(f"{served.host}/team/bert")
+        RegistryClient({}, OURS).tags(f"{served.host}/team/bert")
     assert caught.value.hint == f"Log in (again): docker login {served.host}"
     assert len(served.asked) == 2, "not tried again"
 
@@ -93,22 +93,22 @@ def test_tags_come_page_by_page(served: Served) -> None:
         return status, {**headers, "Link": '</v2/team/bert/tags/list?last=b>; rel="next"'}, content
 
     served.answer = answer
-    assert Registries({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b", "c")
+    assert RegistryClient({}, OURS).tags(f"{served.host}/team/bert") == ("a", "b", "c")
 
 
 def test_an_index_is_looked_up_for_this_platform(served: Served) -> None:
     images = {"amd64": image("amd64"), "arm64": image("arm64")}
     offered, layer = index(**images), list(images["arm64"])[2]
     served.answer = store({**images["amd64"], **images["arm64"]}, offered)
-    found = Registries({}, "linux/arm64").describe(f"{served.host}/team/bert:1")
+    found = RegistryClient({}, "linux/arm64").describe(f"{served.host}/team/bert:1")
     assert found is not None
     assert (found.digest, found.platforms) == (digest(offered), ("linux/amd64", "linux/arm64"))
     assert (found.labels, found.layers) == ({"for": "arm64"}, {layer: len(images["arm64"][layer])})
     assert found.pinned == f"{served.host}/team/bert@{digest(offered)}"
-    other = Registries({}, "linux/riscv64").describe(f"{served.host}/team/bert:1")
+    other = RegistryClient({}, "linux/riscv64").describe(f"{served.host}/team/bert:1")
     assert other is not None
     assert (other.platforms, other.labels) == (found.platforms, {})
-    assert Registries({}, OURS).describe(f"{served.host}/team/bert:2") is None
+    assert RegistryClient({}, OURS).describe(f"{served.host}/team/bert:2") is None
 
 
 @pytest.mark.parametrize("changed", ["manifest", "configuration"])
@@ -124,7 +124,7 @@ def test_what_is_not_what_its_digest_says(served: Served, changed: str) -> None:
 
     served.answer = answer
     with pytest.raises(RefusedError, match="is not what its digest says"):
-        Registries({}, OURS).describe(f"{served.host}/team/bert:1")
+        RegistryClient({}, OURS).describe(f"{served.host}/team/bert:1")
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
@@ -132,7 +132,7 @@ def test_a_busy_registry_is_asked_again(served: Served, status: int) -> None:
     answers = [(status, {}, b""), (status, {}, b""), body({"tags": ["a"]})]
     served.answer = lambda *_: answers.pop(0)
     said: list[str] = []
-    assert Registries({}, OURS, said.append).tags(f"{served.host}/x") == ("a",)
+    assert RegistryClient({}, OURS, said.append).tags(f"{served.host}/x") == ("a",)
     assert [line.rpartition("; ")[2] for line in said] == ["trying again in 0.01 s.", "trying again in 0.02 s."]
     assert f"HTTP {status}" in said[0]
 
@@ -141,16 +141,16 @@ def test_a_busy_registry_is_asked_again(served: Served, status: int) -> None:
 def test_one_that_refuses_is_not(served: Served, status: int) -> None:
     served.answer = lambda *_: (status, {}, b'{"errors": [{"code": "DENIED", "message": "not for you"}]}')
     with pytest.raises(RefusedError, match="not for you"):
-        Registries({}, OURS).tags(f"{served.host}/x")
+        RegistryClient({}, OURS).tags(f"{served.host}/x")
     assert len(served.asked) == 1
 
 
 def test_what_is_no_registry(served: Served) -> None:
     served.answer = lambda *_: (200, {}, b"<html>Welcome</html>")
     with pytest.raises(RefusedError, match="the answer is not a registry's"):
-        Registries({}, OURS).tags(f"{served.host}/x")
+        RegistryClient({}, OURS).tags(f"{served.host}/x")
     with pytest.raises(RefusedError, match="the answer is not a registry's"):
-        Registries({}, OURS).describe(f"{served.host}/x:1")
+        RegistryClient({}, OURS).describe(f"{served.host}/x:1")
 
 
 def test_nobody_there(served: Served) -> None:
@@ -158,14 +158,14 @@ def test_nobody_there(served: Served) -> None:
         pass
     said: list[str] = []
     with pytest.raises(PassingError, match="connection refused"):
-        Registries({}, OURS, said.append).tags(f"{gone.host}/x")
+        RegistryClient({}, OURS, said.append).tags(f"{gone.host}/x")
     assert len(said) == 2
 
 
 def test_a_host_that_does_not_exist(served: Served) -> None:
     said: list[str] = []
     with pytest.raises(NoHostError, match="There is no host of that name"):
-        Registries({}, OURS, said.append).tags("no-such-registry.invalid/x")
+        RegistryClient({}, OURS, said.append).tags("no-such-registry.invalid/x")
     assert said == [], "not tried again"
 
 
@@ -177,7 +177,7 @@ def test_a_name_without_a_host_is_docker_hubs(served: Served, tmp_path: Path, mo
     log_in(tmp_path, "https://index.docker.io/v1/", auth=encoded)
     offered = index(amd64=image("amd64"))
     content = store(image("amd64"), offered, "bookworm-slim")
-    hub = Registries({"IndexConfigs": {"docker.io": {"Secure": False}}}, OURS)  # as the real one would need TLS
+    hub = RegistryClient({"IndexConfigs": {"docker.io": {"Secure": False}}}, OURS)  # as the real one would need TLS
     for name, repository in (("debian", "library/debian"), ("nvidia/cuda", "nvidia/cuda")):
         served.asked.clear()
         served.answer = with_token(served, f"Basic {encoded}", repository, content)

@@ -7,7 +7,7 @@ import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import filesystem
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.filesystem import FileSystem
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildRequest
@@ -27,7 +27,7 @@ def awkward(wheels: Wheels) -> None:
     wheels.backend = tiny_wheel.make(wheels.folder / "backend", name, "1.0+cpu", more=more)
 
 
-def built(engine: Engine, base: Base, spec: ImageSpec, wheels: Wheels, number: int) -> FileSystem:
+def built(engine: DockerEngine, base: Base, spec: ImageSpec, wheels: Wheels, number: int) -> FileSystem:
     """Build without any cache, pip's included, and return all files."""
     inputs = wheels.inputs(spec)
     cold = replace(inputs, dockerfile=inputs.dockerfile.replace("id=mlperf-docker-pip", f"id={MARK}-{number}"))
@@ -39,7 +39,7 @@ def built(engine: Engine, base: Base, spec: ImageSpec, wheels: Wheels, number: i
 
 
 def test_two_builds_from_cold_give_the_same_files(
-    clean: Engine, base_image: Base, resnet50: ImageSpec, tmp_path: Path, logs: Path
+    clean: DockerEngine, base_image: Base, resnet50: ImageSpec, tmp_path: Path, logs: Path
 ) -> None:
     wheels = Wheels(tmp_path)
     awkward(wheels)

@@ -2,7 +2,7 @@
 
 from mlperf_docker import names
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
@@ -18,7 +18,7 @@ FOUNDATION = f"{MARK}/foundation:1"  # what they stand on, whatever their labels
 
 
 def make(
-    engine: Engine,
+    engine: DockerEngine,
     spec: ImageSpec,
     registry: str,
     *layers: bytes,

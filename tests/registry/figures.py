@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import Backend
 from tests.cells.conftest import COMMAND
+from tests.engine.docker_client import api
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import SecondEngine
 from tests.registry import cells
@@ -33,12 +34,12 @@ ROUNDS = 7
 
 @pytest.fixture(scope="module")
 def environment(
-    engine: Engine, base_image: Base, registries: Registries, tmp_path_factory: pytest.TempPathFactory
+    engine: DockerEngine, base_image: Base, registries: Registries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
     """This machine's. The tags that are pushed from here are removed at the end."""
     name = f"{registries.open.host}/figures"
     yield {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")), "MLPERF_DOCKER_REGISTRY": name}
-    for image in engine.images(filters={"reference": f"{name}/*"}):
+    for image in api(engine).images(filters={"reference": f"{name}/*"}):
         for tag in image["RepoTags"]:
             if tag.startswith(name):
                 engine.remove_image(tag)
@@ -56,7 +57,7 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201  # what it is for
 
 
-def tell_pairs(engine: Engine, name: str, backend: str) -> None:
+def tell_pairs(engine: DockerEngine, name: str, backend: str) -> None:
     """Print, for each two images of *backend*, what the second would move after the first, by their layers."""
     asked = engine.registries(say)
     found = {model: asked.describe(f"{name}/{model}:{backend}-cpu") for model in MODELS}
@@ -67,7 +68,11 @@ def tell_pairs(engine: Engine, name: str, backend: str) -> None:
 
 
 def test_layers_shared(
-    engine: Engine, registries: Registries, environment: dict[str, str], other_machine: SecondEngine, tmp_path: Path
+    engine: DockerEngine,
+    registries: Registries,
+    environment: dict[str, str],
+    other_machine: SecondEngine,
+    tmp_path: Path,
 ) -> None:
     there = {**environment, "DOCKER_HOST": other_machine.socket}
     with pytest.MonkeyPatch.context() as patch:
@@ -75,8 +80,8 @@ def test_layers_shared(
         second = connect()
     for backend in Backend:
         first = 0
-        for image in second.images():  # so that the first one brings all that it stands on
-            second.remove_image(image["Id"], force=True)
+        for image in api(second).images():  # so that the first one brings all that it stands on
+            api(second).remove_image(image["Id"], force=True)
         for model in MODELS:
             run(environment, "build", model, "-b", backend, "--bootstrap-base", "--push")
             before = len(registries.open.served(engine, path="/blobs/sha256:"))
@@ -92,7 +97,9 @@ def test_layers_shared(
         tell_pairs(second, environment["MLPERF_DOCKER_REGISTRY"], backend)
 
 
-def test_present(here: Engine, there: Engine, other_machine: SecondEngine, catalog: Catalog, name: str) -> None:
+def test_present(
+    here: DockerEngine, there: DockerEngine, other_machine: SecondEngine, catalog: Catalog, name: str
+) -> None:
     """What is there already is only asked for; so small images do, as many as there are cells."""
     specs = list(catalog.specs)
     for spec in specs:

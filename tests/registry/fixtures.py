@@ -18,7 +18,7 @@ import pytest
 import requests
 from pytest_docker.plugin import Services
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
@@ -26,6 +26,7 @@ from mlperf_docker.maintenance import bringup
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.registry.client import CERTIFICATES
+from tests.engine.docker_client import api
 from tests.engine.second_engine import SecondEngine, second_engine
 
 FOLDER = Path(__file__).parent
@@ -52,10 +53,10 @@ class Registry:
     container: str
     pid: int
 
-    def served(self, client: Engine, *, method: str = "GET", path: str = "/blobs/") -> list[dict[str, str]]:
+    def served(self, client: DockerEngine, *, method: str = "GET", path: str = "/blobs/") -> list[dict[str, str]]:
         """Return what its access log says of requests to *path* so far, the oldest first."""
         entries = []
-        for line in client.logs(self.container).decode().splitlines():
+        for line in api(client).logs(self.container).decode().splitlines():
             entry = json.loads(line) if line.startswith("{") else {}
             if entry.get("http.request.method") == method and path in entry.get("http.request.uri", ""):
                 entries.append(entry)
@@ -71,7 +72,7 @@ class Registries:
 
 
 @pytest.fixture(scope="session")
-def registry_image(engine: Engine, base_image: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def registry_image(engine: DockerEngine, base_image: Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The registry's image; built from the distribution's package, so no other registry is needed for it."""
     request = BuildRequest(
         inputs=BuildInputs(_DOCKERFILE, (ContextFile("registry.yaml", (FOLDER / "registry.yaml").read_bytes()),)),
@@ -84,7 +85,7 @@ def registry_image(engine: Engine, base_image: Base, tmp_path_factory: pytest.Te
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         BuildKitBuilder(engine).build(request, on_event=lambda _: None)
     yield IMAGE
-    engine.remove_image(IMAGE, force=True)
+    api(engine).remove_image(IMAGE, force=True)
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +133,7 @@ def docker_cleanup() -> list[str]:
 
 @pytest.fixture(scope="session")
 def registries(
-    engine: Engine,
+    engine: DockerEngine,
     docker_services: Services,
     docker_compose_project_name: str,
     registry_settings: Path,
@@ -147,10 +148,10 @@ def registries(
                 f"com.docker.compose.service={service}",
             ]
         }
-        (container,) = engine.containers(filters=filters)
+        (container,) = api(engine).containers(filters=filters)
         (network,) = container["NetworkSettings"]["Networks"].values()
         address = network["IPAddress"] if service == "private" else "127.0.0.1"
-        pid = engine.inspect_container(container["Id"])["State"]["Pid"]
+        pid = api(engine).inspect_container(container["Id"])["State"]["Pid"]
         found[service] = Registry(f"{address}:{port}", container["Id"], pid)
     authority = _certificates(registry_settings, found["private"].host.partition(":")[0])
     for service, registry in found.items():

@@ -10,11 +10,12 @@ import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine, connect
+from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import State
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.registry import refusals
+from tests.engine.docker_client import api
 from tests.engine.fake import FakeDisplay
 from tests.engine.second_engine import second_engine
 from tests.registry import cells
@@ -76,7 +77,7 @@ def faltering(to: str, broken: range, after: int = 0) -> Iterator[tuple[str, Fal
 
 
 def test_connections_that_break_are_made_again(
-    here: Engine, resnet50: ImageSpec, name: str, registries: Registries, monkeypatch: pytest.MonkeyPatch
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusals, "WAITS_S", (0.05, 0.05, 0.05))
     path = name.partition("/")[2]
@@ -92,10 +93,10 @@ def test_connections_that_break_are_made_again(
         outcomes = push_pull.pull_each(here, [resnet50], Sources(f"{host}/{path}"), display, jobs=1)
         assert moved(outcomes).digest == digest
         assert [line for line in display.said if "trying again" in line]
-        here.remove_image(f"{host}/{path}/resnet50@{digest}", force=True)
+        api(here).remove_image(f"{host}/{path}/resnet50@{digest}", force=True)
 
 
-def test_a_registry_that_is_down(here: Engine, resnet50: ImageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_is_down(here: DockerEngine, resnet50: ImageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "WAITS_S", (0.05, 0.05, 0.05))
     with socket.create_server(("127.0.0.1", 0)) as server:
         host = f"127.0.0.1:{server.getsockname()[1]}"
@@ -111,7 +112,7 @@ def test_a_registry_that_is_down(here: Engine, resnet50: ImageSpec, monkeypatch:
 
 
 def test_a_disk_that_is_full(
-    here: Engine, resnet50: ImageSpec, name: str, registries: Registries, monkeypatch: pytest.MonkeyPatch
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = cells.make(here, resnet50, name, os.urandom(40 << 20))
     moved(push(here, name, resnet50))
@@ -124,17 +125,17 @@ def test_a_disk_that_is_full(
         assert "The engine's disk is full." in str(error)
         assert "docker system df" in (error.hint or "")
         assert not [line for line in display.said if "trying again" in line]
-        assert small.images() == []
+        assert api(small).images() == []
         assert images.find(small, wanted.exact) is None
 
 
-def test_a_pull_without_a_registrys_name_is_refused_at_once(here: Engine, resnet50: ImageSpec) -> None:
+def test_a_pull_without_a_registrys_name_is_refused_at_once(here: DockerEngine, resnet50: ImageSpec) -> None:
     for done in (push, pull):
         assert "the registry 'mlperf-docker' names no host" in str(refusal(done(here, "mlperf-docker", resnet50)))
 
 
 def test_an_engine_that_has_it_already_needs_no_layer_from_a_faltering_registry(
-    here: Engine, resnet50: ImageSpec, name: str
+    here: DockerEngine, resnet50: ImageSpec, name: str
 ) -> None:
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest

@@ -17,10 +17,11 @@ import requests
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.candidate import Candidate
 from mlperf_docker.registry.references import parted
 from tests.cells.conftest import COMMAND, wait_for
+from tests.engine.docker_client import api
 from tests.engine.second_engine import SecondEngine
 from tests.registry import cells
 from tests.registry.conftest import remove_all
@@ -64,7 +65,7 @@ class Command:
 
 
 def test_pull(
-    here: Engine, there: Engine, other_machine: SecondEngine, resnet50: ImageSpec, name: str, tmp_path: Path
+    here: DockerEngine, there: DockerEngine, other_machine: SecondEngine, resnet50: ImageSpec, name: str, tmp_path: Path
 ) -> None:
     wanted = cells.make(here, resnet50, name, *(os.urandom(LAYER_BYTES) for _ in range(LAYERS)))
     digest = moved(push(here, name, resnet50)).digest
@@ -81,7 +82,7 @@ def test_pull(
         assert len(list(described(there, wanted))) == 1, "and nothing beside it"
 
 
-def test_push(here: Engine, resnet50: ImageSpec, name: str, tmp_path: Path) -> None:
+def test_push(here: DockerEngine, resnet50: ImageSpec, name: str, tmp_path: Path) -> None:
     folder = empty(tmp_path)
 
     def fresh(path: str) -> tuple[Candidate, Command]:
@@ -122,18 +123,18 @@ def moments(duration_s: float) -> list[tuple[float, signal.Signals]]:
     return [(random.uniform(0.0, duration_s), ways[n % 2]) for n in range(COUNT)]  # noqa: S311  # no secret
 
 
-def assert_clean(engine: Engine, wanted: Candidate, data: Path) -> None:
+def assert_clean(engine: DockerEngine, wanted: Candidate, data: Path) -> None:
     """Assert that the engine has the image under all its names or nothing of it, and keeps no half of a download."""
     wait_for(lambda: not list((data / "tmp").glob("GetImageBlob*")))
-    assert engine.containers(all=True) == []
+    assert api(engine).containers(all=True) == []
     for image in described(engine, wanted):  # it ended before it was interrupted, or between pulling and naming
         assert image["RepoDigests"]
         assert set(image["RepoTags"] or ()) <= {wanted.exact, wanted.moving, "<none>:<none>"}
 
 
-def described(engine: Engine, wanted: Candidate) -> Iterator[dict[str, Any]]:
+def described(engine: DockerEngine, wanted: Candidate) -> Iterator[dict[str, Any]]:
     """All images but those of other repositories: a pull that another test broke off may end after that test."""
-    for image in engine.images(all=True):
+    for image in api(engine).images(all=True):
         names = {parted(tag)[0] for tag in image["RepoTags"] or ()} - {"<none>"}
         if not names or wanted.repository in names:
             yield image

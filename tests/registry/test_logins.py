@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import ExitCode, RegistryError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import State
-from mlperf_docker.registry.client import Registries as Asked
+from mlperf_docker.registry.client import RegistryClient as Asked
 from mlperf_docker.registry.logins import Login, engine_header, login_for
 from tests.registry import cells
 from tests.registry.fixtures import PASSWORD, USER, Registries
@@ -59,7 +59,7 @@ def name(registries: Registries, name: str) -> str:
 
 
 @pytest.mark.engine
-def test_with_a_login(here: Engine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
+def test_with_a_login(here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
     log_in(registries.login.host)
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest
@@ -69,7 +69,7 @@ def test_with_a_login(here: Engine, resnet50: ImageSpec, name: str, registries: 
 @pytest.mark.engine
 @pytest.mark.parametrize("settings", ["credsStore", "credHelpers"])
 def test_with_a_credential_helper(
-    here: Engine, resnet50: ImageSpec, name: str, registries: Registries, helper: Path, settings: str
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, helper: Path, settings: str
 ) -> None:
     configure(**{settings: "test" if settings == "credsStore" else {registries.login.host: "test"}})
     cells.make(here, resnet50, name, b"harness")
@@ -79,7 +79,7 @@ def test_with_a_credential_helper(
 
 
 @pytest.mark.engine
-def test_without_a_login(here: Engine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
+def test_without_a_login(here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
     cells.make(here, resnet50, name)
     for done in (push, pull):
         error = refusal(done(here, name, resnet50))
@@ -89,7 +89,7 @@ def test_without_a_login(here: Engine, resnet50: ImageSpec, name: str, registrie
 
 
 @pytest.mark.engine
-def test_with_a_wrong_login(here: Engine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
+def test_with_a_wrong_login(here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
     log_in(registries.login.host, "wrong horse")
     cells.make(here, resnet50, name)
     for done in (push, pull):
@@ -144,7 +144,7 @@ def test_what_the_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.engine
 def test_a_private_authority(
-    here: Engine, there: Engine, resnet50: ImageSpec, name: str, registries: Registries, trusted: None
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, trusted: None
 ) -> None:
     private = name.replace(registries.login.host, registries.private.host)
     cells.make(here, resnet50, private, b"harness")
@@ -154,7 +154,7 @@ def test_a_private_authority(
 
 @pytest.mark.engine
 def test_a_private_authority_that_nobody_trusts(
-    here: Engine, resnet50: ImageSpec, name: str, registries: Registries
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
 ) -> None:
     private = name.replace(registries.login.host, registries.private.host)
     cells.make(here, resnet50, private)
@@ -166,7 +166,7 @@ def test_a_private_authority_that_nobody_trusts(
 
 @pytest.mark.engine
 def test_an_untrusted_host_is_asked_without_a_certificate_only_where_the_engine_does(
-    here: Engine, registries: Registries, monkeypatch: pytest.MonkeyPatch
+    here: DockerEngine, registries: Registries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`insecure-registries` of daemon.json: as a network, or as a host."""
     host = registries.private.host
@@ -180,7 +180,7 @@ def test_an_untrusted_host_is_asked_without_a_certificate_only_where_the_engine_
 
 @pytest.mark.engine
 def test_one_registrys_login_goes_to_no_other(
-    here: Engine, resnet50: ImageSpec, name: str, registries: Registries, helper: Path
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, helper: Path
 ) -> None:
     configure(credsStore="test")
     other = name.replace(registries.login.host, registries.open.host)

@@ -7,7 +7,8 @@ import pytest
 import requests
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
+from tests.engine.docker_client import api
 from tests.registry import cells
 from tests.registry.test_transfers import MANIFEST, manifest, moved, push
 
@@ -26,7 +27,9 @@ def put_index(name: str, tag: str, of: requests.Response) -> str:
     return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
-def test_the_digest_of_a_tag_is_the_one_that_the_engine_is_told(here: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_the_digest_of_a_tag_is_the_one_that_the_engine_is_told(
+    here: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
     cells.make(here, resnet50, name, b"harness")
     pushed = moved(push(here, name, resnet50))
     repository, exact = f"{name}/resnet50", pushed.candidate.exact
@@ -35,5 +38,5 @@ def test_the_digest_of_a_tag_is_the_one_that_the_engine_is_told(here: Engine, re
     for reference, digest in ((exact, pushed.digest), (f"{repository}:index", index)):
         found = registries.describe(reference)
         assert found is not None
-        told = here.inspect_distribution(reference)  # type: ignore[no-untyped-call]  # its stubs leave it so
+        told = api(here).inspect_distribution(reference)  # type: ignore[no-untyped-call]  # its stubs leave it so
         assert found.digest == digest == told["Descriptor"]["digest"]

@@ -10,13 +10,14 @@ import requests
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import ExitCode, MlperfDockerError, RegistryError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.prebuilt import Moved, State
 from mlperf_docker.images.push_pull import Outcome, SeveralFailedError
 from mlperf_docker.images.sources import Sources
+from tests.engine.docker_client import api
 from tests.engine.fake import FakeDisplay
 from tests.registry import cells
 from tests.registry.fixtures import Registries
@@ -26,11 +27,11 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 UNNAMED = "mlperf-test-unnamed"
 
 
-def push(engine: Engine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[Outcome]:
+def push(engine: DockerEngine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[Outcome]:
     return push_pull.push_each(engine, specs, Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
 
 
-def pull(engine: Engine, name: str, *specs: ImageSpec, digest: str = "") -> list[Outcome]:
+def pull(engine: DockerEngine, name: str, *specs: ImageSpec, digest: str = "") -> list[Outcome]:
     return push_pull.pull_each(engine, specs, Sources(name), FakeDisplay(), jobs=2, digest=digest)
 
 
@@ -58,7 +59,9 @@ def cell(catalog: Catalog, name: str) -> ImageSpec:
     return next(spec for spec in catalog.specs if str(spec) == name)
 
 
-def test_what_is_pushed_here_arrives_there(here: Engine, there: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_what_is_pushed_here_arrives_there(
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
     pushed = moved(push(here, name, resnet50))
     assert (pushed.state, pushed.candidate) == (State.PUSHED, wanted)
@@ -76,7 +79,7 @@ def test_what_is_pushed_here_arrives_there(here: Engine, there: Engine, resnet50
 
 
 def test_what_is_present_moves_nothing(
-    here: Engine, there: Engine, resnet50: ImageSpec, name: str, registries: Registries
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
 ) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
     first = moved(push(here, name, resnet50))
@@ -86,7 +89,7 @@ def test_what_is_present_moves_nothing(
     asked = len(registries.open.served(here, path=blobs))
     assert sent
     assert moved(push(here, name, resnet50)).digest == first.digest
-    there.remove_image(wanted.exact, noprune=True)  # as an interruption between pulling and naming leaves it
+    there.remove_image(wanted.exact, parents=False)  # as an interruption between pulling and naming leaves it
     again = moved(pull(there, name, resnet50))
     assert (again.state, again.size_bytes) == (State.PRESENT, 0)
     assert images.find(there, wanted.exact) is not None
@@ -95,7 +98,7 @@ def test_what_is_present_moves_nothing(
     assert labels["http.request.uri"].endswith(first.id), "the labels are looked at, and no layer is asked for"
 
 
-def test_a_local_image_under_another_name_is_pushed(here: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_a_local_image_under_another_name_is_pushed(here: DockerEngine, resnet50: ImageSpec, name: str) -> None:
     built = cells.make(here, resnet50, UNNAMED, b"harness")
     pushed = moved(push(here, name, resnet50))
     assert pushed.candidate.exact == built.exact.replace(UNNAMED, name)
@@ -103,7 +106,7 @@ def test_a_local_image_under_another_name_is_pushed(here: Engine, resnet50: Imag
 
 
 def test_an_image_on_a_base_of_another_machine_is_pulled_by_its_source(
-    here: Engine, there: Engine, resnet50: ImageSpec, name: str
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
 ) -> None:
     """A bootstrapped base has an id that only its machine knows; the exact tag cannot be told beforehand elsewhere."""
     base = Base("mlperf-docker/base:bookworm", f"sha256:{'b' * 64}", "bootstrapped")
@@ -116,7 +119,9 @@ def test_an_image_on_a_base_of_another_machine_is_pulled_by_its_source(
     assert moved(pull(there, name, resnet50)).state is State.PRESENT
 
 
-def test_an_image_of_another_source_is_not(here: Engine, there: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_an_image_of_another_source_is_not(
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
     base = Base("mlperf-docker/base:bookworm", f"sha256:{'b' * 64}", "bootstrapped")
     other = cells.make(here, resnet50, name, base=base, labels={"hash": "000000000000"}, revision="0123abc")
     list(here.push_image(*other.moving.rsplit(":", 1)))
@@ -126,7 +131,7 @@ def test_an_image_of_another_source_is_not(here: Engine, there: Engine, resnet50
     assert "(the newest, onnxruntime-cpu, is of revision 0123abc)" in (error.hint or "")
 
 
-def test_no_such_tag_says_which_there_are(here: Engine, resnet50: ImageSpec, catalog: Catalog, name: str) -> None:
+def test_no_such_tag_says_which_there_are(here: DockerEngine, resnet50: ImageSpec, catalog: Catalog, name: str) -> None:
     bert = cell(catalog, "resnet50:pytorch-cpu")
     there_is = cells.make(here, bert, name, b"harness")
     moved(push(here, name, bert))
@@ -136,13 +141,15 @@ def test_no_such_tag_says_which_there_are(here: Engine, resnet50: ImageSpec, cat
     assert "mlperf-docker build resnet50 -b onnxruntime -d cpu --push" in (error.hint or "")
 
 
-def test_what_is_not_here_is_not_pushed(here: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_what_is_not_here_is_not_pushed(here: DockerEngine, resnet50: ImageSpec, name: str) -> None:
     error = refusal(push(here, name, resnet50))
     assert "it is not on this engine" in str(error)
     assert "--push" in (error.hint or "")
 
 
-def test_one_that_fails_does_not_stop_the_others(here: Engine, there: Engine, catalog: Catalog, name: str) -> None:
+def test_one_that_fails_does_not_stop_the_others(
+    here: DockerEngine, there: DockerEngine, catalog: Catalog, name: str
+) -> None:
     specs = [cell(catalog, f"{model}:onnxruntime-cpu") for model in ("resnet50", "retinanet", "bert", "dlrm")]
     for spec in (specs[0], specs[2]):
         cells.make(here, spec, name, str(spec).encode())
@@ -157,7 +164,7 @@ def test_one_that_fails_does_not_stop_the_others(here: Engine, there: Engine, ca
 
 
 def test_layers_that_a_backends_images_share_are_sent_and_fetched_once(
-    here: Engine, there: Engine, catalog: Catalog, name: str, registries: Registries
+    here: DockerEngine, there: DockerEngine, catalog: Catalog, name: str, registries: Registries
 ) -> None:
     specs = [cell(catalog, f"{model}:onnxruntime-cpu") for model in ("resnet50", "bert")]
     for spec in specs:
@@ -174,7 +181,7 @@ def test_layers_that_a_backends_images_share_are_sent_and_fetched_once(
 
 @pytest.mark.parametrize(("key", "value"), [("cell", "bert:onnxruntime-cpu"), ("hash", "000000000000")])
 def test_an_image_that_is_not_what_its_tag_says(
-    here: Engine, there: Engine, resnet50: ImageSpec, name: str, key: str, value: str
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, key: str, value: str
 ) -> None:
     wanted = cells.make(here, resnet50, name, labels={key: value})
     refused = refusal(push(here, name, resnet50))
@@ -184,7 +191,9 @@ def test_an_image_that_is_not_what_its_tag_says(
     assert images.find(there, wanted.exact) is None
 
 
-def test_another_digest_than_the_one_asked_for(here: Engine, there: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_another_digest_than_the_one_asked_for(
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
     wanted = cells.make(here, resnet50, name)
     digest = moved(push(here, name, resnet50)).digest
     other = f"sha256:{'0' * 64}"
@@ -195,16 +204,16 @@ def test_another_digest_than_the_one_asked_for(here: Engine, there: Engine, resn
 
 
 def test_a_damaged_layer_is_named_and_not_tried_again(
-    here: Engine, there: Engine, resnet50: ImageSpec, name: str, registries: Registries
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
 ) -> None:
     wanted = cells.make(here, resnet50, name, b"x" * 4096)
     moved(push(here, name, resnet50))
     layer = manifest(f"{name}/resnet50", "onnxruntime-cpu").json()["layers"][-1]["digest"].partition(":")[2]
     blob = f"/var/lib/docker-registry/docker/registry/v2/blobs/sha256/{layer[:2]}/{layer}/data"
     damage = f"printf x | dd of={blob} bs=1 seek=40 conv=notrunc"
-    created = here.exec_create(registries.open.container, ["sh", "-c", damage])
-    here.exec_start(created["Id"])
-    assert here.exec_inspect(created["Id"])["ExitCode"] == 0
+    created = api(here).exec_create(registries.open.container, ["sh", "-c", damage])
+    api(here).exec_start(created["Id"])
+    assert api(here).exec_inspect(created["Id"])["ExitCode"] == 0
     display = FakeDisplay()
     (outcome,) = push_pull.pull_each(there, [resnet50], Sources(name), display, jobs=1)
     assert isinstance(outcome.error, RegistryError)
@@ -213,7 +222,7 @@ def test_a_damaged_layer_is_named_and_not_tried_again(
     assert images.find(there, wanted.exact) is None
 
 
-def test_another_architecture(here: Engine, there: Engine, resnet50: ImageSpec, name: str) -> None:
+def test_another_architecture(here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
     moved(push(here, name, resnet50))
     _replace_architecture(f"{name}/resnet50", wanted.exact.rpartition(":")[2], "riscv64")

@@ -4,9 +4,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine, Message
 from mlperf_docker.errors import BuildError
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.buildkit import Listener, follow
@@ -34,13 +33,13 @@ class BuildahBuilder:
         Where Buildah cannot mount a stage that its cache gave, everything is built anew, and that is told.
         """
         try:
-            return follow(request, self._client.build_with_buildah, BuildahListener(on_event))
+            return follow(self._client, request, BuildahListener(on_event), {})
         except BuildError as error:
             if request.no_cache or _UNMOUNTED not in str(error):
                 raise
             on_event(BuildEvent(BuildEventKind.STARTED, "once more, as Buildah cannot mount a stage out of its cache"))
             anew = replace(request, no_cache=True)
-            return follow(anew, self._client.build_with_buildah, BuildahListener(on_event))
+            return follow(self._client, anew, BuildahListener(on_event), {})
 
 
 @dataclass
@@ -52,7 +51,7 @@ class BuildahListener(Listener):
     started: float = 0.0
     rest: str = ""
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def hear(self, message: Message) -> None:
         """Take one of the engine's messages."""
         if "stream" in message:
             *lines, self.rest = (self.rest + str(message["stream"])).split("\n")

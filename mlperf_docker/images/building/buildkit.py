@@ -6,18 +6,15 @@ import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import TextIO
 
-from docker.errors import APIError, StreamParseError
-from requests.exceptions import RequestException
-from urllib3.exceptions import HTTPError
-
-from mlperf_docker.engine.client import Engine, explanation, require_buildkit
-from mlperf_docker.errors import BaseImageError, BuildError, EngineError
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, Message
+from mlperf_docker.engine.facts import require_buildkit
+from mlperf_docker.errors import BaseImageError, BuildError
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.trace import TRACE_ID, Trace
 from mlperf_docker.recipe.context import write_context
@@ -75,7 +72,7 @@ _UNSUITABLE = {
 
 
 class BuildKitBuilder:
-    """Builds through `POST /build?version=2`."""
+    """Builds through `POST /build?version=2`, with an ordinary tar as body, and no session."""
 
     def __init__(self, client: Engine) -> None:
         self._client = client
@@ -83,17 +80,13 @@ class BuildKitBuilder:
     def build(self, request: BuildRequest, *, on_event: Callable[[BuildEvent], None]) -> str:
         """Return the image's id. Interrupting this cancels the build in the engine; nothing is tagged then."""
         require_buildkit(self._client)
-        return follow(request, self._client.build_with_buildkit, _BuildKitListener(on_event))
+        return follow(self._client, request, _BuildKitListener(on_event), {"version": "2"})
 
 
-def follow(
-    request: BuildRequest,
-    start: Callable[[IO[bytes], dict[str, str | list[str]]], Generator[dict[str, Any]]],
-    listener: "Listener",
-) -> str:
-    """Build *request* by *start*, which takes the context and the API's parameters; return the image's id.
+def follow(client: Engine, request: BuildRequest, listener: "Listener", builder: Mapping[str, str]) -> str:
+    """Build *request*, keep all output in a log, and return the image's id. Raises BuildError.
 
-    Keeps all output in a log. Raises BuildError.
+    builder: the parameters of `POST /build` that choose the builder.
     """
     log_path = paths.new_log("build", request.tags[0].rpartition("/")[2].replace(":", "-"))
     with (
@@ -106,15 +99,15 @@ def follow(
         context.seek(0)
         listener.log = log
         try:
-            with closing(start(context, _parameters(request))) as messages:
+            with closing(client.build(context, {**builder, **_parameters(request)})) as messages:
                 for message in messages:
                     listener.hear(message)
-        except EngineError:  # it was gone before it began to answer
-            raise
-        except APIError as error:
-            listener.error = hidden(explanation(error))
-        except (RequestException, HTTPError, StreamParseError) as error:
-            listener.error = hidden(f"{_BROKEN}: {error}")
+        except EngineRefusedError as error:
+            listener.error = hidden(error.reason)
+        except EngineLostError as error:
+            if not error.answering:
+                raise
+            listener.error = hidden(f"{_BROKEN}: {error.reason}")
     if listener.image is None:
         raise _unsuitable_base(request, listener, log_path) or _failure(request, listener, log_path)
     return listener.image
@@ -151,7 +144,7 @@ class Listener(ABC):
     tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
 
     @abstractmethod
-    def hear(self, message: dict[str, Any]) -> None:
+    def hear(self, message: Message) -> None:
         """Take one of the engine's messages."""
 
     def event(self, event: BuildEvent) -> None:
@@ -173,7 +166,7 @@ class _BuildKitListener(Listener):
 
     trace: Trace = field(default_factory=Trace)
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def hear(self, message: Message) -> None:
         """Take one of the engine's messages."""
         if message.get("id") == TRACE_ID:
             for event in self.trace.feed(str(message["aux"])):

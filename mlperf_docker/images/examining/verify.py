@@ -9,7 +9,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import filesystem
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.client import Engine
+from mlperf_docker.engine.engine import Engine, Images
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import Contents, is_wanted
 from mlperf_docker.images.examining.differences import Difference, Examined, differences
@@ -65,7 +65,7 @@ class Verdict:
         }
 
 
-def locate(client: images.Images, spec: ImageSpec, sources: Sources) -> str:
+def locate(client: Images, spec: ImageSpec, sources: Sources) -> str:
     """Return the name of the image of *spec* that is here: the one of today's sources, else the last one made.
 
     Raises ImageAbsentError.

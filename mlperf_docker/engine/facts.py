@@ -1,0 +1,106 @@
+"""What an engine is and can do: its version, builder, GPU runtime and security, and the demands made of it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.engine.address import engine_host, is_local
+from mlperf_docker.engine.engine import Engine, EngineRefusedError
+from mlperf_docker.engine.surroundings import security_modes
+from mlperf_docker.errors import DeviceError, EngineError
+
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+_ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy stands before it."
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
+
+    data_root: None where it is not on this host. security: what it does about users, as `security_modes` says.
+    """
+
+    name: str
+    version: str
+    api_version: str
+    storage_driver: str
+    builder: str
+    has_gpu_runtime: bool
+    data_root: Path | None
+    security: frozenset[str] = frozenset()
+
+
+def facts(client: Engine) -> EngineFacts:
+    """Ask the engine about itself. Raises EngineError where it cannot be asked."""
+    try:
+        return _facts(client.version(), client.info())
+    except EngineRefusedError as error:
+        raise EngineError(
+            f"The Docker engine does not tell about itself: {error.reason}", hint=_ANOTHER_ENGINE
+        ) from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # anything may listen at an address
+        raise EngineError(
+            f"What answers at {engine_host()} does not speak as a Docker engine does: {error}", hint=_ANOTHER_ENGINE
+        ) from error
+
+
+def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
+    return EngineFacts(
+        name="Podman" if _is_podman(version) else "Docker",
+        version=version.get("Version", "unknown"),
+        api_version=version.get("ApiVersion", "unknown"),
+        storage_driver=info.get("Driver", "unknown"),
+        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
+        has_gpu_runtime=_has_gpu_runtime(info),
+        data_root=Path(info["DockerRootDir"]) if is_local(engine_host()) and info.get("DockerRootDir") else None,
+        security=frozenset(security_modes(info)),
+    )
+
+
+def require_buildkit(client: Engine) -> None:
+    """Raise EngineError unless the engine can build with BuildKit."""
+    version = client.version()
+    if not _has_buildkit(version):
+        raise EngineError(
+            f"The engine ({version.get('Version', 'unknown')}) cannot build with BuildKit.",
+            hint="Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always",
+        )
+
+
+def is_podman(client: Engine) -> bool:
+    """Tell whether Podman answers: to the same API, with a builder of its own."""
+    return _is_podman(client.version())
+
+
+def require_gpu_runtime(client: Engine) -> None:
+    """Raise DeviceError unless the engine can hand a GPU to a container, as far as can be told beforehand."""
+    if not _has_gpu_runtime(client.info()):
+        raise DeviceError(
+            "--device cuda needs a GPU, and this engine has no GPU runtime.",
+            hint="Install the NVIDIA Container Toolkit and restart the engine; or run with --device cpu.",
+        )
+    if is_local(engine_host()) and not any(device.exists() for device in _GPU_DEVICES):
+        raise DeviceError(
+            "--device cuda needs a GPU, and this host has none (no /dev/nvidiactl).",
+            hint="Install the NVIDIA driver, or run with --device cpu.",
+        )
+
+
+def _has_buildkit(version: dict[str, Any]) -> bool:
+    return version.get("Os", "linux") == "linux" and not _is_podman(version)
+
+
+def _is_podman(version: dict[str, Any]) -> bool:
+    names = {component.get("Name", "") for component in version.get("Components") or ()}
+    return any("podman" in name.lower() for name in names)
+
+
+def _has_gpu_runtime(info: dict[str, Any]) -> bool:
+    """Whether the engine knows NVIDIA's runtime or its CDI devices; the hook alone shows only on this host."""
+    devices = (str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ())
+    return (
+        "nvidia" in (info.get("Runtimes") or {})
+        or any(device.startswith("nvidia.com/gpu") for device in devices)
+        or (is_local(engine_host()) and shutil.which("nvidia-container-runtime-hook") is not None)
+    )
