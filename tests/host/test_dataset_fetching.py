@@ -22,8 +22,8 @@ from mlperf_docker.catalog.spec import DatasetSpec
 from mlperf_docker.errors import DatasetError, ExitCode, UsageError
 from mlperf_docker.inputs.datasets import location, unpacking
 from mlperf_docker.inputs.datasets.fetch import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
-from mlperf_docker.inputs.download import one
-from mlperf_docker.inputs.download.one import DownloadError, FetchError
+from mlperf_docker.inputs.download import address
+from mlperf_docker.inputs.download.wanted import DownloadError, FetchError
 from mlperf_docker.system.paths import assets
 from tests.host.http_server import Behaviour, Server, serving
 from tests.host.test_models import DRIVER
@@ -66,8 +66,8 @@ class Silent:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(one, "BACKOFF_S", 0.001)
-    monkeypatch.setattr(one, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(address, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(address, "LONGEST_WAIT_S", 0.01)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)

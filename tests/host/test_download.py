@@ -16,8 +16,9 @@ import pytest
 from mlperf_docker.errors import ExitCode, Interrupted
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.checksums import Checksum
-from mlperf_docker.inputs.download import one
-from mlperf_docker.inputs.download.one import DownloadError, Fetched, FetchError, Wanted, fetch
+from mlperf_docker.inputs.download import address
+from mlperf_docker.inputs.download.one import fetch
+from mlperf_docker.inputs.download.wanted import DownloadError, Fetched, FetchError, Wanted
 from tests.host.http_server import Behaviour, Server, serving
 
 RANDOM = random.Random(7)  # noqa: S311  # for bytes and moments, not for secrets
@@ -57,9 +58,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(one, "BACKOFF_S", 0.001)
-    monkeypatch.setattr(one, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(one, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(address, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(address, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(address, "READ_TIMEOUT_S", 0.5)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -222,9 +223,9 @@ def test_a_settled_status_is_not(server: Server, folder: Path, status: int) -> N
 
 
 def test_patience_ends(server: Server, folder: Path) -> None:
-    with pytest.raises(FetchError, match=rf"503 Service Unavailable \(tried {one.TRIES} times\)"):
+    with pytest.raises(FetchError, match=rf"503 Service Unavailable \(tried {address.TRIES} times\)"):
         fetch(wanted(folder, server.address("model", Behaviour(status=503))), Quiet())
-    assert len(server.seen) == one.TRIES
+    assert len(server.seen) == address.TRIES
     assert not list(folder.iterdir())
 
 
@@ -232,21 +233,21 @@ def test_a_connection_that_always_breaks_without_headway_ends(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that ignores ranges and breaks at the same place never gets further, however often it is asked."""
-    monkeypatch.setattr(one, "_HEADWAY_BYTES", 20_000)
+    monkeypatch.setattr(address, "_HEADWAY_BYTES", 20_000)
     url = server.address("model", Behaviour(stop_after=70_000, ignore_range=True))
     with pytest.raises(FetchError, match="broke"):
         fetch(wanted(folder, url), Quiet())
-    assert len(server.seen) <= one.TRIES + 1
+    assert len(server.seen) <= address.TRIES + 1
     assert (folder / f"{NAME}.partial").exists()
 
 
 def test_one_that_breaks_often_but_gets_on_is_followed_to_the_end(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one, "_HEADWAY_BYTES", 20_000)
-    monkeypatch.setattr(one, "_CHUNK_BYTES", 4096)
+    monkeypatch.setattr(address, "_HEADWAY_BYTES", 20_000)
+    monkeypatch.setattr(address, "_CHUNK_BYTES", 4096)
     got(folder, server.address("model", Behaviour(stop_after=30_000)))
-    assert len(server.seen) > one.TRIES
+    assert len(server.seen) > address.TRIES
 
 
 def test_a_stalled_server_is_given_up_and_a_slow_one_is_not(server: Server, folder: Path) -> None:
@@ -390,7 +391,7 @@ def test_interrupted_at_any_moment_and_taken_up_again(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one process, at 30 chosen moments; `test_models` does the same to whole processes."""
-    monkeypatch.setattr(one, "_CHUNK_BYTES", 4096)
+    monkeypatch.setattr(address, "_CHUNK_BYTES", 4096)
     url = server.address("model")
     for moment in RANDOM.sample(range(1, 70), 30):
 

@@ -18,7 +18,8 @@ from mlperf_docker.inputs.checksums import Checksum
 from mlperf_docker.inputs.datasets import location, unpacking
 from mlperf_docker.inputs.download import mirror
 from mlperf_docker.inputs.download.many import fetch_each
-from mlperf_docker.inputs.download.one import Wanted, fetch, is_there
+from mlperf_docker.inputs.download.one import fetch, is_there
+from mlperf_docker.inputs.download.wanted import Wanted
 from mlperf_docker.system import exclusive, folders, paths
 
 _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

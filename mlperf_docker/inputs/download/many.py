@@ -1,4 +1,4 @@
-"""Many files to download, several at a time: each by `download.fetch`, over connections that are kept."""
+"""Downloads of many files, several at a time over kept connections, in the pool of `system.threads`."""
 
 import threading
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from queue import SimpleQueue
 
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import Interrupted, MlperfDockerError
-from mlperf_docker.inputs.download import one
-from mlperf_docker.inputs.download.one import Fetched, FetchError, Wanted
+from mlperf_docker.inputs.download.address import new_session
+from mlperf_docker.inputs.download.one import fetch
+from mlperf_docker.inputs.download.wanted import Fetched, FetchError, Wanted
 from mlperf_docker.system import threads
 
 _ENOUGH = 10  # files that cannot be had: then it is not the files
@@ -64,11 +65,11 @@ class _Work:
 
     def run(self) -> None:
         """Take files until none waits: then queue.Empty is raised."""
-        with one.new_session() as session:
+        with new_session() as session:
             while not self.stopped.is_set():
                 wanted = self._waiting.get_nowait()
                 try:
-                    self._arrived(one.fetch(wanted, _Watched(self._display, wanted.name, self.stopped), session))
+                    self._arrived(fetch(wanted, _Watched(self._display, wanted.name, self.stopped), session))
                 except FetchError as error:
                     self._failed(error)
                 finally:
