@@ -1,26 +1,9 @@
 """The error tree. One class per kind, one documented exit code each; `cli.app` is the one place that catches."""
 
 from collections.abc import Iterator
-from enum import IntEnum
 from pathlib import Path
 
-
-class ExitCode(IntEnum):
-    """The exit codes of `mlperf-docker`, part of its contract."""
-
-    VALID = 0
-    INVALID = 1
-    USAGE = 2
-    ENGINE = 3
-    BASE_IMAGE = 4
-    BUILD = 5
-    DATASET = 6
-    MODEL_FILE = 7
-    DEVICE = 8
-    CONTAINER = 9
-    REGISTRY = 10
-    INTERNAL = 70
-    INTERRUPTED = 130
+from mlperf_docker.contract.exit_codes import ExitCode
 
 
 class MlperfDockerError(Exception):

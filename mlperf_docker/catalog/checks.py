@@ -6,8 +6,9 @@ from typing import Any
 from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.yaml_lines import shown
+from mlperf_docker.contract.words import Device
 from mlperf_docker.display import printable
-from mlperf_docker.names import Backend, Device
+from mlperf_docker.names import Backend
 
 LONGEST_MESSAGE = 500
 

@@ -17,7 +17,8 @@ from mlperf_docker.catalog.spec import (
     PythonVersion,
     Url,
 )
-from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.names import Backend
 
 _DEFAULT_BACKEND = Backend.ONNXRUNTIME
 DEFAULT_PRECISIONS = (Precision.FP32,)

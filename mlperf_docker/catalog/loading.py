@@ -10,16 +10,12 @@ from pydantic import ValidationError
 from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.checks import LONGEST_MESSAGE, cross_check, values_at
 from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, Entries, ModelEntry, Outline
-from mlperf_docker.catalog.spec import (
-    DatasetSpec,
-    Frozen,
-    ImageSpec,
-    ModelSpec,
-)
+from mlperf_docker.catalog.spec import DatasetSpec, Frozen, ImageSpec, ModelSpec
 from mlperf_docker.catalog.yaml_lines import Document, Problem, Problems, dotted, shown
+from mlperf_docker.contract.words import Device
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend, Device
+from mlperf_docker.names import Backend
 from mlperf_docker.system import paths, small_file
 
 _Entry = TypeVar("_Entry", bound=Frozen)

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec, ModelSpec
+from mlperf_docker.contract.words import Device
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend, Device
+from mlperf_docker.names import Backend
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.contract.words import Device, ModelFormat, Precision, Scenario
+from mlperf_docker.names import Backend
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -17,7 +18,6 @@ Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[
 DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-z0-9{][A-Za-z0-9._{}-]*)*$")]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
 ITEM = "{item}"
-ModelFormat = Literal["onnx", "frozen-graph", "saved-model", "checkpoint", "torchscript", "state-dict"]
 
 
 class Frozen(BaseModel):

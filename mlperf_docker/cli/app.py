@@ -29,8 +29,9 @@ from mlperf_docker.cli import (
     show,
     verify,
 )
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
-from mlperf_docker.errors import ExitCode, Interrupted, MlperfDockerError
+from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.system import folders, signals
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"

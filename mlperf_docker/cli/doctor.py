@@ -5,8 +5,8 @@ from dataclasses import asdict
 import typer
 
 from mlperf_docker.cli.options import JsonOutput
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
-from mlperf_docker.errors import ExitCode
 from mlperf_docker.system import strict_json
 
 

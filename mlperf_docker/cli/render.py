@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
-from mlperf_docker.errors import ExitCode
 
 
 def render(

@@ -17,9 +17,9 @@ from mlperf_docker.cli.options import (
     ResultsRoot,
     user_path,
 )
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display import streams
-from mlperf_docker.errors import ExitCode
-from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 
 
 def run(

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlperf_docker.cli.options import BaseImageName, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
-from mlperf_docker.errors import ExitCode
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:

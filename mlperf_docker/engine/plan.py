@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display import printable, shell
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import LABEL, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.names import LABEL
 
 CONTAINER_LABEL = f"{LABEL}=container"
 

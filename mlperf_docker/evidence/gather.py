@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Device, Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.engine import Engine
@@ -28,7 +29,6 @@ from mlperf_docker.evidence.records import Accuracy, Built, Data, Entry, Parity,
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Device, Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.recipe.render import build_inputs
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import Job, cache_mount, perform

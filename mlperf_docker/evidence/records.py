@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Device, Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
-from mlperf_docker.names import Backend, Device, Precision, Scenario
+from mlperf_docker.names import Backend
 from mlperf_docker.recipe import build_inputs
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.system import atomic, exclusive, folders, paths, small_file

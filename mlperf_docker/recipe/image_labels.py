@@ -1,7 +1,8 @@
 """What goes into an image, the hash over it, and the names and labels that follow from it. Pure: no disk, no clock."""
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.names import LABEL, Backend, Device
+from mlperf_docker.contract.words import Device
+from mlperf_docker.names import LABEL, Backend
 from mlperf_docker.recipe.build_inputs import BuildInputs, lock_digest, versions
 from mlperf_docker.recipe.origin import Origin
 

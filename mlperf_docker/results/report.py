@@ -13,9 +13,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker import __version__
+from mlperf_docker.contract.words import Mode
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Mode
 from mlperf_docker.results import text
 from mlperf_docker.results.comparison import METRIC, Comparison, benchmark, leaves
 from mlperf_docker.results.store import Found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.container import remove_orphans
@@ -17,7 +18,6 @@ from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Device
 from mlperf_docker.results import values
 from mlperf_docker.runs.runner import execute
 from mlperf_docker.system import folders, paths

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Mode, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance, links
 from mlperf_docker.engine.engine import Engine
@@ -15,7 +16,6 @@ from mlperf_docker.images.provide import likely_images
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
-from mlperf_docker.names import Mode, SyntheticSize
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
 from mlperf_docker.system import paths, small_file

@@ -7,7 +7,8 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.cli.lock import lock
-from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images import base_lock
 from mlperf_docker.registry.refusals import refused
 from mlperf_docker.registry.remote import Remote

@@ -8,9 +8,10 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import DatasetFile, ModelFile, ModelSpec
+from mlperf_docker.contract.words import Precision
 from mlperf_docker.harness.models.unet3d import cases
 from mlperf_docker.inputs.models.official_files import officials
-from mlperf_docker.names import Backend, Precision
+from mlperf_docker.names import Backend
 from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")

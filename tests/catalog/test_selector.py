@@ -4,8 +4,10 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import UnknownNameError, find, find_all, nearest, parse_choice, select
-from mlperf_docker.errors import ExitCode, UsageError
-from mlperf_docker.names import Backend, Device, Scenario
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Device, Scenario
+from mlperf_docker.errors import UsageError
+from mlperf_docker.names import Backend
 from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")

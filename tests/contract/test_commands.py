@@ -10,11 +10,11 @@ import pytest
 from mlperf_docker.catalog import selector
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.engine.plan import Limits, RunOptions
 from mlperf_docker.errors import DatasetError, ModelFileError
 from mlperf_docker.evidence import gather
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.results import store
 from mlperf_docker.runs import convert_models, dataset_commands, job, session
 from tests.engine.fake import FakeDisplay

@@ -28,7 +28,8 @@ PACKAGE = assets() / NAME
 HARNESS = f"{NAME}.harness"
 FOUND = imports(PACKAGE)
 
-SHARED = [NAME]
+CONTRACT = f"{NAME}.contract"
+SHARED = [NAME, *(module for module in modules(PACKAGE) if is_in(module, CONTRACT))]
 """What the host's tool and the harness both may import."""
 
 BY_NAME = {f"{HARNESS}.frameworks", f"{HARNESS}.backends.registry", f"{HARNESS}.models.registry"}
@@ -55,6 +56,7 @@ def _floors(top: str, *floors: dict[str, str]) -> Floors:
 # A module imports from its own room and from floors below it. New modules are put where they belong.
 HOST = _floors(
     NAME,
+    {"contract": "contract"},
     {"words": "errors names"},
     {"system": "system"},
     {"display": "display"},
@@ -99,6 +101,13 @@ def test_the_package_is_read() -> None:
 
 def test_host_and_harness_never_import_each_other() -> None:
     assert _told(crossings(FOUND, HARNESS, SHARED)) == []
+
+
+def test_the_contract_imports_the_standard_library_and_itself() -> None:
+    own = [each for each in FOUND if is_in(each.importer, CONTRACT)]
+    assert {each.importer for each in own}, "no module of the contract was read"
+    assert [each for each in own if is_in(each.imported, NAME) and not is_in(each.imported, CONTRACT)] == []
+    assert foreign(own, NAME).keys() - sys.stdlib_module_names == set()
 
 
 def test_modules_that_import_by_a_variable_are_known() -> None:

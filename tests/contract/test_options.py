@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import typer
 
-from mlperf_docker import names
 from mlperf_docker.cli.app import app
+from mlperf_docker.contract import words
 from mlperf_docker.engine import plan
 from mlperf_docker.errors import UsageError
 from mlperf_docker.harness import __main__ as harness
@@ -145,7 +145,7 @@ def test_no_field_of_the_options_is_on_one_side_alone() -> None:
 
 @pytest.mark.parametrize("option", [option for option, (_, value) in GIVEN.items() if isinstance(value, int | float)])
 def test_numbers_have_the_same_bounds_on_both_sides(option: str) -> None:
-    made = plan.RunOptions(names.Scenario.SERVER, names.Mode.ACCURACY, names.Precision.FP32)
+    made = plan.RunOptions(words.Scenario.SERVER, words.Mode.ACCURACY, words.Precision.FP32)
     for number in (0, 0.0001, 0.001, 1, 2**31 - 1, 2**31, 1e9, 1.1e9, 1e12, 1.1e12, -1):
         if isinstance(GIVEN[option][1], int) and number != int(number):
             continue

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from mlperf_docker.errors import ExitCode
-from mlperf_docker.names import Mode, Scenario
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.results import store, values
 from mlperf_docker.runs import events
 from tests.harness.conftest import Finished, of_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from mlperf_docker.errors import ExitCode
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.results.values import RunResult
 from tests.docs.markdown import PAGES, ROOT, rows, section
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.engine import EngineDownError
-from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.errors import EngineError
 from mlperf_docker.images.bases import bootstrap_tag
 from mlperf_docker.maintenance import bringup
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.errors import BuildError, ExitCode
+from mlperf_docker.errors import BuildError
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.engine import EngineGoneError, EngineRefusedError, Message
-from mlperf_docker.errors import BuildError, EngineError, ExitCode, MlperfDockerError
+from mlperf_docker.errors import BuildError, EngineError, MlperfDockerError
 from mlperf_docker.images.building.builder import BuildEvent, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.recipe.build_inputs import BuildInputs

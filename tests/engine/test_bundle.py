@@ -24,9 +24,9 @@ from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.archive import tags_in
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.errors import ExitCode
 from tests.engine import cell_image
 from tests.engine.second_engine import SecondEngine, second_engine
 

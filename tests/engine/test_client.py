@@ -14,6 +14,7 @@ import requests
 import urllib3
 from docker.errors import APIError, NotFound, StreamParseError
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import client as module
 from mlperf_docker.engine import facts as facts_module
 from mlperf_docker.engine.address import DEFAULT_HOST, check_socket, engine_host
@@ -27,7 +28,7 @@ from mlperf_docker.engine.engine import (
     NotOnEngineError,
 )
 from mlperf_docker.engine.facts import facts, require_buildkit, require_gpu_runtime
-from mlperf_docker.errors import BuildError, DeviceError, EngineError, ExitCode
+from mlperf_docker.errors import BuildError, DeviceError, EngineError
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.maintenance import doctor

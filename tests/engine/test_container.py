@@ -17,12 +17,13 @@ from threading import Timer
 import pytest
 from docker import APIClient
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
 from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
 from mlperf_docker.engine.surroundings import surroundings
-from mlperf_docker.errors import ContainerError, DeviceError, ExitCode
+from mlperf_docker.errors import ContainerError, DeviceError
 from mlperf_docker.images.bases import Base
 from mlperf_docker.maintenance.doctor import engine_checks
 from mlperf_docker.system import owner

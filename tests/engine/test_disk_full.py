@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine, connect
-from mlperf_docker.errors import BuildError, EngineError, ExitCode
+from mlperf_docker.errors import BuildError, EngineError
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile

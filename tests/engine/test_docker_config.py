@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine, connect
-from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.errors import RegistryError
 from mlperf_docker.maintenance import doctor
 from mlperf_docker.maintenance.doctor import Check, Level
 from mlperf_docker.recipe.host_settings import HostSettings

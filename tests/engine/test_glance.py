@@ -9,11 +9,12 @@ from threading import Thread
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import address, glance
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.glance import Glance
-from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.errors import EngineError
 from mlperf_docker.images.bases import Base
 from tests.engine.docker_client import api
 

@@ -11,8 +11,9 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import BaseImage
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.errors import RegistryError
 from mlperf_docker.images import base_lock
 from mlperf_docker.registry import refusals
 from mlperf_docker.registry.client import RegistryClient

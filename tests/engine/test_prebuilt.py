@@ -12,7 +12,8 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.errors import EngineError, ExitCode, RegistryError, UsageError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import State, check_digest
 from mlperf_docker.images.provide import candidates

@@ -3,7 +3,8 @@
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.errors import BaseImageError, ExitCode, RegistryError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import BaseImageError, RegistryError
 from mlperf_docker.images.provide import candidates, likely_image, provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy

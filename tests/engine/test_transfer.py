@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.engine import EngineGoneError, EngineRefusedError, EngineSilentError, Message
 from mlperf_docker.engine.transfer import LayerEvent, Listener
-from mlperf_docker.errors import EngineError, ExitCode
+from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import PassingError, RefusedError, refused
 from tests.engine.fake import EmptyEngine

@@ -10,7 +10,7 @@ import pytest
 
 from mlperf_docker import __version__
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.errors import ExitCode
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.system.paths import assets
 from tests.host.run_results import write_damaged, write_run
 

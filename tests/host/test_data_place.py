@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.engine.plan import Limits, RunOptions
-from mlperf_docker.errors import DatasetError, ExitCode, UsageError
+from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
-from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.results import values
 from mlperf_docker.runs import job, session
 from mlperf_docker.runs.session import RunRequest, dry_run

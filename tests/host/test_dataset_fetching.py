@@ -19,7 +19,8 @@ import yaml
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import DatasetSpec
-from mlperf_docker.errors import DatasetError, ExitCode, UsageError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.inputs.datasets import location, unpacking
 from mlperf_docker.inputs.datasets.fetch import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
 from mlperf_docker.inputs.download import address

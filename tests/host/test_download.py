@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.errors import ExitCode, Interrupted
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import Interrupted
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.checksums import Checksum
 from mlperf_docker.inputs.download import address

@@ -13,13 +13,14 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Device, Mode, SyntheticSize
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
 from mlperf_docker.evidence import gather, records
 from mlperf_docker.evidence.coverage import coverage
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Backend, Device, Mode, SyntheticSize
+from mlperf_docker.names import Backend
 from mlperf_docker.results import values
 from mlperf_docker.runs.job import Job, Performed
 from mlperf_docker.runs.session import RunRequest
@@ -395,8 +396,8 @@ class TestGather:
 
 
 def options(mode: Mode) -> Any:
+    from mlperf_docker.contract.words import Precision, Scenario
     from mlperf_docker.engine.plan import RunOptions
-    from mlperf_docker.names import Precision, Scenario
 
     return RunOptions(Scenario.OFFLINE, mode, Precision.FP32, synthetic=SyntheticSize.TINY)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.errors import ExitCode, FolderError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import FolderError
 from mlperf_docker.evidence import records
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.text import dataset_text

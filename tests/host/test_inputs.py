@@ -10,10 +10,11 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec, ModelFile
-from mlperf_docker.errors import DatasetError, ExitCode, MlperfDockerError, ModelFileError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Precision
+from mlperf_docker.errors import DatasetError, MlperfDockerError, ModelFileError
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
-from mlperf_docker.names import Precision
 
 NOBODY = 65534
 

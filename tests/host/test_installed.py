@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.errors import ExitCode
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.system.paths import assets
 from tests.host.run_results import write_run
 

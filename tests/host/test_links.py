@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount, RunPlan, Surroundings
-from mlperf_docker.errors import DatasetError, ExitCode
+from mlperf_docker.errors import DatasetError
 from mlperf_docker.runs.runner import on_host
 
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.errors import ExitCode
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Precision
 from mlperf_docker.inputs.models import official_files
-from mlperf_docker.names import Precision
 from mlperf_docker.system.paths import assets
 from tests.host.http_server import Behaviour, Server, serving
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.errors import ExitCode, UsageError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import UsageError
 from mlperf_docker.results import store
 from mlperf_docker.results.store import RESULT_FILE
 from tests.host.run_results import FIELDS, write_damaged, write_run

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.printable import has_bytes
 from mlperf_docker.engine.plan import BindMount, Limits, RunOptions, RunPlan, Surroundings, run_argv, run_command
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 
 PLAN = RunPlan(
     image="registry.example:5000/mlperf/resnet50:onnxruntime-cpu-0123456789ab",

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import printable
-from mlperf_docker.errors import ExitCode
 from mlperf_docker.system import strict_json
 from mlperf_docker.system.paths import assets
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mlperf_docker.errors import ExitCode
+from mlperf_docker.contract.exit_codes import ExitCode
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PRELUDE = """

@@ -11,7 +11,8 @@ from typing import IO
 
 import pytest
 
-from mlperf_docker.errors import DatasetError, ExitCode, Interrupted
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import DatasetError, Interrupted
 from mlperf_docker.inputs.datasets import unpacking
 from tests.host.test_download import Quiet
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.engine.plan import Limits, RunOptions
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.runs.session import RunRequest, dry_run
 
 

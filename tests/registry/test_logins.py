@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.errors import ExitCode, RegistryError
+from mlperf_docker.errors import RegistryError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import State
 from mlperf_docker.registry.client import RegistryClient as Asked

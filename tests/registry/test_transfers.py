@@ -9,9 +9,10 @@ import requests
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.errors import ExitCode, MlperfDockerError, RegistryError
+from mlperf_docker.errors import MlperfDockerError, RegistryError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.prebuilt import Moved, State

@@ -10,9 +10,10 @@ from typing import Any
 
 from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.catalog.spec import ITEM, DatasetFile, DatasetSeries, DatasetSpec
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
-from mlperf_docker.errors import DatasetError, ExitCode
+from mlperf_docker.errors import DatasetError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.checksums import Checksum
 from mlperf_docker.inputs.datasets import location, unpacking

@@ -4,7 +4,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.errors import ExitCode, MlperfDockerError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.errors import MlperfDockerError
 from mlperf_docker.inputs.checksums import Checksum
 
 

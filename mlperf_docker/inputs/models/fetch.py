@@ -6,13 +6,14 @@ from typing import Any
 
 from mlperf_docker.catalog.selector import UnknownNameError, parse_choice
 from mlperf_docker.catalog.spec import ModelSpec
+from mlperf_docker.contract.words import Precision
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import UsageError
 from mlperf_docker.inputs.download import mirror
 from mlperf_docker.inputs.download.one import fetch
 from mlperf_docker.inputs.download.wanted import Fetched, FetchError, Wanted
 from mlperf_docker.inputs.models.official_files import Official, no_official, officials, select
-from mlperf_docker.names import Backend, Precision
+from mlperf_docker.names import Backend
 from mlperf_docker.system import folders, paths
 
 

@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlperf_docker.catalog.spec import ImageSpec, ModelFile, ModelSpec
+from mlperf_docker.contract.words import Precision
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.checksums import Checksum
-from mlperf_docker.names import Backend, Precision
+from mlperf_docker.names import Backend
 from mlperf_docker.system import paths
 
 PARTIAL = ".partial"
