@@ -1,4 +1,8 @@
-"""YAML read together with the line that each value stands on, so that a problem can be shown where it is."""
+"""YAML read with the line of each value, so that a problem can be shown where it is.
+
+ruamel.yaml 0.19 has lines, too (`.lc`). But it takes 41 ms for images.yaml, where libyaml under PyYAML takes 2; it ends
+at the first duplicate key, names no line for a date that cannot be, and raises RecursionError where lists are deep.
+"""
 
 import reprlib
 from collections.abc import Callable, Hashable

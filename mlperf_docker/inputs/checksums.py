@@ -1,4 +1,7 @@
-"""Checksums of large files, and a small index that remembers them, so that 100 MB are not read for every look."""
+"""Checksums of large files, and an index of those known, so that 100 MB are not read for every look.
+
+hashlib.file_digest and pooch.file_hash (pooch 1.9) read the file once for each algorithm, and report no progress.
+"""
 
 import contextlib
 import hashlib

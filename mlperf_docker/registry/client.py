@@ -1,6 +1,9 @@
-"""What a registry says of its images, asked over HTTP with docker's logins: tags, digests, labels; nothing is pulled.
+"""Client of image registries over HTTP, with docker's logins: tags, digests, labels; nothing is pulled.
 
 The engine pulls and pushes; but it lists no tags, and knows labels only of what it has pulled already.
+oras 0.2 takes a manifest that is not what its digest says, repeats a 403 for minutes, and raises one error for a tag
+that is not there and for a registry that is busy. python-dxf 12.1 verifies digests, but reads none of docker's logins.
+Neither knows identity tokens, /etc/docker/certs.d, or how the engine goes from TLS to plain HTTP.
 Sources: https://github.com/opencontainers/distribution-spec/blob/main/spec.md, and for tokens
 https://distribution.github.io/distribution/spec/auth/
 """

@@ -1,7 +1,8 @@
-"""The logins that docker knows: from its configuration file, its credential store or a registry's own helper."""
+"""Logins that docker knows: from its configuration file, its credential store or a registry's own helper.
 
-import base64
-import json
+docker-py reads them, each entry by itself: its own load_config raises ValueError for all where one is damaged.
+"""
+
 import shutil
 import warnings
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ def engine_header(host: str) -> str:
         fields = {"identitytoken": login.identity_token, "serveraddress": host}
     else:
         fields = {"username": login.username, "password": login.password, "serveraddress": host}
-    return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
+    return auth.encode_header(fields).decode()
 
 
 def _login(found: dict[str, Any]) -> Login | None:

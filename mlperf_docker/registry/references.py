@@ -1,4 +1,9 @@
-"""What the name of an image is made of: registry, repository, tag and digest, as docker reads it. Pure."""
+"""Names of images: registry, repository, tag and digest, as docker reads them. Pure.
+
+docker-py takes nearly everything for a name, and keeps the tag in `name:tag@digest` as part of the name.
+docker-image-py 0.2 has docker's grammar, but says only that a name is wrong, not what was meant; importing it takes
+13 ms, and it brings a second engine for regular expressions.
+"""
 
 import re
 

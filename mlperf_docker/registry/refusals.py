@@ -1,4 +1,4 @@
-"""What engine and registries say when they refuse: settled, with its cause and a remedy, or passing and tried again."""
+"""Refusals of engine and registries: settled, with their cause and a remedy, or passing and tried again by tenacity."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,7 @@
-"""Files that are replaced in one step."""
+"""Files that are replaced in one step.
+
+atomicwrites 1.4 does this, but it replaces a pipe by a file, too, and makes no folder.
+"""
 
 import contextlib
 import os

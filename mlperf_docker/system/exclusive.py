@@ -1,7 +1,8 @@
-"""One process at a time, by a lock on a file or a folder that is gone with its holder.
+"""Locks between processes, on a file or a folder, gone with their holder.
 
 File systems without locks (Lustre without -o flock, some NFS) are no error: then nothing keeps a second process out,
-which is for the caller to say.
+which is for the caller to say. filelock 4.3 locks no folder, leaves its lock files behind, and of the errors that tell
+of a file system without locks knows only ENOSYS.
 """
 
 import errno

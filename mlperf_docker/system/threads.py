@@ -1,4 +1,7 @@
-"""Threads that do one piece of work together, and that Ctrl-C does not wait for."""
+"""Pool of daemon threads for one piece of work; Ctrl-C waits 2 s for them at most.
+
+concurrent.futures joins its threads when Python ends: Ctrl-C would wait for whatever server they are reading from.
+"""
 
 import contextlib
 import threading

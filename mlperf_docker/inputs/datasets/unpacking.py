@@ -1,7 +1,8 @@
-"""Archives of data sets: unpacked aside, put in place when all of it is there, and remembered by what came out.
+"""Archives of data sets: unpacked in a folder beside, moved into place when complete, and recorded with what came out.
 
 Only files with names below the folder are taken; a link, a device or a name that leads elsewhere refuses the archive.
-(tarfile's own filters say the same, and Python 3.11 has them only from its fourth patch on.)
+tarfile's "data" filter takes links, and Python 3.11 has it only from its fourth patch on; pooch 1.9's Untar writes to
+`../name` there, and its Unzip gives such a file another name. Neither of them notices a wrong checksum of gzip.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplem
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _ArchivedFile:
     """A file in an archive. open: its bytes; position: how far in the archive they are."""
 
     name: str
@@ -162,7 +163,7 @@ def _inside(name: str) -> PurePosixPath:
     return path
 
 
-def _tar_entries(stream: IO[bytes]) -> Iterator[_Entry]:
+def _tar_entries(stream: IO[bytes]) -> Iterator[_ArchivedFile]:
     compressed = stream.read(len(_GZIP)) == _GZIP
     stream.seek(0)
     plain = gzip.GzipFile(fileobj=stream) if compressed else stream
@@ -179,12 +180,12 @@ def _tar_entries(stream: IO[bytes]) -> Iterator[_Entry]:
                     raise tarfile.ReadError(f"{member.name} has no content")
                 return found
 
-            yield _Entry(member.name, member.size, member.mtime, content, stream.tell())
+            yield _ArchivedFile(member.name, member.size, member.mtime, content, stream.tell())
         while plain.read(_CHUNK_BYTES):  # gzip's checksum stands at its end, where tarfile does not look
             pass
 
 
-def _zip_entries(stream: IO[bytes]) -> Iterator[_Entry]:
+def _zip_entries(stream: IO[bytes]) -> Iterator[_ArchivedFile]:
     with zipfile.ZipFile(stream) as archive:
         for member in archive.infolist():
             if member.is_dir():
@@ -198,10 +199,10 @@ def _zip_entries(stream: IO[bytes]) -> Iterator[_Entry]:
             def content(member: zipfile.ZipInfo = member) -> IO[bytes]:
                 return archive.open(member)
 
-            yield _Entry(member.filename, member.file_size, None, content, member.header_offset)
+            yield _ArchivedFile(member.filename, member.file_size, None, content, member.header_offset)
 
 
-def _write(entry: _Entry, target: Path) -> None:
+def _write(entry: _ArchivedFile, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target.parent).free
     if entry.size > free:
