@@ -259,22 +259,21 @@ def _plain_image(bench: Bench, tag: str, base: str) -> int:
     from mlperf_docker.catalog.selector import find as find_cell
     from mlperf_docker.images.building.builder import BuildRequest
     from mlperf_docker.images.building.buildkit import BuildKitBuilder
-    from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+    from mlperf_docker.recipe.build_inputs import BuildInputs, Layer
     from mlperf_docker.recipe.host_settings import HostSettings
-    from mlperf_docker.recipe.render import build_inputs
+    from mlperf_docker.recipe.render import layers
 
     spec = find_cell(Catalog.load(ROOT / "images.yaml"), "resnet50")
-    texts = [file.data for file in build_inputs(spec).files if file.path.startswith("requirements/")]
+    everything = Layer("all", tuple(pin for layer in layers(spec) for pin in layer.pins))
     dockerfile = """ARG BASE
 FROM ${BASE}
 RUN apt-get update && apt-get install --yes --no-install-recommends python3 python3-venv \\
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-RUN --mount=type=bind,source=host/all,target=/run/host \
-    --mount=type=bind,source=requirements/all.txt,target=/run/all.txt \
-    python3 -m venv /opt/venv && PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/pip install --no-cache-dir \
-    --require-hashes --requirement /run/all.txt
+RUN --mount=type=bind,source=layers/all,target=/run/layer \
+    python3 -m venv /opt/venv && PIP_CONFIG_FILE=/run/layer/pip.conf /opt/venv/bin/pip install --no-cache-dir \
+    --require-hashes --requirement /run/layer/requirements.txt
 """
-    inputs = BuildInputs(dockerfile, (ContextFile("requirements/all.txt", b"\n".join(texts)),))
+    inputs = BuildInputs(dockerfile, (), (everything,))
     request = BuildRequest(inputs, base, (tag,), {"org.mlperf-docker": "image"}, HostSettings.from_environ())
     BuildKitBuilder(bench.client).build(request, on_event=lambda _: None)
     found = find(bench.client, tag)

@@ -15,7 +15,9 @@ from mlperf_docker.catalog.spec import (
     ModelFile,
     Name,
     PythonVersion,
+    Setting,
     Url,
+    Variable,
 )
 from mlperf_docker.contract.words import Device, Precision, Scenario
 from mlperf_docker.names import Backend
@@ -45,21 +47,23 @@ class Outline(Frozen):
 
 
 class DeviceEntry(Frozen):
-    """`devices.<device>`."""
+    """`devices.<device>`. environment: variables of its images."""
 
     base: Name
+    environment: dict[Variable, Setting] = Field(default_factory=dict)
 
 
 class BackendEntry(Frozen):
     """`backends.<backend>`. base: where it is not the device's; index: the maker's own, besides the public one.
 
-    pythons: where its lock serves not all of them.
+    pythons: where its lock serves not all of them; environment: variables of its images.
     """
 
     requirements: dict[Device, tuple[Requirement, ...]]
     base: dict[Device, Name] = Field(default_factory=dict)
     index: dict[Device, Url] = Field(default_factory=dict)
     pythons: dict[Device, Annotated[tuple[PythonVersion, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    environment: dict[Variable, Setting] = Field(default_factory=dict)
 
 
 class ModelEntry(Frozen):

@@ -182,6 +182,7 @@ def _cell(entries: Entries, model: ModelSpec, backend: Backend, device: Device) 
         model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend, ())),
         own_index=on.index.get(device),
         left_out=entries.outline.left_out,
+        environment={**entries.devices[device].environment, **on.environment},
     )
 
 

@@ -16,6 +16,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[A-Za-z0-9_]+$")]
 DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-z0-9{][A-Za-z0-9._{}-]*)*$")]
+Setting = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/=-]*$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
 ITEM = "{item}"
 
@@ -184,7 +186,8 @@ class ImageSpec(Frozen):
     requirements are in layer order, slowest to change first; lock is the file name below locks/. pythons: those that
     the lock serves, so those that a base may have, the oldest first. own_index: where the backend's wheels are that the
     public index does not hold, or None. left_out: requirement by canonical name → folders below site-packages that come
-    with it and no run needs, where `**` is any depth.
+    with it and no run needs, where `**` is any depth. environment: the variables that its images have besides those of
+    every image.
     """
 
     model: ModelSpec
@@ -199,6 +202,7 @@ class ImageSpec(Frozen):
     model_requirements: tuple[str, ...]
     own_index: Url | None
     left_out: dict[str, tuple[Folder, ...]]
+    environment: dict[Variable, Setting]
 
     @property
     def variant(self) -> str:

@@ -19,6 +19,7 @@ from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.engine.transfer import Listener
 from mlperf_docker.errors import BaseImageError, MlperfDockerError
 from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import RefusedError
 from mlperf_docker.system import owner
@@ -29,9 +30,7 @@ _STOP_TIMEOUT_S = 30
 _FOLDER_PREFIX = "mlperf-docker-base-"
 _OWNER_FILE = "owner"
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
-# What Debian's own slim images leave out too: https://github.com/debuerreotype/debuerreotype
-_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*")
-_KEPT = ("/usr/share/doc/*/copyright",)
+_KEPT = "/usr/share/doc/*/copyright"
 # What Debian signs its archive with, on a host of any distribution: the host's own keys may be another's.
 KEYRING, KEYRING_PACKAGE = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"
 
@@ -227,7 +226,8 @@ def _remove(folder: Path) -> None:
 
 
 def _debootstrap(suite: str, archive: Path) -> None:
-    rules = [f"path-exclude={path}" for path in _LEFT_OUT] + [f"path-include={path}" for path in _KEPT]
+    left_out = [f"path-exclude=/usr/share/{folder}/*" for folder in LAYOUT.debian_without]
+    rules = [*left_out, f"path-include={_KEPT}"]
     keys = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
     options = ["--variant=minbase", "--include=ca-certificates", *keys, *(f"--dpkgopt={rule}" for rule in rules)]
     environment = {**os.environ, "TMPDIR": str(archive.parent)}

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlperf_docker.engine.engine import Engine
-
-# Words of the steps that install into an image and of those that run its harness, in the Dockerfiles of any version.
-_OUR_STEPS = ("PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip ", "python -m mlperf_docker.harness")
+from mlperf_docker.recipe.layout import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class CacheRecord:
     @property
     def is_our_step(self) -> bool:
         """Whether the step that made it can only be one of ours."""
-        return any(words in self.description for words in _OUR_STEPS)
+        return any(words in self.description for words in LAYOUT.step_marks)
 
 
 def records(usage: dict[str, Any]) -> list[CacheRecord]:

@@ -21,11 +21,12 @@ from mlperf_docker.engine.engine import Engine, EngineRefusedError
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.system import owner, paths
 
 _DAY_S = 24 * 3600
 _LOG = re.compile(r"[a-z-]+-\d{8}T\d{6}\.\d{3}-.+\.log")
-_OUR_ENTRY_POINT = re.compile(r"ENTRYPOINT \[.*mlperf_docker\.harness")
+_OUR_ENTRY_POINT = re.compile(rf"ENTRYPOINT \[.*{re.escape(LAYOUT.module)}")
 _STOPPED = ("exited", "dead")
 _HASH_TAG = r"(-[0-9a-f]{12})?"
 

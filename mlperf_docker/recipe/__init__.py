@@ -1,1 +1,1 @@
-"""Recipe of an image: Dockerfile, build context, content hash, labels, locks."""
+"""The recipe of an image: spec, Dockerfile, build context, hash, labels, locks."""

@@ -1,14 +1,13 @@
 """Build inputs of an image and the content hash over them."""
 
 import hashlib
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
-REQUIREMENTS_FOLDER = "requirements"
+from mlperf_docker.recipe.requirements import Pin
+
 _HASH_DIGITS = 12
 _FORMAT = b"mlperf-docker build inputs 1"
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -22,31 +21,58 @@ class ContextFile:
 
 @dataclass(frozen=True)
 class OwnIndex:
-    """A package index of a backend's maker, besides the public one. layer: the one whose pip may have to look there.
+    """A package index of a backend's maker, besides the public one."""
 
-    python: the version that the wheels are wanted for, as "3.11".
-    """
-
-    layer: str
     url: str
     python: str
+    """The version that the wheels are wanted for, as "3.11"."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The packages that one step of a build installs."""
+
+    name: str
+    pins: tuple[Pin, ...]
+    left_out: tuple[str, ...] = ()
+    """Folders below site-packages that are removed again; `**` is any depth."""
+    index: OwnIndex | None = None
+    """Where pip may have to look besides. It does not count for the hash: the pins have the hashes of their wheels."""
+
+    @property
+    def folder(self) -> str:
+        """The layer's own part of the build context, which its step mounts."""
+        return f"layers/{self.name}"
+
+    @property
+    def requirements(self) -> bytes:
+        """The pins as pip reads them."""
+        return "".join(f"{pin}\n" for pin in self.pins).encode()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Distribution → version."""
+        return {pin.name: pin.version for pin in self.pins}
+
+    def files(self) -> Iterator[ContextFile]:
+        """Yield what decides what the step installs."""
+        yield ContextFile(f"{self.folder}/requirements.txt", self.requirements)
+        if self.left_out:
+            yield ContextFile(f"{self.folder}/left-out.txt", "".join(f"{each}\n" for each in self.left_out).encode())
 
 
 @dataclass(frozen=True)
 class BuildInputs:
-    """The Dockerfile and the files it copies or mounts, without the host's own network settings.
-
-    indexes tell where wheels may come from, not which ones they are: the requirements have their hashes.
-    """
+    """The Dockerfile and the build context, without the host's own network settings."""
 
     dockerfile: str
     files: tuple[ContextFile, ...]
-    indexes: tuple[OwnIndex, ...] = ()
+    """The script of the steps, and the harness."""
+    layers: tuple[Layer, ...] = ()
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The names of the layers that have requirements, sorted."""
-        return tuple(sorted(_layer(file) for file in self.files if _is_requirements(file)))
+    def context(self) -> tuple[ContextFile, ...]:
+        """Return all files of the build context, those of the layers among them."""
+        return (*self.files, *(file for layer in self.layers for file in layer.files()))
 
 
 def content_hash(inputs: BuildInputs, base_identity: str) -> str:
@@ -57,28 +83,19 @@ def content_hash(inputs: BuildInputs, base_identity: str) -> str:
     """
     digest = hashlib.sha256(_FORMAT)
     fields = [base_identity.encode(), inputs.dockerfile.encode()]
-    for file in sorted(inputs.files, key=lambda each: each.path):
+    for file in sorted(inputs.context(), key=lambda each: each.path):
         fields += [file.path.encode(), f"{file.mode:o}".encode(), file.data]
     for field in fields:
         digest.update(len(field).to_bytes(8, "big") + field)
     return digest.hexdigest()[:_HASH_DIGITS]
 
 
-def versions(inputs: BuildInputs, layer: str | None = None) -> dict[str, str]:
-    """Return distribution → version for everything that the image's requirements pin, or those of one layer."""
-    files = (file for file in inputs.files if _is_requirements(file) and layer in (None, _layer(file)))
-    return {pin["name"]: pin["version"] for file in files for pin in _PIN.finditer(file.data.decode())}
-
-
-def _is_requirements(file: ContextFile) -> bool:
-    return file.path.startswith(f"{REQUIREMENTS_FOLDER}/")
-
-
-def _layer(file: ContextFile) -> str:
-    return PurePosixPath(file.path).stem
+def versions(inputs: BuildInputs) -> dict[str, str]:
+    """Return distribution → version for everything that the image's layers pin."""
+    return {name: version for layer in inputs.layers for name, version in layer.versions.items()}
 
 
 def lock_digest(inputs: BuildInputs) -> str:
-    """Return `sha256:…` over the image's requirements, in path order."""
-    files = sorted(filter(_is_requirements, inputs.files), key=lambda each: each.path)
-    return f"sha256:{hashlib.sha256(b''.join(file.data for file in files)).hexdigest()}"
+    """Return `sha256:…` over the requirements of the image's layers, in the order of their names."""
+    layers = sorted(inputs.layers, key=lambda each: each.name)
+    return f"sha256:{hashlib.sha256(b''.join(layer.requirements for layer in layers)).hexdigest()}"

@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.errors import UsageError
+from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.system import docker_config
 from mlperf_docker.system.pip_config import pip_files
 
-_MOUNT = "/run/host"
 CA_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SETTINGS = {
     "PIP_INDEX_URL": "index-url",
@@ -81,9 +81,9 @@ class HostSettings:
         if indexes:
             known = config["global"].get("extra-index-url", "").split()
             config["global"]["extra-index-url"] = "\n".join((*known, *indexes))
-        config["global"]["find-links"] = "\n".join((f"{_MOUNT}/wheels", *self.find_links))
+        config["global"]["find-links"] = "\n".join((f"{LAYOUT.layer}/wheels", *self.find_links))
         if self.ca_bundle is not None:
-            config["global"]["cert"] = f"{_MOUNT}/ca.crt"
+            config["global"]["cert"] = f"{LAYOUT.layer}/ca.crt"
         text = io.StringIO()
         config.write(text)
         return text.getvalue()

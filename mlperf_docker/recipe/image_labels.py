@@ -4,10 +4,9 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Device
 from mlperf_docker.names import LABEL, Backend
 from mlperf_docker.recipe.build_inputs import BuildInputs, lock_digest, versions
+from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
 
-SBOM = "/opt/mlperf/sbom.cdx.json"
-"""Where an image has its bill of materials."""
 _DISTRIBUTIONS = {
     (Backend.ONNXRUNTIME, Device.CPU): "onnxruntime",
     (Backend.ONNXRUNTIME, Device.CUDA): "onnxruntime-gpu",
@@ -37,7 +36,7 @@ def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Orig
         "precisions": ",".join(spec.precisions),
         "hash": content,
         "lock": lock_digest(inputs),
-        "sbom": SBOM,
+        "sbom": LAYOUT.sbom,
         "base": origin.base_reference,
         "base.origin": origin.base_origin,
         "base.identity": origin.base_identity,

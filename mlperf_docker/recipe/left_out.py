@@ -7,23 +7,20 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.recipe.requirements import layers
 
 
-def of_layers(spec: ImageSpec) -> dict[str, str]:
-    """Return layer → expression of what is left out of it, of the layers of *spec* that leave anything out."""
-    folders = {
-        layer: [each for name in map(canonical, wanted) for each in spec.left_out.get(name, ())]
+def of_layers(spec: ImageSpec) -> dict[str, tuple[str, ...]]:
+    """Return layer → folders below site-packages that it does without; `**` is any depth, also none."""
+    return {
+        layer: tuple(each for name in map(canonical, wanted) for each in spec.left_out.get(name, ()))
         for layer, wanted in layers(spec).items()
     }
-    return {layer: expression(found) for layer, found in folders.items() if found}
 
 
 def of_image(spec: ImageSpec) -> str:
-    """Return the expression of what is left out of the image of *spec*; it matches nothing where that is nothing."""
-    return "|".join(of_layers(spec).values()) or "(?!)"
+    """Return the regular expression of what is left out of the image of *spec*; it matches nothing without any."""
+    folders = [folder for found in of_layers(spec).values() for folder in found]
+    return expression(folders) or "(?!)"
 
 
 def expression(folders: Iterable[str]) -> str:
-    """Return the regular expression of *folders*, paths below site-packages in which `**` is any depth, also none.
-
-    For find with POSIX's extended expressions, and for Python.
-    """
+    """Return the regular expression that matches *folders* as paths below site-packages."""
     return "|".join(folder.replace("**/", "(.*/)?") for folder in folders)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -120,21 +120,17 @@ def layers(spec: ImageSpec) -> dict[str, tuple[str, ...]]:
     return found | {layer: (requirement,) for layer, requirement in model_layers(spec).items()}
 
 
-def split(lock: str, spec: ImageSpec) -> dict[str, str]:
-    """Return layer → requirements file of *spec* out of its backend's lock, slowest to change first.
+def split(lock: str, spec: ImageSpec) -> dict[str, tuple[Pin, ...]]:
+    """Return layer → pins of *spec* out of its backend's lock, slowest to change first; a layer's pins by name.
 
-    None repeats what an earlier one has. Packages of other models are left out, and so are comments: a package that
+    None repeats what an earlier one has. Packages of other models are left out, and so are the parents of a pin: what
     another model brings in changes nothing here.
     """
     pins = parse(lock)
     below: set[str] = set()
-    texts = {}
+    found = {}
     for layer, wanted in layers(spec).items():
         names = closure(pins, wanted) - below
-        texts[layer] = _text(pins, names)
+        found[layer] = tuple(replace(pins[name], parents=frozenset()) for name in sorted(names))
         below |= names
-    return texts
-
-
-def _text(pins: Mapping[str, Pin], names: Iterable[str]) -> str:
-    return "".join(f"{pins[name]}\n" for name in sorted(names))
+    return found

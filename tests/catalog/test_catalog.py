@@ -132,7 +132,7 @@ CASES = {
         "backends.pytorch.pythons.cpu[0]: only some of 3.11, 3.12, 3.13 can be chosen",
     ),
     "missing key": ("  rnnt:\n    title: RNN-T\n", "  rnnt:\n", 0, "models.rnnt.title: missing key"),
-    "missing device": ("  cuda: {base: cuda}\n", "", None, "devices: missing key cuda"),
+    "missing device": ("  cpu: {base: debian}\n", "", None, "devices: missing key cpu"),
     "missing section": ("registry: mlperf-docker\n", "", None, "registry: missing key"),
     "a folder that is all of a library": ("[numpy/**/tests]", "[numpy]", 0, "not a folder of a library"),
     "a folder with a pattern": ("[numpy/**/tests]", "[numpy/te.t]", 0, "not a folder of a library"),

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.engine.filesystem import read_archive
 from mlperf_docker.images.examining.contents import HOME, SBOM, Contents, is_wanted
 from mlperf_docker.images.examining.differences import Difference, Examined, Kind, differences
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe import build_inputs, image_labels, render, requirements
-from mlperf_docker.recipe.build_inputs import ContextFile
 from mlperf_docker.recipe.origin import Origin
 from mlperf_docker.system.paths import assets
 
@@ -25,12 +25,7 @@ INPUTS = render.build_inputs(SPEC)
 SITE = "opt/venv/lib/python3.11/site-packages"
 BYTECODE = f"{HOME}/bytecode/backend.sha256"
 BASE = f"sha256:{'b' * 64}"
-PINS = {
-    name: pin
-    for file in INPUTS.files
-    if file.path.startswith("requirements/")
-    for name, pin in requirements.parse(file.data.decode()).items()
-}
+PINS = {canonical(pin.name): pin for layer in INPUTS.layers for pin in layer.pins}
 TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{build_inputs.content_hash(INPUTS, BASE)}"
 CONFIG = {
     "User": "65532:65532",
@@ -57,7 +52,12 @@ def labels() -> dict[str, str]:
 
 def files() -> dict[str, bytes]:
     """The files of an image that is as it should be, with one Debian package that has one program."""
-    found = {f"{HOME}/{each.path.removeprefix('harness/')}": each.data for each in INPUTS.files}
+    found = {
+        f"{HOME}/{each.path.removeprefix('harness/')}": each.data
+        for each in INPUTS.files
+        if each.path.startswith("harness/")
+    }
+    found |= {f"{HOME}/requirements/{layer.name}.txt": layer.requirements for layer in INPUTS.layers}
     wheels = [f"{pin.name} {pin.version} {pin.hashes[-1].replace(':', '=')}\n" for pin in PINS.values()]
     found[f"{HOME}/wheels/all.txt"] = "".join(wheels).encode()
     found["opt/venv/pyvenv.cfg"] = found["opt/venv/.gitignore"] = b""  # the latter since Python 3.13
@@ -123,15 +123,15 @@ def test_an_image_as_it_should_be_has_none() -> None:
 
 
 def test_what_only_another_python_needs_may_be_missing_and_what_this_one_needs_may_not() -> None:
-    requirement = "requirements/opencv-python-headless.txt"
-    text = next(file for file in INPUTS.files if file.path == requirement).data.decode()
-    absent = f"{HOME}/{requirement}"
+    *below, last = INPUTS.layers
 
     def missing(marker: str) -> list[str]:
-        more = f"{text}extra==1 ; {marker} \\\n    --hash=sha256:{'e' * 64}\n".encode()
-        changed = [ContextFile(requirement, more) if file.path == requirement else file for file in INPUTS.files]
-        inputs = dataclasses.replace(INPUTS, files=tuple(changed))
-        image = Examined((TAG,), labels(), CONFIG, contents({absent: more}))
+        extra = requirements.Pin("extra", "1", f" ; {marker}", (f"sha256:{'e' * 64}",), frozenset())
+        more = dataclasses.replace(last, pins=(*last.pins, extra))
+        inputs = dataclasses.replace(INPUTS, layers=(*below, more))
+        image = Examined(
+            (TAG,), labels(), CONFIG, contents({f"{HOME}/requirements/{last.name}.txt": more.requirements})
+        )
         return [each.subject for each in differences(SPEC, inputs, image) if each.kind is Kind.PYTHON]
 
     assert missing("python_version >= '3.12'") == []

@@ -6,16 +6,17 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.recipe import render
-from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, content_hash, lock_digest, versions
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, content_hash, lock_digest, versions
 from mlperf_docker.recipe.image_labels import labels, tags
 from mlperf_docker.recipe.origin import Origin
+from mlperf_docker.recipe.requirements import Pin
 from mlperf_docker.system.paths import assets
 
 SPEC = Catalog.load(assets() / "images.yaml").specs[0]
 BASE = "sha256:" + "0" * 64
-INPUTS = BuildInputs(
-    "FROM x\n", (ContextFile("requirements/common.txt", b"numpy==2.4.6\n"), ContextFile("harness/a.py", b"1"))
-)
+NUMPY = Pin("numpy", "2.4.6", "", ("sha256:0",), frozenset())
+COMMON = Layer("common", (NUMPY,))
+INPUTS = BuildInputs("FROM x\n", (ContextFile("tools/install", b"0"), ContextFile("harness/a.py", b"1")), (COMMON,))
 ORIGIN = Origin(
     base_reference="debian:bookworm-slim",
     base_identity=BASE,
@@ -31,19 +32,40 @@ def with_file(index: int, **changes: object) -> BuildInputs:
     return dataclasses.replace(INPUTS, files=tuple(files))
 
 
+def with_layer(**changes: object) -> BuildInputs:
+    return dataclasses.replace(INPUTS, layers=(dataclasses.replace(COMMON, **changes),))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         dataclasses.replace(INPUTS, dockerfile="FROM y\n"),
-        with_file(0, data=b"numpy==2.4.7\n"),
+        with_layer(pins=(dataclasses.replace(NUMPY, version="2.4.7"),)),
+        with_layer(pins=(dataclasses.replace(NUMPY, hashes=("sha256:1",)),)),
+        with_layer(name="backend"),
+        with_layer(left_out=("numpy/tests",)),
+        with_file(0, data=b"1"),
         with_file(1, path="harness/b.py"),
         with_file(1, data=b"2"),
         with_file(1, mode=0o755),
         dataclasses.replace(INPUTS, files=INPUTS.files[:1]),
         dataclasses.replace(INPUTS, files=(*INPUTS.files, ContextFile("harness/b.py", b""))),
-        BuildInputs("FROM x\nharness/a.py", INPUTS.files[:1]),
+        dataclasses.replace(INPUTS, dockerfile="FROM x\nharness/a.py", files=INPUTS.files[:1]),
     ],
-    ids=["dockerfile", "lock", "path", "source", "mode", "less", "more", "moved across fields"],
+    ids=[
+        "dockerfile",
+        "version",
+        "wheel",
+        "layer",
+        "left out",
+        "script of the steps",
+        "path",
+        "source",
+        "mode",
+        "less",
+        "more",
+        "moved across fields",
+    ],
 )
 def test_every_ingredient_counts(changed: BuildInputs) -> None:
     assert content_hash(changed, BASE) != content_hash(INPUTS, BASE)
@@ -54,12 +76,13 @@ def test_the_base_counts() -> None:
 
 
 def test_the_order_of_files_does_not_count() -> None:
-    turned = dataclasses.replace(INPUTS, files=INPUTS.files[::-1])
-    assert content_hash(turned, BASE) == content_hash(INPUTS, BASE)
+    other = dataclasses.replace(INPUTS, layers=(COMMON, Layer("backend", ())))
+    turned = dataclasses.replace(other, files=other.files[::-1], layers=other.layers[::-1])
+    assert content_hash(turned, BASE) == content_hash(other, BASE)
 
 
 def test_the_hash_is_the_same_tomorrow() -> None:
-    assert content_hash(INPUTS, BASE) == "5aa3ddd4d93f"
+    assert content_hash(INPUTS, BASE) == "7475dd575c3a"
 
 
 def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
@@ -77,7 +100,8 @@ def test_what_the_harness_is_told_counts() -> None:
 
 
 def test_host_settings_are_no_input() -> None:
-    assert not [file.path for file in render.build_inputs(SPEC).files if file.path.startswith("host")]
+    in_layers = {file.path.rpartition("/")[2] for file in render.build_inputs(SPEC).context() if "layers/" in file.path}
+    assert in_layers == {"requirements.txt", "left-out.txt"}
 
 
 def test_tags() -> None:

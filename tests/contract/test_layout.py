@@ -32,8 +32,13 @@ CONTRACT = f"{NAME}.contract"
 SHARED = [NAME, *(module for module in modules(PACKAGE) if is_in(module, CONTRACT))]
 """What the host's tool and the harness both may import."""
 
-BY_NAME = {f"{HARNESS}.frameworks", f"{HARNESS}.backends.registry", f"{HARNESS}.models.registry"}
-"""Modules that import what a table or their caller names."""
+BY_NAME = {
+    f"{HARNESS}.frameworks",
+    f"{HARNESS}.backends.registry",
+    f"{HARNESS}.models.registry",
+    f"{NAME}.recipe.install",
+}
+"""Modules that import what a table or their caller names, or whatever is installed."""
 
 IMPORTED_AS = {
     "mlcommons-loadgen": "mlperf_loadgen",

@@ -3,23 +3,22 @@
 import configparser
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, OwnIndex
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
 from mlperf_docker.recipe.context import write_context
 from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.requirements import Pin
 
-FILES = (
-    ContextFile("requirements/common.txt", b"numpy==2.4.6 --hash=sha256:0\n"),
-    ContextFile("requirements/backend.txt", b"My_Project==1.0+cpu --hash=sha256:0\n"),
-    ContextFile("harness/run.sh", b"echo\n", 0o755),
-    ContextFile("harness/a.py", b"1\n"),
-)
-INPUTS = BuildInputs("FROM scratch\n", FILES)
+FILES = (ContextFile("harness/run.sh", b"echo\n", 0o755), ContextFile("harness/a.py", b"1\n"))
+COMMON = Layer("common", (Pin("numpy", "2.4.6", "", ("sha256:0",), frozenset()),), ("numpy/**/tests",))
+BACKEND = Layer("backend", (Pin("My_Project", "1.0+cpu", "", ("sha256:0",), frozenset()),))
+INPUTS = BuildInputs("FROM scratch\n", FILES, (COMMON, BACKEND))
 OWN = "https://maker.test/whl/cpu"
-WITH_OWN = BuildInputs("FROM scratch\n", FILES, (OwnIndex("backend", OWN, "3.11"),))
+WITH_OWN = replace(INPUTS, layers=(COMMON, replace(BACKEND, index=OwnIndex(OWN, "3.11"))))
 
 
 def context(inputs: BuildInputs = INPUTS, host: HostSettings | None = None) -> bytes:
@@ -40,7 +39,7 @@ def members(data: bytes) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
 def pip_conf(found: dict[str, tuple[tarfile.TarInfo, bytes]], layer: str) -> dict[str, str]:
     """What pip is told in *layer*."""
     config = configparser.RawConfigParser()
-    config.read_string(found[f"host/{layer}/pip.conf"][1].decode())
+    config.read_string(found[f"layers/{layer}/pip.conf"][1].decode())
     return dict(config["global"])
 
 
@@ -52,12 +51,12 @@ def wheelhouse(folder: Path, *names: str) -> Path:
 
 
 def test_the_bytes_do_not_depend_on_order_or_time() -> None:
-    assert context() == context(BuildInputs(INPUTS.dockerfile, FILES[::-1]))
+    assert context() == context(BuildInputs(INPUTS.dockerfile, FILES[::-1], (BACKEND, COMMON)))
 
 
 def test_every_file_is_there_with_its_bytes_and_mode() -> None:
     found = members(context())
-    for file in (*FILES, ContextFile("Dockerfile", b"FROM scratch\n")):
+    for file in (*INPUTS.context(), ContextFile("Dockerfile", b"FROM scratch\n")):
         entry, data = found[file.path]
         assert (data, entry.mode) == (file.data, file.mode)
 
@@ -79,14 +78,14 @@ def test_files_are_sorted_and_every_folder_comes_before_its_files() -> None:
 def test_the_hosts_folder_is_there_even_without_any_settings() -> None:
     found = members(context())
     for layer in ("common", "backend"):
-        assert found[f"host/{layer}/wheels"][0].isdir()
-        assert pip_conf(found, layer) == {"find-links": "/run/host/wheels"}
+        assert found[f"layers/{layer}/wheels"][0].isdir()
+        assert pip_conf(found, layer) == {"find-links": "/run/layer/wheels"}
     assert not [name for name in found if name.endswith("ca.crt")]
 
 
 def test_a_ca_bundle_travels_as_it_is() -> None:
     found = members(context(host=HostSettings(ca_bundle=b"-----BEGIN\n")))
-    assert found["host/common/ca.crt"][1] == found["host/backend/ca.crt"][1] == b"-----BEGIN\n"
+    assert found["layers/common/ca.crt"][1] == found["layers/backend/ca.crt"][1] == b"-----BEGIN\n"
 
 
 def wheels(data: bytes) -> dict[str, bytes]:
@@ -107,10 +106,10 @@ def test_each_layer_gets_the_wheels_that_its_requirements_name(tmp_path: Path) -
         "numpy-2.4.6.tar.gz",
     )
     assert wheels(context(host=HostSettings(wheelhouses=(house,)))) == {
-        "host/common/wheels/numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl": (
+        "layers/common/wheels/numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl": (
             b"numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl"
         ),
-        "host/backend/wheels/my_project-1.0+cpu-py3-none-any.whl": b"my_project-1.0+cpu-py3-none-any.whl",
+        "layers/backend/wheels/my_project-1.0+cpu-py3-none-any.whl": b"my_project-1.0+cpu-py3-none-any.whl",
     }
 
 
@@ -118,14 +117,14 @@ def test_a_wheel_in_two_houses_travels_once_from_the_first(tmp_path: Path) -> No
     name = "numpy-2.4.6-py3-none-any.whl"
     houses = tuple(wheelhouse(tmp_path / each, name) for each in ("one", "two"))
     (houses[0] / name).write_bytes(b"first")
-    assert wheels(context(host=HostSettings(wheelhouses=houses))) == {f"host/common/wheels/{name}": b"first"}
+    assert wheels(context(host=HostSettings(wheelhouses=houses))) == {f"layers/common/wheels/{name}": b"first"}
 
 
 def test_a_wheel_of_one_layer_leaves_what_the_others_mount_as_it_is(tmp_path: Path) -> None:
     house = wheelhouse(tmp_path / "house", "my_project-1.0+cpu-py3-none-any.whl")
     with_it, without = members(context(host=HostSettings(wheelhouses=(house,)))), members(context())
     changed = {name for name in with_it if name not in without or with_it[name][1] != without[name][1]}
-    assert changed == {"host/backend/wheels/my_project-1.0+cpu-py3-none-any.whl"}
+    assert changed == {"layers/backend/wheels/my_project-1.0+cpu-py3-none-any.whl"}
 
 
 def test_a_makers_index_is_for_its_layer_alone_and_besides_the_hosts_own() -> None:

@@ -64,7 +64,7 @@ def test_a_ca_bundle_is_taken_over_and_pip_is_told(variable: str, tmp_path: Path
     bundle.write_bytes(b"-----BEGIN")
     settings = HostSettings.from_environ({variable: str(bundle)})
     assert settings.ca_bundle == b"-----BEGIN"
-    assert as_pip_reads(settings)["cert"] == "/run/host/ca.crt"
+    assert as_pip_reads(settings)["cert"] == "/run/layer/ca.crt"
 
 
 def test_pips_own_bundle_comes_before_everybodys(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_pip_itself_reads_all_of_it(tmp_path: Path) -> None:
     read = dict(line.split("=", 1) for line in listed.splitlines())
     assert ast.literal_eval(read["global.index-url"]) == environment["PIP_INDEX_URL"]
     assert ast.literal_eval(read["global.extra-index-url"]).split() == environment["PIP_EXTRA_INDEX_URL"].split()
-    assert ast.literal_eval(read["global.find-links"]) == "/run/host/wheels"
+    assert ast.literal_eval(read["global.find-links"]) == "/run/layer/wheels"
 
 
 def test_find_links_are_told_apart(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_find_links_are_told_apart(tmp_path: Path) -> None:
     settings = HostSettings.from_environ({"PIP_FIND_LINKS": links})
     assert settings.wheelhouses == (tmp_path, spaced)
     read = as_pip_reads(settings)
-    assert read["find-links"].split() == ["/run/host/wheels", "https://pages.test/wheels.html"]
+    assert read["find-links"].split() == ["/run/layer/wheels", "https://pages.test/wheels.html"]
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,18 @@ from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.recipe import render
-from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
+from mlperf_docker.recipe.build_inputs import BuildInputs, Layer
 from mlperf_docker.recipe.host_settings import HostSettings
+from mlperf_docker.recipe.requirements import Pin
 from tests.engine import tiny_image
 from tests.engine.docker_client import api
 
 pytestmark = pytest.mark.engine
 LOOK = (
-    "RUN --mount=type=bind,source=host/common,target=/run/host "
-    "cat /run/host/pip.conf /run/host/ca.crt && ls /run/host/wheels && echo proxies $HTTPS_PROXY $https_proxy"
+    "RUN --mount=type=bind,source=layers/common,target=/run/layer "
+    "cat /run/layer/pip.conf /run/layer/ca.crt && ls /run/layer/wheels && echo proxies $HTTPS_PROXY $https_proxy"
 )
-REQUIREMENTS = ContextFile("requirements/common.txt", b"numpy==2.0 \\\n    --hash=sha256:0\n")
+COMMON = Layer("common", (Pin("numpy", "2.0", "", ("sha256:0",), frozenset()),))
 _CHUNK = 2**20
 
 
@@ -88,7 +89,11 @@ def test_the_search_finds_what_a_careless_dockerfile_keeps(
 ) -> None:
     base, tag = names
     _build(
-        engine, base, tag, 'COPY host /host\nARG NO_PROXY\nENV LEAK="$NO_PROXY"\nRUN echo ${HTTPS_PROXY} > /leak', host
+        engine,
+        base,
+        tag,
+        'COPY layers /layers\nARG NO_PROXY\nENV LEAK="$NO_PROXY"\nRUN echo ${HTTPS_PROXY} > /leak',
+        host,
     )
     assert found_in(engine, tag, marks) == set(marks)
 
@@ -126,7 +131,7 @@ def test_the_whole_image_keeps_nothing(
 def _build(engine: DockerEngine, base: str, tag: str, steps: str, host: HostSettings) -> list[str]:
     """Build *steps* and return the lines that they print."""
     events: list[BuildEvent] = []
-    inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}\n", (REQUIREMENTS,))
+    inputs = BuildInputs(f"ARG BASE\nFROM ${{BASE}}\n{steps}\n", (), (COMMON,))
     builder_of(engine).build(BuildRequest(inputs, base, (tag,), {}, host), on_event=events.append)
     return [event.text for event in events if event.kind is BuildEventKind.LOG]
 

@@ -14,9 +14,9 @@ from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.recipe import render
-from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, OwnIndex, content_hash
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex, content_hash
 from mlperf_docker.recipe.host_settings import HostSettings
-from mlperf_docker.recipe.requirements import model_layers
+from mlperf_docker.recipe.requirements import model_layers, parse
 from tests.engine import tiny_wheel
 from tests.engine.conftest import MARK, TEST_LABEL
 
@@ -41,13 +41,12 @@ class Wheels:
 
     def inputs(self, spec: ImageSpec, index: str = "") -> BuildInputs:
         """The real Dockerfile of *spec*, around these wheels and a harness that does nothing."""
-        files = dict(zip(LAYERS, ("common", "backend", *model_layers(spec)), strict=True))
-        pins = (
-            ContextFile(f"requirements/{file}.txt", tiny_wheel.pin(getattr(self, layer)).encode())
-            for layer, file in files.items()
-        )
-        indexes = (OwnIndex("backend", index, spec.base.python),) if index else ()
-        return BuildInputs(render.render(spec), (*pins, *HARNESS), indexes)
+        names = ("common", "backend", *model_layers(spec))
+        wheels = (self.common, self.backend, self.model)
+        pins = (tuple(parse(tiny_wheel.pin(wheel)).values()) for wheel in wheels)
+        common, backend, model = (Layer(name, found) for name, found in zip(names, pins, strict=True))
+        own = replace(backend, index=OwnIndex(index, spec.base.python) if index else None)
+        return BuildInputs(render.render(spec), (*render.tools(), *HARNESS), (common, own, model))
 
     def host(self, *more: Path, index: str = "") -> HostSettings:
         """A host that has its folders and *index*, and nothing else."""
@@ -66,7 +65,10 @@ def steps(engine: DockerEngine, base: Base, inputs: BuildInputs, host: HostSetti
     request = BuildRequest(inputs, base.reference, (f"{MARK}/layers:1",), {TEST_LABEL: MARK}, host)
     builder_of(engine).build(request, on_event=events.append)
     ended = [event for event in events if event.kind in (BuildEventKind.CACHED, BuildEventKind.DONE)]
-    return {layer: event.kind.value for layer in LAYERS for event in ended if f"[{layer} 1/1] RUN" in event.step}
+    names = dict(zip(LAYERS, (layer.name for layer in inputs.layers), strict=True))
+    return {
+        layer: event.kind.value for layer in LAYERS for event in ended if event.step.endswith(f" layer {names[layer]}")
+    }
 
 
 def test_a_wheel_for_one_layer_leaves_the_others_cached(
@@ -114,5 +116,6 @@ def test_a_wheel_with_other_bytes_than_the_locked_one_ends_the_build(
 
 def test_where_wheels_come_from_does_not_count_for_the_name_of_an_image(resnet50: ImageSpec, wheels: Wheels) -> None:
     inputs = wheels.inputs(resnet50)
-    indexed = replace(inputs, indexes=(OwnIndex("backend", "https://maker.test/whl", "3.11"),))
+    indexed = wheels.inputs(resnet50, index="https://maker.test/whl")
+    assert indexed != inputs
     assert content_hash(indexed, "sha256:0") == content_hash(inputs, "sha256:0")

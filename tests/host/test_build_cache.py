@@ -5,10 +5,11 @@ from typing import Any
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.maintenance.build_cache import CacheRecord
 
-PIP = (
+EARLIER = (
     "mount / from exec /bin/sh -c touch /tmp/before"
     " && PYTHONPATH=/run/pip PIP_CONFIG_FILE=/run/host/pip.conf /opt/venv/bin/python -m pip install --quiet"
 )
+TODAY = "mount / from exec /bin/sh -c /run/mlperf/install layer common"
 
 
 def record(name: str, description: str, *parents: str, **state: bool) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def ids(found: list[CacheRecord]) -> set[str]:
 
 CHAIN = (
     record("apt", "mount / from exec /bin/sh -c apt-get install python3"),
-    record("pip", PIP, "apt"),
+    record("pip", TODAY, "apt"),
     record("copy", "fileop target", "pip"),
     record("harness", "mount / from exec /bin/sh -c python -m mlperf_docker.harness --version", "copy"),
     record("own", "fileop target", "apt"),
@@ -37,6 +38,11 @@ CHAIN = (
 def test_a_step_of_ours_and_all_that_stands_on_it_is_ours() -> None:
     assert ids(build_cache.ours(read(*CHAIN))) == {"pip", "copy", "harness"}
     assert ids(build_cache.removable(read(*CHAIN))) == {"pip", "copy", "harness"}
+
+
+def test_a_step_of_an_earlier_dockerfile_is_ours_and_the_same_script_of_somebody_else_is_not() -> None:
+    others = record("other", "mount / from exec /bin/sh -c /run/install layer common", "apt")
+    assert ids(build_cache.ours(read(CHAIN[0], record("earlier", EARLIER, "apt"), others))) == {"earlier"}
 
 
 def test_what_something_that_stays_stands_on_stays_too() -> None:
@@ -58,8 +64,8 @@ def test_those_that_nothing_stands_on_go_first() -> None:
     removed: list[str] = []
 
     class Engine:
-        def prune_build_cache(self, filters: dict[str, list[str]]) -> None:
-            removed.extend(filters["id"])
+        def remove_build_cache(self, record: str) -> None:
+            removed.append(record)
 
     build_cache.remove(Engine(), build_cache.removable(read(*CHAIN)))  # type: ignore[arg-type]
     assert removed == ["harness", "copy", "pip"]

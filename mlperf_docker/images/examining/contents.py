@@ -13,14 +13,13 @@ from typing import Any
 
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.engine.filesystem import FileSystem
-from mlperf_docker.recipe import image_labels
+from mlperf_docker.recipe.layout import LAYOUT
 
-HOME = "opt/mlperf"
-VENV = "opt/venv"
-SBOM = image_labels.SBOM.removeprefix("/")
-REQUIREMENTS = f"{HOME}/requirements"
-WHEELS = f"{HOME}/wheels"
-BYTECODE = f"{HOME}/bytecode"
+# Paths of an image's file system have no leading slash.
+HOME, VENV, SBOM, REQUIREMENTS, WHEELS, BYTECODE = (
+    path.removeprefix("/")
+    for path in (LAYOUT.home, LAYOUT.venv, LAYOUT.sbom, LAYOUT.requirements, LAYOUT.wheels, LAYOUT.bytecode)
+)
 _DPKG = "var/lib/dpkg"
 _INFO = re.compile(rf"(?P<site>{VENV}/lib/python(?P<python>[0-9.]+)/site-packages)/[^/]+\.dist-info/(METADATA|RECORD)")
 _MD5SUMS = re.compile(rf"{_DPKG}/info/(?P<package>[^/:]+)(:[^/]+)?\.md5sums")

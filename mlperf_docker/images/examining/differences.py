@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Any
 
+from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.filesystem import Kind as EntryKind
 from mlperf_docker.errors import UsageError
@@ -16,14 +16,14 @@ from mlperf_docker.images.examining.contents import BYTECODE, HOME, REQUIREMENTS
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe import build_inputs, image_labels, left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
 
 _HARNESS = "harness/"
 # What `python3 -m venv` makes itself, beside the distributions.
 _OF_THE_VENV = re.compile(rf"{VENV}/(pyvenv\.cfg|\.gitignore|bin/([Aa]ctivate(\.\w+)?))")
 _BUILDS_OWN = (f"{REQUIREMENTS}/", f"{WHEELS}/", f"{BYTECODE}/")
-# Left out of a bootstrapped base on purpose, as of Debian's own slim images.
-_LEFT_OUT = re.compile(r"usr/share/(doc|groff|info|linda|lintian|locale|man)/")
+_LEFT_OUT = re.compile(rf"usr/share/({'|'.join(LAYOUT.debian_without)})/")
 _TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
 
 
@@ -82,7 +82,7 @@ def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterat
     """Yield everything in which *image* differs from what *spec* and *inputs*, as they are today, give."""
     yield from _hashes(inputs, image)
     yield from _labels(spec, inputs, image.labels)
-    yield from _settings(inputs.dockerfile, image.config)
+    yield from _settings(spec, image.config)
     yield from _locks(inputs, image.contents)
     yield from _python(inputs, image.contents)
     yield from _harness(inputs, image.contents)
@@ -123,42 +123,37 @@ def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> 
             yield Difference(Kind.LABEL, key, words, value, found)
 
 
-def _settings(dockerfile: str, config: Mapping[str, Any]) -> Iterator[Difference]:
-    """Compare how the image is run with the Dockerfile: user, entry point, working folder and environment."""
-    joined = dockerfile.replace("\\\n", " ")
-    last = {word: line for line in joined.splitlines() for word, _, line in [line.partition(" ")]}
+def _settings(spec: ImageSpec, config: Mapping[str, Any]) -> Iterator[Difference]:
+    """Compare how the image is run with its layout: user, entry point, working folder and environment."""
     wanted: dict[str, Any] = {
-        "User": last.get("USER", ""),
-        "WorkingDir": last.get("WORKDIR", ""),
-        "Entrypoint": json.loads(last.get("ENTRYPOINT", "[]")),
+        "User": LAYOUT.user,
+        "WorkingDir": LAYOUT.working_folder,
+        "Entrypoint": list(LAYOUT.entry_point),
         "Cmd": None,
     }
     for key, value in wanted.items():
-        if (config.get(key) or None) != (value or None):
+        if (config.get(key) or None) != value:
             words = f"should be {value!r}, is {config.get(key)!r}"
             yield Difference(Kind.SETTING, key, words, json.dumps(value), json.dumps(config.get(key)))
     found = dict(each.split("=", 1) for each in config.get("Env") or ())
-    for line in joined.splitlines():
-        for name, value in re.findall(r'(\w+)="([^"]*)"', line) if line.startswith("ENV ") else ():
-            beginning, _, rest = value.partition("${")
-            if not found.get(name, "").startswith(beginning) or (not rest and found[name] != value):
-                words = f"should be {value!r}, is {found.get(name)!r}"
-                yield Difference(Kind.SETTING, name, words, value, found.get(name))
+    for name, value in {**LAYOUT.environment, **spec.environment}.items():
+        beginning, _, rest = value.partition("${")
+        if not found.get(name, "").startswith(beginning) or (not rest and found[name] != value):
+            words = f"should be {value!r}, is {found.get(name)!r}"
+            yield Difference(Kind.SETTING, name, words, value, found.get(name))
 
 
 def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
     """Compare the requirements in the image with today's, pin by pin."""
-    for file in inputs.files:
-        if not file.path.startswith(f"{build_inputs.REQUIREMENTS_FOLDER}/"):
-            continue
-        name = PurePosixPath(file.path).name
+    for layer in inputs.layers:
+        name = f"{layer.name}.txt"
         text = contents.files.text(f"{REQUIREMENTS}/{name}")
-        if text == file.data.decode():
+        if text == layer.requirements.decode():
             continue
         if text is None:
             yield Difference(Kind.LOCK, f"requirements/{name}", "not in the image", found=None)
             continue
-        today, there = _pins(file.data.decode()), _pins(text)
+        today, there = {canonical(pin.name): pin for pin in layer.pins}, _pins(text)
         changed = [name for name in sorted(today.keys() | there.keys()) if today.get(name) != there.get(name)]
         yield from (_pin_difference(name, today.get(name), there.get(name)) for name in changed)
         if not changed:
@@ -183,11 +178,12 @@ def _pin_difference(package: str, today: requirements.Pin | None, there: require
 
 def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
     """Compare what is installed with what is locked for its Python, by version, and by the wheel that it came in."""
-    pins: dict[str, requirements.Pin] = {}
-    for file in inputs.files:
-        if file.path.startswith(f"{build_inputs.REQUIREMENTS_FOLDER}/"):
-            pins |= _pins(file.data.decode())
-    pins = {name: pin for name, pin in pins.items() if not contents.python or pin.is_for(contents.python)}
+    pins = {
+        canonical(pin.name): pin
+        for layer in inputs.layers
+        for pin in layer.pins
+        if not contents.python or pin.is_for(contents.python)
+    }
     wheels = contents.wheels()
     for name in sorted(pins.keys() | contents.distributions.keys()):
         locked = pins[name].version if name in pins else None

@@ -16,6 +16,7 @@ from mlperf_docker.images.examining.differences import Difference, Examined, dif
 from mlperf_docker.images.provide import likely_image
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe import image_labels, render
+from mlperf_docker.recipe.layout import LAYOUT
 
 _SHOWN_OF_A_KIND = 20
 
@@ -109,7 +110,7 @@ def sbom(client: Engine, spec: ImageSpec, reference: str) -> bytes:
     """Return the bill of materials in the image *reference*, byte for byte. Raises ImageAbsentError, and UsageError."""
     if images.find(client, reference) is None:
         raise ImageAbsentError(reference, spec)
-    found = filesystem.read_file(client, reference, image_labels.SBOM)
+    found = filesystem.read_file(client, reference, LAYOUT.sbom)
     if found is None:
         raise UsageError(
             f"{reference} has no bill of materials: it was built before images had one.", hint="Build it again."
