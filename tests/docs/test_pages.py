@@ -39,8 +39,8 @@ def keys(model: type[BaseModel]) -> set[str]:
 
 
 def told(cell: str) -> set[str]:
-    """Return the keys that a cell of the table names: `a`, `b`; or `a`: `b`, `c` for those within a."""
-    names = re.findall(r"`(\w+)`", cell)
+    """Return the keys that a cell of the table names: `a`, `b`; or `a`: `b`, `c` for those within a, also for `a.b`."""
+    names = re.findall(r"`([\w.]+)`", cell)
     return {names[0], *(f"{names[0]}.{each}" for each in names[1:])} if ":" in cell else set(names)
 
 
