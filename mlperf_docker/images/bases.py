@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from mlperf_docker.registry.refusals import RefusedError
 from mlperf_docker.system import owner
 
 _BOOTSTRAP_NAME = "mlperf-docker/base"
+_GIVEN = "given"
 _BOOTSTRAP_TIMEOUT_S = 900
 _STOP_TIMEOUT_S = 30
 _FOLDER_PREFIX = "mlperf-docker-base-"
@@ -46,6 +47,17 @@ class Base:
     reference: str
     identity: str
     origin: str
+
+    @classmethod
+    def recorded(cls, labels: Mapping[str, str]) -> "Base | None":
+        """Return the base that an image with *labels* was built on, or None if they do not tell."""
+        reference, identity, origin = (labels.get(f"{LABEL}.{key}") for key in ("base", "base.identity", "base.origin"))
+        return cls(reference, identity, origin) if reference and identity and origin else None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether somebody chose it with --base."""
+        return self.origin == _GIVEN
 
 
 class OtherDigestError(BaseImageError):
@@ -69,7 +81,7 @@ def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Bas
     """
     if override:
         given = images.find(client, override)
-        return [Base(override, given.id if given else override, "given")]
+        return [Base(override, given.id if given else override, _GIVEN)]
     found = _bootstrapped(client, base)
     return [Base(base.pinned, base.digest, "local"), *([found] if found else [])]
 
@@ -84,9 +96,10 @@ def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
         return []
     found = []
     for labels in client.our_labels():
-        base = Base(*(labels.get(f"{LABEL}.{key}", "") for key in ("base", "base.identity", "base.origin")))
-        wanted = (base.origin == "given") == bool(override) and override in ("", base.reference)
-        if wanted and base.identity and labels.get(f"{LABEL}.cell") == cell:
+        base = Base.recorded(labels)
+        if base is None or labels.get(f"{LABEL}.cell") != cell:
+            continue
+        if base.is_given == bool(override) and override in ("", base.reference):
             found.append(base)
     return found
 
@@ -152,7 +165,7 @@ def _given(client: Engine, override: str, say: Callable[[str], None]) -> Base:
             f"The base image {override} is not on this engine and cannot be pulled: {refusal}",
             hint="See what there is with: docker image ls",
         )
-    return Base(_named(client, override, found), found.id, "given")
+    return Base(_named(client, override, found), found.id, _GIVEN)
 
 
 def _named(client: Engine, override: str, found: LocalImage) -> str:

@@ -10,8 +10,6 @@ from mlperf_docker.recipe import build_inputs, image_labels
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.registry.references import parted
 
-_GIVEN = "given"
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -46,9 +44,8 @@ def same_source(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str],
     So an image is known again where its base cannot be known beforehand: one that was bootstrapped on another machine.
     One on a base that somebody gave with --base is never taken for another.
     """
-    origin = labels.get(f"{LABEL}.base.origin", _GIVEN)
-    if origin == _GIVEN:
+    base = Base.recorded(labels)
+    if base is None or base.is_given:
         return None
-    base = Base(labels.get(f"{LABEL}.base", ""), labels.get(f"{LABEL}.base.identity", ""), origin)
     found = candidate(spec, inputs, base, registry)
     return found if found.content == labels.get(f"{LABEL}.hash") else None
