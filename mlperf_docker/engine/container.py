@@ -58,7 +58,7 @@ def run_container(
         events, output = _begin(client, plan, container)
         try:
             _follow(client, container, output, _Lines(on_stdout, on_stderr))
-            return _ending(events)
+            return ending_of(events)
         except EngineGoneError as error:
             raise _engine_gone() from error
     finally:
@@ -191,7 +191,7 @@ def _refused(plan: RunPlan, error: EngineRefusedError) -> MlperfDockerError:
     return ContainerError(f"The engine refuses the container for {plan.image}: {error.reason}")
 
 
-def _ending(events: Iterator[Message]) -> ContainerExit:
+def ending_of(events: Iterator[Message]) -> ContainerExit:
     """Read the container's events up to its removal."""
     code: int | None = None
     out_of_memory = False

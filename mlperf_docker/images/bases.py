@@ -201,9 +201,9 @@ def _bootstrap(client: Engine, base: BaseImage) -> Base:
         raise BaseImageError(
             "A base from the Debian mirror needs mmdebstrap.", hint="Install it: apt-get install mmdebstrap"
         )
-    with _work_folder() as folder:
+    with work_folder() as folder:
         archive = folder / "base.tar"
-        _debootstrap(base.suite, archive)
+        debootstrap(base.suite, archive)
         _import(client, archive, bootstrap_tag(base))
     found = _bootstrapped(client, base)
     if found is None:
@@ -212,7 +212,7 @@ def _bootstrap(client: Engine, base: BaseImage) -> Base:
 
 
 @contextmanager
-def _work_folder() -> Iterator[Path]:
+def work_folder() -> Iterator[Path]:
     """Yield a folder that is gone afterwards; first remove those of tools that were killed."""
     for stale in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         if _is_stale(stale):
@@ -238,7 +238,8 @@ def _remove(folder: Path) -> None:
     subprocess.run(["rm", "-rf", "--one-file-system", "--", str(folder)], check=False, timeout=_STOP_TIMEOUT_S)
 
 
-def _debootstrap(suite: str, archive: Path) -> None:
+def debootstrap(suite: str, archive: Path) -> None:
+    """Write a root file system of Debian's *suite* to *archive* with mmdebstrap. Raises BaseImageError."""
     left_out = [f"path-exclude=/usr/share/{folder}/*" for folder in LAYOUT.debian_without]
     rules = [*left_out, f"path-include={_KEPT}"]
     keys = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
@@ -263,13 +264,13 @@ def _debootstrap(suite: str, archive: Path) -> None:
         last = "\n".join(said.strip().splitlines()[-8:])
         raise BaseImageError(
             f"mmdebstrap could not make Debian {suite} (exit code {making.returncode}):\n{last}",
-            hint=_missing_key(said)
+            hint=missing_key(said)
             or "It needs root or user namespaces, room in the temporary folder (TMPDIR), and a Debian mirror in reach"
             " (it uses http_proxy).",
         )
 
 
-def _missing_key(said: str) -> str:
+def missing_key(said: str) -> str:
     """Return what helps where apt could not check who signed the archive; nothing where that was no problem."""
     if KEYRING.exists() or not re.search(r"NO_PUBKEY|is not signed|keyring", said):
         return ""

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine.container import OWNER_LABEL
@@ -21,7 +22,9 @@ from mlperf_docker.engine.engine import Engine, EngineRefusedError
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.build_inputs import content_hash
 from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.render import build_inputs
 from mlperf_docker.system import owner, paths
 
 _DAY_S = 24 * 3600
@@ -102,7 +105,18 @@ class Pruned:
 
 
 IsCurrent = Callable[[Mapping[str, str]], bool]
-"""Tells from an image's labels whether it is what today's sources give."""
+"""Whether an image, given by its labels, is what today's sources give."""
+
+
+def current_in(catalog: Catalog) -> IsCurrent:
+    """Return the test whether an image is what *catalog* and the sources give today, on the image's own base."""
+    cells = {str(spec): spec for spec in catalog.specs}
+
+    def is_current(labels: Mapping[str, str]) -> bool:
+        spec, base = cells.get(labels.get(f"{LABEL}.cell", "")), labels.get(f"{LABEL}.base.identity", "")
+        return spec is not None and labels.get(f"{LABEL}.hash") == content_hash(build_inputs(spec), base)
+
+    return is_current
 
 
 def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, display: Display) -> Pruned:
@@ -136,7 +150,7 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
         done.freed_bytes = sum(each.size_bytes for each in done.removed)
     else:
         logged = sum(each.size_bytes for each in logs)
-        done.freed_bytes = max(_used(before) - _used(client.disk_usage()), 0) + logged
+        done.freed_bytes = max(used_bytes(before) - used_bytes(client.disk_usage()), 0) + logged
     return done
 
 
@@ -186,7 +200,7 @@ class _Remover:
         return (each for each in wanted if each not in left)
 
 
-def _used(usage: dict[str, Any]) -> int:
+def used_bytes(usage: dict[str, Any]) -> int:
     """Return the bytes that images, containers and build cache take together; what is shared counts once."""
     cache = sum(each.size_bytes for each in build_cache.records(usage) if not each.shared)
     containers = sum(each.get("SizeRw", 0) for each in usage.get("Containers") or ())
@@ -258,15 +272,15 @@ def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
             continue
         labels, tags = dict(description["Config"]["Labels"] or {}), tuple(sorted(description["RepoTags"] or ()))
         history = client.history(each["Id"])
-        if not _is_made_by_us(labels, history):
+        if not is_made_by_us(labels, history):
             name = tags[0] if tags else each["Id"][:19]
             done.kept.append(Kept(Kind.IMAGE, name, "made by somebody from an image of ours"))
             continue
-        ours = tuple(tag for tag in tags if _is_our_name(tag, labels))
+        ours = tuple(tag for tag in tags if is_our_name(tag, labels))
         yield _Image(each["Id"], labels, description["Created"], tags, ours, alone.get(each["Id"], 0))
 
 
-def _is_made_by_us(labels: Mapping[str, str], history: list[dict[str, Any]]) -> bool:
+def is_made_by_us(labels: Mapping[str, str], history: list[dict[str, Any]]) -> bool:
     """Tell whether an image with our label ends with our own last step: an import for a base, else the entry point.
 
     BuildKit writes the labels of a build into no step of their own; other builders do, at the end.
@@ -277,7 +291,7 @@ def _is_made_by_us(labels: Mapping[str, str], history: list[dict[str, Any]]) -> 
     return bool(steps) and _OUR_ENTRY_POINT.search(steps[0]) is not None
 
 
-def _is_our_name(tag: str, labels: Mapping[str, str]) -> bool:
+def is_our_name(tag: str, labels: Mapping[str, str]) -> bool:
     """Tell whether a build or a bootstrap of this tool would give an image with *labels* this name, in any registry."""
     if labels.get(LABEL) == "base":
         return tag.startswith("mlperf-docker/base:")

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from mlperf_docker.engine.engine import EngineRefusedError, Message, NotOnEngineError, Output
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
-from mlperf_docker.images.building.trace import TRACE_ID, _status_response
+from mlperf_docker.images.building.trace import TRACE_ID, status_response
 from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import host_of, parted
 from mlperf_docker.registry.refusals import refused
@@ -18,7 +18,7 @@ from mlperf_docker.registry.remote import Registries, Remote
 
 def trace(**parts: Any) -> Message:
     """Return a progress message as the engine sends it: *parts* of a StatusResponse, encoded."""
-    encoded: bytes = _status_response()(**parts).SerializeToString()
+    encoded: bytes = status_response()(**parts).SerializeToString()
     return {"id": TRACE_ID, "aux": base64.b64encode(encoded).decode()}
 
 

@@ -139,10 +139,10 @@ def test_a_host_without_debians_keys_is_told_which_package_has_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, helps: str
 ) -> None:
     monkeypatch.setattr(bases, "KEYRING", tmp_path / "keys.gpg")
-    assert helps in bases._missing_key(said)
-    assert bool(bases._missing_key(said)) is bool(helps)
+    assert helps in bases.missing_key(said)
+    assert bool(bases.missing_key(said)) is bool(helps)
     (tmp_path / "keys.gpg").touch()
-    assert bases._missing_key(said) == ""
+    assert bases.missing_key(said) == ""
 
 
 def test_no_base_is_an_error_that_names_the_ways_out() -> None:
@@ -266,7 +266,7 @@ def test_the_work_folder_is_always_gone_and_takes_a_killed_tools_along(
         "import os, tempfile\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
         "from mlperf_docker.images import bases as base\n"
-        "with base._work_folder() as folder:\n"
+        "with base.work_folder() as folder:\n"
         "    (folder / 'chroot').mkdir()\n"
         "    os.kill(os.getpid(), 9)\n"
     )
@@ -274,7 +274,7 @@ def test_the_work_folder_is_always_gone_and_takes_a_killed_tools_along(
     assert killed.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 1
     (tmp_path / "mlperf-docker-base-a-neighbours").mkdir()
-    with pytest.raises(KeyboardInterrupt), bases._work_folder():
+    with pytest.raises(KeyboardInterrupt), bases.work_folder():
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["mlperf-docker-base-a-neighbours"]
 
@@ -370,7 +370,7 @@ def test_a_bootstrap_that_is_interrupted_leaves_nothing(base_image: Base, tmp_pa
     script = (
         "import tempfile; from pathlib import Path; from mlperf_docker.images import bases as base\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
-        "with base._work_folder() as folder: base._debootstrap('bookworm', folder / 'base.tar')\n"
+        "with base.work_folder() as folder: base.debootstrap('bookworm', folder / 'base.tar')\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as running:
         deadline = time.monotonic() + 60

@@ -19,7 +19,7 @@ from docker import APIClient
 
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine, connect
-from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, _ending, remove_orphans, run_container
+from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, ending_of, remove_orphans, run_container
 from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
 from mlperf_docker.engine.surroundings import surroundings
@@ -68,12 +68,12 @@ START, DESTROY = event("start"), event("destroy")
     ids=["ended", "failed", "oom", "killed", "killed on Podman", "nothing after its removal counts"],
 )
 def test_the_end_is_read_from_the_events(events: list[Event], ending: ContainerExit) -> None:
-    assert _ending(iter(events)) == ending
+    assert ending_of(iter(events)) == ending
 
 
 def test_events_that_break_off_tell_that_the_engine_is_gone() -> None:
     with pytest.raises(ContainerError, match="engine went away") as caught:
-        _ending(iter([START]))
+        ending_of(iter([START]))
     assert caught.value.exit_code is ExitCode.CONTAINER
 
 

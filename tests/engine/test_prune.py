@@ -142,7 +142,7 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     api(client).create_volume("ours-volume", labels={LABEL: "volume"})
     api(client).create_network("own-network", internal=True)
     api(client).create_network("ours-network", internal=True, labels={LABEL: "network"})
-    before, used = there.state, module._used(api(client).df())
+    before, used = there.state, module.used_bytes(api(client).df())
 
     planned = prune(there, dry_run=True)
     assert there.state == before, "a dry run changes nothing"
@@ -165,7 +165,7 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     left = build_cache.records(api(client).df())
     assert any("echo own" in each.description for each in left)
     assert [each for each in left if each.is_our_step and not each.shared] == []
-    assert done.freed_bytes == used - module._used(api(client).df())
+    assert done.freed_bytes == used - module.used_bytes(api(client).df())
     assert done.freed_bytes >= planned.freed_bytes
     assert done.foreign_cache_bytes == sum(
         each.size_bytes for each in left if not each.shared and each not in build_cache.ours(left)

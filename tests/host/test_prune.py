@@ -2,8 +2,11 @@
 
 import pytest
 
-from mlperf_docker.maintenance.prune import _is_made_by_us, _is_our_name
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.maintenance.prune import current_in, is_made_by_us, is_our_name
 from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.build_inputs import content_hash
+from mlperf_docker.recipe.render import build_inputs
 
 BUILDKIT = 'ENTRYPOINT ["/opt/venv/bin/python" "-m" "mlperf_docker.harness"]'
 BUILDAH = '/bin/sh -c #(nop) ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]'
@@ -30,12 +33,12 @@ IMAGE = {
     ids=["BuildKit", "Buildah", "Buildah with labels", "a step more", "a setting more", "a commit", "nothing"],
 )
 def test_an_image_is_ours_by_its_last_step(steps: list[str], ours: bool) -> None:
-    assert _is_made_by_us(IMAGE, [{"CreatedBy": step} for step in steps]) is ours
+    assert is_made_by_us(IMAGE, [{"CreatedBy": step} for step in steps]) is ours
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_base_is_ours_if_it_was_imported_and_nothing_else(steps: int) -> None:
-    assert _is_made_by_us({LABEL: "base"}, [{"CreatedBy": ""}] * steps) is (steps == 1)
+    assert is_made_by_us({LABEL: "base"}, [{"CreatedBy": ""}] * steps) is (steps == 1)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +53,17 @@ def test_a_base_is_ours_if_it_was_imported_and_nothing_else(steps: int) -> None:
     ],
 )
 def test_a_name_is_ours_if_a_build_would_give_it(name: str, ours: bool) -> None:
-    assert _is_our_name(name, IMAGE) is ours
+    assert is_our_name(name, IMAGE) is ours
+
+
+def test_an_image_is_current_if_todays_sources_give_its_hash_on_its_own_base(catalog: Catalog) -> None:
+    spec, base, is_current = catalog.specs[0], f"sha256:{'b' * 64}", current_in(catalog)
+    labels = {
+        f"{LABEL}.cell": str(spec),
+        f"{LABEL}.base.identity": base,
+        f"{LABEL}.hash": content_hash(build_inputs(spec), base),
+    }
+    assert is_current(labels)
+    assert not is_current({**labels, f"{LABEL}.base.identity": f"sha256:{'c' * 64}"})
+    assert not is_current({**labels, f"{LABEL}.cell": "no-such-model:onnxruntime-cpu"})
+    assert not is_current({})

@@ -43,7 +43,7 @@ _MESSAGES = {
 
 
 @cache
-def _status_response() -> Any:  # noqa: ANN401  # protobuf makes the class at run time
+def status_response() -> Any:  # noqa: ANN401  # protobuf makes the class at run time
     """Return the message class of `StatusResponse`."""
     file = descriptor_pb2.FileDescriptorProto(name="control.proto", package=_PACKAGE, syntax="proto3")
     for name, fields in _MESSAGES.items():
@@ -71,7 +71,7 @@ class Trace:
 
     def feed(self, aux: str) -> Iterator[BuildEvent]:
         """Yield what the base64 text *aux* tells that earlier messages did not."""
-        response = _status_response().FromString(base64.b64decode(aux))
+        response = status_response().FromString(base64.b64decode(aux))
         for vertex in response.vertexes:
             self._names[vertex.digest] = vertex.name
             yield from self._start(vertex)
