@@ -70,10 +70,21 @@ def log_of(error: MlperfDockerError) -> Path:
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "locked", "mlperf-docker lock"),
         ("Temporary failure resolving 'mirror.example'", "name resolution", "HTTPS_PROXY"),
         ("NewConnectionError: Failed to establish a new connection: refused", "not be reached", "PIP_INDEX_URL"),
+        (
+            "WARNING: Retrying (Retry(total=4)) after connection broken by 'ProxyError('Cannot connect to proxy.')'",
+            "not be reached",
+            "PIP_INDEX_URL",
+        ),
+        ("W: Failed to fetch http://deb.debian.org/x  Connection failed [IP: 192.0.2.1 80]", "not be reached", "PROXY"),
+        ("E: Could not connect to deb.debian.org:80 (192.0.2.1).", "not be reached", "HTTPS_PROXY"),
+        ("sqlite3.ProgrammingError: Cannot operate on a closed connection.", "", "The full log says more."),
         ("ERROR: No matching distribution found for numpy==2.4.6", "does not offer", "PIP_INDEX_URL"),
         ("make: *** [all] Error 1", "", "The full log says more."),
     ],
-    ids=["disk", "certificate", "hash", "dns", "connection", "version", "unknown"],
+    ids=[
+        *("disk", "certificate", "hash", "dns", "connection", "pip's proxy", "apt-get's download", "apt-get's server"),
+        *("another connection", "version", "unknown"),
+    ],
 )
 def test_the_likely_cause_and_what_helps(output: str, cause: str, remedy: str) -> None:
     error = failure(*failing(output))

@@ -25,34 +25,38 @@ _IMAGE_ID = "moby.image.id"
 _INLINE_CACHE = "BUILDKIT_INLINE_CACHE"  # BuildKit notes in the image which step each layer came from
 _TAIL_LINES = 20
 _SPOOL_BYTES = 32 * 2**20
-_BROKEN = "the connection to the engine broke"
-# What a failed step printed → what it probably means, and what helps; the first that fits.
+_ENGINE_STOPPED = (
+    "The engine stopped, or was restarted, while it built.",
+    "See what it says: mlperf-docker doctor; then run the same command again.",
+)
+# The words by which pip, apt-get or the engine tell a fault → what it probably means, and what helps; the first that
+# fits. A step may print single words as "connection" for any other reason.
 _CAUSES = {
-    _BROKEN: (
-        "The engine stopped, or was restarted, while it built.",
-        "See what it says: mlperf-docker doctor; then run the same command again.",
-    ),
-    "no space left on device": (
+    re.compile("no space left on device", re.IGNORECASE): (
         "The engine's disk is full.",
         "Free some: docker system df, then docker builder prune or docker image prune; see mlperf-docker doctor.",
     ),
-    "certificate verify failed": (
+    re.compile("certificate verify failed|certificate verification failed", re.IGNORECASE): (
         "The package index's certificate is not trusted inside the build.",
         "Point PIP_CERT (or SSL_CERT_FILE) at your CA bundle; the build takes it over.",
     ),
-    "do not match the hashes": (
+    re.compile("do not match the hashes", re.IGNORECASE): (
         "A package is not the one that was locked: a mirror changed it, or a download broke.",
         "Try again; if it stays, compare your index with locks/, or make new locks: mlperf-docker lock",
     ),
-    "temporary failure": (
+    re.compile("temporary failure (in name resolution|resolving)", re.IGNORECASE): (
         "The build has no name resolution.",
         "Check the engine's DNS, or set HTTPS_PROXY and PIP_INDEX_URL; the build takes them over.",
     ),
-    "connection": (
+    re.compile(
+        r"after connection broken by|failed to establish a new connection|read timed out"  # pip's
+        r"|(could not|unable to) connect to|cannot initiate the connection|failed to fetch .*connection",  # apt-get's
+        re.IGNORECASE,
+    ): (
         "A package server could not be reached from inside the build.",
         "Set HTTPS_PROXY or PIP_INDEX_URL as pip needs them on this host, or PIP_FIND_LINKS to a folder of wheels.",
     ),
-    "no matching distribution": (
+    re.compile("no matching distribution", re.IGNORECASE): (
         "The package index does not offer a locked version, or not for the Python of the base.",
         "Check PIP_INDEX_URL, and a base of your own against the first line of the lock; or run mlperf-docker lock",
     ),
@@ -107,7 +111,10 @@ def follow(client: Engine, request: BuildRequest, listener: "Listener", builder:
         except EngineLostError as error:
             if not error.answering:
                 raise
-            listener.error = hidden(f"{_BROKEN}: {error.reason}")
+            listener.error, listener.engine_stopped = (
+                hidden(f"the connection to the engine broke: {error.reason}"),
+                True,
+            )
     if listener.image is None:
         raise _unsuitable_base(request, listener, log_path) or _failure(request, listener, log_path)
     return listener.image
@@ -140,6 +147,7 @@ class Listener(ABC):
     log: TextIO = field(default_factory=io.StringIO)
     image: str | None = None
     error: str = ""
+    engine_stopped: bool = False
     failed_step: str = ""
     tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
 
@@ -205,8 +213,7 @@ def _unsuitable_base(request: BuildRequest, listener: Listener, log: Path) -> Ba
 def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError:
     """Say which step failed, its last lines, the likely cause, and where the whole log is."""
     output = "\n".join(f"  {line}" for line in listener.tails[listener.failed_step])
-    said = f"{output}\n{listener.error}".lower()
-    cause, hint = next((words for sign, words in _CAUSES.items() if sign in said), _UNKNOWN_CAUSE)
+    cause, hint = _ENGINE_STOPPED if listener.engine_stopped else _likely_cause(f"{output}\n{listener.error}")
     step = f" in the step {listener.failed_step!r}" if listener.failed_step else ""
     parts = (
         f"Building {request.tags[0]} failed{step}: {listener.error or 'the engine ended without an image'}",
@@ -214,3 +221,8 @@ def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError
         cause,
     )
     return BuildError("\n".join(part for part in parts if part), hint=hint, log=log)
+
+
+def _likely_cause(said: str) -> tuple[str, str]:
+    """Return what the fault probably means, and what helps."""
+    return next((words for sign, words in _CAUSES.items() if sign.search(said)), _UNKNOWN_CAUSE)
