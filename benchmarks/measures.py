@@ -20,7 +20,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.system.paths import harness_cache_dir
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 
 if TYPE_CHECKING:
     from mlperf_docker.engine.filesystem import FileSystem

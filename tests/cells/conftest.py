@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 from tests.tries import in_time
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")

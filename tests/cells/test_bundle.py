@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cells.conftest import Tool
-from tests.engine.second_engine import SecondEngine, second_engine
+from tests.fixtures.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny", "--mode", "accuracy")

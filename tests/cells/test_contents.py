@@ -17,7 +17,7 @@ from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.recipe.build_inputs import versions
 from mlperf_docker.recipe.render import build_inputs
 from tests.cells.conftest import Tool
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine
 SITE = "/opt/venv/lib/python3.11/site-packages"

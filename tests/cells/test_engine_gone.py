@@ -11,8 +11,8 @@ from mlperf_docker.engine.address import DEFAULT_HOST
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import remove_orphans
 from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, wait_for
-from tests.engine.docker_client import api
-from tests.engine.proxy import before_the_engine
+from tests.fakes.engine_proxy import before_the_engine
+from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine
 RUN = ("run", "resnet50", "--synthetic", "tiny", "--min-duration", "1")

@@ -11,7 +11,7 @@ import pytest
 from mlperf_docker.engine.client import DockerEngine
 from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.cells.imagenet import lay_out_noise
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny")

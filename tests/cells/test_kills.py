@@ -20,7 +20,7 @@ from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import OWNER_LABEL
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from tests.cells.conftest import PERFORMED, Tool
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine
 COUNT, SEED = int(os.environ.get("MLPERF_TEST_KILLS", "5")), int(os.environ.get("MLPERF_TEST_SEED", "11"))

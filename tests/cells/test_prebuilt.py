@@ -10,9 +10,9 @@ import pytest
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import Tool
-from tests.engine.docker_client import api
-from tests.engine.second_engine import SecondEngine
-from tests.registry.fixtures import Registries
+from tests.fixtures.docker_client import api
+from tests.fixtures.registries import Registries
+from tests.fixtures.second_engine import SecondEngine
 
 pytestmark = pytest.mark.engine
 RUN = ("run", "bert", "--synthetic", "tiny", "--mode", "accuracy")

@@ -12,7 +12,7 @@ import pytest
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
 from tests.cells.conftest import PERFORMED, Tool, containers, wait_for
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine
 TINY = ("run", "resnet50", "--synthetic", "tiny")

@@ -17,7 +17,7 @@ from mlperf_docker.evidence import gather
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import store
 from mlperf_docker.runs import convert_models, dataset_commands, job, session
-from tests.engine.fake import FakeDisplay
+from tests.fakes.engine import FakeDisplay
 from tests.harness.conftest import of_model
 
 from . import process

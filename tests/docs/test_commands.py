@@ -6,7 +6,7 @@ import pytest
 
 from mlperf_docker.cli.reference import PAGE, main, reference
 from mlperf_docker.system.paths import assets
-from tests.host.test_cli import tool
+from tests.cli.test_cli import tool
 
 
 def test_the_committed_page_is_current() -> None:

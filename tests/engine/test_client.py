@@ -34,7 +34,7 @@ from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.maintenance import doctor
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
-from tests.engine.wire import ANCIENT, MODERN, OLD, PODMAN, WINDOWS, serving
+from tests.fakes.engine_socket import ANCIENT, MODERN, OLD, PODMAN, WINDOWS, serving
 
 
 @pytest.fixture

@@ -27,10 +27,10 @@ from mlperf_docker.errors import ContainerError, DeviceError
 from mlperf_docker.images.bases import Base
 from mlperf_docker.maintenance.doctor import engine_checks
 from mlperf_docker.system import owner
-from tests.engine import tiny_image
-from tests.engine.conftest import MARK, TEST_LABEL, containers
-from tests.engine.docker_client import api
-from tests.engine.second_engine import second_engine
+from tests.fixtures import tiny_image
+from tests.fixtures.docker_client import api
+from tests.fixtures.engine import MARK, TEST_LABEL, containers
+from tests.fixtures.second_engine import second_engine
 
 KILLED = 128 + signal.SIGKILL
 Event = dict[str, object]

@@ -11,8 +11,8 @@ from mlperf_docker.engine import filesystem
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.filesystem import Entry, FileSystem, Kind
 from mlperf_docker.errors import EngineError
-from tests.engine.conftest import MARK
-from tests.engine.docker_client import api
+from tests.fixtures.docker_client import api
+from tests.fixtures.engine import MARK
 
 TAG = f"{MARK}/files:1"
 

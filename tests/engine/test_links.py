@@ -10,7 +10,7 @@ from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import run_container
 from mlperf_docker.engine.plan import RunPlan, Surroundings
 from mlperf_docker.images.bases import Base
-from tests.engine.conftest import MARK, TEST_LABEL
+from tests.fixtures.engine import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine
 Layout = Callable[[Path, list[Path]], None]

@@ -13,7 +13,7 @@ from mlperf_docker.engine.transfer import LayerEvent, Listener
 from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import PassingError, RefusedError, refused
-from tests.engine.fake import EmptyEngine
+from tests.fakes.engine import EmptyEngine
 
 REFERENCE = "registry.test:5000/team/bert:exact"
 DIGEST = f"sha256:{'d' * 64}"

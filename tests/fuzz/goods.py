@@ -186,7 +186,7 @@ def saved_model(root: Path) -> None:
 
 def results(root: Path) -> None:
     """Two runs."""
-    from tests.host.run_results import write_run
+    from tests.results.run_results import write_run
 
     for number in range(2):
         write_run(root, f"2026010{number + 1}T000000.000-run", samples=64 + number)

@@ -17,9 +17,9 @@ from mlperf_docker.harness.models.unet3d.dataset import open_kits19
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.datasets.fetch import FetchRequest, Outcome, fetch_dataset
 from tests.cells.imagenet import lay_out_noise
-from tests.host.http_server import Behaviour, Server, serving
-from tests.host.test_dataset_fetching import Silent
-from tests.host.test_unpacking import tarred, zipped
+from tests.fakes.web_server import Behaviour, Server, serving
+from tests.inputs.datasets.test_fetch import Silent
+from tests.inputs.datasets.test_unpacking import tarred, zipped
 
 from . import test_bert_data, test_retinanet_data, test_unet3d_data
 from .test_rnnt_data import unpacked as unpacked  # a fixture

@@ -15,7 +15,7 @@ from mlperf_docker.images.building.buildkit import _UNSUITABLE
 from mlperf_docker.recipe import install
 from mlperf_docker.recipe.install import Places
 from mlperf_docker.recipe.layout import ImageLayout
-from tests.engine import tiny_wheel
+from tests.fixtures import tiny_wheel
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

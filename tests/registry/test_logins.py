@@ -15,9 +15,9 @@ from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import State
 from mlperf_docker.registry.client import RegistryClient as Asked
 from mlperf_docker.registry.logins import Login, engine_header, login_for
-from tests.registry import cells
-from tests.registry.fixtures import PASSWORD, USER, Registries
-from tests.registry.test_transfers import moved, pull, push, refusal
+from tests.fixtures import cells
+from tests.fixtures.registries import PASSWORD, USER, Registries
+from tests.images.test_push_pull_transfers import moved, pull, push, refusal
 
 HELPER = """\
 #!/bin/sh

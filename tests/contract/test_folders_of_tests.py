@@ -1,0 +1,33 @@
+"""Folders of the tests against folders of the package: a test file is named after the module that it tests."""
+
+from pathlib import Path
+
+from mlperf_docker.system.paths import assets
+
+PACKAGE, TESTS = assets() / "mlperf_docker", assets() / "tests"
+OWN = {"harness", "contract"}
+"""Folders that have a package's name and another order: tests of the harness as a whole, and of both halves."""
+ROOMS = [
+    each
+    for each in TESTS.rglob("*")
+    if (PACKAGE / each.relative_to(TESTS) / "__init__.py").is_file() and each.relative_to(TESTS).parts[0] not in OWN
+]
+
+
+def test_a_test_file_has_the_name_of_a_module_beside_the_same_path() -> None:
+    strangers = [str(path) for room in ROOMS for path in room.glob("test_*.py") if not _subjects(path)]
+    assert strangers == []
+
+
+def test_every_room_of_the_host_has_tests() -> None:
+    rooms = {each.parent.name for each in PACKAGE.glob("*/__init__.py")} - OWN
+    assert rooms <= {each.name for each in ROOMS if any(each.rglob("test_*.py"))}
+
+
+def _subjects(path: Path) -> list[str]:
+    """Return the modules, or the folder, that a test file is named after; more words may follow the name."""
+    folder = path.parent.relative_to(TESTS)
+    modules = [each.stem for each in (PACKAGE / folder).iterdir() if each.suffix == ".py" or each.is_dir()]
+    known = [*modules, folder.name]
+    stem = path.stem.removeprefix("test_")
+    return [name for name in known if stem == name or stem.startswith(f"{name}_")]

@@ -1,0 +1,86 @@
+"""What `data convert` asks of a container, without one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.engine.plan import BindMount
+from mlperf_docker.errors import UsageError
+from mlperf_docker.images.sources import sources_of
+from mlperf_docker.runs import dataset_commands
+from mlperf_docker.runs.events import Finished
+from mlperf_docker.runs.job import Job
+from tests.evidence.test_evidence import Quiet
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Job]:
+    """The jobs that were started; the harness says where in the container the file is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found: list[Job] = []
+
+    def perform(client: object, job: Job, display: object) -> Finished:
+        found.append(job)
+        said = {"event": "result", "rows": 7, "output": "/results/terabyte_processed_test.bin"}
+        return Finished.model_validate(said)
+
+    monkeypatch.setattr(dataset_commands, "perform", perform)
+    monkeypatch.setattr(dataset_commands, "connect_for", lambda spec: None)
+    return found
+
+
+def convert(
+    catalog: Catalog, source: Path | None, output: Path | None, *, model: str = "dlrm", **options: Any
+) -> dict[str, Any]:
+    request = dataset_commands.Convert(model, source, output, **options)
+    return dataset_commands.convert(
+        catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet()
+    )
+
+
+def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Job], tmp_path: Path) -> None:
+    source, output = tmp_path / "raw", tmp_path / "out"
+    source.mkdir()
+    output.mkdir()
+    done = convert(catalog, source, output, max_ind_range=10_000_000, days=2)
+    assert done == {"rows": 7, "output": str(output / "terabyte_processed_test.bin")}
+    (job,) = jobs
+    assert str(job.spec) == "dlrm:pytorch-cpu"
+    assert job.arguments == (
+        "convert-data",
+        "--data=/data",
+        "--results=/results",
+        "--max-ind-range=10000000",
+        "--days=2",
+    )
+    assert BindMount(source, "/data", read_only=True) in job.mounts
+    assert BindMount(output, "/results", read_only=False) in job.mounts
+
+
+def test_without_folders_it_works_within_the_data_sets_place(
+    catalog: Catalog, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))
+    place = tmp_path / "criteo-terabyte"
+    with pytest.raises(UsageError, match="does not exist") as caught:
+        convert(catalog, None, None)
+    assert "mlperf-docker data fetch criteo-terabyte" in (caught.value.hint or "")
+    (place / "raw").mkdir(parents=True)
+    assert convert(catalog, None, None)["output"] == str(place / "terabyte_processed_test.bin")
+    (job,) = jobs
+    assert BindMount(place / "raw", "/data", read_only=True) in job.mounts
+    assert BindMount(place, "/results", read_only=False) in job.mounts
+    with pytest.raises(UsageError, match="nothing to convert"):
+        convert(catalog, None, None, model="bert")
+
+
+@pytest.mark.parametrize(("missing", "remedy"), [("raw", "--from DIR"), ("out", "mkdir -p ")])
+def test_both_folders_must_exist(catalog: Catalog, jobs: list[Job], tmp_path: Path, missing: str, remedy: str) -> None:
+    for name in {"raw", "out"} - {missing}:
+        (tmp_path / name).mkdir()
+    with pytest.raises(UsageError, match=f"{missing} does not exist") as caught:
+        convert(catalog, tmp_path / "raw", tmp_path / "out")
+    assert remedy in (caught.value.hint or "")
+    assert not jobs
