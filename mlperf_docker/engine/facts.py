@@ -16,7 +16,7 @@ _ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says of itself. name: Docker or Podman; builder: "" where it has none that serves us.
+    """What the engine says of itself. name: Docker or Podman; builder: None if it has none that serves us.
 
     data_root: None where it is not on this host. security: what it does about users, as `security_modes` says.
     """
@@ -25,7 +25,7 @@ class EngineFacts:
     version: str
     api_version: str
     storage_driver: str
-    builder: str
+    builder: str | None
     has_gpu_runtime: bool
     data_root: Path | None
     security: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
         version=version.get("Version", "unknown"),
         api_version=version.get("ApiVersion", "unknown"),
         storage_driver=info.get("Driver", "unknown"),
-        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else "",
+        builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else None,
         has_gpu_runtime=_has_gpu_runtime(info),
         data_root=Path(info["DockerRootDir"]) if is_local(engine_host()) and info.get("DockerRootDir") else None,
         security=frozenset(security_modes(info)),

@@ -10,9 +10,10 @@ from pathlib import Path
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.facts import EngineFacts, facts
 from mlperf_docker.errors import EngineError, FolderError
-from mlperf_docker.recipe.host_settings import CA_BUNDLES, dockers_host, taken_over
+from mlperf_docker.recipe.host_settings import dockers_host, taken_over
 from mlperf_docker.registry.logins import absent_helpers, damaged_logins
 from mlperf_docker.system import docker_config, paths
+from mlperf_docker.system.ca_bundles import CA_VARIABLES
 from mlperf_docker.system.pip_config import pip_files
 from mlperf_docker.system.redaction import hidden
 
@@ -31,7 +32,7 @@ _NETWORK_VARIABLES = (
     "PIP_TRUSTED_HOST",
     "PIP_NO_INDEX",
     "PIP_FIND_LINKS",
-    *CA_BUNDLES,
+    *CA_VARIABLES,
 )
 
 
@@ -159,7 +160,7 @@ def _network_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str
     told = set()
     for place, settings in places.items():
         for name in _NETWORK_VARIABLES:
-            kind = "CA" if name in CA_BUNDLES else name  # the first bundle counts
+            kind = "CA" if name in CA_VARIABLES else name  # the first bundle counts
             value = taken_over(name, settings.get(name, ""))
             if value and kind not in told:
                 told.add(kind)
@@ -177,7 +178,7 @@ def _docker_config() -> Iterator[Check]:
 
 
 def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
-    for name in CA_BUNDLES:
+    for name in CA_VARIABLES:
         path = environment.get(name)
         if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: PTH113  # never raises
             finding = f"{name} names {path}, which is no file that can be read"

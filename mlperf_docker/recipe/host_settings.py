@@ -17,9 +17,9 @@ from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.system import docker_config
+from mlperf_docker.system.ca_bundles import ca_bundle
 from mlperf_docker.system.pip_config import pip_files
 
-CA_BUNDLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _SETTINGS = {
     "PIP_INDEX_URL": "index-url",
     "PIP_EXTRA_INDEX_URL": "extra-index-url",
@@ -154,16 +154,16 @@ def _dockers_proxies(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ca_bundle(environment: Mapping[str, str]) -> bytes | None:
-    for name in CA_BUNDLES:
-        path = environment.get(name)
-        if path and os.path.isfile(path):  # noqa: PTH113  # Path's own raises where it may not look
-            try:
-                return Path(path).read_bytes()
-            except OSError as error:
-                raise UsageError(
-                    f"{name} names {path}, which cannot be read: {error.strerror}.", hint=f"Correct or unset {name}."
-                ) from error
-    return None
+    found = ca_bundle(environment)
+    if found is None:
+        return None
+    name, path = found
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{name} names {path}, which cannot be read: {error.strerror}.", hint=f"Correct or unset {name}."
+        ) from error
 
 
 def _folders(find_links: str) -> Iterator[Path]:

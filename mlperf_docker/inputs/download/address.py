@@ -11,7 +11,6 @@ import re
 import shutil
 import time
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
@@ -26,6 +25,7 @@ from mlperf_docker.inputs.checksums import Checksum
 from mlperf_docker.inputs.download.partial import Partial
 from mlperf_docker.inputs.download.wanted import DownloadError, Wanted
 from mlperf_docker.system import network_errors
+from mlperf_docker.system.ca_bundles import ca_bundle
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0
@@ -46,7 +46,6 @@ _PASSING_STATUS = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-_BUNDLES = ("SSL_CERT_FILE", "PIP_CERT")  # beside REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, which requests reads itself
 
 
 class AddressError(Exception):
@@ -222,9 +221,8 @@ def new_session() -> requests.Session:
     """Return a session with the proxies and the CA bundle of the user's environment."""
     session = requests.Session()
     session.headers["User-Agent"] = f"mlperf-docker/{__version__}"
-    bundle = next((path for name in _BUNDLES if (path := os.environ.get(name)) and Path(path).is_file()), None)
-    if bundle is not None:
-        session.verify = bundle
+    if bundle := ca_bundle(os.environ):
+        session.verify = str(bundle[1])  # requests itself prefers REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE
     return session
 
 

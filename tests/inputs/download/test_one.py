@@ -20,6 +20,7 @@ from mlperf_docker.inputs.checksums import Checksum
 from mlperf_docker.inputs.download import address
 from mlperf_docker.inputs.download.one import fetch
 from mlperf_docker.inputs.download.wanted import DownloadError, Fetched, FetchError, Wanted
+from mlperf_docker.system.ca_bundles import CA_VARIABLES
 from tests.fakes.web_server import Behaviour, Server, serving
 
 RANDOM = random.Random(7)  # noqa: S311  # for bytes and moments, not for secrets
@@ -377,15 +378,18 @@ def test_certificates_are_verified_and_the_users_own_bundle_counts(
     subprocess.run([*make, "-keyout", str(both), "-out", str(tmp_path / "ca.pem")], check=True, capture_output=True)
     with both.open("a") as file:
         file.write((tmp_path / "ca.pem").read_text())
-    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
+    for variable in CA_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     with serving(CONTENT, both) as secure:
         url = secure.address("model")
         with pytest.raises(FetchError, match="its certificate is not trusted"):
             fetch(wanted(folder, url), Quiet())
         assert not secure.seen
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        got(folder, url)
+        for variable in CA_VARIABLES:
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, str(tmp_path / "ca.pem"))
+                got(folder, url)
+            (folder / NAME).unlink()
 
 
 def test_interrupted_at_any_moment_and_taken_up_again(
