@@ -1,7 +1,7 @@
 """The bare loops, run inside the image on the arrays and the weights that the harness made.
 
-Called as `python inside.py MEASURE [MODEL BACKEND [BATCH [SAMPLES TIMES]]]`; prints one JSON object. /cache is the
-harness's cache.
+Called as `python -m benchmarks.inside MEASURE [MODEL BACKEND [BATCH [SAMPLES TIMES]]]`; prints one JSON object.
+/cache is the harness's cache.
 """
 
 import itertools
@@ -20,19 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.overhead import measure_overhead
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest
+from mlperf_docker.harness.api.model import Model, Surroundings
+from mlperf_docker.harness.api.names import Device, Scenario
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.architectures.unet3d import ROI
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest
+from mlperf_docker.harness.loadgen.batches import cut
 from mlperf_docker.harness.models import registry
-from mlperf_docker.harness.models.base import Model, Samples, Surroundings
+from mlperf_docker.harness.models.opening import Loading, load_parts, open_model
 from mlperf_docker.harness.models.unet3d.geometry import corners
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 from mlperf_docker.harness.models.unet3d.windows import gather
-from mlperf_docker.harness.names import Device, Scenario
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import Loading, load_parts, open_model
-from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.sut import cut
+from mlperf_docker.harness.samples.library import Library
 
 CACHE = Path("/cache")
 TRIAL_S = 1.5
@@ -188,8 +190,6 @@ def full_size(model: str) -> Path:
 
 def overhead() -> dict[str, float]:
     """LoadGen and the harness around a predictor that does nothing."""
-    from mlperf_docker.harness.overhead import measure_overhead
-
     return {
         "offline_ns": measure_overhead(Scenario.OFFLINE, batch=32, queries=400_000),
         "single_stream_ns": measure_overhead(Scenario.SINGLE_STREAM, batch=1, queries=200_000),

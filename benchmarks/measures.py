@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
-INSIDE = Path(__file__).with_name("inside.py")
+HERE = Path(__file__).resolve().parent
 _TIMEOUT_S = 900
 
 
@@ -100,10 +100,9 @@ class Bench:
         """Run a bare loop in a container of the same image, confined as a run is."""
         argv = ["docker", "run", "--rm", "--network=none", "--label=org.mlperf-docker=container", "--read-only"]
         argv += ["--tmpfs=/tmp", f"--user={os.getuid()}:{os.getgid()}", "--entrypoint=/opt/venv/bin/python"]
-        argv += [f"--volume={harness_cache_dir()}:/cache", f"--volume={INSIDE}:/inside.py:ro", image or self.image]
-        done = subprocess.run(
-            [*argv, "/inside.py", measure, *arguments], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-        )
+        argv += [f"--volume={harness_cache_dir()}:/cache", f"--volume={HERE}:/benchmarks:ro", "--workdir=/"]
+        argv += [image or self.image, "-m", "benchmarks.inside", measure, *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         if done.returncode:
             raise RuntimeError(f"the bare loop {measure} failed:\n{done.stderr}")
         values = json.loads(done.stdout.splitlines()[-1])

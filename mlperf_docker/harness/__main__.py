@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mlperf_docker.harness import __version__, lifeline
-from mlperf_docker.harness.errors import ExitCode, HarnessError, UsageError
-from mlperf_docker.harness.names import Device, Mode, Phase, Scenario, SyntheticSize
+from mlperf_docker.harness import __version__
+from mlperf_docker.harness.api import tables
+from mlperf_docker.harness.api.errors import ExitCode, HarnessError, UsageError
+from mlperf_docker.harness.api.names import Device, Mode, Phase, Scenario, SyntheticSize
+from mlperf_docker.harness.system import lifeline
 
 if TYPE_CHECKING:
-    from mlperf_docker.harness.cell import Cell
-    from mlperf_docker.harness.events import Events
-    from mlperf_docker.harness.options import Folders, RunOptions
+    from mlperf_docker.harness.api.cell import Cell
+    from mlperf_docker.harness.api.events import Events
+    from mlperf_docker.harness.commands.options import Folders, RunOptions
 
 DEFAULT_CELL = Path("/opt/mlperf/cell.json")
 
@@ -69,7 +71,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say it for people on stderr, then as an event on stdout."""
-        from mlperf_docker.harness import events
+        from mlperf_docker.harness.api import events
 
         self.print_usage(sys.stderr)
         sys.stderr.write(f"{self.prog}: error: {message}\n")
@@ -214,7 +216,7 @@ def add_parity(command: argparse.ArgumentParser) -> None:
 
 def cell_of(arguments: argparse.Namespace) -> "Cell":
     """The cell that the options and cell.json describe."""
-    from mlperf_docker.harness import cell
+    from mlperf_docker.harness.api import cell
 
     path = arguments.cell or (DEFAULT_CELL if DEFAULT_CELL.exists() else None)
     return cell.resolve(path, model=arguments.model, backend=arguments.backend, device=arguments.device)
@@ -222,15 +224,15 @@ def cell_of(arguments: argparse.Namespace) -> "Cell":
 
 def folders_of(arguments: argparse.Namespace) -> "Folders":
     """The folders that the options name."""
-    from mlperf_docker.harness.options import Folders
+    from mlperf_docker.harness.commands.options import Folders
 
     return Folders(arguments.data, arguments.models, arguments.cache, arguments.results)
 
 
 def options_of(arguments: argparse.Namespace) -> "RunOptions":
     """The options of `run`, checked against each other. Raises UsageError."""
-    from mlperf_docker.harness import user_conf
-    from mlperf_docker.harness.options import RunOptions
+    from mlperf_docker.harness.commands.options import RunOptions
+    from mlperf_docker.harness.loadgen import user_conf
 
     if (arguments.instances or 1) > 1 and arguments.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
         raise UsageError(f"{arguments.scenario} has one query at a time: --instances must be 1")
@@ -260,16 +262,16 @@ def options_of(arguments: argparse.Namespace) -> "RunOptions":
 def run(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """One LoadGen test."""
     options = options_of(arguments)
-    from mlperf_docker.harness import run as steps
+    from mlperf_docker.harness.commands import run as steps
 
     return steps.run(options, events)
 
 
 def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Fill the cache with the data set."""
-    from mlperf_docker.harness import data_files
     from mlperf_docker.harness.models import registry
-    from mlperf_docker.harness.resources import cores
+    from mlperf_docker.harness.system import data_files
+    from mlperf_docker.harness.system.resources import cores
 
     cell = cell_of(arguments)
     benchmark = registry.load(cell.model)
@@ -284,9 +286,9 @@ def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def verify(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Read every sample of the data set."""
-    from mlperf_docker.harness import data_files
     from mlperf_docker.harness.models import registry
-    from mlperf_docker.harness.resources import cores
+    from mlperf_docker.harness.system import data_files
+    from mlperf_docker.harness.system.resources import cores
 
     benchmark = registry.load(cell_of(arguments).model)
     events.phase(Phase.VERIFY)
@@ -302,8 +304,8 @@ def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Make a synthetic set."""
     from mlperf_docker.harness.backends import registry as backends
     from mlperf_docker.harness.models import registry
-    from mlperf_docker.harness.opening import CpuAnswerer
-    from mlperf_docker.harness.resources import cores
+    from mlperf_docker.harness.models.opening import CpuAnswerer
+    from mlperf_docker.harness.system.resources import cores
 
     cell = cell_of(arguments)
     benchmark, backend = registry.load(cell.model), backends.load(cell.backend)
@@ -316,7 +318,7 @@ def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def inspect_model(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """Load a model file and tell what it is."""
-    from mlperf_docker.harness import conversion
+    from mlperf_docker.harness.commands import convert as conversion
 
     events.phase(Phase.LOAD_MODEL)
     events.emit("result", conversion.inspect(cell_of(arguments), arguments.model_file))
@@ -325,7 +327,7 @@ def inspect_model(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """An official file to safetensors, or weights through the architecture to ONNX."""
-    from mlperf_docker.harness import conversion
+    from mlperf_docker.harness.commands import convert as conversion
 
     events.phase(Phase.CONVERT)
     events.emit(
@@ -336,10 +338,10 @@ def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def convert_data(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """A data set out of raw files in --data, written to --results."""
-    from mlperf_docker.harness.models import base, registry
+    from mlperf_docker.harness.models import registry
 
     benchmark = registry.cut(registry.load(cell_of(arguments).model), arguments.max_ind_range)
-    if not isinstance(benchmark, base.Raw):
+    if not isinstance(benchmark, tables.Raw):
         raise UsageError(f"the data set of {arguments.model} is used as it is")
     if not arguments.results.is_dir():
         raise UsageError(f"the folder {arguments.results} is not there")
@@ -352,7 +354,7 @@ def convert_data(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def outputs(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """What the cell's network gives for synthetic samples, as a file."""
-    from mlperf_docker.harness import parity as comparison
+    from mlperf_docker.harness.commands import parity as comparison
 
     size = SyntheticSize(arguments.synthetic)
     made = comparison.trace(cell_of(arguments), size, arguments.cache, arguments.output, arguments.samples, events)
@@ -362,7 +364,7 @@ def outputs(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def parity(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     """How far backends are apart."""
-    from mlperf_docker.harness import parity as comparison
+    from mlperf_docker.harness.commands import parity as comparison
 
     if len(arguments.files) < 2:
         raise UsageError("parity compares files: name at least two")
@@ -373,8 +375,8 @@ def parity(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
 def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], arguments: argparse.Namespace) -> ExitCode:
     """Run a command; turn what it raises into an error event and an exit code."""
-    from mlperf_docker.harness import events as event_lines
-    from mlperf_docker.harness import signals
+    from mlperf_docker.harness.api import events as event_lines
+    from mlperf_docker.harness.system import signals
 
     events = event_lines.claim_stdout()
     signals.watch(events)
@@ -393,7 +395,7 @@ def guarded(function: Callable[[argparse.Namespace, "Events"], ExitCode], argume
 
 def refused(arguments: argparse.Namespace, error: Exception) -> HarnessError | None:
     """The error for a folder to write to that has no space left, or cannot be written, if that is what *error* is."""
-    from mlperf_docker.harness import storage
+    from mlperf_docker.harness.system import storage
 
     named = [getattr(arguments, name, None) for name in ("cache", "results")]
     output = getattr(arguments, "output", None)

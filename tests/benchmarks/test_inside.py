@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from benchmarks import inside, measures
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, SyntheticSize
+from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.base import Arrays
 from mlperf_docker.harness.models import registry
-from mlperf_docker.harness.models.base import Model, Samples
+from mlperf_docker.harness.models.opening import CpuAnswerer, Loading, load_parts
 from mlperf_docker.harness.models.unet3d.geometry import corners
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
-from mlperf_docker.harness.names import Device, SyntheticSize
-from mlperf_docker.harness.opening import CpuAnswerer, Loading, load_parts
 
 MODELS = {"resnet50": 6, "bert": 6, "dlrm": 6, "3d-unet": 1}
 """And how many samples of each are enough."""

@@ -9,12 +9,12 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.harness import cell
 from mlperf_docker.harness.__main__ import DEFAULT_CELL
+from mlperf_docker.harness.api import cell
+from mlperf_docker.harness.api.errors import UsageError
+from mlperf_docker.harness.api.names import Device, Format, Scenario
 from mlperf_docker.harness.backends.registry import BACKENDS
-from mlperf_docker.harness.errors import UsageError
 from mlperf_docker.harness.models import registry
-from mlperf_docker.harness.names import Device, Format, Scenario
 from mlperf_docker.names import Backend
 from mlperf_docker.recipe import render
 from mlperf_docker.system.paths import assets

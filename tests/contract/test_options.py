@@ -18,8 +18,9 @@ from mlperf_docker.contract import words
 from mlperf_docker.engine import plan
 from mlperf_docker.errors import UsageError
 from mlperf_docker.harness import __main__ as harness
-from mlperf_docker.harness import options, user_conf
-from mlperf_docker.harness.names import Mode, Scenario, SyntheticSize
+from mlperf_docker.harness.api.names import Mode, Scenario, SyntheticSize
+from mlperf_docker.harness.commands import options
+from mlperf_docker.harness.loadgen import user_conf
 
 COMMAND = Path(sys.executable).with_name("mlperf-docker")
 CELL = ("bert", "--backend=onnxruntime")

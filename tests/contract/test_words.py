@@ -14,11 +14,11 @@ import pytest
 from mlperf_docker import errors
 from mlperf_docker.contract import exit_codes, words
 from mlperf_docker.engine.plan import RunPlan, Surroundings
-from mlperf_docker.harness import errors as harness_errors
-from mlperf_docker.harness import events as harness_events
-from mlperf_docker.harness import names as harness_names
-from mlperf_docker.harness.names import Phase
-from mlperf_docker.harness.signals import Interrupted
+from mlperf_docker.harness.api import errors as harness_errors
+from mlperf_docker.harness.api import events as harness_events
+from mlperf_docker.harness.api import names as harness_names
+from mlperf_docker.harness.api.names import Phase
+from mlperf_docker.harness.system.signals import Interrupted
 from mlperf_docker.runs import events, runner
 
 OF_ONE_SIDE = {"CRASH": "CONTAINER"}

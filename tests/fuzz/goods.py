@@ -100,15 +100,15 @@ DATA_SETS = {
 
 def weights() -> Mapping[str, Any]:
     """Of a ResNet of few channels, by the names of the official file."""
+    from mlperf_docker.harness.api.names import SyntheticSize
     from mlperf_docker.harness.models.resnet50 import synthetic
-    from mlperf_docker.harness.names import SyntheticSize
 
     return synthetic.draw_weights(synthetic.RECIPES[SyntheticSize.TINY].config, 7)
 
 
 def safetensors(root: Path) -> None:
     """Weights."""
-    from mlperf_docker.harness import weights as weight_files
+    from mlperf_docker.harness.weights import safetensors as weight_files
 
     weight_files.write(root / "model.safetensors", dict(weights()))
 
@@ -144,8 +144,8 @@ def checkpoint(root: Path) -> None:
 
 
 def _unet() -> Mapping[str, Any]:
+    from mlperf_docker.harness.api.names import SyntheticSize
     from mlperf_docker.harness.models.unet3d import synthetic
-    from mlperf_docker.harness.names import SyntheticSize
 
     return synthetic.draw_weights(synthetic.RECIPES[SyntheticSize.TINY].config, 7)
 

@@ -92,9 +92,7 @@ def _import_all() -> None:
     import tensorflow as tf  # noqa: F401  # under this name type checkers leave it alone
     import torch  # noqa: F401
 
-    import mlperf_docker.cli.app
-    import mlperf_docker.harness.conversion
-    import mlperf_docker.harness.run  # noqa: F401
+    import mlperf_docker.harness.commands.run  # noqa: F401
     from mlperf_docker.harness.backends import registry as backends
     from mlperf_docker.harness.models import registry as models
 
@@ -192,7 +190,7 @@ def _digest(command: Command) -> int:
     import argparse
 
     from mlperf_docker.harness import __main__ as harness
-    from mlperf_docker.harness.errors import ExitCode
+    from mlperf_docker.harness.api.errors import ExitCode
     from tests.fuzz.digests import of_samples
 
     model, backend, data, cache = command.arguments

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.resnet50.synthetic import synthesize
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.opening import CpuAnswerer
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 300

@@ -15,13 +15,13 @@ import mlperf_loadgen as lg
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import loadgen, sut
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import NotFiniteError
-from mlperf_docker.harness.models.base import Payload
-from mlperf_docker.harness.names import Joined, Scenario
-from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.settings import SCENARIOS
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import NotFiniteError
+from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.api.samples import Payload
+from mlperf_docker.harness.loadgen import batches, offline, running, worker
+from mlperf_docker.harness.loadgen.settings import SCENARIOS
+from mlperf_docker.harness.samples.library import Library
 
 COUNT = 50
 
@@ -87,7 +87,7 @@ def no_room(*_: object) -> NoReturn:
     raise MemoryError("no room")
 
 
-def first_only(self: sut.OfflineSut, query: sut.Query, first: sut.Batch) -> Any:
+def first_only(self: offline.OfflineSut, query: batches.Query, first: batches.Batch) -> Any:
     yield first, self._library.run_of(first.start, first.stop)
     query.batches.clear()
 
@@ -108,7 +108,7 @@ def spoil(fault: str) -> None:
         case "finisher":
             ThreadPoolExecutor.submit = refused  # type: ignore[method-assign,assignment]
         case "lost":
-            sut.OfflineSut._ready = first_only  # type: ignore[method-assign]
+            offline.OfflineSut._ready = first_only  # type: ignore[method-assign]
 
 
 def stuck(error: BaseException) -> None:
@@ -132,15 +132,15 @@ def main(scenario: Scenario, fault: str) -> None:
     batch = 10 if fault in ("thread", "lost", "leave") else 9
     postprocess = too_long if fault == "long" else payloads
     payload = Payload(np.float32, 1, slow=fault in ("finisher", "inside"))
-    engine = sut.Engine(predictors, postprocess, payload, batch, wait_s=0.01, names=("number",))
-    watch = loadgen.Watch(progress=lambda done: None, stuck=stuck)
+    responder = worker.Responder(predictors, postprocess, payload, batch, wait_s=0.01, names=("number",))
+    watch = running.Watch(progress=lambda done: None, stuck=stuck)
     try:
-        outcome = loadgen.run(loadgen.Test(scenario, settings, Path(), Library(Numbers()), engine), watch)
+        tally = running.run(running.LoadGenTest(scenario, settings, Path(), Library(Numbers()), responder), watch)
     except BaseException as error:  # noqa: BLE001 (whatever a SUT remembers)
         sys.stdout.write(f"failed: {error}\n")
     else:
-        said = f"not finite: {outcome.not_finite}" if outcome.not_finite else "passed"
-        sys.stdout.write(f"{said} {outcome.by_instance}\n")
+        said = f"not finite: {tally.not_finite}" if tally.not_finite else "passed"
+        sys.stdout.write(f"{said} {tally.by_instance}\n")
 
 
 if __name__ == "__main__":

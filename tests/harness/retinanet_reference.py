@@ -8,7 +8,7 @@ The harness's own must agree with it. It is slow and plain: every score is compu
 import torch
 from torch import Tensor, nn
 
-from mlperf_docker.harness.backends import nms
+from mlperf_docker.harness.weights import nms
 
 nms.register()
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.models.base import Accuracy
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.names import Format
+from mlperf_docker.harness.api.scores import Accuracy
 from mlperf_docker.harness.models.resnet50.accuracy import Top1, score
 from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
-from mlperf_docker.harness.names import Format
 
 
 def entry(index: int, label: float) -> dict[str, object]:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mlperf_docker.harness.backends import nms
-from mlperf_docker.harness.backends.base import LoadRequest
+from mlperf_docker.harness.api.backend import LoadRequest
+from mlperf_docker.harness.api.errors import DeviceError, ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
 from mlperf_docker.harness.backends.pytorch import PyTorch
-from mlperf_docker.harness.errors import DeviceError, ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.weights import nms
 
 DETECTIONS = Interface(
     (Tensor("images", "float32", (None, 3, 8, 8)),),

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import frameworks
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.api.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
-from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.weights import frameworks
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(5)
@@ -369,7 +369,7 @@ print(tf.compat.v1.Session(graph=graph).run(y, {x: np.ones((1, 4))}).sum())
         code = f"""
 import os, sys
 sys.path.insert(0, {str(tmp_path)!r})
-from mlperf_docker.harness import frameworks
+from mlperf_docker.harness.weights import frameworks
 frameworks.load("well")
 os.write(2, b"between\\n")
 try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.models.bert import accuracy, payload
 from mlperf_docker.harness.models.bert.accuracy import Scores, evaluate, f1, normalised
 from mlperf_docker.harness.models.bert.answers import best_spans, in_own_writing, joined, predict

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlperf_docker.harness.errors import DatasetError
-from mlperf_docker.harness.files import checksum
+from mlperf_docker.harness.api.errors import DatasetError
 from mlperf_docker.harness.models.bert import dataset as datasets
 from mlperf_docker.harness.models.bert.dataset import open_squad, verify
 from mlperf_docker.harness.models.bert.features import build, split_words, windows
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples, prepare
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary, basic_words
-from mlperf_docker.harness.storage import StorageError
+from mlperf_docker.harness.system.files import checksum
+from mlperf_docker.harness.system.storage import StorageError
 
 RECORDED = Path(__file__).parent / "bert_recorded"
 VOCABULARY = Vocabulary([*SPECIAL, "un", "##aff", "##able", "a", "b", "c", "?", "ab", "##b"])

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.backend import LoadRequest
+from mlperf_docker.harness.api.errors import ModelFileError, UsageError
+from mlperf_docker.harness.api.names import Device
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest
-from mlperf_docker.harness.errors import ModelFileError, UsageError
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.models.bert.network import TINY
 from mlperf_docker.harness.models.bert.weights import draw
-from mlperf_docker.harness.names import Device
-from mlperf_docker.harness.network import Network
 
 from . import bert_reference
 
@@ -201,7 +201,7 @@ def test_a_precision_that_a_backend_lacks_is_refused(backend: str) -> None:
 def test_drawn_weights_give_answers_that_differ() -> None:
     weights = draw(SMALL, 4)
     assert networks.shapes(SMALL) == {name: array.shape for name, array in weights.items()}
-    weight_files.check(networks.shapes(SMALL), weights, "w")
+    named_weights.check(networks.shapes(SMALL), weights, "w")
     rng = np.random.default_rng(2)
     ids, segments = rng.integers(1, 101, 60), (np.arange(60) > 9).astype(np.int64)
     first = bert_reference.logits(weights, ids, segments)

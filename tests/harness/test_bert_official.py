@@ -17,18 +17,18 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.architectures.bert import BertConfig
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import detect
 from mlperf_docker.harness.models.bert import graphs, official
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.models.bert.network import LENGTH, TINY
 from mlperf_docker.harness.models.bert.weights import draw
-from mlperf_docker.harness.names import Device
 from mlperf_docker.harness.ops.onnx import serialize
+from mlperf_docker.harness.weights import safetensors as weight_files
+from mlperf_docker.harness.weights.formats import detect
 
 from . import bert_reference
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.interface import Interface
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.interface import Interface
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.bert import payload, synthetic
 from mlperf_docker.harness.models.bert.accuracy import evaluate
 from mlperf_docker.harness.models.bert.answers import best_of_questions, best_spans, predict
@@ -21,8 +22,7 @@ from mlperf_docker.harness.models.bert.features import build, windows
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples
 from mlperf_docker.harness.models.bert.synthetic_squad import Lengths, Writer, draw_language
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 
 def silent(done: int, total: int, unit: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mlperf_docker.harness import calibrate
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.calibrate import Speed, fastest, fastest_within
-from mlperf_docker.harness.errors import DeviceMemoryError
-from mlperf_docker.harness.names import Joined, Scenario
-from mlperf_docker.harness.typical import excess, typical
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import DeviceMemoryError
+from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.calibration import batch_speeds
+from mlperf_docker.harness.calibration.batch_speeds import Speed, fastest, fastest_within
+from mlperf_docker.harness.calibration.typical_batches import excess, typical
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 INPUTS: Arrays = (np.zeros((32, 1), np.float32),)
@@ -25,7 +25,7 @@ class Clock:
     ) -> None:
         self.room = room
         self.now, self.call_s, self.sample_s, self.sizes = 0.0, call_s, sample_s, list[int]()
-        monkeypatch.setattr(calibrate, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(batch_speeds, "perf_counter", lambda: self.now)
 
     def predict(self, inputs: Arrays) -> Arrays:
         if self.room is not None and len(inputs[0]) > self.room:
@@ -40,12 +40,12 @@ class Clock:
 
 def test_a_cost_per_call_favours_the_largest_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.01, sample_s=0.001)
-    assert fastest(calibrate.calibrate(clock, INPUTS, BATCHES)).batch == 32
+    assert fastest(batch_speeds.calibrate(clock, INPUTS, BATCHES)).batch == 32
 
 
 def test_equal_rates_favour_the_largest_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.0, sample_s=0.001)
-    assert fastest(calibrate.calibrate(clock, INPUTS, BATCHES)).batch == 32
+    assert fastest(batch_speeds.calibrate(clock, INPUTS, BATCHES)).batch == 32
 
 
 def test_a_batch_that_is_really_slower_is_not_taken() -> None:
@@ -59,34 +59,34 @@ def test_one_slow_moment_does_not_decide() -> None:
 
 def test_the_budget_is_kept_and_the_smallest_size_always_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.0, sample_s=1.0)
-    speeds = calibrate.calibrate(clock, INPUTS, BATCHES, budget_s=30)
+    speeds = batch_speeds.calibrate(clock, INPUTS, BATCHES, budget_s=30)
     assert clock.now <= 30
     assert speeds[0].batch == 1
     clock = Clock(monkeypatch, call_s=0.0, sample_s=100.0)
-    assert [speed.batch for speed in calibrate.calibrate(clock, INPUTS, BATCHES, budget_s=30)] == [1]
-    assert len(clock.sizes) <= 2 + calibrate.ROUNDS
+    assert [speed.batch for speed in batch_speeds.calibrate(clock, INPUTS, BATCHES, budget_s=30)] == [1]
+    assert len(clock.sizes) <= 2 + batch_speeds.ROUNDS
 
 
 def test_a_small_set_cuts_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.0, sample_s=0.001)
     few: Arrays = (np.zeros((5, 1), np.float32),)
-    assert [speed.batch for speed in calibrate.calibrate(clock, few, BATCHES)] == [1, 2, 4, 5]
+    assert [speed.batch for speed in batch_speeds.calibrate(clock, few, BATCHES)] == [1, 2, 4, 5]
 
 
 def test_streams_measure_their_own_size_and_a_user_his() -> None:
-    assert calibrate.candidates(Scenario.SINGLE_STREAM, 4, BATCHES) == (1,)
-    assert calibrate.candidates(Scenario.MULTI_STREAM, 4, BATCHES) == (8,)
-    assert calibrate.candidates(Scenario.OFFLINE, 4, BATCHES) == (4,)
-    assert calibrate.candidates(Scenario.SERVER, None, BATCHES) == BATCHES
+    assert batch_speeds.candidates(Scenario.SINGLE_STREAM, 4, BATCHES) == (1,)
+    assert batch_speeds.candidates(Scenario.MULTI_STREAM, 4, BATCHES) == (8,)
+    assert batch_speeds.candidates(Scenario.OFFLINE, 4, BATCHES) == (4,)
+    assert batch_speeds.candidates(Scenario.SERVER, None, BATCHES) == BATCHES
 
 
 def test_sizes_that_do_not_fit_into_memory_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, call_s=0.01, sample_s=0.001, room=5)
-    speeds = calibrate.calibrate(clock, INPUTS, BATCHES)
+    speeds = batch_speeds.calibrate(clock, INPUTS, BATCHES)
     assert [speed.batch for speed in speeds] == [1, 2, 4]
     assert all(len(speed.seconds) > 1 for speed in speeds)
     with pytest.raises(DeviceMemoryError):
-        calibrate.calibrate(clock, INPUTS, (8, 16))
+        batch_speeds.calibrate(clock, INPUTS, (8, 16))
 
 
 def test_server_takes_the_fastest_that_fits_its_bound() -> None:
@@ -159,7 +159,7 @@ def test_real_time_passes() -> None:
             time.sleep(0.002)
             return inputs
 
-    (speed,) = calibrate.calibrate(Sleeper(), INPUTS, (32,))
+    (speed,) = batch_speeds.calibrate(Sleeper(), INPUTS, (32,))
     assert 0.002 <= speed.mean_s < 0.05
 
 

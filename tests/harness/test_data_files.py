@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models import registry
 from mlperf_docker.harness.models.dlrm.dataset import BINARY
+from mlperf_docker.harness.system import data_files
 
 Make = Callable[[Path], object]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mlperf_docker.harness.errors import DatasetError
+from mlperf_docker.harness.api.errors import DatasetError
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet, parse_map
 
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from mlperf_docker.harness.errors import DatasetError, SampleError
+from mlperf_docker.harness.api.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation, conversion, rows
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm, answering
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, TRACE, Criteo, open_criteo

@@ -14,19 +14,20 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlperf_docker.harness import gpu
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.backend import Backend, LoadRequest, Predictor
+from mlperf_docker.harness.api.errors import DeviceError, DeviceMemoryError, ModelFileError
+from mlperf_docker.harness.api.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Backend, LoadRequest, Predictor
-from mlperf_docker.harness.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.models.dlrm import lookup, placement
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
 from mlperf_docker.harness.models.dlrm.placement import Table
 from mlperf_docker.harness.models.dlrm.synthetic import OFFICIAL_ROWS, RECIPES, Recipe, draw_rows, draw_weights
-from mlperf_docker.harness.names import Device, Format, SyntheticSize
-from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.system import gpu
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 from .dlrm_reference import Reference, predict
 
@@ -60,7 +61,7 @@ def backend(name: str) -> Backend:
 
 
 def test_the_full_network_has_the_official_weights() -> None:
-    shapes = weight_files.declared(lambda ops, w: dlrm.weights_of(ops, w, dlrm.FULL))
+    shapes = named_weights.declared(lambda ops, w: dlrm.weights_of(ops, w, dlrm.FULL))
     assert dlrm.FULL.interacted == 479
     assert {name: shape for name, shape in shapes.items() if name.endswith("weight")} == {
         "bot_l.0.weight": (512, 13),
@@ -303,7 +304,7 @@ def test_the_plan_goes_by_the_files_header_and_is_carried_out(
     path = tmp_path / "w.safetensors"
     weight_files.write(path, arrays)
     monkeypatch.setattr(placement, "DEVICE_RESERVE", 0)
-    monkeypatch.setattr("mlperf_docker.harness.gpu.free_bytes", lambda number: 150_000)
+    monkeypatch.setattr("mlperf_docker.harness.system.gpu.free_bytes", lambda number: 150_000)
     plan = Dlrm().plan(path, Device.CUDA)
     assert 140_000 < plan.device_bytes <= 150_000
     placed = plan.place(Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), "w"))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mlperf_docker.harness import weights
 from mlperf_docker.harness.models.dlrm import aggregation
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, open_criteo
+from mlperf_docker.harness.weights import safetensors
 from tests.tries import in_time
 
 from .conftest import Finished, command, environment, of_model
@@ -95,7 +95,7 @@ def test_half_of_the_memory(shared: Path, tmp_path: Path) -> None:
         "fp16",
     )
     assert done.code == 0, done
-    found = weights.read(half)
+    found = safetensors.read(half)
     assert str(found["emb_l.0.weight"].dtype) == "float16"
     assert str(found["top_l.0.weight"].dtype) == "float32"
     done = run(shared, tmp_path, "--mode", "accuracy", "--model-file", half)
@@ -113,7 +113,7 @@ def test_backends_agree(shared: Path, tmp_path: Path) -> None:
         files.append(tmp_path / f"{backend}.safetensors")
         done = harness(shared, tmp_path, "outputs", "--samples", 6, "--output", files[-1], backend=backend)
         assert done.result["samples"] == 6
-        assert len(weights.read(files[-1])["pred"]) == aggregation.offsets(10**5)[6]
+        assert len(safetensors.read(files[-1])["pred"]) == aggregation.offsets(10**5)[6]
     line = command("parity", "--model", "dlrm", "--backend", "pytorch", *files)
     said = subprocess.run(line, capture_output=True, text=True, timeout=60, env=environment(), cwd=tmp_path, check=True)
     found = json.loads(said.stdout.splitlines()[-1])

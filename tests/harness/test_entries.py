@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness import entries, files, storage
-from mlperf_docker.harness.entries import Unfit, check, entry, seal
+from mlperf_docker.harness.system import entries, files, storage
+from mlperf_docker.harness.system.entries import Unfit, check, entry, seal
 
 MADE_FROM = {"set": "numbers-1"}
 

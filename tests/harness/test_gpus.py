@@ -11,23 +11,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import frameworks, gpu
-from mlperf_docker.harness import run as steps
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.api.cell import Cell
+from mlperf_docker.harness.api.errors import DeviceError
+from mlperf_docker.harness.api.events import Events
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format, Joined, Mode, Scenario
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends import onnxruntime as ort_backend
 from mlperf_docker.harness.backends import pytorch as torch_backend
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.backends.dummy import Dummy, NullPredictor
-from mlperf_docker.harness.cell import Cell
-from mlperf_docker.harness.errors import DeviceError
-from mlperf_docker.harness.events import Events
-from mlperf_docker.harness.interface import Interface, Tensor
+from mlperf_docker.harness.commands import loading
+from mlperf_docker.harness.commands.options import Folders, RunOptions
 from mlperf_docker.harness.models.dlrm import placement
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
 from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
-from mlperf_docker.harness.names import Device, Format, Joined, Mode, Scenario
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.options import Folders, RunOptions
+from mlperf_docker.harness.system import gpu
+from mlperf_docker.harness.weights import frameworks
 
 ROWS = Interface((Tensor("rows:0", "float32", (None, 3)),), (Tensor("sums:0", "float32", (None,)),))
 
@@ -93,10 +94,10 @@ def test_instances_are_dealt_out_to_the_gpus_and_each_is_proven(
     tmp_path: Path, instances: int | None, numbers: list[int]
 ) -> None:
     model = ResNet50().native(Path(), Format.ONNX)
-    prepared = steps.Prepared(None, Images(), None)
+    prepared = loading.Prepared(None, Images(), None)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.OFFLINE, instances).settled(2)
-        loaded = steps.load(settled, TwoGpus(), None, model, prepared, Events(stream))
+        loaded = loading.load(settled, TwoGpus(), None, model, prepared, Events(stream))
     assert [proof["gpu_number"] for proof in loaded.proof["instances"]] == numbers
     assert loaded.proof["provider"] == "stand-in"
     assert len(loaded.predictors) == len(numbers)
@@ -106,7 +107,7 @@ def test_a_single_instance_has_a_single_proof(tmp_path: Path) -> None:
     model = ResNet50().native(Path(), Format.ONNX)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.SINGLE_STREAM).settled(2)
-        loaded = steps.load(settled, TwoGpus(), None, model, steps.Prepared(None, Images(), None), Events(stream))
+        loaded = loading.load(settled, TwoGpus(), None, model, loading.Prepared(None, Images(), None), Events(stream))
     assert loaded.proof == {"provider": "stand-in", "gpu_number": 0, "samples": 1}
 
 
@@ -114,7 +115,7 @@ def test_a_single_instance_has_a_single_proof(tmp_path: Path) -> None:
     ("instances", "devices", "shares"), [(1, 1, (1,)), (2, 2, (1, 1)), (5, 2, (3, 2)), (2, 4, (1, 1)), (3, 1, (3,))]
 )
 def test_shares_of_the_devices(instances: int, devices: int, shares: tuple[int, ...]) -> None:
-    assert steps.shares(instances, devices) == shares
+    assert loading.shares(instances, devices) == shares
 
 
 def test_tables_are_placed_by_the_gpu_with_least_for_an_instance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +123,7 @@ def test_tables_are_placed_by_the_gpu_with_least_for_an_instance(monkeypatch: py
     seen: list[int] = []
     monkeypatch.setattr(gpu, "free_bytes", free.__getitem__)
     monkeypatch.setattr(Dlrm, "read", lambda *_: {})
-    monkeypatch.setattr("mlperf_docker.harness.formats.detect", lambda _: Format.SAFETENSORS)
+    monkeypatch.setattr("mlperf_docker.harness.weights.formats.detect", lambda _: Format.SAFETENSORS)
     monkeypatch.setattr(placement, "plan", lambda *_, device_free, **__: seen.append(device_free))
     for shares in ((1,), (1, 1), (3, 1), (2, 2)):
         Dlrm().plan(Path(), Device.CUDA, shares)

@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mlperf_docker.harness import jpeg_blocks
-from mlperf_docker.harness.errors import BadSample, DatasetError
-from mlperf_docker.harness.images import Decoder
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, open_openimages
+from mlperf_docker.harness.samples import jpeg_blocks
+from mlperf_docker.harness.samples.images import Decoder
 
 from .conftest import PATIENCE_S, command, environment
 

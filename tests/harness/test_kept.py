@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import entries, files, kept, storage
-from mlperf_docker.harness.errors import BadSample, DatasetError
-from mlperf_docker.harness.job import Job
-from mlperf_docker.harness.kept import RECORD, Kept
-from mlperf_docker.harness.preprocess import cached
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
+from mlperf_docker.harness.samples import kept
+from mlperf_docker.harness.samples.kept import RECORD, Kept
+from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preprocessing import cached
+from mlperf_docker.harness.system import entries, files, storage
 
 COUNT = 40
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness import lifeline
+from mlperf_docker.harness.system import lifeline
 from tests.harness.conftest import command, environment
 from tests.harness.test_preprocess import many, preprocess_command, workers_gone
 
 _HELD = {lifeline.VARIABLE: "1"}
 _LOCKED = (
-    "from mlperf_docker.harness import lifeline; lifeline.hold()\n"
+    "from mlperf_docker.harness.system import lifeline; lifeline.hold()\n"
     "import ctypes, signal, sys\n"
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "print(repr(sys.stdin.read()), flush=True)\n"

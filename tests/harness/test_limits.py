@@ -3,12 +3,13 @@
 import mlperf_loadgen as lg
 import pytest
 
-from mlperf_docker.harness import limits, settings
-from mlperf_docker.harness.backends.base import memory_error
-from mlperf_docker.harness.cell import Cell
-from mlperf_docker.harness.errors import DeviceMemoryError, ExitCode, ModelFileError
-from mlperf_docker.harness.names import Device, Mode, Scenario
-from mlperf_docker.harness.options import Folders, RunOptions
+from mlperf_docker.harness.api.backend import memory_error
+from mlperf_docker.harness.api.cell import Cell
+from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, ModelFileError
+from mlperf_docker.harness.api.names import Device, Mode, Scenario
+from mlperf_docker.harness.commands import limits
+from mlperf_docker.harness.commands.options import Folders, RunOptions
+from mlperf_docker.harness.loadgen import settings
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.harness import logs
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.harness.loadgen import logs
 
 
 def detail(*errors: str, **values: Any) -> str:

@@ -15,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlperf_docker.harness import frameworks, onnx_files, weights
+from mlperf_docker.harness.api.backend import LoadRequest
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.model_files import identify
-from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.weights import frameworks, numbers, onnx_files
+from mlperf_docker.harness.weights import safetensors as weights
+from mlperf_docker.harness.weights.model_files import identify
 from mlperf_docker.inputs.models import split_files
 from tests.harness.conftest import Harness
 from tests.harness.test_run import graph as official_graph
@@ -364,13 +365,13 @@ def test_tables_of_other_types_are_read_and_looked_at(tmp_path: Path, kind: str)
     path = outside(tmp_path / "m.onnx", WEIGHT.astype(dtype))
     for file in (path, tmp_path / "one.onnx"):
         (name, array), *_ = onnx_files.weights(file, onnx_files.load_model(file))
-        np.testing.assert_array_equal(weights.as_float32(array), WEIGHT.astype(dtype).astype(np.float32))
+        np.testing.assert_array_equal(numbers.as_float32(array), WEIGHT.astype(dtype).astype(np.float32))
         write_onnx(tmp_path / "one.onnx", weight=WEIGHT.astype(dtype))
     odd = WEIGHT.astype(dtype)
     odd[2, 1] = np.nan
     outside(path, odd)
     with pytest.raises(ModelFileError, match="not finite") as raised:
-        weights.refuse_not_finite("m.onnx", onnx_files.weights(path, onnx_files.load_model(path)))
+        numbers.refuse_not_finite("m.onnx", onnx_files.weights(path, onnx_files.load_model(path)))
     assert (name, raised.value.details) == ("w", ("w[2, 1] is nan",))
 
 

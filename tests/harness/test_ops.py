@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Backend, LoadRequest
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.ops import LstmWeights
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Backend, LoadRequest
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.names import Device
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.ops.base import LstmWeights
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(7)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError
-from mlperf_docker.harness.jpeg import has_end
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.errors import DatasetError
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.resnet50.network import Form
 from mlperf_docker.harness.models.resnet50.preprocess import ImageSamples, crop_origin, job, target_size
-from mlperf_docker.harness.preprocess import cached
+from mlperf_docker.harness.samples.jpeg import has_end
+from mlperf_docker.harness.samples.preprocessing import cached
 
 from .conftest import Finished, Harness, command, environment
 
@@ -76,8 +76,8 @@ def photographs(root: Path) -> list[str]:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.arithmetic
 def test_bytes_are_those_of_the_plain_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.SMALL_SET_BYTES", 0)
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.CHUNK", 4)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.SMALL_SET_BYTES", 0)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.CHUNK", 4)
     root, cache = tmp_path / "data", tmp_path / "cache"
     root.mkdir()
     cache.mkdir()

@@ -15,19 +15,19 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from mlperf_docker.harness.api.backend import LoadRequest
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import detect
-from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.opening import open_model
 from mlperf_docker.harness.models.resnet50 import from_onnx, from_tensorflow
 from mlperf_docker.harness.models.resnet50 import network as networks
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import open_model
 from mlperf_docker.harness.ops.onnx import serialize
+from mlperf_docker.harness.weights.formats import detect
 
 Array = NDArray[Any]
 BLOCKS, WIDTH, CLASSES = (2, 1, 1, 2), 4, 1001

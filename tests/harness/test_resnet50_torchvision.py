@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig
-from mlperf_docker.harness.models.base import SyntheticSet
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
 from mlperf_docker.harness.models.resnet50.network import Form
 from mlperf_docker.harness.models.resnet50.preprocess import job, samples, torchvision_crop_origin
 from mlperf_docker.harness.models.resnet50.synthetic import _fit_classifier, draw_weights
-from mlperf_docker.harness.preprocess import cached
+from mlperf_docker.harness.samples.preprocessing import cached
 
 from .conftest import Finished, Harness
 from .test_preprocess import photographs, silent

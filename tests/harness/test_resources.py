@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.resources import free_memory, free_threads
+from mlperf_docker.harness.system.resources import free_memory, free_threads
 
 GIB = 1 << 30
 

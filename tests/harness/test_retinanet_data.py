@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, SampleError
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.errors import DatasetError, SampleError
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.retinanet import accuracy, preprocess
 from mlperf_docker.harness.models.retinanet.benchmark import RetinaNet
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, open_openimages
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.opening import CpuAnswerer
 
 from .conftest import Harness
 

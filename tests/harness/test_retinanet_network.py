@@ -13,22 +13,24 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from mlperf_docker.harness import conversion, formats
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest
+from mlperf_docker.harness.api.cell import Cell
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Tensor
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.retinanet import DEVIATION, FULL, MEAN, anchors, grids
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest
-from mlperf_docker.harness.cell import Cell
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Tensor
+from mlperf_docker.harness.commands import convert
+from mlperf_docker.harness.models.opening import open_model
 from mlperf_docker.harness.models.retinanet import detections, official
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.benchmark import RetinaNet
 from mlperf_docker.harness.models.retinanet.synthetic import TINY, draw_weights
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.opening import open_model
 from mlperf_docker.harness.ops.onnx import OnnxOps
+from mlperf_docker.harness.weights import formats
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 from .retinanet_reference import Reference
 
@@ -110,7 +112,7 @@ def test_anchors_are_those_of_the_sheet() -> None:
 def test_the_size_is_told_from_the_weights(config: Any) -> None:
     shaped = {name: np.broadcast_to(np.float32(0), shape) for name, shape in networks.shapes(config).items()}
     assert networks.config_of(shaped, "w") == config
-    weight_files.check(networks.shapes(config), shaped, "w")
+    named_weights.check(networks.shapes(config), shaped, "w")
 
 
 def test_foreign_weights_are_refused() -> None:
@@ -209,7 +211,7 @@ def test_weights_of_an_exported_graph_are_read_though_its_normalisations_are_fol
     torch.onnx.export(module, (torch.from_numpy(IMAGES[:1]),), stream, opset_version=13, dynamo=False)
     path.write_bytes(stream.getvalue())
     found = official.read_graph(path)
-    weight_files.check(networks.shapes(TINY), found, str(path))
+    named_weights.check(networks.shapes(TINY), found, str(path))
     network = networks.level_network(found, TINY)
     run = registry.load("onnxruntime").load(LoadRequest(network, network.interface, Device.CPU, 2)).predict
     with torch.inference_mode():
@@ -263,7 +265,7 @@ def test_a_graph_runs_as_it_is_image_by_image(tmp_path: Path) -> None:
 def test_a_graph_that_convert_wrote_runs_in_batches(tmp_path: Path) -> None:
     weights, path = tmp_path / "w.safetensors", tmp_path / "w.onnx"
     weight_files.write(weights, arrays())
-    conversion.convert(Cell("retinanet", "onnxruntime", Device.CPU), weights, path)
+    convert.convert(Cell("retinanet", "onnxruntime", Device.CPU), weights, path)
     backend = registry.load("onnxruntime")
     model = open_model(RetinaNet(), backend, path)
     assert (model.format, model.interface.ragged, model.postprocess) == (Format.ONNX, False, detections.of_candidates)

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.errors import DatasetError, SampleError
+from mlperf_docker.harness.api.names import Joined, SyntheticSize
 from mlperf_docker.harness.architectures.rnnt import BLANK, CHARACTERS
-from mlperf_docker.harness.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.rnnt import accuracy, archive, chapters, preprocess, synthetic_speech, vocabulary
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispeech
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, Utterance
-from mlperf_docker.harness.names import Joined, SyntheticSize
-from mlperf_docker.harness.preprocess import read_all
+from mlperf_docker.harness.samples.preprocessing import read_all
 
 Waveform = NDArray[np.int16]
 
@@ -278,8 +278,8 @@ def test_several_processes_make_the_same_and_a_second_run_reads_nothing(
 ) -> None:
     dataset = open_librispeech(root)
     alone = decoded(dataset, tmp_path / "cache")
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.SMALL_SET_BYTES", 0)
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.CHUNK", 1)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.SMALL_SET_BYTES", 0)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.CHUNK", 1)
     (tmp_path / "other").mkdir()
     together = decoded(dataset, tmp_path / "other", workers=2)
     for number in range(4):

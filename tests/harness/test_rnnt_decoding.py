@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import NotFiniteError
 from mlperf_docker.harness.models.rnnt.decoding import AHEAD, MOST, Decoder
 from mlperf_docker.harness.models.rnnt.transcriber import check_frames
 

@@ -9,20 +9,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import LoadRequest, Predictor
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.model import Surroundings
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FULL, RnntConfig
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest, Predictor
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.models.base import Surroundings
 from mlperf_docker.harness.models.rnnt import network as networks
 from mlperf_docker.harness.models.rnnt.benchmark import RnnTransducer
 from mlperf_docker.harness.models.rnnt.features import features
 from mlperf_docker.harness.models.rnnt.preprocess import Utterances
 from mlperf_docker.harness.models.rnnt.synthetic import draw_weights
 from mlperf_docker.harness.models.rnnt.transcriber import TranscribingPredictor
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
 
 CONFIG = RnntConfig(encoder=12, lower=2, upper=3, prediction=6, layers=2, joint=10)
 BACKENDS = [name for name in registry.BACKENDS if name != "dummy"]

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import BadSample, DatasetError
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.rnnt import chapters, flac, preprocess, sound
 from mlperf_docker.harness.models.rnnt.dataset import open_librispeech
 from mlperf_docker.harness.models.rnnt.synthetic_speech import write

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlperf_docker.harness import weights
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.names import Device, Mode, Scenario, SyntheticSize
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
-from mlperf_docker.harness.names import Device, Mode, Scenario, SyntheticSize
 from mlperf_docker.harness.ops.onnx import serialize
+from mlperf_docker.harness.weights import safetensors
 from tests.tries import in_time
 
 from .conftest import Finished, Harness, command, environment
@@ -113,10 +113,11 @@ def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("mode", "issued"), [(Mode.PERFORMANCE, 40), (Mode.ACCURACY, 32)])
 def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
-    from mlperf_docker.harness import logs, result
-    from mlperf_docker.harness.cell import Cell
-    from mlperf_docker.harness.models.base import Accuracy
-    from mlperf_docker.harness.options import Folders, RunOptions
+    from mlperf_docker.harness.api.cell import Cell
+    from mlperf_docker.harness.api.scores import Accuracy
+    from mlperf_docker.harness.commands import result
+    from mlperf_docker.harness.commands.options import Folders, RunOptions
+    from mlperf_docker.harness.loadgen import logs
 
     options = RunOptions(Cell("resnet50", "onnxruntime", Device.CPU), Scenario.MULTI_STREAM, mode, Folders())
     log = {"result_validity": "VALID", "result_query_count": 5, "effective_samples_per_query": 8}
@@ -147,7 +148,7 @@ def test_labels_of_other_images_are_noticed(harness: Harness, tiny: SyntheticSet
 
 def graph(made: SyntheticSet) -> bytes:
     """An .onnx file with the official interface."""
-    return serialize(networks.checked(weights.read(made.weights), str(made.weights)))
+    return serialize(networks.checked(safetensors.read(made.weights), str(made.weights)))
 
 
 def test_an_official_graph_runs_as_it_is(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
@@ -176,8 +177,8 @@ def cell(tmp_path: Path, data: bytes) -> Path:
 def overflowing(made: SyntheticSet, tmp_path: Path) -> Path:
     """The weights, large enough for logits to overflow."""
     path = tmp_path / "large.safetensors"
-    arrays = weights.read(made.weights)
-    weights.write(path, {**arrays, "fc.weight": np.full_like(arrays["fc.weight"], 3e38)})
+    arrays = safetensors.read(made.weights)
+    safetensors.write(path, {**arrays, "fc.weight": np.full_like(arrays["fc.weight"], 3e38)})
     return path
 
 
@@ -202,7 +203,7 @@ def test_an_accuracy_run_without_finite_outputs_has_no_score(
 
 def test_an_official_graph_shows_it_by_its_probabilities(harness: Harness, tiny: SyntheticSet, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
-    large = weights.read(overflowing(tiny, tmp_path))
+    large = safetensors.read(overflowing(tiny, tmp_path))
     path.write_bytes(serialize(networks.checked(large, "large")))
     done = harness("--data", tiny.data, "--model-file", path, "--min-duration", 0.2)
     assert done.code == 1
@@ -237,7 +238,7 @@ def test_a_cut_model_file_ends_with_7(
 def test_another_interface_ends_with_7_and_says_what_differs(
     harness: Harness, tiny: SyntheticSet, tmp_path: Path
 ) -> None:
-    from mlperf_docker.harness.interface import Tensor
+    from mlperf_docker.harness.api.interface import Tensor
     from mlperf_docker.harness.ops.onnx import OnnxOps
 
     ops = OnnxOps()
@@ -316,7 +317,7 @@ def test_more_samples_than_there_are_is_said(harness: Harness) -> None:
 
 
 def test_a_results_folder_serves_one_run_at_a_time(harness: Harness, tmp_path: Path) -> None:
-    from mlperf_docker.harness.run import claimed
+    from mlperf_docker.harness.commands.folders import claimed
 
     with claimed(tmp_path / "results"):
         done = harness("--synthetic", "tiny", backend="dummy")
@@ -372,9 +373,9 @@ def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet, tmp_path: 
     [(Scenario.OFFLINE, 1, 8), (Scenario.OFFLINE, 3, 2), (Scenario.SERVER, 1, 7), (Scenario.SERVER, 4, 1)],
 )
 def test_server_leaves_a_processor_to_loadgen(scenario: Scenario, instances: int, threads: int) -> None:
-    from mlperf_docker.harness.cell import Cell
-    from mlperf_docker.harness.options import Folders, RunOptions
-    from mlperf_docker.harness.run import operator_threads
+    from mlperf_docker.harness.api.cell import Cell
+    from mlperf_docker.harness.commands.loading import operator_threads
+    from mlperf_docker.harness.commands.options import Folders, RunOptions
 
     cell = Cell("resnet50", "onnxruntime", Device.CPU)
     options = RunOptions(cell, scenario, Mode.PERFORMANCE, Folders(), instances=instances)
@@ -387,7 +388,7 @@ def test_outputs_are_what_parity_compares(harness: Harness, tmp_path: Path) -> N
     file = tmp_path / "outputs.safetensors"
     done = harness("--synthetic", "tiny", "--samples", 6, "--output", file, verb="outputs")
     assert done.code == 0, done.events
-    assert {name: array.shape for name, array in weights.read(file).items()} == {"logits:0": (6, 1001)}
+    assert {name: array.shape for name, array in safetensors.read(file).items()} == {"logits:0": (6, 1001)}
 
 
 @pytest.mark.parametrize(
@@ -411,10 +412,10 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
 def test_outputs_that_are_not_finite_are_none_to_compare(
     cache: Path, tiny: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlperf_docker.harness import parity
-    from mlperf_docker.harness.cell import Cell
-    from mlperf_docker.harness.errors import SampleError
-    from mlperf_docker.harness.events import Events
+    from mlperf_docker.harness.api.cell import Cell
+    from mlperf_docker.harness.api.errors import SampleError
+    from mlperf_docker.harness.api.events import Events
+    from mlperf_docker.harness.commands import parity
     from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
 
     large = dataclasses.replace(tiny, weights=overflowing(tiny, tmp_path))

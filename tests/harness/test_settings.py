@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.names import Scenario
-from mlperf_docker.harness.settings import EQUAL_ISSUE, Hints, user_conf, wanted
+from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.harness.loadgen.settings import EQUAL_ISSUE, Hints, user_conf, wanted
 
 from .conftest import environment
 
@@ -71,9 +71,9 @@ def test_the_users_own_keys_win_also_as_wildcards() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from mlperf_docker.harness.names import Mode, Scenario
-from mlperf_docker.harness.settings import test_settings
-s = test_settings(Path("user.conf"), sys.argv[1], model="resnet50", scenario=Scenario.OFFLINE,
+from mlperf_docker.harness.api.names import Mode, Scenario
+from mlperf_docker.harness.loadgen.settings import loadgen_settings
+s = loadgen_settings(Path("user.conf"), sys.argv[1], model="resnet50", scenario=Scenario.OFFLINE,
                   mode=Mode.ACCURACY, samples=int(sys.argv[2]))
 print(s.offline_expected_qps, s.min_duration_ms, s.min_query_count, s.performance_sample_count_override, s.mode.name,
       s.qsl_rng_seed)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.model_files import identify
-from mlperf_docker.harness.state_dict import read, read_archive
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.weights.model_files import identify
+from mlperf_docker.harness.weights.state_dict import read, read_archive
 
 RNG = np.random.default_rng(3)
 WEIGHT = RNG.standard_normal((4, 3), dtype=np.float32)

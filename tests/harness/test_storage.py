@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticSet
 
 from .conftest import Finished, Harness, command, finished
 

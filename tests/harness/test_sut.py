@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.names import Joined, Scenario
-from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.sut import Batch, cut, not_finite
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.loadgen.batches import Batch, cut
+from mlperf_docker.harness.loadgen.worker import not_finite
+from mlperf_docker.harness.samples.library import Library
 
 from .conftest import environment
 
@@ -131,13 +132,13 @@ PROGRAM = """
 import sys, json
 from pathlib import Path
 import mlperf_loadgen as lg, numpy as np
-from mlperf_docker.harness import loadgen
-from mlperf_docker.harness.models.base import Payload
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.names import Joined, Scenario
-from mlperf_docker.harness.qsl import Library
-from mlperf_docker.harness.settings import SCENARIOS
-from mlperf_docker.harness.sut import Engine
+from mlperf_docker.harness.loadgen import running
+from mlperf_docker.harness.api.samples import Payload
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.samples.library import Library
+from mlperf_docker.harness.loadgen.settings import SCENARIOS
+from mlperf_docker.harness.loadgen.worker import Responder
 
 scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
 
@@ -173,10 +174,10 @@ s = lg.TestSettings()
 s.scenario, s.mode = SCENARIOS[scenario], lg.TestMode.AccuracyOnly
 s.server_target_qps, s.performance_sample_count_override = 2000, performance
 payload = Payload(np.float32, 3 if slow else 1, slow)
-engine = Engine(tuple(Echo() for _ in range(instances)), post, payload, batch, wait_s=0.001)
-watch = loadgen.Watch(progress=lambda n: None, stuck=lambda e: sys.exit(3))
+responder = Responder(tuple(Echo() for _ in range(instances)), post, payload, batch, wait_s=0.001)
+watch = running.Watch(progress=lambda n: None, stuck=lambda e: sys.exit(3))
 try:
-    loadgen.run(loadgen.Test(scenario, s, Path("."), Library(Numbers()), engine), watch)
+    running.run(running.LoadGenTest(scenario, s, Path("."), Library(Numbers()), responder), watch)
 except ValueError as error:
     print("failed:", error); sys.exit(0)
 entries = json.load(open("mlperf_log_accuracy.json"))

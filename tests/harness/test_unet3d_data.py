@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import BadSample, DatasetError, SampleError
-from mlperf_docker.harness.models.base import SyntheticSet
+from mlperf_docker.harness.api.errors import BadSample, DatasetError, SampleError
+from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.commands import loading
 from mlperf_docker.harness.models.unet3d import accuracy, cases, geometry, nifti, preprocess, synthetic
 from mlperf_docker.harness.models.unet3d.benchmark import UNet3D
 from mlperf_docker.harness.models.unet3d.dataset import open_kits19
@@ -452,7 +453,7 @@ def test_several_processes_make_the_same_and_a_killed_run_goes_on(
 ) -> None:
     dataset = open_kits19(root)
     alone = preprocess.prepare(dataset, tmp_path / "cache", workers=1, report=silent)
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.SMALL_SET_BYTES", 0)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.SMALL_SET_BYTES", 0)
     (tmp_path / "other").mkdir()
     together = preprocess.prepare(dataset, tmp_path / "other", workers=2, report=silent)
     for ours, theirs in zip((*alone.volumes, *alone.marks), (*together.volumes, *together.marks), strict=True):
@@ -477,7 +478,7 @@ def test_several_processes_make_the_same_and_a_killed_run_goes_on(
             super().read(index, out)
 
     monkeypatch.setattr(preprocess, "VolumeReader", Counting)
-    monkeypatch.setattr("mlperf_docker.harness.preprocess.SMALL_SET_BYTES", 1 << 30)
+    monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.SMALL_SET_BYTES", 1 << 30)
     resumed = preprocess.prepare(dataset, tmp_path / "third", workers=1, report=silent)
     assert reads == [2, 3]
     for ours, theirs in zip(alone.volumes, resumed.volumes, strict=True):
@@ -538,9 +539,9 @@ def test_a_log_that_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def volumes(cache: Path) -> SyntheticSet:
+    from mlperf_docker.harness.api.names import SyntheticSize
     from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
-    from mlperf_docker.harness.names import SyntheticSize
-    from mlperf_docker.harness.opening import CpuAnswerer
+    from mlperf_docker.harness.models.opening import CpuAnswerer
 
     return synthetic.synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)
 
@@ -586,8 +587,7 @@ def test_single_stream_issues_every_case_equally_often_and_ends(harness: Harness
 def test_more_memory_than_there_is_ends_before_the_model_is_loaded(
     volumes: SyntheticSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlperf_docker.harness import run
-    from mlperf_docker.harness.errors import UsageError
+    from mlperf_docker.harness.api.errors import UsageError
 
     model: Any = type("Model", (), {"memory": staticmethod(lambda samples, instances: (10**12, "much"))})
     said: list[str] = []
@@ -595,5 +595,5 @@ def test_more_memory_than_there_is_ends_before_the_model_is_loaded(
     options: Any = type("Options", (), {"copies": 1})
     prepared: Any = type("Prepared", (), {"samples": None})
     with pytest.raises(UsageError, match=r"1000\.0 GB of memory"):
-        run.check_memory(options, model, prepared, events)
+        loading.check_memory(options, model, prepared, events)
     assert said[0].startswith("Memory beside the network's own: much")

@@ -11,20 +11,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import formats
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api.backend import LoadRequest
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format
 from mlperf_docker.harness.architectures.unet3d import FULL, UNetConfig
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.base import LoadRequest
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.models.base import Model
+from mlperf_docker.harness.models.opening import open_model
 from mlperf_docker.harness.models.unet3d import network as networks
 from mlperf_docker.harness.models.unet3d.benchmark import UNet3D
 from mlperf_docker.harness.models.unet3d.official import READERS
 from mlperf_docker.harness.models.unet3d.synthetic import draw_weights
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.opening import open_model
 from mlperf_docker.harness.ops.onnx import OnnxOps
+from mlperf_docker.harness.weights import formats
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 from .unet3d_reference import Reference, save_tensorflow
 

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import NotFiniteError
+from mlperf_docker.harness.api.model import Surroundings
+from mlperf_docker.harness.api.names import Device
+from mlperf_docker.harness.api.samples import write_rows
 from mlperf_docker.harness.backends.dummy import NullPredictor
-from mlperf_docker.harness.errors import NotFiniteError
-from mlperf_docker.harness.models.base import Surroundings, write_rows
 from mlperf_docker.harness.models.unet3d import geometry, windows
 from mlperf_docker.harness.models.unet3d.network import WINDOWS
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 from mlperf_docker.harness.models.unet3d.windows import WindowPredictor, Windows, gather, weights
-from mlperf_docker.harness.names import Device
 
 RNG = np.random.default_rng(2)
 SHAPES = ((128, 128, 128), (192, 128, 256), (320, 192, 128))
@@ -140,7 +141,8 @@ def test_tuning_runs_windows_and_answers_for_whole_samples(monkeypatch: pytest.M
     made, networks = volumes((128, 128, 128), (192, 192, 192)), (Network(), Network())
     whole = Windows([(network,) for network in networks], made, Surroundings(Device.CPU, 1, np.empty))
     monkeypatch.setattr(
-        "mlperf_docker.harness.calibrate.calibrate", lambda network, inputs, sizes: [_speed(sizes[-1], 0.5)]
+        "mlperf_docker.harness.calibration.batch_speeds.calibrate",
+        lambda network, inputs, sizes: [_speed(sizes[-1], 0.5)],
     )
     assert whole.tune(None).batch == 1
     tuned = whole.tune(4)
@@ -150,7 +152,7 @@ def test_tuning_runs_windows_and_answers_for_whole_samples(monkeypatch: pytest.M
 
 
 def _speed(batch: int, seconds: float) -> Any:
-    from mlperf_docker.harness.calibrate import Speed
+    from mlperf_docker.harness.calibration.batch_speeds import Speed
 
     return Speed(batch, (seconds,))
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import mlperf_loadgen
 import pytest
 
-from mlperf_docker.harness import user_conf
-from mlperf_docker.harness.errors import UsageError
-from mlperf_docker.harness.names import Scenario
+from mlperf_docker.harness.api.errors import UsageError
+from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.harness.loadgen import user_conf
 
 from .conftest import Harness
 

@@ -10,13 +10,15 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import formats, state_dict, weights
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.names import Format, SyntheticSize
 from mlperf_docker.harness.architectures.resnet50 import FULL, POOL_AS_TENSORFLOW, POOL_AS_TORCH
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.model_files import identify
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.synthetic import RECIPES, draw_weights
-from mlperf_docker.harness.names import Format, SyntheticSize
+from mlperf_docker.harness.weights import formats, numbers, state_dict
+from mlperf_docker.harness.weights import safetensors as weights
+from mlperf_docker.harness.weights.model_files import identify
 
 TINY = RECIPES[SyntheticSize.TINY].config
 
@@ -40,7 +42,7 @@ def test_every_difference_is_reported_at_once() -> None:
     arrays["fc.bias"] = np.zeros(7, dtype=np.float32)
     arrays["extra"] = np.zeros(1, dtype=np.float32)
     with pytest.raises(ModelFileError, match="1 missing, 1 misshapen, 1 unused") as raised:
-        weights.check(networks.shapes(TINY), arrays, "w.safetensors")
+        named_weights.check(networks.shapes(TINY), arrays, "w.safetensors")
     assert raised.value.details == (
         "missing: bn1.bias [8]",
         "shape: fc.bias should be [1001], is [7]",
@@ -115,7 +117,7 @@ def test_floating_point_of_any_size_means_what_pytorch_says(
     codes = torch.arange(256, dtype=torch.uint8)
     values = codes.view(kind) if kind.itemsize == 1 else torch.linspace(-3, 3, 256).to(kind)
     safetensors.torch.save_file({"w": values.reshape(16, 16)}, path)
-    found = weights.as_float32(read(path)["w"])
+    found = numbers.as_float32(read(path)["w"])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, values.float().reshape(16, 16).numpy())
 
@@ -162,7 +164,7 @@ def test_types_that_nothing_reads_are_named(tmp_path: Path) -> None:
     assert caught.value.details == ("a: C64",)
     arrays = {name: array.astype(np.int8) for name, array in draw_weights(TINY, 1).items()}
     with pytest.raises(ModelFileError, match="of another type") as caught:
-        weights.check(networks.shapes(TINY), arrays, "w.safetensors")
+        named_weights.check(networks.shapes(TINY), arrays, "w.safetensors")
     assert caught.value.details[0] == "type: conv1.weight should be float32, is int8"
 
 
@@ -171,12 +173,12 @@ def test_types_that_nothing_reads_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [(0, 0), (2_999, 122), (1_234, 5)])
 def test_one_number_that_is_none_is_found_wherever_it_is(kind: type, odd: float, place: tuple[int, int]) -> None:
     array: NDArray[Any] = np.full((3000, 123), np.finfo(np.float16).max, dtype=kind)  # several pieces
-    assert weights.odd_place(array) is None
+    assert numbers.odd_place(array) is None
     array[place] = odd
-    assert weights.odd_place(array) == place
-    assert weights.odd_place(array.T) == place[::-1]
+    assert numbers.odd_place(array) == place
+    assert numbers.odd_place(array.T) == place[::-1]
     with pytest.raises(ModelFileError, match=r"^w.pth .*in 1 tensor") as caught:
-        weights.refuse_not_finite("w.pth", [("a", np.ones(3)), ("b", array)])
+        numbers.refuse_not_finite("w.pth", [("a", np.ones(3)), ("b", array)])
     assert caught.value.details == (f"b[{place[0]}, {place[1]}] is {array[place]}",)
 
 

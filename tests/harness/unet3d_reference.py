@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlperf_docker.harness import frameworks
+from mlperf_docker.harness.weights import frameworks
 
 
 def block(source: int, out: int, stride: int = 1) -> nn.Sequential:

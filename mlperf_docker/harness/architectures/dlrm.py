@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.ops.base import Ops
-from mlperf_docker.harness.weights import Weights
+from mlperf_docker.harness.api.named_weights import Weights
+from mlperf_docker.harness.api.ops import Ops
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mlperf_docker.harness.ops.base import Ops
-from mlperf_docker.harness.weights import Weights
+from mlperf_docker.harness.api.named_weights import Weights
+from mlperf_docker.harness.api.ops import Ops
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.named_weights import Weights
+from mlperf_docker.harness.api.ops import Ops
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig, stages
-from mlperf_docker.harness.ops.base import Ops
-from mlperf_docker.harness.weights import Weights
 
 T = TypeVar("T")
 

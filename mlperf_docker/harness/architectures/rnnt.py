@@ -10,8 +10,8 @@ Source: mlcommons/inference, retired_benchmarks/speech_recognition/rnnt, the net
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mlperf_docker.harness.ops.base import LstmWeights, Ops
-from mlperf_docker.harness.weights import Shapes, Weights
+from mlperf_docker.harness.api.named_weights import Shapes, Weights
+from mlperf_docker.harness.api.ops import LstmWeights, Ops
 
 T = TypeVar("T")
 

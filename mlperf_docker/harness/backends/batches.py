@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface
 
 
 def stack(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.names import Device, Format
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
 
 
 class NullPredictor:

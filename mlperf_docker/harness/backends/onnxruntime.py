@@ -17,16 +17,17 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from mlperf_docker.harness import gpu, onnx_files
-from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api import interface as interfaces
+from mlperf_docker.harness.api.backend import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api.errors import DeviceError, damaged
+from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, damaged
-from mlperf_docker.harness.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.weights import refuse_not_finite
+from mlperf_docker.harness.system import gpu
+from mlperf_docker.harness.weights import onnx_files
+from mlperf_docker.harness.weights.numbers import refuse_not_finite
 
 Session = Any
 """ort.InferenceSession, which comes without types; so do its inputs and outputs."""

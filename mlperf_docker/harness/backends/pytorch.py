@@ -16,17 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api.errors import LONGEST_REASON, DeviceError, ModelFileError
+from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor, differences
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one, zeros
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.backends.torchscript import held_numbers, open_archive
-from mlperf_docker.harness.errors import LONGEST_REASON, DeviceError, ModelFileError
-from mlperf_docker.harness.interface import THROUGH, Interface, Tensor, differences
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
 from mlperf_docker.harness.ops.torch import TorchOps
-from mlperf_docker.harness.resources import cores
-from mlperf_docker.harness.weights import refuse_not_finite
+from mlperf_docker.harness.system.resources import cores
+from mlperf_docker.harness.weights.numbers import refuse_not_finite
+from mlperf_docker.harness.weights.torchscript import held_numbers, open_archive
 
 Module = Any
 """A TorchScript module."""

@@ -3,8 +3,8 @@
 import difflib
 import importlib
 
-from mlperf_docker.harness.backends.base import Backend
-from mlperf_docker.harness.errors import UsageError
+from mlperf_docker.harness.api.backend import Backend
+from mlperf_docker.harness.api.errors import UsageError
 
 BACKENDS = {
     "onnxruntime": ("mlperf_docker.harness.backends.onnxruntime", "OnnxRuntime"),

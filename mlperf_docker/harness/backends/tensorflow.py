@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness import archives, frameworks, storage
-from mlperf_docker.harness import interface as interfaces
-from mlperf_docker.harness.backends.base import Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api import interface as interfaces
+from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
+from mlperf_docker.harness.api.errors import DeviceError, ModelFileError, damaged, first_ten
+from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
+from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import filled, in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
-from mlperf_docker.harness.errors import DeviceError, ModelFileError, damaged, first_ten
-from mlperf_docker.harness.files import require_file
-from mlperf_docker.harness.formats import SAVED_MODEL
-from mlperf_docker.harness.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.names import Device, Format
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.resources import cores
-from mlperf_docker.harness.weights import refuse_not_finite
+from mlperf_docker.harness.system import archives, storage
+from mlperf_docker.harness.system.files import require_file
+from mlperf_docker.harness.system.resources import cores
+from mlperf_docker.harness.weights import frameworks
+from mlperf_docker.harness.weights.formats import SAVED_MODEL
+from mlperf_docker.harness.weights.numbers import refuse_not_finite
 
 SETTINGS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",  # errors only

@@ -3,8 +3,9 @@
 import difflib
 import importlib
 
-from mlperf_docker.harness.errors import UsageError
-from mlperf_docker.harness.models.base import Benchmark, Tabled
+from mlperf_docker.harness.api.benchmark import Benchmark
+from mlperf_docker.harness.api.errors import UsageError
+from mlperf_docker.harness.api.tables import Tabled
 
 MODELS = {
     "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),

@@ -9,9 +9,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlperf_docker.harness.interface import Tensor
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.ops.base import MASKED, LstmWeights
+from mlperf_docker.harness.api.interface import Tensor
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.ops import MASKED, LstmWeights
 
 OPSET = 17
 IR_VERSION = 8

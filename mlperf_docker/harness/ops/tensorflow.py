@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.ops.base import MASKED, LstmWeights
+from mlperf_docker.harness.api.ops import MASKED, LstmWeights
 
 Array = NDArray[Any]
 Value = Any

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from mlperf_docker.harness.ops.base import MASKED, LstmWeights
+from mlperf_docker.harness.api.ops import MASKED, LstmWeights
 
 T: TypeAlias = torch.Tensor
 

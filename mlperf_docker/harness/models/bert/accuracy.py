@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.models.bert.answers import predict
 from mlperf_docker.harness.models.bert.dataset import Squad
 from mlperf_docker.harness.models.bert.features import LENGTH

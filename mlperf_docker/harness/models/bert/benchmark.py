@@ -9,22 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.errors import DatasetError
+from mlperf_docker.harness.api.interface import Tensor
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Form, Named, Payload, Postprocess, Report, Samples
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
-from mlperf_docker.harness.errors import DatasetError
-from mlperf_docker.harness.formats import read_weights
-from mlperf_docker.harness.interface import Tensor
-from mlperf_docker.harness.models.base import (
-    Answerer,
-    Form,
-    Model,
-    Named,
-    Parity,
-    Payload,
-    Postprocess,
-    Report,
-    Samples,
-    SyntheticSet,
-)
 from mlperf_docker.harness.models.bert import accuracy, graphs, preprocess, synthetic
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.models.bert import payload as payloads
@@ -32,8 +25,7 @@ from mlperf_docker.harness.models.bert import weights as drawing
 from mlperf_docker.harness.models.bert.dataset import Squad, open_squad, verify
 from mlperf_docker.harness.models.bert.official import READERS
 from mlperf_docker.harness.models.bert.parity import compare
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.network import Network
+from mlperf_docker.harness.weights.formats import read_weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from unicodedata import combining
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.errors import BadSample, DatasetError, first_ten
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.bert.features import Features, build
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
+from mlperf_docker.harness.system import data_files
 
 FILE = "dev-v1.1.json"
 VOCABULARY = "vocab.txt"

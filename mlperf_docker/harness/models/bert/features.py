@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import BadSample
+from mlperf_docker.harness.api.errors import BadSample
 from mlperf_docker.harness.models.bert.wordpiece import SEPARATOR, START, Vocabulary
 
 VERSION = "bert-384-1"

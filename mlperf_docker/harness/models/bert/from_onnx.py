@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.models.bert import network as networks
-from mlperf_docker.harness.onnx_files import load_graph, values
+from mlperf_docker.harness.weights.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import damaged, unreadable_here
+from mlperf_docker.harness.api.errors import damaged, unreadable_here
 from mlperf_docker.harness.models.bert import network as networks
 
 Arrays = dict[str, NDArray[Any]]

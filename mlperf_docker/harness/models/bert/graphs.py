@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.formats import no_native
-from mlperf_docker.harness.interface import Interface
 from mlperf_docker.harness.models.bert import network as networks
-from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import load_graph
+from mlperf_docker.harness.weights.formats import no_native
+from mlperf_docker.harness.weights.onnx_files import load_graph
 
 KNOWN = (Format.ONNX, Format.FROZEN_GRAPH)
 

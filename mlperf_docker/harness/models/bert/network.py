@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.bert import ANSWERS, FULL, HEAD, BertConfig, bert
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.network import Network
 
 LENGTH = 384
 """Tokens of the longest sample, and of every sample where an official graph has the length fixed."""
@@ -118,9 +118,9 @@ def network(arrays: Mapping[str, NDArray[Any]], config: BertConfig) -> Network:
     return Network("bert", OWN, arrays, build)
 
 
-def shapes(config: BertConfig) -> weight_files.Shapes:
+def shapes(config: BertConfig) -> named_weights.Shapes:
     """Names and shapes of all weights of a network of this size, and of what tells its GELU."""
-    found = weight_files.declared(lambda ops, w: bert(ops, w, None, None, None, config))
+    found = named_weights.declared(lambda ops, w: bert(ops, w, None, None, None, config))
     return found | ({GELU_TANH: (1,)} if config.tanh else {})
 
 
@@ -136,5 +136,5 @@ def checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Network:
     """
     config = config_of(arrays, source)
     refuse_other(config, source)
-    weight_files.check(shapes(config), arrays, source)
+    named_weights.check(shapes(config), arrays, source)
     return network(arrays, config)

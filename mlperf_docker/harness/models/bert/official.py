@@ -6,11 +6,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import state_dict
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.errors import ModelFileError, first_ten
+from mlperf_docker.harness.api.errors import ModelFileError, first_ten
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.models.bert import from_onnx, from_tensorflow
-from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.weights import safetensors as weight_files
+from mlperf_docker.harness.weights import state_dict
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.models.base import Parity
+from mlperf_docker.harness.api.scores import Parity
 
 
 def compare(ours: NDArray[Any], theirs: NDArray[Any]) -> Parity:

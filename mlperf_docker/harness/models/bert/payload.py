@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
+from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.models.bert.features import LENGTH
 
 WIDTH = 2 * LENGTH

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.entries import entry
-from mlperf_docker.harness.errors import DatasetError
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import DatasetError
+from mlperf_docker.harness.api.names import Joined
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.bert.dataset import Squad
 from mlperf_docker.harness.models.bert.features import LENGTH, VERSION, Features
-from mlperf_docker.harness.names import Joined
+from mlperf_docker.harness.system.entries import entry
 
 FILE = "features.npz"
 

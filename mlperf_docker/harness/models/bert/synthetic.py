@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.files import write_json
-from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Report
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.bert import synthetic_squad as squads
 from mlperf_docker.harness.models.bert.accuracy import evaluate, f1, normalised
 from mlperf_docker.harness.models.bert.answers import BEST, LONGEST_ANSWER, NONE, best_of_questions, best_spans, predict
@@ -27,9 +29,9 @@ from mlperf_docker.harness.models.bert.features import LENGTH, Features
 from mlperf_docker.harness.models.bert.payload import NOWHERE
 from mlperf_docker.harness.models.bert.preprocess import TokenSamples
 from mlperf_docker.harness.models.bert.synthetic_squad import Answer, Lengths, Paragraph
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.synthetic import cached_set
+from mlperf_docker.harness.samples.synthetic import cached_set
+from mlperf_docker.harness.system.files import write_json
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 VERSION = 1
 SEED = 20160610

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mlperf_docker.harness.files import write_atomically, write_json
 from mlperf_docker.harness.models.bert.dataset import FILE, SQUAD_VERSION, VOCABULARY
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL
+from mlperf_docker.harness.system.files import write_atomically, write_json
 
 _SPECIAL_AT = 100
 """Where the official vocabulary has [UNK], [CLS], [SEP] and [MASK]; before and behind them stand unused pieces."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, SampleError
+from mlperf_docker.harness.api.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.dlrm.dataset import Criteo
 
 

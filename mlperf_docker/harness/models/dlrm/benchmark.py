@@ -8,29 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import formats, gpu
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.formats import read_weights
-from mlperf_docker.harness.interface import Interface
-from mlperf_docker.harness.models.base import (
-    Answerer,
-    Form,
-    Model,
-    Named,
-    Parity,
-    Payload,
-    Postprocess,
-    Report,
-    Samples,
-    SyntheticSet,
-)
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.interface import Interface
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.samples import Form, Named, Payload, Postprocess, Report, Samples
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation, conversion, placement, preprocess, synthetic
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES, Criteo, open_criteo
 from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, IDS
 from mlperf_docker.harness.models.dlrm.official import READERS
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.resources import free_memory
+from mlperf_docker.harness.system import gpu
+from mlperf_docker.harness.system.resources import free_memory
+from mlperf_docker.harness.weights import formats
+from mlperf_docker.harness.weights.formats import read_weights
 
 
 def answering(samples: Samples) -> Postprocess:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.files import new_file, write_atomically
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.errors import DatasetError, first_ten
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.dlrm import aggregation, dictionaries, rows
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, COLUMNS, DENSE, TABLES, TRACE
 from mlperf_docker.harness.models.dlrm.days import day_files, opened
 from mlperf_docker.harness.models.dlrm.dictionaries import Covered, Numbering
+from mlperf_docker.harness.system.files import new_file, write_atomically
 
 OFFICIAL_RANGE = rows.OFFICIAL_RANGE
 OFFICIAL_DAYS = 24

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.dlrm import aggregation
+from mlperf_docker.harness.system import data_files
 
 BINARY = "terabyte_processed_test.bin"
 """Rows of 40 little-endian int32: label, 13 numbers (none negative), 26 ids."""

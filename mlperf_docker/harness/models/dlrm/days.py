@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
+from mlperf_docker.harness.api.errors import BadSample, DatasetError, first_ten
+from mlperf_docker.harness.system import data_files
 
 _HINT = "The ids depend on all days. https://ailab.criteo.com/download-criteo-1tb-click-logs-dataset/ has them."
 _DAMAGED = (OSError, EOFError, zlib.error)

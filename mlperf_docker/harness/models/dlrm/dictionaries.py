@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError
-from mlperf_docker.harness.files import new_file, write_json
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.dlrm import days
 from mlperf_docker.harness.models.dlrm.dataset import TABLES
+from mlperf_docker.harness.system import data_files
+from mlperf_docker.harness.system.files import new_file, write_json
 
 COVERED = "day_fea_covered.json"
 """The note."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlperf_docker.harness.interface import Tensor
+from mlperf_docker.harness.api.interface import Tensor
+from mlperf_docker.harness.api.network import Batch, Prepare
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES
-from mlperf_docker.harness.network import Batch, Prepare
-from mlperf_docker.harness.weights import refuse_not_finite
+from mlperf_docker.harness.weights.numbers import refuse_not_finite
 
 Allocate = Callable[[tuple[int, ...], DTypeLike], NDArray[Any]]
 Table = NDArray[Any]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError, first_ten
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.dlrm import DlrmConfig, dlrm, weights_of
-from mlperf_docker.harness.errors import ModelFileError, first_ten
-from mlperf_docker.harness.interface import Interface, Tensor
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES
 from mlperf_docker.harness.models.dlrm.lookup import DENSE_X, Lookup, Population, SplitLookup
-from mlperf_docker.harness.network import Network
 
 TABLE = re.compile(r"emb_l\.(\d+)\.weight$")
 HALF = np.dtype(np.float16)
@@ -68,12 +68,12 @@ def check(arrays: Mapping[str, NDArray[Any]], config: DlrmConfig, source: str) -
 
     Tables may have any number of rows, but all the same width and type.
     """
-    shapes = weight_files.declared(lambda ops, w: weights_of(ops, w, config))
+    shapes = named_weights.declared(lambda ops, w: weights_of(ops, w, config))
     for number in range(TABLES):
         table = arrays.get(table_name(number))
         rows = len(table) if table is not None and table.ndim else 1
         shapes[table_name(number)] = (rows, config.width)
-    weight_files.check(shapes, arrays, source)
+    named_weights.check(shapes, arrays, source)
     kinds = {name: str(array.dtype) for name, array in arrays.items()}
     tables = [kinds[table_name(number)] for number in range(TABLES)]
     odd = [

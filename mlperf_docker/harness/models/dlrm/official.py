@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import state_dict
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import array_of, load_model
+from mlperf_docker.harness.api.names import Format
+from mlperf_docker.harness.weights import safetensors as weight_files
+from mlperf_docker.harness.weights import state_dict
+from mlperf_docker.harness.weights.onnx_files import array_of, load_model
 
 Arrays = dict[str, NDArray[Any]]
 

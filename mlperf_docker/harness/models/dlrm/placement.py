@@ -6,13 +6,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import DeviceMemoryError
-from mlperf_docker.harness.models.base import Model
+from mlperf_docker.harness.api.errors import DeviceMemoryError
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import TABLES
 from mlperf_docker.harness.models.dlrm.lookup import Lookup
-from mlperf_docker.harness.names import Device
-from mlperf_docker.harness.network import Network
 
 DEVICE_RESERVE = 2 << 30
 """Bytes of a GPU that are left for its framework, the layers and the largest batch."""

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.entries import entry
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.files import write_json
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import DatasetError, first_ten
+from mlperf_docker.harness.api.names import Joined
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.dlrm.dataset import COLUMNS, DENSE, TABLES, Criteo
 from mlperf_docker.harness.models.dlrm.rows import LARGEST, OFFICIAL_RANGE
-from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.system.entries import entry
+from mlperf_docker.harness.system.files import write_json
+from mlperf_docker.harness.system.resources import cores
 
 VERSION = "criteo-looked-at-2"
 """Part of the cache's key. Count it up when more is looked at."""

@@ -12,17 +12,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.samples import Report
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.dlrm import FULL, DlrmConfig, weights_of
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.files import write_json
-from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, COLUMNS, DENSE, TABLES, Criteo, open_criteo
 from mlperf_docker.harness.models.dlrm.preprocess import Form, Pairs
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.synthetic import cached_set
+from mlperf_docker.harness.samples.synthetic import cached_set
+from mlperf_docker.harness.system.files import write_json
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 VERSION = 1
 SEED = 20190531
@@ -71,7 +74,7 @@ def draw_weights(recipe: Recipe, seed: int) -> dict[str, NDArray[np.float32]]:
     """Random weights under which activations keep their size; vectors are as long as the bottom stack's output."""
     rng = np.random.default_rng(seed)
     arrays = {}
-    for name, shape in weight_files.declared(lambda ops, w: weights_of(ops, w, recipe.config)).items():
+    for name, shape in named_weights.declared(lambda ops, w: weights_of(ops, w, recipe.config)).items():
         deviation = np.sqrt(2.0 / shape[1]) if len(shape) > 1 else 0.1
         arrays[name] = rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
     scale = np.float32(1 / np.sqrt(recipe.config.width))

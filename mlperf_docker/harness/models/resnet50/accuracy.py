@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.api.errors import SampleError
 
 
 @dataclass(frozen=True, slots=True)

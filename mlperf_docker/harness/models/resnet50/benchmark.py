@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.formats import no_native, read_weights
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.models.base import Answerer, Model, Named, Parity, Payload, Report, Samples, SyntheticSet
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.samples import Named, Payload, Report, Samples
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
@@ -25,8 +28,8 @@ from mlperf_docker.harness.models.resnet50.network import (
     Form,
 )
 from mlperf_docker.harness.models.resnet50.official import READERS
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.preprocess import cached, read_all
+from mlperf_docker.harness.samples.preprocessing import cached, read_all
+from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 
 def shifted_label(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> None:  # noqa: ARG001

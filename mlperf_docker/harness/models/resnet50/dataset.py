@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from posixpath import normpath
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.images import check_files
+from mlperf_docker.harness.api.errors import DatasetError, first_ten
+from mlperf_docker.harness.samples.images import check_files
+from mlperf_docker.harness.system import data_files
 
 MAP = "val_map.txt"
 CLASSES = 1000

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mlperf_docker.harness.errors import ModelFileError, first_ten
+from mlperf_docker.harness.api.errors import ModelFileError, first_ten
 
 EPSILON = 1e-5
 """Of every normalisation in the architecture."""

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import EPSILON, check_settings, norm_of
-from mlperf_docker.harness.onnx_files import load_graph, values
+from mlperf_docker.harness.weights.onnx_files import load_graph, values
 
 Arrays = dict[str, NDArray[Any]]
 Node = Any
@@ -35,7 +35,7 @@ def read(path: Path) -> Arrays:
     graph = _Graph(load_graph(path), str(path))
     arrays = _official(graph) if "conv1.weight" not in graph.tables else graph.unused()
     shapes = networks.shapes(networks.config_of(arrays, str(path)))
-    weight_files.check(shapes, arrays | graph.unused(), str(path))
+    named_weights.check(shapes, arrays | graph.unused(), str(path))
     return arrays
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError, unreadable_here
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
-from mlperf_docker.harness.errors import ModelFileError, unreadable_here
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import check_settings, creation_order, norm_of
 
@@ -39,7 +39,7 @@ def read(path: Path) -> Arrays:
     config = _config(found, str(path))
     names = dict(_names(config))
     shapes = {names[name]: _theirs(shape) for name, shape in networks.shapes(config).items()}
-    weight_files.check(shapes, found, str(path))
+    named_weights.check(shapes, found, str(path))
     _check_settings(graph, names, str(path))
     return {ours: _ours(found[theirs]) for ours, theirs in names.items()}
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.resnet50 import (
     POOL_AS_TENSORFLOW,
     POOL_AS_TORCH,
@@ -14,9 +17,6 @@ from mlperf_docker.harness.architectures.resnet50 import (
     features,
     resnet50,
 )
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.network import Network
 
 BACKGROUND = 1001
 """Classes of TensorFlow's weights: index 0 is the background, which ImageNet's labels do not count."""
@@ -85,13 +85,13 @@ def feature_network(arrays: Mapping[str, NDArray[Any]], config: ResNetConfig) ->
     return Network("features", Interface((IMAGE,), outputs), arrays, build)
 
 
-def shapes(config: ResNetConfig) -> weight_files.Shapes:
+def shapes(config: ResNetConfig) -> named_weights.Shapes:
     """Names and shapes of all weights of a network of this size."""
-    return weight_files.declared(lambda ops, w: resnet50(ops, w, None, config))
+    return named_weights.declared(lambda ops, w: resnet50(ops, w, None, config))
 
 
 def checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Network:
     """The network around *arrays*. Raises ModelFileError with every missing, unused or misshapen one."""
     config = config_of(arrays, source)
-    weight_files.check(shapes(config), arrays, source)
+    named_weights.check(shapes(config), arrays, source)
     return network(arrays, config)

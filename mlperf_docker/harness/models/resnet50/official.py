@@ -6,10 +6,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import state_dict
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.models.resnet50 import from_onnx, from_tensorflow
-from mlperf_docker.harness.names import Format
+from mlperf_docker.harness.weights import safetensors as weight_files
+from mlperf_docker.harness.weights import state_dict
 
 READERS: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]] = {
     Format.SAFETENSORS: weight_files.read,

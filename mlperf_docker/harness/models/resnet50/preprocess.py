@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.images import Decoder
-from mlperf_docker.harness.job import Job
-from mlperf_docker.harness.kept import Several
-from mlperf_docker.harness.models.base import Samples
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.names import Joined
+from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet
 from mlperf_docker.harness.models.resnet50.network import Form
-from mlperf_docker.harness.names import Joined
+from mlperf_docker.harness.samples.images import Decoder
+from mlperf_docker.harness.samples.kept import Several
+from mlperf_docker.harness.samples.preparation import Job
 
 VERSION = "resnet50-vgg-2"
 TORCHVISION_VERSION = "resnet50-torchvision-2"

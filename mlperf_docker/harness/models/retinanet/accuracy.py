@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import SampleError
+from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.models.retinanet.dataset import Annotations, OpenImages
 from mlperf_docker.harness.models.retinanet.detections import VALUES
 

@@ -7,24 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.formats import no_native, read_weights
-from mlperf_docker.harness.models.base import (
-    Answerer,
-    Form,
-    Model,
-    Named,
-    Parity,
-    Payload,
-    Report,
-    Samples,
-    SyntheticSet,
-)
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections, official, preprocess, synthetic
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages, open_openimages
 from mlperf_docker.harness.models.retinanet.parity import compare
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.preprocess import cached, read_all
+from mlperf_docker.harness.samples.preprocessing import cached, read_all
+from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 VARIANTS = {Format.ONNX: "official ONNX graph", Format.TORCHSCRIPT: "official TorchScript archive"}
 

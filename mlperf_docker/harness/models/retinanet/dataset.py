@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.data_files import shown
-from mlperf_docker.harness.errors import DatasetError, first_ten
-from mlperf_docker.harness.images import check_files
+from mlperf_docker.harness.api.errors import DatasetError, first_ten
 from mlperf_docker.harness.models.retinanet.network import CLASSES
+from mlperf_docker.harness.samples.images import check_files
+from mlperf_docker.harness.system import data_files
+from mlperf_docker.harness.system.data_files import shown
 
 ANNOTATIONS = "annotations/openimages-mlperf.json"
 FOLDERS = ("validation/data", ".")

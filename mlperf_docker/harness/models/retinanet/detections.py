@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.architectures.retinanet import SIDE
-from mlperf_docker.harness.backends.base import Arrays
 
 LEAST_SCORE = np.float32(0.05)
 OVERLAP = np.float32(0.5)

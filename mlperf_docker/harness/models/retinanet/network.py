@@ -5,7 +5,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig
 from mlperf_docker.harness.architectures.retinanet import (
     ANCHORS,
@@ -16,9 +19,6 @@ from mlperf_docker.harness.architectures.retinanet import (
     retinanet,
     weights_of,
 )
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.network import Network
 
 CLASSES = 264
 SYNTHETIC_CLASSES = 32
@@ -103,13 +103,13 @@ def level_network(arrays: Mapping[str, NDArray[Any]], config: RetinaNetConfig) -
     return Network("levels", Interface((IMAGES,), outputs), arrays, build)
 
 
-def shapes(config: RetinaNetConfig) -> weight_files.Shapes:
+def shapes(config: RetinaNetConfig) -> named_weights.Shapes:
     """Names and shapes of all weights of a network of this size."""
-    return weight_files.declared(lambda ops, w: weights_of(ops, w, config))
+    return named_weights.declared(lambda ops, w: weights_of(ops, w, config))
 
 
 def checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Network:
     """The network around *arrays*. Raises ModelFileError with every missing, unused or misshapen one."""
     config = config_of(arrays, source)
-    weight_files.check(shapes(config), arrays, source)
+    named_weights.check(shapes(config), arrays, source)
     return network(arrays, config)

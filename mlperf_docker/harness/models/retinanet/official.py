@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import state_dict
-from mlperf_docker.harness import weights as weight_files
-from mlperf_docker.harness.errors import ModelFileError
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.models.resnet50.foreign import norm_of
 from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE
-from mlperf_docker.harness.names import Format
-from mlperf_docker.harness.onnx_files import load_graph, load_model, values
+from mlperf_docker.harness.weights import safetensors as weight_files
+from mlperf_docker.harness.weights import state_dict
+from mlperf_docker.harness.weights.onnx_files import load_graph, load_model, values
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.samples import Named
+from mlperf_docker.harness.api.scores import Parity
 from mlperf_docker.harness.architectures.retinanet import SIDE
-from mlperf_docker.harness.models.base import Named, Parity
 from mlperf_docker.harness.models.retinanet.detections import overlaps, select
 
 SAME_BOX = 0.99

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.architectures.retinanet import SIDE
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import BadSample, DatasetError
-from mlperf_docker.harness.images import Decoder
-from mlperf_docker.harness.job import Job
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages
-from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.resources import cores
+from mlperf_docker.harness.samples.images import Decoder
+from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.system.resources import cores
 
 VERSION = "openimages-looked-at-2"
 """Part of the cache's key. Count it up when more is looked at."""

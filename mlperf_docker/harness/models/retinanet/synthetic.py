@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.samples import Report
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig
 from mlperf_docker.harness.architectures.retinanet import ANCHORS, FULL, SIDE, SIZES, RetinaNetConfig
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.files import write_json
-from mlperf_docker.harness.images import opencv
-from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS, open_openimages
 from mlperf_docker.harness.models.retinanet.network import CLASSES, SYNTHETIC_CLASSES
 from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, ImageReader
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.synthetic import cached_set, draw_weight
+from mlperf_docker.harness.samples.images import opencv
+from mlperf_docker.harness.samples.synthetic import cached_set, draw_weight
+from mlperf_docker.harness.system.files import write_json
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 VERSION = 1
 SEED = 20220601

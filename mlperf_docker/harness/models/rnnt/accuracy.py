@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mlperf_docker.harness.api.errors import DatasetError, SampleError, first_ten
 from mlperf_docker.harness.architectures.rnnt import BLANK
-from mlperf_docker.harness.errors import DatasetError, SampleError, first_ten
 from mlperf_docker.harness.models.rnnt import vocabulary
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech
 

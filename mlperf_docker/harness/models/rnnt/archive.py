@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample
+from mlperf_docker.harness.api.errors import BadSample
 from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, Utterance
+from mlperf_docker.harness.system import data_files
 
 FOLDERS = ("LibriSpeech/dev-clean", "dev-clean", ".")
 

@@ -8,21 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.model import Model, Part
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples, write_rows
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
-from mlperf_docker.harness.formats import no_native, read_weights
-from mlperf_docker.harness.models.base import (
-    Answerer,
-    Form,
-    Model,
-    Named,
-    Parity,
-    Part,
-    Payload,
-    Report,
-    Samples,
-    SyntheticSet,
-    write_rows,
-)
 from mlperf_docker.harness.models.rnnt import accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.rnnt import network as networks
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispeech
@@ -30,8 +21,8 @@ from mlperf_docker.harness.models.rnnt.decoding import MOST
 from mlperf_docker.harness.models.rnnt.features import frames
 from mlperf_docker.harness.models.rnnt.official import READERS
 from mlperf_docker.harness.models.rnnt.transcriber import Transcribers, batch_bytes
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.preprocess import read_all
+from mlperf_docker.harness.samples.preprocessing import read_all
+from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 
 class RnnTransducer:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
+from mlperf_docker.harness.api.errors import BadSample, DatasetError, first_ten
 from mlperf_docker.harness.models.rnnt import archive, chapters, manifest
 from mlperf_docker.harness.models.rnnt.features import RATE
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST_S, Utterance
+from mlperf_docker.harness.system import data_files
 
 _HINT = "Unpack dev-clean.tar.gz of www.openslr.org/12 and give the folder that holds LibriSpeech."
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Arrays, Predictor
+from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
-from mlperf_docker.harness.backends.base import Arrays, Predictor
-from mlperf_docker.harness.errors import NotFiniteError
 
 MOST = 30
 """Labels in a frame, after which the next frame's turn comes.

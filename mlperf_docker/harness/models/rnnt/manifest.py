@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample, DatasetError
+from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.rnnt import chapters, sound, vocabulary
 from mlperf_docker.harness.models.rnnt.features import RATE, SHORTEST
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST_S, Utterance
+from mlperf_docker.harness.system import data_files
 
 Kind = TypeVar("Kind")
 

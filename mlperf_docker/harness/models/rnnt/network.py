@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FEATURES, RnntConfig
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.network import Network
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -119,5 +119,5 @@ def _layers(arrays: Arrays, prefix: str) -> int:
 def checked(arrays: Arrays, source: str) -> Rnnt:
     """The networks around *arrays*. Raises ModelFileError with every missing, unused or misshapen one."""
     config = config_of(arrays, source)
-    weight_files.check(rnnt.shapes(config), arrays, source)
+    named_weights.check(rnnt.shapes(config), arrays, source)
     return networks(arrays, config)

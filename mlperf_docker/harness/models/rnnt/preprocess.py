@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.job import Job
-from mlperf_docker.harness.kept import Several
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.names import Joined
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.rnnt import sound
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech
 from mlperf_docker.harness.models.rnnt.utterances import Utterance
-from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import cached
+from mlperf_docker.harness.samples.kept import Several
+from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preprocessing import cached
 
 WAVEFORMS = "librispeech-waveforms-1"
 """Part of the cache's key. Count it up when the values change."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample
+from mlperf_docker.harness.api.errors import BadSample
 from mlperf_docker.harness.models.rnnt import flac
 from mlperf_docker.harness.models.rnnt.features import RATE, SHORTEST
+from mlperf_docker.harness.system import data_files
 
 if TYPE_CHECKING:
     from soundfile import SoundFile

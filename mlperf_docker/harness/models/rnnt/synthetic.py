@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.harness.api.samples import Report
+from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FULL, RnntConfig
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import SampleError
-from mlperf_docker.harness.files import write_json
-from mlperf_docker.harness.models.base import Answerer, Report, SyntheticSet
 from mlperf_docker.harness.models.rnnt import accuracy, synthetic_speech
 from mlperf_docker.harness.models.rnnt import network as networks
 from mlperf_docker.harness.models.rnnt.decoding import MOST
 from mlperf_docker.harness.models.rnnt.features import RATE, features
 from mlperf_docker.harness.models.rnnt.vocabulary import text
-from mlperf_docker.harness.names import SyntheticSize
-from mlperf_docker.harness.synthetic import cached_set
+from mlperf_docker.harness.samples.synthetic import cached_set
+from mlperf_docker.harness.system.files import write_json
+from mlperf_docker.harness.weights import safetensors as weight_files
 
 VERSION = 1
 SEED = 20200221

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.files import write_atomically
+from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.models.rnnt import chapters, manifest
 from mlperf_docker.harness.models.rnnt.features import HOP, RATE
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, LONGEST_S
-from mlperf_docker.harness.names import SyntheticSize
+from mlperf_docker.harness.system.files import write_atomically
 
 Waveforms = Sequence[NDArray[np.int16]]
 

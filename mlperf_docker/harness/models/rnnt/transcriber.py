@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.harness.api.backend import Arrays, Predictor
+from mlperf_docker.harness.api.model import Surroundings, Tuned
 from mlperf_docker.harness.architectures.rnnt import RnntConfig
-from mlperf_docker.harness.backends.base import Arrays, Predictor
-from mlperf_docker.harness.models.base import Surroundings, Tuned
 from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder, check
 from mlperf_docker.harness.models.rnnt.features import WIDTH, features
 from mlperf_docker.harness.models.rnnt.features import frames as frame_count

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.errors import SampleError, first_ten
+from mlperf_docker.harness.api.errors import SampleError, first_ten
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 
 SMOOTHING = 1e-6

@@ -8,26 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.formats import no_native, read_weights
-from mlperf_docker.harness.models.base import (
-    Answerer,
-    Form,
-    Model,
-    Named,
-    Parity,
-    Payload,
-    Report,
-    Samples,
-    SyntheticSet,
-    write_rows,
-)
+from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples, write_rows
+from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.unet3d import accuracy, geometry, preprocess, synthetic, windows
 from mlperf_docker.harness.models.unet3d import network as networks
 from mlperf_docker.harness.models.unet3d.dataset import KiTS19, open_kits19
 from mlperf_docker.harness.models.unet3d.official import READERS
-from mlperf_docker.harness.names import Device, Format, Scenario, SyntheticSize
-from mlperf_docker.harness.network import Network
-from mlperf_docker.harness.preprocess import read_all
+from mlperf_docker.harness.samples.preprocessing import read_all
+from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 VARIANTS = {
     Format.ONNX: "official ONNX graph",

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import DatasetError, first_ten
+from mlperf_docker.harness.api.errors import DatasetError, first_ten
+from mlperf_docker.harness.system import data_files
 
 OFFICIAL = tuple(
     f"case_{number:05}"

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.harness.errors import BadSample, DatasetError, first_ten
+from mlperf_docker.harness.api.errors import BadSample, DatasetError, first_ten
 from mlperf_docker.harness.models.unet3d import cases, geometry, nifti
 
 FOLDERS = ("data", ".")

@@ -5,11 +5,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import weights as weight_files
+from mlperf_docker.harness.api import named_weights
+from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.interface import Interface, Tensor
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.unet3d import CLASSES, ROI, UNetConfig, unet3d, weights_of
-from mlperf_docker.harness.errors import ModelFileError
-from mlperf_docker.harness.interface import Interface, Tensor
-from mlperf_docker.harness.network import Network
 
 WINDOWS = Interface(
     (Tensor("input", "float32", (None, 1, ROI, ROI, ROI)),),
@@ -43,13 +43,13 @@ def network(arrays: Mapping[str, NDArray[Any]], config: UNetConfig) -> Network:
     return Network("3d-unet", WINDOWS, arrays, build)
 
 
-def shapes(config: UNetConfig) -> weight_files.Shapes:
+def shapes(config: UNetConfig) -> named_weights.Shapes:
     """Names and shapes of all weights of a network of this size."""
-    return weight_files.declared(lambda ops, w: weights_of(ops, w, config))
+    return named_weights.declared(lambda ops, w: weights_of(ops, w, config))
 
 
 def checked(arrays: Mapping[str, NDArray[Any]], source: str) -> Network:
     """The network around *arrays*. Raises ModelFileError with every missing, unused or misshapen one."""
     config = config_of(arrays, source)
-    weight_files.check(shapes(config), arrays, source)
+    named_weights.check(shapes(config), arrays, source)
     return network(arrays, config)

@@ -16,10 +16,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import data_files
-from mlperf_docker.harness.errors import BadSample
+from mlperf_docker.harness.api.errors import BadSample
 from mlperf_docker.harness.models.unet3d import geometry
 from mlperf_docker.harness.models.unet3d.geometry import Shape
+from mlperf_docker.harness.system import data_files
 
 UNITS = ("mm", "unknown")
 """KiTS19 is in millimetres; a header that does not say so is taken at its word."""

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.backends.base import Arrays
-from mlperf_docker.harness.errors import BadSample
-from mlperf_docker.harness.job import Job
-from mlperf_docker.harness.kept import Kept, Several
-from mlperf_docker.harness.models.base import Report
+from mlperf_docker.harness.api.backend import Arrays
+from mlperf_docker.harness.api.errors import BadSample
+from mlperf_docker.harness.api.names import Joined
+from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.unet3d import geometry, nifti
 from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19
-from mlperf_docker.harness.names import Joined
-from mlperf_docker.harness.preprocess import cached
-from mlperf_docker.harness.resources import free_memory
+from mlperf_docker.harness.samples.kept import Kept, Several
+from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preprocessing import cached
+from mlperf_docker.harness.system.resources import free_memory
 
 VOLUMES, MARKS = "kits19-volumes-1", "kits19-marks-1"
 """Part of the cache's keys. Count them up when the values change."""

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness import calibrate
+from mlperf_docker.harness.api.backend import Arrays, Predictor
+from mlperf_docker.harness.api.errors import NotFiniteError
+from mlperf_docker.harness.api.model import Surroundings, Tuned
+from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.architectures.unet3d import CLASSES, ROI
-from mlperf_docker.harness.backends.base import Arrays, Predictor
 from mlperf_docker.harness.backends.batches import stack
-from mlperf_docker.harness.errors import NotFiniteError
-from mlperf_docker.harness.models.base import Surroundings, Tuned
+from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.models.unet3d.geometry import STEP, Corner, Shape, corners
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
-from mlperf_docker.harness.names import Device
 
 SLAB = 8
 """Planes that a thread weights at once; so many values stay in its processor's cache."""
@@ -230,7 +230,7 @@ class Windows:
         """Measure the first instance on windows of the first volume: no whole volume has to be run for the hints."""
         sizes = (batch,) if batch else BATCHES[self._device]
         example = self._windows[0].example(0, max(sizes))
-        best = calibrate.fastest(calibrate.calibrate(self._networks[0], (example,), sizes))
+        best = batch_speeds.fastest(batch_speeds.calibrate(self._networks[0], (example,), sizes))
         counts = [len(corners(shape)) for shape in self._volumes.shapes]
         for window in self._windows:
             window.batch = best.batch

@@ -1,0 +1,1 @@
+"""Interfaces that every part of the harness stands on; no framework is imported here."""

@@ -1,0 +1,1 @@
+"""Short measurements that choose batch sizes."""

@@ -1,0 +1,1 @@
+"""Commands of the harness, from their options to their reply."""

@@ -1,0 +1,155 @@
+"""The result of a run, as it is printed and as result.json holds it."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlperf_docker.harness.api.backend import Backend
+from mlperf_docker.harness.api.errors import ExitCode, first_ten
+from mlperf_docker.harness.api.names import Mode
+from mlperf_docker.harness.api.scores import Accuracy
+from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.loadgen import logs, running
+from mlperf_docker.harness.loadgen.settings import OFFICIAL_DURATION_MS
+from mlperf_docker.harness.weights.model_files import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a run found out.
+
+    by_instance: samples that each instance answered; not_finite: the first output that was no number, in words.
+    """
+
+    log: logs.DetailLog
+    by_instance: tuple[int, ...]
+    dataset_count: int
+    accuracy: Accuracy | None
+    proof: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    model_file: ModelFile | None
+    variant: str
+    loadgen_key: str = ""
+    not_finite: str | None = None
+
+    @property
+    def samples(self) -> int:
+        """Samples that were answered."""
+        return sum(self.by_instance)
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Versions of what took part."""
+    import numpy as np
+
+    shared = {"python": platform.python_version(), "loadgen": running.version(), "numpy": np.__version__}
+    return {**shared, **backend.versions()}
+
+
+def is_valid(options: RunOptions, findings: Findings) -> bool:
+    """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met.
+
+    Neither counts where samples or instances are missing, or outputs are no numbers: LoadGen may know nothing of that.
+    """
+    if findings.not_finite or missing(options, findings):
+        return False
+    if options.mode is Mode.PERFORMANCE:
+        return logs.valid(findings.log)
+    passed = findings.accuracy is not None and findings.accuracy.passed
+    return passed and not findings.log.errors
+
+
+def missing(options: RunOptions, findings: Findings) -> list[str]:
+    """What was left undone: samples without an answer, and instances that answered none."""
+    log, performance = findings.log, options.mode is Mode.PERFORMANCE
+    queried = log.number("result_query_count") * log.number("effective_samples_per_query")
+    issued = round(queried) if performance else findings.dataset_count
+    found = []
+    if findings.samples < issued:
+        found.append(f"only {findings.samples} of {issued} samples were answered")
+    count = len(findings.by_instance)
+    idle = [str(number) for number, answered in enumerate(findings.by_instance, start=1) if not answered]
+    if idle:
+        advice = "set fewer --instances, or more samples (--min-duration, --target-qps)"
+        found.append(f"of {count} instances, number {', '.join(first_ten(idle))} answered no sample: {advice}")
+    return found
+
+
+def reasons(options: RunOptions, findings: Findings) -> list[str]:
+    """Why the run is not valid, each with advice."""
+    broken = f"{findings.not_finite}: such weights, or such a precision, give no answers" if findings.not_finite else ""
+    found = [broken] if broken else missing(options, findings)
+    found += [f"LoadGen reported an error: {error}" for error in findings.log.errors]
+    accuracy = findings.accuracy
+    if accuracy is not None and not accuracy.passed:
+        relation = "is not" if accuracy.exact else "is below"
+        found.append(f"{accuracy.metric} {accuracy.value:.3f} {relation} the target {accuracy.target:.3f}")
+    return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
+
+
+def closed_obstacles(options: RunOptions, findings: Findings) -> list[str]:
+    """Why the run cannot be part of a closed submission; a submission needs more than one run in any case."""
+    found = []
+    if options.synthetic:
+        found.append("the data are synthetic")
+    if findings.model_file is None or not findings.model_file.official:
+        found.append("the model file is not the official one")
+    if options.samples is not None:
+        found.append(f"only {findings.dataset_count} samples of the data set were used")
+    if options.mode is Mode.PERFORMANCE and findings.settings["min_duration_ms"] < OFFICIAL_DURATION_MS:
+        found.append(f"the minimum duration is {findings.settings['min_duration_ms'] / 1000:g} s, not 600 s")
+    if options.user_conf is not None:
+        keys = options.user_conf.open_only(findings.loadgen_key, options.scenario)
+        found += [f"user.conf sets {key}, for which the closed division has a rule" for key in keys]
+    if not is_valid(options, findings):
+        found.append("the run is not valid")
+    found.append("a submission also needs the other scenarios, the accuracy runs and the compliance tests")
+    return found
+
+
+def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[str, Any]:
+    """The result as one JSON object; DESIGN.md and the README name its keys."""
+    cell, log, accuracy, file = options.cell, findings.log, findings.accuracy, findings.model_file
+    performance = options.mode is Mode.PERFORMANCE
+    return {
+        "model": cell.model,
+        "backend": cell.backend,
+        "device": cell.device.value,
+        "precision": options.precision,
+        "scenario": options.scenario.value,
+        "mode": options.mode.value,
+        "synthetic": options.synthetic is not None,
+        "synthetic_size": options.synthetic.value if options.synthetic else None,
+        "valid": is_valid(options, findings),
+        "reasons": reasons(options, findings),
+        "metric": logs.metric(log, options.scenario) if performance else None,
+        "latency_ns": logs.latency_ns(log, options.scenario) if performance else None,
+        "samples": findings.samples,
+        "accuracy": _accuracy(accuracy),
+        "versions": versions(backend),
+        "device_proof": dict(findings.proof),
+        "settings": dict(findings.settings),
+        "seeds": logs.seeds(log),
+        "model_file": _model_file(file, findings.variant),
+        "loadgen_errors": list(log.errors),
+        "submission": {"closed_ready": False, "why": closed_obstacles(options, findings)},
+    }
+
+
+def _model_file(file: ModelFile | None, variant: str) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {"name": file.path.name, **file.facts, "official": file.official, "variant": variant}
+
+
+def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
+    if accuracy is None:
+        return None
+    fields = {"metric": accuracy.metric, "value": accuracy.value, "target": accuracy.target}
+    return {**fields, "passed": accuracy.passed}
+
+
+def exit_code(result: Mapping[str, Any]) -> ExitCode:
+    """0 or 1."""
+    return ExitCode.VALID if result["valid"] else ExitCode.INVALID

@@ -1,0 +1,201 @@
+"""A run from its options to its result, step by step."""
+
+from collections.abc import Callable
+
+import mlperf_loadgen as lg
+
+from mlperf_docker.harness.api.backend import FP32, Backend
+from mlperf_docker.harness.api.benchmark import Benchmark
+from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, UsageError
+from mlperf_docker.harness.api.events import Events
+from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.names import Device, Mode, Phase, Scenario
+from mlperf_docker.harness.api.samples import Dataset
+from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.commands import limits, result
+from mlperf_docker.harness.commands.folders import cache_folder, claimed
+from mlperf_docker.harness.commands.loading import Loaded, Prepared, allocator, answering, choose_model, load
+from mlperf_docker.harness.commands.measuring import CUDA_WAIT_S, measure
+from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.loadgen import logs, running, settings
+from mlperf_docker.harness.loadgen.worker import Responder
+from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.opening import CpuAnswerer, trying
+from mlperf_docker.harness.samples.library import Library
+from mlperf_docker.harness.system import data_files, storage
+from mlperf_docker.harness.system.files import write_atomically, write_json
+from mlperf_docker.harness.system.resources import cores
+from mlperf_docker.harness.system.signals import exit_now
+
+REDUCED_SHARE = 0.9
+"""Share of the known accuracy that a synthetic run must reach in another precision than the fp32 it is known for. A
+random network decides more narrowly than a trained one; answers that got mixed up would cost most of the accuracy."""
+
+
+def run(options: RunOptions, events: Events) -> ExitCode:
+    """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
+    with claimed(options.folders.results) as folder, storage.writing(folder):
+        benchmark, backend = (
+            models.cut(models.load(options.cell.model), options.max_ind_range),
+            backends.load(options.cell.backend),
+        )
+        check_precision(options)
+        if options.user_conf is not None:
+            options.user_conf.check(benchmark.loadgen_key, options.scenario, options.given)
+        backend.check_device(options.cell.device)
+        options = options.settled(backend.count(options.cell.device))
+        synthetic = synthesize(options, benchmark, backend, events)
+        data = synthetic.data if synthetic else options.folders.data
+        with data_files.reading(data):
+            dataset = benchmark.open_dataset(data, limit=options.samples)
+        file, model = choose_model(options, benchmark, backend, synthetic, events)
+        prepared = prepare(options, benchmark, model, dataset, synthetic, events)
+        if options.samples is not None and options.samples > prepared.samples.count:
+            events.notice(f"--samples {options.samples}: there are {prepared.samples.count}, and all are used.")
+        limits.check_batch(options, model, prepared.samples, benchmark.payload(dataset))
+        loaded = load(options, backend, file, model, prepared, events)
+        found = run_test(options, benchmark, backend, prepared, loaded, events)
+        value = result.compose(options, backend, found)
+        write_json(folder / "result.json", value)
+        events.emit("result", value)
+        return result.exit_code(value)
+
+
+def check_precision(options: RunOptions) -> None:
+    """Raise UsageError for a precision that the cell does not have."""
+    if options.precision not in options.cell.precisions:
+        there = ", ".join(options.cell.precisions)
+        raise UsageError(f"{options.cell.model} on {options.cell.backend} has no {options.precision}; it has {there}")
+
+
+def synthesize(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> SyntheticSet | None:
+    """The synthetic set of a synthetic run, made where the cache lacks it."""
+    if options.synthetic is None:
+        return None
+    events.phase(Phase.SYNTHESIZE)
+    answerer = CpuAnswerer(answering(backend), cores())
+    cache = cache_folder(options.folders.cache)
+    return benchmark.synthesize(options.synthetic, cache, answerer, events.reporter(Phase.SYNTHESIZE))
+
+
+def prepare(
+    options: RunOptions,
+    benchmark: Benchmark,
+    model: Model,
+    dataset: Dataset,
+    synthetic: SyntheticSet | None,
+    events: Events,
+) -> Prepared:
+    """The data set, preprocessed for *model*. Raises DatasetError."""
+    events.phase(Phase.PREPROCESS)
+    cache, report = cache_folder(options.folders.cache), events.reporter(Phase.PREPROCESS)
+    samples = benchmark.preprocess(dataset, model.form, cache, workers=options.workers or cores(), report=report)
+    return Prepared(dataset, samples, synthetic)
+
+
+def run_test(
+    options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: Loaded, events: Events
+) -> result.Findings:
+    """Calibrate, run LoadGen and score."""
+    try:
+        with trying(loaded.model):
+            measured = measure(options, benchmark, prepared, loaded, events)
+    except (MemoryError, DeviceMemoryError) as error:
+        raise limits.failure(options, error) from error
+    folder = options.folders.results
+    configured = configure(options, benchmark, prepared, measured.hints)
+    batch = measured.batch
+    limits.check_queries(options, settings.generated(configured, options.scenario), batch)
+    limits.check_loaded(prepared.samples, configured.performance_sample_count_override)
+    largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
+    wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
+    model, payload = loaded.model, benchmark.payload(prepared.dataset)
+    postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
+    outputs = (*model.interface.outputs, *model.interface.watched)
+    names = () if loaded.whole else tuple(tensor.name for tensor in outputs)
+    responder = Responder(loaded.predictors, postprocess, payload, largest, wait_s, names)
+    library = Library(prepared.samples, allocator(options, backend))
+    events.phase(Phase.LOADGEN)
+    planned = running.LoadGenTest(options.scenario, configured, folder, library, responder)
+    try:
+        tally = running.run(planned, watch(options, prepared, events))
+    except Exception as error:
+        known = limits.failure(options, error)
+        if known is error:
+            raise
+        raise known from error
+    by_instance = tally.by_instance
+    fixed = {"fixed_batch": loaded.model.interface.batch} if loaded.model.interface.batch else {}
+    found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
+    found["samples_by_instance"] = list(by_instance)
+    if options.user_conf is not None:
+        found["user_conf"] = options.user_conf.settings(benchmark.loadgen_key, options.scenario)
+    return result.Findings(
+        log=logs.read(folder),
+        by_instance=by_instance,
+        dataset_count=prepared.samples.count,
+        loadgen_key=benchmark.loadgen_key,
+        not_finite=tally.not_finite,
+        accuracy=None if tally.not_finite else score(options, benchmark, prepared, events),
+        proof=loaded.proof,
+        settings={**found, **settings.facts(configured, options.scenario)},
+        model_file=loaded.file,
+        variant=loaded.model.variant,
+    )
+
+
+def multi(options: RunOptions) -> bool:
+    """Whether queries have several samples."""
+    return options.scenario is Scenario.MULTI_STREAM
+
+
+def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
+    """TestSettings, after writing the user.conf that they come from."""
+    keys = settings.wanted(
+        options.scenario,
+        hints,
+        min_duration_s=options.min_duration_s,
+        target_qps=options.target_qps,
+        equal_issue=benchmark.loadgen_key in settings.EQUAL_ISSUE,
+        bound_ms=options.target_latency_ms,
+    )
+    keys = {**settings.DROPPED.get((benchmark.loadgen_key, options.scenario), {}), **keys}
+    given = options.user_conf.text if options.user_conf else ""
+    return settings.loadgen_settings(
+        options.folders.results / "user.conf",
+        settings.user_conf(benchmark.loadgen_key, options.scenario, keys, given),
+        model=benchmark.loadgen_key,
+        scenario=options.scenario,
+        mode=options.mode,
+        samples=prepared.samples.count,
+    )
+
+
+def watch(options: RunOptions, prepared: Prepared, events: Events) -> running.Watch:
+    """Progress of the test as events. In accuracy mode the number of samples is known."""
+    total = prepared.samples.count if options.mode is Mode.ACCURACY else None
+
+    def stuck(error: BaseException) -> None:
+        exit_now(events, limits.failure(options, error))
+
+    progress: Callable[[int], None] = lambda done: events.progress(Phase.LOADGEN, done, total, "samples")  # noqa: E731
+    return running.Watch(progress=progress, stuck=stuck)
+
+
+def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events: Events) -> Accuracy | None:
+    """The accuracy of an accuracy run, also written to accuracy.txt; None for a performance run."""
+    if options.mode is not Mode.ACCURACY:
+        return None
+    events.phase(Phase.SCORE)
+    folder = options.folders.results
+    log = folder / "mlperf_log_accuracy.json"
+    logs.check_whole(log)
+    value, line = benchmark.score(log, prepared.dataset, prepared.samples)
+    write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
+    synthetic = prepared.synthetic
+    known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target
+    exact = synthetic is not None and options.precision == FP32
+    if synthetic and known and not exact:
+        known *= REDUCED_SHARE
+    return Accuracy(benchmark.metric, value, known, exact=exact, line=line, tolerance=benchmark.tolerance)

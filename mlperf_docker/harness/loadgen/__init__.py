@@ -1,0 +1,1 @@
+"""LoadGen: settings, SUTs, logs."""

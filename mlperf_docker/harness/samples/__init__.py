@@ -1,0 +1,1 @@
+"""Samples: decoded, preprocessed in parallel, cached, loaded as a QSL."""

@@ -1,0 +1,1 @@
+"""Facilities of the container: files, locks, signals, memory, GPUs."""

@@ -1,0 +1,1 @@
+"""Weights out of model files of every format."""
