@@ -1,6 +1,7 @@
 """Pool of daemon threads for one piece of work; Ctrl-C waits 2 s for them at most.
 
 concurrent.futures joins its threads when Python ends: Ctrl-C would wait for whatever server they are reading from.
+multiprocessing's ThreadPool waits for none of them: they would go on printing after the last message.
 """
 
 import contextlib

@@ -213,9 +213,9 @@ def _fetch_series(series: DatasetSeries, folder: Path, request: FetchRequest, di
         wanted.append(_wanted(path, urls, Checksum("md5", md5) if md5 else None, folder, request))
     for parent in {each.target.parent for each in wanted}:
         _make(parent)
-    brought = fetch_each(f"{series.name} of {request.dataset.name}", wanted, display, jobs=request.jobs)
+    totals = fetch_each(f"{series.name} of {request.dataset.name}", wanted, display, jobs=request.jobs)
     verified = all(each.checksum is not None for each in wanted)
-    return Part(series.name, brought.here, brought.new, brought.size_bytes, verified)
+    return Part(series.name, totals.here, totals.new, totals.size_bytes, verified)
 
 
 def _make(folder: Path) -> None:

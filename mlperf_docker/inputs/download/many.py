@@ -17,15 +17,16 @@ _SHOWN_FROM_BYTES = 10_000_000  # smaller ones are here before anybody could rea
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What came of many files. here: how many are in their places; new: those that were not there before."""
+class FetchTotals:
+    """Totals of many files, all of them in their places."""
 
     here: int
     new: int
+    """Of these, files that were not there before."""
     size_bytes: int
 
 
-def fetch_each(name: str, files: Sequence[Wanted], display: Display, *, jobs: int) -> Brought:
+def fetch_each(name: str, files: Sequence[Wanted], display: Display, *, jobs: int) -> FetchTotals:
     """Bring every file to its place, *jobs* at a time. name: what they are, for messages.
 
     One that cannot be had does not keep the others back, unless there are many of them. Raises FetchError that names
@@ -46,7 +47,7 @@ def fetch_each(name: str, files: Sequence[Wanted], display: Display, *, jobs: in
     if work.failures:
         raise _failed(name, work.failures, len(files))
     new = sum(fetched.url is not None or fetched.resumed_bytes > 0 for fetched in work.fetched)
-    return Brought(len(files), new, sum(file.target.stat().st_size for file in files))
+    return FetchTotals(len(files), new, sum(file.target.stat().st_size for file in files))
 
 
 class _Work:
