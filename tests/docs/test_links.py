@@ -1,10 +1,13 @@
 """Links of the pages: to files and headings that there are."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import PAGES, ROOT, anchors, links
+from tests.docs.markdown import PAGES, ROOT, anchors, links, prose
+
+FOLDERS = ("mlperf_docker", "tests", "benchmarks", "templates", "dockerfiles", "locks", "docs")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -15,6 +18,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), name
         assert target.is_relative_to(ROOT)
         assert not fragment or fragment in anchors(target), f"{name}#{fragment}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_of_the_repository_exists(page: Path) -> None:
+    """Paths in code spans, such as `tests/cells`; `*` stands for any name."""
+    for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./*-]*)`", prose(page)):
+        assert list(ROOT.glob(path.rstrip("/"))), path
 
 
 def test_the_index_has_every_page() -> None:

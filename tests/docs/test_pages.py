@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.results.values import RunResult
+from tests.contract.imports import Floors
+from tests.contract.test_layout import HARNESS_FLOORS, HOST
 from tests.docs.markdown import PAGES, ROOT, rows, section
 
 RESULTS = ROOT / "docs/results.md"
@@ -52,6 +54,22 @@ def test_every_key_of_a_result_is_explained() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     assert [int(row[0]) for row in rows(section(RESULTS, "Exit codes"))] == sorted(ExitCode)
+
+
+@pytest.mark.parametrize(("half", "floors"), [("host", HOST), ("harness", HARNESS_FLOORS)])
+def test_architecture_has_every_room_on_its_floor(half: str, floors: Floors) -> None:
+    section_of_half = section(ROOT / "ARCHITECTURE.md", "Rooms and floors").split("\nThe harness, from the top")
+    told_rooms = {
+        (int(row[0]), room)
+        for row in rows(section_of_half[half == "harness"])
+        for room in re.findall(r"`(\w+)`", row[1])
+    }
+    assert told_rooms == {
+        (number, module.rpartition(".")[2])
+        for number, rooms in enumerate(floors, start=1)
+        for modules in rooms.values()
+        for module in modules
+    }
 
 
 def test_the_readme_is_short_and_its_picture_small() -> None:
