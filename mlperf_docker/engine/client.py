@@ -35,7 +35,6 @@ from mlperf_docker.engine.engine import (
     NotOnEngineError,
     Output,
 )
-from mlperf_docker.engine.local_images import OUR_IMAGES
 from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.client import RegistryClient
 from mlperf_docker.registry.logins import engine_header
@@ -111,11 +110,6 @@ class DockerEngine:
                 return dict(self._client.inspect_image(reference))  # type: ignore[no-untyped-call]
         except NotOnEngineError:
             return None
-
-    def our_labels(self) -> list[dict[str, str]]:
-        """Return the labels of every image on the engine that this tool built."""
-        with translated():
-            return [dict(each["Labels"]) for each in self._client.images(filters=OUR_IMAGES)]
 
     def images(self, label: str) -> list[Message]:
         """Return the images that have *label*, a key or `key=value`."""

@@ -63,8 +63,8 @@ class Images(Protocol):
     def find_image(self, reference: str) -> Message | None:
         """Return the engine's description of the image that *reference* names, or None where it has none."""
 
-    def our_labels(self) -> list[dict[str, str]]:
-        """Return the labels of every image on the engine that this tool built."""
+    def images(self, label: str) -> list[Message]:
+        """Return the images that have *label*, a key or `key=value`."""
 
 
 class Engine(Images, Protocol):
@@ -84,9 +84,6 @@ class Engine(Images, Protocol):
 
     def registries(self, say: Callable[[str], None]) -> Registries:
         """Return the registries as this engine sees them. say: told of every attempt that is repeated."""
-
-    def images(self, label: str) -> list[Message]:
-        """Return the images that have *label*, a key or `key=value`."""
 
     def history(self, image: str) -> list[Message]:
         """Return the steps that *image* was made by, the last first."""

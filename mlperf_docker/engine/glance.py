@@ -13,8 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mlperf_docker.engine import address
-from mlperf_docker.engine.engine import Engine, Images
-from mlperf_docker.engine.local_images import OUR_IMAGES
+from mlperf_docker.engine.engine import Engine, Images, Message
 from mlperf_docker.errors import EngineError
 
 _TIMEOUT_S = 10
@@ -26,9 +25,9 @@ class Glance:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = _UnixConnection(path)
-        self._labels: list[dict[str, str]] | None = None
+        self._listed: dict[str, list[Message]] = {}
 
-    def find_image(self, reference: str) -> dict[str, Any] | None:
+    def find_image(self, reference: str) -> Message | None:
         """Return the engine's description of the image, or None where it has no such image. Raises EngineError."""
         status, found = self._get(f"/images/{quote(reference, safe=':@/')}/json")
         if status == http.HTTPStatus.NOT_FOUND:
@@ -37,16 +36,16 @@ class Glance:
             raise self._no_engine(status)
         return found
 
-    def our_labels(self) -> list[dict[str, str]]:
-        """Return the labels of every image that this tool built, as they were at the first look. Raises EngineError."""
-        if self._labels is None:
-            status, found = self._get(f"/images/json?filters={quote(json.dumps(OUR_IMAGES))}")
+    def images(self, label: str) -> list[Message]:
+        """Return the images that have *label*, as they were at the first look. Raises EngineError."""
+        if label not in self._listed:
+            status, found = self._get(f"/images/json?filters={quote(json.dumps({'label': [label]}))}")
             if status != http.HTTPStatus.OK or not isinstance(found, list):
                 raise self._no_engine(status)
-            self._labels = [dict(each["Labels"]) for each in found]
-        return self._labels
+            self._listed[label] = found
+        return self._listed[label]
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Message:
         """Return what the engine says of itself. Raises EngineError."""
         status, found = self._get("/info")
         if status != http.HTTPStatus.OK or not isinstance(found, dict):
@@ -88,7 +87,7 @@ def images() -> Images:
     return _engine()
 
 
-def info() -> dict[str, Any]:
+def info() -> Message:
     """Return what the engine says of itself, as quickly; nothing where none answers."""
     try:
         return dict(_engine().info())

@@ -1,4 +1,4 @@
-"""What the engine says of its images."""
+"""Images on an engine, as it describes them."""
 
 import contextlib
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from mlperf_docker.engine.engine import Engine, EngineRefusedError, Images
 from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import familiar
 
-# What `GET /images/json` takes as its filter to list the images of cells alone.
-OUR_IMAGES = {"label": [f"{LABEL}=image"]}
+_OUR_IMAGES = f"{LABEL}=image"
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,11 @@ def find(images: Images, reference: str) -> LocalImage | None:
         size_bytes=int(found["Size"]),
         platform=f"{found.get('Os', 'linux')}/{found.get('Architecture', 'amd64')}",
     )
+
+
+def our_labels(images: Images) -> list[dict[str, str]]:
+    """Return the labels of every image on the engine that this tool built."""
+    return [dict(each["Labels"]) for each in images.images(_OUR_IMAGES)]
 
 
 def remove_untagged(client: Engine, image: str) -> None:

@@ -95,7 +95,7 @@ def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
     if override and images.find(client, override) is not None:
         return []
     found = []
-    for labels in client.our_labels():
+    for labels in images.our_labels(client):
         base = Base.recorded(labels)
         if base is None or labels.get(f"{LABEL}.cell") != cell:
             continue

@@ -1,12 +1,8 @@
 """Progress of builds and of pushes and pulls."""
 
-from typing import TYPE_CHECKING
-
 from mlperf_docker.display.progress import BYTES, Display
-
-if TYPE_CHECKING:
-    from mlperf_docker.engine.transfer import LayerEvent
-    from mlperf_docker.images.building.builder import BuildEvent
+from mlperf_docker.engine.transfer import LayerEvent
+from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind
 
 _STEP_WIDTH = 84
 _PLUMBING = ("[internal]", "copy /context")
@@ -20,18 +16,18 @@ class BuildProgress:
     def __init__(self, display: Display) -> None:
         self._display = display
 
-    def show(self, event: "BuildEvent") -> None:
+    def show(self, event: BuildEvent) -> None:
         """Show *event*; a step's output goes to the log only."""
         if event.step.startswith(_PLUMBING):
             return
         match event.kind:
-            case "started":
+            case BuildEventKind.STARTED:
                 self._display.phase(_shortened(event.step))
-            case "cached":
+            case BuildEventKind.CACHED:
                 self._display.say(f"   cached  {_shortened(event.step)}")
-            case "failed":
+            case BuildEventKind.FAILED:
                 self._display.say(f"   FAILED  {_shortened(event.step)}")
-            case "progress":
+            case BuildEventKind.PROGRESS:
                 self._display.progress(event.current, event.total or None, BYTES)
 
 
@@ -41,7 +37,7 @@ class TransferProgress:
     def __init__(self, display: Display, name: str) -> None:
         self._display, self._name = display, name
 
-    def show(self, event: "LayerEvent") -> None:
+    def show(self, event: LayerEvent) -> None:
         """Show *event*; what has no bytes to tell is not there, or is no longer."""
         for state in _LAYER_STATES:
             part = f"{self._name}  {event.layer}  {state.lower()}"

@@ -16,6 +16,7 @@ from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.glance import Glance
 from mlperf_docker.errors import EngineError
 from mlperf_docker.images.bases import Base
+from mlperf_docker.names import LABEL
 from tests.fixtures.docker_client import api
 
 
@@ -113,5 +114,7 @@ def test_it_sees_what_the_client_sees(engine: DockerEngine, base_image: Base) ->
     assert isinstance(look, Glance)
     assert images.find(look, base_image.reference) == images.find(engine, base_image.reference)
     assert images.find(look, base_image.reference) is not None
+    bases = f"{LABEL}=base"
+    assert {each["Id"] for each in look.images(bases)} == {each["Id"] for each in engine.images(bases)}
     assert images.find(look, "no-such-image:1") is None
     assert images.find(look, f"no.such.registry:5000/a/b:1@sha256:{'0' * 64}") is None

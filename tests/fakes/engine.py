@@ -79,9 +79,6 @@ class EmptyEngine:
     def find_image(self, reference: str) -> Message | None:
         return None
 
-    def our_labels(self) -> list[dict[str, str]]:
-        return []
-
     def images(self, label: str) -> list[Message]:
         return []
 
@@ -188,9 +185,10 @@ class FakeEngine(EmptyEngine):
     def find_image(self, reference: str) -> Message | None:
         return self.present.get(reference)
 
-    def our_labels(self) -> list[dict[str, str]]:
+    def images(self, label: str) -> list[Message]:
+        key, _, value = label.partition("=")
         labels = (dict(each["Config"]["Labels"]) for each in self.present.values())
-        return [each for each in labels if each.get("org.mlperf-docker") == "image"]
+        return [{"Labels": each} for each in labels if each.get(key) == value]
 
     def remove_image(self, image: str, *, parents: bool = True) -> None:
         """Take one name away, as an engine does where there are others; an id takes the image."""

@@ -58,8 +58,8 @@ class FakeEngine(EmptyEngine):
         }
         return about if found else None
 
-    def our_labels(self) -> list[dict[str, str]]:
-        return self.labels
+    def images(self, label: str) -> list[Message]:
+        return [{"Labels": labels} for labels in self.labels]
 
     def pull_image(self, name: str, tag: str) -> Generator[Message]:
         self.calls.append(("pull", name, tag))
