@@ -12,7 +12,7 @@ from mlperf_docker.system import strict_json
 
 def doctor(*, as_json: JsonOutput = False) -> None:
     """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 if nothing could run."""
-    from mlperf_docker.maintenance.doctor import Level, check_all
+    from mlperf_docker.maintenance.doctor import Severity, check_all
 
     checks = check_all()
     if as_json:
@@ -22,5 +22,5 @@ def doctor(*, as_json: JsonOutput = False) -> None:
             streams.out(f"{check.level:<5} {check.name + ':':<15} {check.finding}")
             if check.remedy:
                 streams.out(f"{'':<22}{check.remedy}")
-    if any(check.level is Level.FAIL for check in checks):
+    if any(check.level is Severity.FAIL for check in checks):
         raise typer.Exit(ExitCode.ENGINE)

@@ -27,7 +27,7 @@ _THE_ENGINES = {
 }  # fmt: skip
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What an entry of a file system is. A hard link is a file like any other."""
 
     FILE = "file"
@@ -37,10 +37,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """One entry of a file system, without its times. target: of a link; md5, sha256: of a file's content."""
 
-    kind: Kind
+    kind: FileKind
     mode: int
     uid: int
     gid: int
@@ -54,7 +54,7 @@ class Entry:
 class FileSystem:
     """Path without a leading slash → entry; and the content of the files that were asked for."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, FileEntry]
     contents: Mapping[str, bytes] = field(default_factory=dict)
 
     def text(self, path: str) -> str | None:
@@ -75,7 +75,7 @@ class FileSystem:
                 at = at.parent
                 continue
             entry = self.entries.get(str(at / part))
-            if entry is None or entry.kind is not Kind.LINK or followed == _SYMLINKS_AT_MOST:
+            if entry is None or entry.kind is not FileKind.LINK or followed == _SYMLINKS_AT_MOST:
                 at /= part
                 continue
             followed += 1
@@ -95,7 +95,7 @@ def changes(one: FileSystem, other: FileSystem) -> dict[str, str]:
             found[path] = "only in the second" if a is None else "only in the first"
         elif a != b:
             found[path] = ", ".join(
-                each.name for each in fields(Entry) if getattr(a, each.name) != getattr(b, each.name)
+                each.name for each in fields(FileEntry) if getattr(a, each.name) != getattr(b, each.name)
             )
     return found
 
@@ -125,7 +125,7 @@ def read_file(client: Engine, image: str, path: str) -> bytes | None:
 
 def read_archive(archive: IO[bytes], wanted: Callable[[str], bool] = lambda _: False) -> FileSystem:
     """Return what is in the tar *archive* of a whole file system, which is read once from beginning to end."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, FileEntry] = {}
     contents: dict[str, bytes] = {}
     with tarfile.open(fileobj=archive, mode="r|") as tar:
         for member in tar:
@@ -142,18 +142,18 @@ def read_archive(archive: IO[bytes], wanted: Callable[[str], bool] = lambda _: F
     return FileSystem(entries, contents)
 
 
-def _entry(member: tarfile.TarInfo, data: IO[bytes] | None) -> Entry:
+def _entry(member: tarfile.TarInfo, data: IO[bytes] | None) -> FileEntry:
     mode = stat.S_IMODE(member.mode)  # the engine writes the kind of a file into it too
     if data is None:
-        kind = Kind.FOLDER if member.isdir() else Kind.LINK if member.issym() else Kind.OTHER
+        kind = FileKind.FOLDER if member.isdir() else FileKind.LINK if member.issym() else FileKind.OTHER
         target = member.linkname if member.issym() else ""
-        return Entry(kind, mode, member.uid, member.gid, target)
+        return FileEntry(kind, mode, member.uid, member.gid, target)
     hashes = [hashlib.new(name, usedforsecurity=False) for name in ("md5", "sha256")]
     while chunk := data.read(_CHUNK_BYTES):
         for each in hashes:
             each.update(chunk)
     md5, sha256 = (each.hexdigest() for each in hashes)
-    return Entry(Kind.FILE, mode, member.uid, member.gid, md5=md5, sha256=sha256, size_bytes=member.size)
+    return FileEntry(FileKind.FILE, mode, member.uid, member.gid, md5=md5, sha256=sha256, size_bytes=member.size)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class LayerEvent:
 
 
 @dataclass(frozen=True)
-class Listener:
+class TransferListener:
     """Who hears of a transfer: of every layer's progress, and of every attempt that failed and is repeated.
 
     waits_s: before each further attempt; None for the usual ones, and () is for what has another way out.
@@ -32,7 +32,7 @@ class Listener:
     waits_s: Sequence[float] | None = None
 
 
-def pull(client: Engine, reference: str, listener: Listener) -> None:
+def pull(client: Engine, reference: str, listener: TransferListener) -> None:
     """Have the engine pull *reference*, a name with a tag, a digest or neither. Raises RegistryError.
 
     The engine names nothing before it has all layers and has verified them; interrupted, it drops what is incomplete.
@@ -41,7 +41,7 @@ def pull(client: Engine, reference: str, listener: Listener) -> None:
     _transfer("pulled", reference, listener, lambda: client.pull_image(name, digest or tag))
 
 
-def push(client: Engine, reference: str, listener: Listener) -> str:
+def push(client: Engine, reference: str, listener: TransferListener) -> str:
     """Have the engine push the tag *reference*, and return the manifest's digest in the registry. Raises RegistryError.
 
     The registry gets the manifest last, so nobody sees a tag before all layers are there; it keeps those that an
@@ -55,7 +55,9 @@ def push(client: Engine, reference: str, listener: Listener) -> str:
     return str(digest)
 
 
-def _transfer(done: str, reference: str, listener: Listener, begin: Callable[[], Generator[Message]]) -> Message:
+def _transfer(
+    done: str, reference: str, listener: TransferListener, begin: Callable[[], Generator[Message]]
+) -> Message:
     """Return the message with which the engine ends. done: the transfer's participle, for what is said of a failure."""
     what, host = f"{reference} cannot be {done}", host_of(reference)
 

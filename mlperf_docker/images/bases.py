@@ -16,7 +16,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, Images
 from mlperf_docker.engine.local_images import LocalImage
-from mlperf_docker.engine.transfer import Listener
+from mlperf_docker.engine.transfer import TransferListener
 from mlperf_docker.errors import BaseImageError, MlperfDockerError
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.layout import LAYOUT
@@ -182,7 +182,7 @@ def _pull(client: Engine, reference: str, say: Callable[[str], None], *, patient
     """Pull with docker's own login. Returns None, or why it did not work. patient: whether faults are waited out."""
     say(f"Base image {reference}: pulling.")
     try:
-        transfer.pull(client, reference, Listener(say=say, waits_s=None if patient else ()))
+        transfer.pull(client, reference, TransferListener(say=say, waits_s=None if patient else ()))
     except RefusedError as error:
         return error.reason
     except MlperfDockerError as error:

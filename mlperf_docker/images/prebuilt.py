@@ -11,7 +11,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
-from mlperf_docker.engine.transfer import LayerEvent, Listener
+from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images.candidate import Candidate, same_source
 from mlperf_docker.names import LABEL
@@ -77,7 +77,7 @@ def pull(
     registries: Registries,
     spec: ImageSpec,
     known: Sequence[Candidate],
-    listener: Listener,
+    listener: TransferListener,
     *,
     digest: str = "",
     other_bases: bool = True,
@@ -107,7 +107,11 @@ def pull(
 
 
 def push(
-    client: Engine, spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate], listener: Listener
+    client: Engine,
+    spec: ImageSpec,
+    known: Sequence[Candidate],
+    built_as: Sequence[Candidate],
+    listener: TransferListener,
 ) -> Moved:
     """Push the local image of *spec*: its exact tag, then the moving one. Raises RegistryError.
 
@@ -144,7 +148,7 @@ def check_digest(digest: str, specs: Sequence[ImageSpec]) -> None:
         raise UsageError(f"--digest is of one image, and {len(specs)} are to be pulled at once.")
 
 
-def _pull(client: Engine, remote: Remote, listener: Listener) -> int:
+def _pull(client: Engine, remote: Remote, listener: TransferListener) -> int:
     """Pull *remote* and return the bytes of the layers that had to come."""
     sizes = {digest.partition(":")[2][:_SHORT_DIGEST]: size for digest, size in remote.layers.items()}
     came: set[str] = set()
@@ -154,7 +158,7 @@ def _pull(client: Engine, remote: Remote, listener: Listener) -> int:
             came.add(event.layer)
         listener.on_layer(event)
 
-    transfer.pull(client, remote.pinned, Listener(hear, listener.say, listener.waits_s))
+    transfer.pull(client, remote.pinned, TransferListener(hear, listener.say, listener.waits_s))
     return sum(sizes.get(layer, 0) for layer in came)
 
 

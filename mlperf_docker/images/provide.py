@@ -8,7 +8,7 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.engine import Engine, Images
-from mlperf_docker.engine.transfer import Listener
+from mlperf_docker.engine.transfer import TransferListener
 from mlperf_docker.errors import EngineError, RegistryError
 from mlperf_docker.images import bases, prebuilt
 from mlperf_docker.images.bases import Base
@@ -92,7 +92,7 @@ def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
 
 def _pull(client: Engine, spec: ImageSpec, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
     display.phase(f"pull {known[0].exact}")
-    listener = Listener(TransferProgress(display, str(spec)).show, display.say)
+    listener = TransferListener(TransferProgress(display, str(spec)).show, display.say)
     registries = client.registries(display.say)
     pulled = prebuilt.pull(client, registries, spec, known, listener, other_bases=not sources.given_base(spec))
     exact, base = pulled.candidate.exact, _describe(pulled.candidate.base)

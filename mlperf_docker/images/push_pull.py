@@ -11,7 +11,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.transfer import LayerEvent, Listener
+from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.images import prebuilt
 from mlperf_docker.images.prebuilt import Moved
@@ -64,7 +64,7 @@ def pull_each(
     """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
     registries = client.registries(display.say)
 
-    def one(spec: ImageSpec, listener: Listener) -> Moved:
+    def one(spec: ImageSpec, listener: TransferListener) -> Moved:
         return prebuilt.pull(client, registries, spec, candidates(client, spec, sources), listener, digest=digest)
 
     return _each(specs, one, display, jobs=jobs, alike=str)
@@ -79,7 +79,7 @@ def push_each(
     registry then takes the layers of the first for the others too, and none is sent twice.
     """
 
-    def one(spec: ImageSpec, listener: Listener) -> Moved:
+    def one(spec: ImageSpec, listener: TransferListener) -> Moved:
         known = candidates(client, spec, sources)
         own = candidates(client, spec, replace(sources, registry=built_as))
         return prebuilt.push(client, spec, known, own, listener)
@@ -106,7 +106,7 @@ def offered(client: Engine, specs: Sequence[ImageSpec], sources: Sources) -> set
 def push_built(client: Engine, spec: ImageSpec, sources: Sources, display: Display) -> Moved:
     """Push the image of *spec* that was just built from *sources*. Raises RegistryError."""
     display.phase(f"push {sources.registry}/{spec}")
-    listener = Listener(TransferProgress(display, str(spec)).show, display.say)
+    listener = TransferListener(TransferProgress(display, str(spec)).show, display.say)
     moved = prebuilt.push(client, spec, candidates(client, spec, sources), (), listener)
     display.say(f"Image {moved.candidate.exact}: {moved.state}.")
     return moved
@@ -124,7 +124,7 @@ def require_all(outcomes: Sequence[Outcome], done: str) -> None:
 
 def _each(
     specs: Sequence[ImageSpec],
-    work: Callable[[ImageSpec, Listener], Moved],
+    work: Callable[[ImageSpec, TransferListener], Moved],
     display: Display,
     *,
     jobs: int,
@@ -151,7 +151,7 @@ def _grouped(specs: Sequence[ImageSpec], alike: Callable[[ImageSpec], str]) -> I
 class _Shift:
     """What the threads share: the groups that wait, what came of each cell, and whether to stop."""
 
-    def __init__(self, work: Callable[[ImageSpec, Listener], Moved], display: Display) -> None:
+    def __init__(self, work: Callable[[ImageSpec, TransferListener], Moved], display: Display) -> None:
         self._work, self._display = work, display
         self.waiting: SimpleQueue[list[ImageSpec]] = SimpleQueue()
         self.outcomes: dict[str, Outcome] = {}
@@ -178,14 +178,14 @@ class _Shift:
         self._display.say(f"Image {moved.candidate.exact}: {moved.state}{size} in {seconds:.1f} s.")
         return Outcome(spec, seconds, moved)
 
-    def _listener(self, spec: ImageSpec) -> Listener:
+    def _listener(self, spec: ImageSpec) -> TransferListener:
         progress = TransferProgress(self._display, str(spec))
 
         def hear(event: LayerEvent) -> None:
             self._check()
             progress.show(event)
 
-        return Listener(hear, self._display.say)
+        return TransferListener(hear, self._display.say)
 
     def _check(self) -> None:
         if self.stopped.is_set():

@@ -36,7 +36,7 @@ _NETWORK_VARIABLES = (
 )
 
 
-class Level(StrEnum):
+class Severity(StrEnum):
     """How bad a finding is: `fail` means that nothing can run."""
 
     OK = "ok"
@@ -49,7 +49,7 @@ class Check:
     """One finding, and what to do about it; no remedy where nothing is wrong."""
 
     name: str
-    level: Level
+    level: Severity
     finding: str
     remedy: str = ""
 
@@ -64,36 +64,36 @@ def check_all() -> list[Check]:
     try:
         found = [*engine_checks(facts(connect()))]
     except EngineError as error:
-        found = [Check("engine", Level.FAIL, str(error), error.hint or "")]
+        found = [Check("engine", Severity.FAIL, str(error), error.hint or "")]
     return [each.without_secrets(os.environ) for each in (*found, *_docker_config())] + [*host_checks(os.environ)]
 
 
 def engine_checks(engine: EngineFacts) -> Iterator[Check]:
     """Judge what the engine says of itself. Pure."""
     yield Check(
-        "engine", Level.OK, f"{engine.name} {engine.version}, API {engine.api_version}, {engine.storage_driver}"
+        "engine", Severity.OK, f"{engine.name} {engine.version}, API {engine.api_version}, {engine.storage_driver}"
     )
     yield from _users(engine.security)
     if engine.builder:
-        yield Check("builder", Level.OK, f"the engine builds with {engine.builder}")
+        yield Check("builder", Severity.OK, f"the engine builds with {engine.builder}")
     else:
         remedy = "Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always"
-        yield Check("builder", Level.FAIL, "the engine cannot build with BuildKit", remedy)
+        yield Check("builder", Severity.FAIL, "the engine cannot build with BuildKit", remedy)
     if engine.has_gpu_runtime:
-        yield Check("gpu", Level.OK, "the engine can give containers a GPU")
+        yield Check("gpu", Severity.OK, "the engine can give containers a GPU")
     else:
         remedy = "For --device cuda install the NVIDIA driver and the NVIDIA Container Toolkit; cpu needs neither."
-        yield Check("gpu", Level.WARN, "the engine has no GPU runtime", remedy)
+        yield Check("gpu", Severity.WARN, "the engine has no GPU runtime", remedy)
     yield _space("engine disk", engine.data_root, "Free some: docker system df, docker builder prune.")
 
 
 def _users(security: frozenset[str]) -> Iterator[Check]:
     if "rootless" in security:
         said = "the engine is rootless; a container's root is the caller, without the caller's other groups"
-        yield Check("users", Level.OK, said)
+        yield Check("users", Severity.OK, said)
     elif "userns" in security:
         said = "the engine maps users (userns-remap); containers of ours are the caller all the same (--userns=host)"
-        yield Check("users", Level.OK, said)
+        yield Check("users", Severity.OK, said)
 
 
 def host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
@@ -105,10 +105,10 @@ def _host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     yield _cache()
     yield _memory()
     if shutil.which("mmdebstrap"):
-        yield Check("bootstrap", Level.OK, "mmdebstrap is there, for --bootstrap-base")
+        yield Check("bootstrap", Severity.OK, "mmdebstrap is there, for --bootstrap-base")
     else:
         remedy = "Only needed where no registry can be reached: apt-get install mmdebstrap"
-        yield Check("bootstrap", Level.WARN, "mmdebstrap is not installed", remedy)
+        yield Check("bootstrap", Severity.WARN, "mmdebstrap is not installed", remedy)
     yield _network(environment)
     yield from _bundle(environment)
 
@@ -118,34 +118,36 @@ def _cache() -> Check:
     try:
         place = paths.cache_place()
     except FolderError as error:
-        return Check("cache disk", Level.WARN, str(error), error.hint or "")
+        return Check("cache disk", Severity.WARN, str(error), error.hint or "")
     there = next(folder for folder in (place, *place.parents) if folder.is_dir())
     if not os.access(there, os.W_OK | os.X_OK):
         remedy = "Set XDG_CACHE_HOME to a folder that you can write to."
-        return Check("cache disk", Level.WARN, f"{place} cannot be written", remedy)
+        return Check("cache disk", Severity.WARN, f"{place} cannot be written", remedy)
     return _space("cache disk", there, "Point XDG_CACHE_HOME at a larger disk.")
 
 
 def _space(name: str, path: Path | None, remedy: str) -> Check:
     if path is None or not path.exists():
-        return Check(name, Level.WARN, f"{path or 'its folder'} cannot be looked at from here", "Is the engine remote?")
+        return Check(
+            name, Severity.WARN, f"{path or 'its folder'} cannot be looked at from here", "Is the engine remote?"
+        )
     free = shutil.disk_usage(path).free
     finding = f"{free / _GIB:.1f} GiB free at {path}"
-    return Check(name, Level.OK, finding) if free >= _DISK_NEEDED else Check(name, Level.WARN, finding, remedy)
+    return Check(name, Severity.OK, finding) if free >= _DISK_NEEDED else Check(name, Severity.WARN, finding, remedy)
 
 
 def _memory() -> Check:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     finding = f"{total / _GIB:.1f} GiB"
     if total >= _MEMORY_NEEDED:
-        return Check("memory", Level.OK, finding)
-    return Check("memory", Level.WARN, finding, "Use --samples to keep fewer samples in memory.")
+        return Check("memory", Severity.OK, finding)
+    return Check("memory", Severity.WARN, finding, "Use --samples to keep fewer samples in memory.")
 
 
 def _network(environment: Mapping[str, str]) -> Check:
     """Name what builds will take over from this host, with logins left out."""
     found = [f"{name}={value}" for name, value in _network_settings(environment)]
-    return Check("network", Level.OK, ", ".join(found) or "no proxy, index or CA settings: builds use none")
+    return Check("network", Severity.OK, ", ".join(found) or "no proxy, index or CA settings: builds use none")
 
 
 def _network_settings(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -174,7 +176,7 @@ def _docker_config() -> Iterator[Check]:
     absent = [f"the credential helper {program} is not in PATH" for program in absent_helpers(config)]
     if found := [*config.problems, *damaged, *absent]:
         remedy = "Correct it, or log in again (docker login REGISTRY), where a pull or push needs it."
-        yield Check("docker config", Level.WARN, f"{config.path}: {'; '.join(found)}", remedy)
+        yield Check("docker config", Severity.WARN, f"{config.path}: {'; '.join(found)}", remedy)
 
 
 def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
@@ -182,4 +184,4 @@ def _bundle(environment: Mapping[str, str]) -> Iterator[Check]:
         path = environment.get(name)
         if path and not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: PTH113  # never raises
             finding = f"{name} names {path}, which is no file that can be read"
-            yield Check("ca bundle", Level.WARN, finding, f"Correct or unset {name}.")
+            yield Check("ca bundle", Severity.WARN, finding, f"Correct or unset {name}.")

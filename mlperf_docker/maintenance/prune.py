@@ -34,7 +34,7 @@ _STOPPED = ("exited", "dead")
 _HASH_TAG = r"(-[0-9a-f]{12})?"
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     """What can be removed."""
 
     CONTAINER = "container"
@@ -49,17 +49,17 @@ class Kind(StrEnum):
 class Item:
     """One thing to remove. id: what the engine or the file system knows it by; size_bytes: what only this one takes."""
 
-    kind: Kind
+    kind: ItemKind
     id: str
     name: str
     size_bytes: int = 0
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptItem:
     """One thing that has our label and stays, and why."""
 
-    kind: Kind
+    kind: ItemKind
     name: str
     reason: str
 
@@ -73,7 +73,7 @@ class Pruned:
 
     dry_run: bool
     removed: list[Item] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[KeptItem] = field(default_factory=list)
     freed_bytes: int = 0
     foreign_cache_bytes: int = 0
 
@@ -90,8 +90,8 @@ class Pruned:
     def lines(self) -> Iterator[str]:
         """The same for people; of the build cache only how much it is."""
         verb = "would remove" if self.dry_run else "removed"
-        yield from (f"{verb} {each.kind} {each.name}" for each in self.removed if each.kind is not Kind.CACHE)
-        cache = [each for each in self.removed if each.kind is Kind.CACHE]
+        yield from (f"{verb} {each.kind} {each.name}" for each in self.removed if each.kind is not ItemKind.CACHE)
+        cache = [each for each in self.removed if each.kind is ItemKind.CACHE]
         if cache:
             least = "at least " if self.dry_run else ""  # what an image has as its layers is free once that is gone
             yield f"{verb} {least}{len(cache)} records of the build cache"
@@ -139,12 +139,14 @@ def prune(client: Engine, *, dry_run: bool, keep_latest: IsCurrent | None, displ
     after = before if dry_run else client.disk_usage()
     cache = build_cache.records(after)
     doomed = build_cache.removable(cache)
-    remove.all(sorted((Item(Kind.CACHE, each.id, each.description, each.size_bytes) for each in doomed), key=_by_name))
+    remove.all(
+        sorted((Item(ItemKind.CACHE, each.id, each.description, each.size_bytes) for each in doomed), key=_by_name)
+    )
     mine = {each.id for each in build_cache.ours(cache)}
     done.foreign_cache_bytes = sum(each.size_bytes for each in cache if each.id not in mine and not each.shared)
     logs = list(_logs(paths.log_place()))
     remove.all(logs)
-    kinds = list(Kind)
+    kinds = list(ItemKind)
     done.kept.sort(key=lambda each: (kinds.index(each.kind), each.name, each.reason))
     if dry_run:
         done.freed_bytes = sum(each.size_bytes for each in done.removed)
@@ -163,19 +165,19 @@ class _Remover:
 
     def __init__(self, client: Engine, done: Pruned) -> None:
         self._client, self._done = client, done
-        self._calls: dict[Kind, Callable[[str], object]] = {
-            Kind.CONTAINER: client.remove_container,
+        self._calls: dict[ItemKind, Callable[[str], object]] = {
+            ItemKind.CONTAINER: client.remove_container,
             # Parents are images of their own: one that is not ours must not go with the last that stands on it.
-            Kind.IMAGE: lambda name: client.remove_image(name, parents=False),
-            Kind.VOLUME: client.remove_volume,
-            Kind.NETWORK: client.remove_network,
-            Kind.LOG: lambda name: Path(name).unlink(missing_ok=True),
+            ItemKind.IMAGE: lambda name: client.remove_image(name, parents=False),
+            ItemKind.VOLUME: client.remove_volume,
+            ItemKind.NETWORK: client.remove_network,
+            ItemKind.LOG: lambda name: Path(name).unlink(missing_ok=True),
         }
 
     def all(self, items: Iterable[Item]) -> set[str]:
         """Remove *items* and return the ids of those that are gone."""
         chosen = list(items)
-        gone = set(self._cache(chosen) if chosen and chosen[0].kind is Kind.CACHE else self._each(chosen))
+        gone = set(self._cache(chosen) if chosen and chosen[0].kind is ItemKind.CACHE else self._each(chosen))
         self._done.removed += [each for each in chosen if each.id in gone]
         return gone
 
@@ -186,9 +188,9 @@ class _Remover:
                     self._calls[item.kind](item.id)
                 yield item.id
             except EngineRefusedError as error:  # it came into use a moment ago
-                self._done.kept.append(Kept(item.kind, item.name, error.reason))
+                self._done.kept.append(KeptItem(item.kind, item.name, error.reason))
             except OSError as error:
-                self._done.kept.append(Kept(item.kind, item.name, str(error.strerror)))
+                self._done.kept.append(KeptItem(item.kind, item.name, str(error.strerror)))
 
     def _cache(self, items: list[Item]) -> Iterator[str]:
         if self._done.dry_run:
@@ -214,10 +216,10 @@ def _containers(client: Engine, done: Pruned) -> Iterator[Item]:
         name = each["Names"][0].lstrip("/") if each["Names"] else each["Id"][:12]
         abandoned = owner.is_gone(each["Labels"].get(OWNER_LABEL, "")) or time.time() - each["Created"] > _DAY_S
         if each["State"] in _STOPPED or (each["State"] == "created" and abandoned):
-            yield Item(Kind.CONTAINER, each["Id"], name, each.get("SizeRw") or 0)
+            yield Item(ItemKind.CONTAINER, each["Id"], name, each.get("SizeRw") or 0)
         else:
             done.kept.append(
-                Kept(Kind.CONTAINER, name, "it is running" if each["State"] != "created" else "a run starts")
+                KeptItem(ItemKind.CONTAINER, name, "it is running" if each["State"] != "created" else "a run starts")
             )
 
 
@@ -250,17 +252,17 @@ def _images(client: Engine, done: Pruned, keep_latest: IsCurrent | None, gone: s
     for image in found:
         foreign = [tag for tag in image.tags if tag not in image.ours]
         if image.id in used:
-            done.kept.append(Kept(Kind.IMAGE, image.name, "a container uses it"))
+            done.kept.append(KeptItem(ItemKind.IMAGE, image.name, "a container uses it"))
         elif image.id in latest:
-            done.kept.append(Kept(Kind.IMAGE, image.name, latest[image.id]))
+            done.kept.append(KeptItem(ItemKind.IMAGE, image.name, latest[image.id]))
         elif image.tags and not image.ours:
-            done.kept.append(Kept(Kind.IMAGE, image.tags[0], "this tool did not give it its name"))
+            done.kept.append(KeptItem(ItemKind.IMAGE, image.tags[0], "this tool did not give it its name"))
         else:
             if foreign:
-                done.kept.append(Kept(Kind.IMAGE, foreign[0], "this tool did not give it this name"))
+                done.kept.append(KeptItem(ItemKind.IMAGE, foreign[0], "this tool did not give it this name"))
             names = image.ours or (image.id,)
             last = 0 if foreign else image.size_bytes
-            yield from (Item(Kind.IMAGE, each, each, last if each == names[-1] else 0) for each in names)
+            yield from (Item(ItemKind.IMAGE, each, each, last if each == names[-1] else 0) for each in names)
 
 
 def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
@@ -274,7 +276,7 @@ def _labelled(client: Engine, done: Pruned) -> Iterator[_Image]:
         history = client.history(each["Id"])
         if not is_made_by_us(labels, history):
             name = tags[0] if tags else each["Id"][:19]
-            done.kept.append(Kept(Kind.IMAGE, name, "made by somebody from an image of ours"))
+            done.kept.append(KeptItem(ItemKind.IMAGE, name, "made by somebody from an image of ours"))
             continue
         ours = tuple(tag for tag in tags if is_our_name(tag, labels))
         yield _Image(each["Id"], labels, description["Created"], tags, ours, alone.get(each["Id"], 0))
@@ -312,15 +314,15 @@ def _latest(found: list[_Image], is_current: IsCurrent) -> dict[str, str]:
 
 
 def _volumes(client: Engine) -> Iterator[Item]:
-    return (Item(Kind.VOLUME, each["Name"], each["Name"]) for each in client.volumes(LABEL))
+    return (Item(ItemKind.VOLUME, each["Name"], each["Name"]) for each in client.volumes(LABEL))
 
 
 def _networks(client: Engine, done: Pruned) -> Iterator[Item]:
     for each in client.networks(LABEL):
         if each["Containers"]:
-            done.kept.append(Kept(Kind.NETWORK, each["Name"], "a container uses it"))
+            done.kept.append(KeptItem(ItemKind.NETWORK, each["Name"], "a container uses it"))
         else:
-            yield Item(Kind.NETWORK, each["Id"], each["Name"])
+            yield Item(ItemKind.NETWORK, each["Id"], each["Name"])
 
 
 def _logs(folder: Path) -> Iterator[Item]:
@@ -329,4 +331,4 @@ def _logs(folder: Path) -> Iterator[Item]:
         status = path.lstat()
         old = dt.datetime.now(dt.UTC).timestamp() - status.st_mtime > _DAY_S
         if stat.S_ISREG(status.st_mode) and _LOG.fullmatch(path.name) and old:
-            yield Item(Kind.LOG, str(path), str(path), status.st_size)
+            yield Item(ItemKind.LOG, str(path), str(path), status.st_size)

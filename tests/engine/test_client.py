@@ -266,7 +266,7 @@ def test_what_does_not_speak_as_an_engine_is_a_finding_of_doctor(odd: dict[str, 
     with pytest.raises(EngineError):
         facts(connect())
     (engine, *_) = doctor.check_all()
-    assert (engine.name, engine.level) == ("engine", doctor.Level.FAIL)
+    assert (engine.name, engine.level) == ("engine", doctor.Severity.FAIL)
     assert "DOCKER_HOST" in engine.remedy
 
 

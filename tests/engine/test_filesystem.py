@@ -9,7 +9,7 @@ import pytest
 
 from mlperf_docker.engine import filesystem
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.engine.filesystem import Entry, FileSystem, Kind
+from mlperf_docker.engine.filesystem import FileEntry, FileKind, FileSystem
 from mlperf_docker.errors import EngineError
 from tests.fixtures.docker_client import api
 from tests.fixtures.engine import MARK
@@ -50,8 +50,8 @@ def read(data: bytes) -> FileSystem:
     return filesystem.read_archive(io.BytesIO(data), lambda path: path == "usr/bin/first")
 
 
-PROGRAM = Entry(
-    Kind.FILE,
+PROGRAM = FileEntry(
+    FileKind.FILE,
     0o4755,
     0,
     0,
@@ -63,14 +63,14 @@ PROGRAM = Entry(
 
 def check(found: FileSystem) -> None:
     assert {path: entry.kind for path, entry in found.entries.items()} == {
-        "etc": Kind.FOLDER,
-        "usr": Kind.FOLDER,
-        "usr/bin": Kind.FOLDER,
-        "bin": Kind.LINK,
-        "usr/bin/first": Kind.FILE,
-        "usr/bin/second": Kind.FILE,
-        "usr/bin/empty": Kind.FILE,
-        "usr/bin/round": Kind.LINK,
+        "etc": FileKind.FOLDER,
+        "usr": FileKind.FOLDER,
+        "usr/bin": FileKind.FOLDER,
+        "bin": FileKind.LINK,
+        "usr/bin/first": FileKind.FILE,
+        "usr/bin/second": FileKind.FILE,
+        "usr/bin/empty": FileKind.FILE,
+        "usr/bin/round": FileKind.LINK,
     }
     assert found.entries["usr/bin/first"] == found.entries["usr/bin/second"] == PROGRAM
     assert found.entries["bin"].target == "usr/bin"

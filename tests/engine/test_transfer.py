@@ -9,7 +9,7 @@ import pytest
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.engine import EngineGoneError, EngineRefusedError, EngineSilentError, Message
-from mlperf_docker.engine.transfer import LayerEvent, Listener
+from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import PassingError, RefusedError, refused
@@ -84,7 +84,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(said: str, slept: list[float]) -> None:
     heard: list[str] = []
     scripted = Scripted([{"error": said}], [{"error": said}], [PUSHED])
-    assert transfer.push(scripted, REFERENCE, Listener(say=heard.append)) == DIGEST
+    assert transfer.push(scripted, REFERENCE, TransferListener(say=heard.append)) == DIGEST
     assert slept == [1.0, 2.0]
     assert heard[1] == f"{REFERENCE} cannot be pushed: {said}; trying again in 2 s."
     assert scripted.closed == 3
@@ -93,7 +93,7 @@ def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(said: str, s
 @pytest.mark.parametrize(("said", "cause"), SETTLED.items())
 def test_what_is_settled_is_not(said: str, cause: str, slept: list[float]) -> None:
     with pytest.raises(RefusedError) as caught:
-        transfer.pull(Scripted([{"error": said}]), REFERENCE, Listener())
+        transfer.pull(Scripted([{"error": said}]), REFERENCE, TransferListener())
     assert slept == []
     assert str(caught.value).startswith(f"{REFERENCE} cannot be pulled: {said}")
     assert cause in str(caught.value)
@@ -104,14 +104,14 @@ def test_what_is_settled_is_not(said: str, cause: str, slept: list[float]) -> No
 def test_it_gives_up_in_the_end(slept: list[float]) -> None:
     down = [{"error": PASSING[0]}]
     with pytest.raises(PassingError, match="down, out of reach, or busy") as caught:
-        transfer.pull(Scripted(down, down, down, down), REFERENCE, Listener())
+        transfer.pull(Scripted(down, down, down, down), REFERENCE, TransferListener())
     assert slept == [1.0, 2.0, 4.0]
     assert "registry.test:5000 answers" in (caught.value.hint or "")
 
 
 def test_what_has_another_way_out_is_not_waited_for(slept: list[float]) -> None:
     with pytest.raises(PassingError):
-        transfer.pull(Scripted([{"error": PASSING[0]}]), REFERENCE, Listener(waits_s=()))
+        transfer.pull(Scripted([{"error": PASSING[0]}]), REFERENCE, TransferListener(waits_s=()))
     assert slept == []
 
 
@@ -120,20 +120,20 @@ def test_an_answer_with_an_error_status_counts_alike(slept: list[float]) -> None
         EngineRefusedError(said) for said in ("received unexpected HTTP status: 502 Bad Gateway", "manifest unknown")
     )
     with pytest.raises(RefusedError, match="manifest unknown"):
-        transfer.pull(Scripted([busy], [unknown]), REFERENCE, Listener())
+        transfer.pull(Scripted([busy], [unknown]), REFERENCE, TransferListener())
     assert slept == [1.0]
 
 
 def test_an_engine_that_goes_away_is_no_registry_that_is_down(slept: list[float]) -> None:
     broken = EngineGoneError("Connection broken: IncompleteRead(0 bytes read)", answering=True)
     with pytest.raises(EngineError, match="the connection to the engine broke"):
-        transfer.pull(Scripted([{"status": "x"}, broken]), REFERENCE, Listener())
+        transfer.pull(Scripted([{"status": "x"}, broken]), REFERENCE, TransferListener())
     assert slept == []
 
 
 @pytest.mark.parametrize("answering", [False, True])
 def test_silence_may_pass(slept: list[float], *, answering: bool) -> None:
-    transfer.pull(Scripted([EngineSilentError("x", answering=answering)], []), REFERENCE, Listener())
+    transfer.pull(Scripted([EngineSilentError("x", answering=answering)], []), REFERENCE, TransferListener())
     assert slept == [1.0]
 
 
@@ -145,7 +145,7 @@ def test_every_layer_is_heard() -> None:
         {"status": "Layer already exists", "progressDetail": {}, "id": "ba9876543210"},
         PUSHED,
     ]
-    transfer.push(Scripted(messages), REFERENCE, Listener(on_layer=heard.append))
+    transfer.push(Scripted(messages), REFERENCE, TransferListener(on_layer=heard.append))
     assert heard == [
         LayerEvent("0123456789ab", "Pushing", 5, 10),
         LayerEvent("ba9876543210", "Layer already exists"),
@@ -158,7 +158,7 @@ def test_a_listener_that_has_enough_ends_it() -> None:
 
     scripted = Scripted([{"status": "Pushing", "id": "0123456789ab"}, PUSHED])
     with pytest.raises(KeyboardInterrupt):
-        transfer.push(scripted, REFERENCE, Listener(on_layer=stop))
+        transfer.push(scripted, REFERENCE, TransferListener(on_layer=stop))
     assert scripted.closed == 1
 
 

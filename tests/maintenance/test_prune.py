@@ -14,7 +14,7 @@ from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.maintenance import prune as module
-from mlperf_docker.maintenance.prune import IsCurrent, Kind, Pruned
+from mlperf_docker.maintenance.prune import IsCurrent, ItemKind, Pruned
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
@@ -115,7 +115,7 @@ def prune(there: Populated, *, dry_run: bool = False, keep_latest: IsCurrent | N
     return module.prune(there.client, dry_run=dry_run, keep_latest=keep_latest, display=FakeDisplay())
 
 
-def names(done: Pruned, kind: Kind) -> set[str]:
+def names(done: Pruned, kind: ItemKind) -> set[str]:
     return {each.name for each in done.removed if each.kind is kind}
 
 
@@ -147,20 +147,20 @@ def test_everything_of_ours_goes_and_every_decoy_stays(there: Populated) -> None
     planned = prune(there, dry_run=True)
     assert there.state == before, "a dry run changes nothing"
     done = prune(there)
-    assert [each for each in planned.removed if each.kind is not Kind.CACHE] == [
-        each for each in done.removed if each.kind is not Kind.CACHE
+    assert [each for each in planned.removed if each.kind is not ItemKind.CACHE] == [
+        each for each in done.removed if each.kind is not ItemKind.CACHE
     ]
-    assert names(done, Kind.CONTAINER) == {"ours-ended", "ours-abandoned"}
+    assert names(done, ItemKind.CONTAINER) == {"ours-ended", "ours-abandoned"}
     assert there.containers == {"own-ended", "ours-starting", "ours-running"}
     assert reasons(done)["ours-running"] == "it is running"
-    assert names(done, Kind.IMAGE) == {
+    assert names(done, ItemKind.IMAGE) == {
         f"r.test/bert:onnxruntime-cpu-{OLD}", f"r.test/bert:onnxruntime-cpu-{NEW}", "r.test/bert:onnxruntime-cpu", BASE
     }  # fmt: skip
     assert there.tags == {"tiny:1", "my/derived:1", "my/own:1", "my/commit:1"}
     assert reasons(done)["my/derived:1"] == reasons(done)["my/commit:1"] == "made by somebody from an image of ours"
-    assert names(done, Kind.VOLUME) == {"ours-volume"}
+    assert names(done, ItemKind.VOLUME) == {"ours-volume"}
     assert [each["Name"] for each in api(client).volumes()["Volumes"]] == ["own-volume"]
-    assert names(done, Kind.NETWORK) == {"ours-network"}
+    assert names(done, ItemKind.NETWORK) == {"ours-network"}
     assert {each["Name"] for each in api(client).networks()} >= {"own-network", "bridge", "host", "none"}
     left = build_cache.records(api(client).df())
     assert any("echo own" in each.description for each in left)
@@ -186,7 +186,7 @@ def test_the_order_in_which_an_engine_lists_makes_no_difference(
         listed = getattr(there.client, name)
         monkeypatch.setattr(there.client, name, lambda *given, _l=listed, **named: _l(*given, **named)[::-1])
     assert prune(there, dry_run=True) == first
-    assert [each.name for each in first.removed if each.kind is Kind.IMAGE][-1] == BASE
+    assert [each.name for each in first.removed if each.kind is ItemKind.IMAGE][-1] == BASE
 
 
 def test_layers_that_nobody_needs_are_freed(there: Populated) -> None:
@@ -219,7 +219,7 @@ def test_an_image_without_a_name_goes_by_its_id(there: Populated) -> None:
     api(there.client).tag("tiny:1", "r.test/bert", f"onnxruntime-cpu-{OLD}", force=True)
     assert there.client.find_image(image) is not None
     done = prune(there)
-    assert image in names(done, Kind.IMAGE)
+    assert image in names(done, ItemKind.IMAGE)
     assert there.client.find_image(image) is None
     assert f"r.test/bert:onnxruntime-cpu-{OLD}" in there.tags, "an image without our label, whatever its name"
 
@@ -248,5 +248,5 @@ def test_only_old_logs_of_ours_go(there: Populated, tmp_path: Path) -> None:
         os.utime(folder / name, (time.time() - 2 * 86400,) * 2)
     (folder / old.replace("0101", "0103")).symlink_to(folder / "notes.txt")
     done = prune(there)
-    assert names(done, Kind.LOG) == {str(folder / old)}
+    assert names(done, ItemKind.LOG) == {str(folder / old)}
     assert {path.name for path in folder.iterdir()} == {new, *own, old.replace("0101", "0103")}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.images.building.buildkit import _UNSUITABLE
+from mlperf_docker.images.building.buildkit import UNSUITABLE_BASES
 from mlperf_docker.recipe import install
 from mlperf_docker.recipe.install import Places
 from mlperf_docker.recipe.layout import ImageLayout
@@ -67,7 +67,7 @@ def test_a_python_without_a_lock_ends_the_build_with_words_that_the_engines_part
     done = build.step("pip", "3.98", "3.99")
     said = f"This base has Python {HERE}, and the locked packages are for 3.98, 3.99.\n"
     assert (done.returncode, done.stderr) == (1, said)
-    assert any(sign.search(said) for sign in _UNSUITABLE)
+    assert any(sign.search(said) for sign in UNSUITABLE_BASES)
 
 
 def test_pip_is_debians_unpacked_beside_the_script(

@@ -12,7 +12,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.errors import RegistryError
 from mlperf_docker.maintenance import doctor
-from mlperf_docker.maintenance.doctor import Check, Level
+from mlperf_docker.maintenance.doctor import Check, Severity
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.registry.logins import login_for
 from mlperf_docker.system import docker_config
@@ -83,7 +83,7 @@ def test_nothing_in_it_keeps_a_public_image_or_a_build_from_working(folder: Path
 def test_nothing_in_it_keeps_the_engine_from_being_used(engine: DockerEngine, folder: Path, odd: str) -> None:
     lay(folder, odd)
     assert api(connect()).ping()
-    assert findings("engine")[0].level is Level.OK
+    assert findings("engine")[0].level is Severity.OK
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])

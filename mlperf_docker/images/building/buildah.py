@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from mlperf_docker.engine.engine import Engine, Message
 from mlperf_docker.errors import BuildError
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
-from mlperf_docker.images.building.buildkit import Listener, follow
+from mlperf_docker.images.building.buildkit import BuildListener, follow
 from mlperf_docker.system.redaction import hidden
 
 # `[2/6] STEP 1/2: RUN …` begins a step, `--> 39d0e997c67` or `--> Using cache 39d0…` ends it, and so does COMMIT, whose
@@ -46,7 +46,7 @@ class BuildahBuilder:
 
 
 @dataclass
-class BuildahListener(Listener):
+class BuildahListener(BuildListener):
     """Understands Buildah's lines. One may come in pieces, and a message may hold several."""
 
     step: str = ""

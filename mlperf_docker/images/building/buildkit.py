@@ -63,7 +63,7 @@ _CAUSES = {
 }
 _UNKNOWN_CAUSE = ("", "The full log says more.")
 # What a step printed that cannot run on this base → what it means, and what helps.
-_UNSUITABLE = {
+UNSUITABLE_BASES = {
     re.compile(r"This base has Python [0-9.]+, and"): (
         "",
         "Name a base with one of these to --base, or leave --base away.",
@@ -87,7 +87,7 @@ class BuildKitBuilder:
         return follow(self._client, request, _BuildKitListener(on_event), {"version": "2"})
 
 
-def follow(client: Engine, request: BuildRequest, listener: "Listener", builder: Mapping[str, str]) -> str:
+def follow(client: Engine, request: BuildRequest, listener: "BuildListener", builder: Mapping[str, str]) -> str:
     """Build *request*, keep all output in a log, and return the image's id. Raises BuildError.
 
     builder: the parameters of `POST /build` that choose the builder.
@@ -140,7 +140,7 @@ def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
 
 
 @dataclass
-class Listener(ABC):
+class BuildListener(ABC):
     """Listens to one build: writes the log, hands events on, and remembers how it ended."""
 
     on_event: Callable[[BuildEvent], None]
@@ -169,7 +169,7 @@ class Listener(ABC):
 
 
 @dataclass
-class _BuildKitListener(Listener):
+class _BuildKitListener(BuildListener):
     """Understands BuildKit's traces."""
 
     trace: Trace = field(default_factory=Trace)
@@ -200,17 +200,17 @@ def _log_lines(event: BuildEvent) -> Iterator[str]:
             return
 
 
-def _unsuitable_base(request: BuildRequest, listener: Listener, log: Path) -> BaseImageError | None:
+def _unsuitable_base(request: BuildRequest, listener: BuildListener, log: Path) -> BaseImageError | None:
     """Return the error where the failing step's own output tells that the base cannot carry the image."""
     for line in listener.tails[listener.failed_step]:
-        for sign, (cause, hint) in _UNSUITABLE.items():
+        for sign, (cause, hint) in UNSUITABLE_BASES.items():
             if sign.search(line):
                 said = cause or line.strip()
                 return BaseImageError(f"{request.base_reference} cannot be the base: {said}", hint=hint, log=log)
     return None
 
 
-def _failure(request: BuildRequest, listener: Listener, log: Path) -> BuildError:
+def _failure(request: BuildRequest, listener: BuildListener, log: Path) -> BuildError:
     """Say which step failed, its last lines, the likely cause, and where the whole log is."""
     output = "\n".join(f"  {line}" for line in listener.tails[listener.failed_step])
     cause, hint = _ENGINE_STOPPED if listener.engine_stopped else _likely_cause(f"{output}\n{listener.error}")

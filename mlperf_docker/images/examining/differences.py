@@ -10,7 +10,7 @@ from typing import Any
 
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.engine.filesystem import Kind as EntryKind
+from mlperf_docker.engine.filesystem import FileKind
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.names import LABEL
@@ -27,7 +27,7 @@ _LEFT_OUT = re.compile(rf"usr/share/({'|'.join(LAYOUT.debian_without)})/")
 _TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What a difference is about."""
 
     HASH = "hash"
@@ -48,7 +48,7 @@ class Difference:
     words: what is wrong, for people, without the subject.
     """
 
-    kind: Kind
+    kind: DifferenceKind
     subject: str
     words: str
     expected: str | None = None
@@ -98,11 +98,11 @@ def _hashes(inputs: BuildInputs, image: Examined) -> Iterator[Difference]:
     today = build_inputs.content_hash(inputs, image.labels.get(f"{LABEL}.base.identity", ""))
     if found != today:
         words = f"the image was made from {found or 'unknown sources'}, today's sources give {today}"
-        yield Difference(Kind.HASH, "sources", words, today, found)
+        yield Difference(DifferenceKind.HASH, "sources", words, today, found)
     for tag in image.tags:
         match = _TAG_HASH.search(tag)
         if match and found and match[1] != found:
-            yield Difference(Kind.HASH, tag, f"the image of this name was made from {found}", match[1], found)
+            yield Difference(DifferenceKind.HASH, tag, f"the image of this name was made from {found}", match[1], found)
 
 
 def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> Iterator[Difference]:
@@ -120,7 +120,7 @@ def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> 
         found = labels.get(key)
         if found != value or not value:
             words = f"should be {value!r}, is {found!r}" if found is not None else f"missing; should be {value!r}"
-            yield Difference(Kind.LABEL, key, words, value, found)
+            yield Difference(DifferenceKind.LABEL, key, words, value, found)
 
 
 def _settings(spec: ImageSpec, config: Mapping[str, Any]) -> Iterator[Difference]:
@@ -134,13 +134,13 @@ def _settings(spec: ImageSpec, config: Mapping[str, Any]) -> Iterator[Difference
     for key, value in wanted.items():
         if (config.get(key) or None) != value:
             words = f"should be {value!r}, is {config.get(key)!r}"
-            yield Difference(Kind.SETTING, key, words, json.dumps(value), json.dumps(config.get(key)))
+            yield Difference(DifferenceKind.SETTING, key, words, json.dumps(value), json.dumps(config.get(key)))
     found = dict(each.split("=", 1) for each in config.get("Env") or ())
     for name, value in {**LAYOUT.environment, **spec.environment}.items():
         beginning, _, rest = value.partition("${")
         if not found.get(name, "").startswith(beginning) or (not rest and found[name] != value):
             words = f"should be {value!r}, is {found.get(name)!r}"
-            yield Difference(Kind.SETTING, name, words, value, found.get(name))
+            yield Difference(DifferenceKind.SETTING, name, words, value, found.get(name))
 
 
 def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
@@ -151,13 +151,13 @@ def _locks(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
         if text == layer.requirements.decode():
             continue
         if text is None:
-            yield Difference(Kind.LOCK, f"requirements/{name}", "not in the image", found=None)
+            yield Difference(DifferenceKind.LOCK, f"requirements/{name}", "not in the image", found=None)
             continue
         today, there = {canonical(pin.name): pin for pin in layer.pins}, _pins(text)
         changed = [name for name in sorted(today.keys() | there.keys()) if today.get(name) != there.get(name)]
         yield from (_pin_difference(name, today.get(name), there.get(name)) for name in changed)
         if not changed:
-            yield Difference(Kind.LOCK, f"requirements/{name}", "other text than today's, with the same pins")
+            yield Difference(DifferenceKind.LOCK, f"requirements/{name}", "other text than today's, with the same pins")
 
 
 def _pins(text: str) -> Mapping[str, requirements.Pin]:
@@ -173,7 +173,7 @@ def _pin_difference(package: str, today: requirements.Pin | None, there: require
         words = f"other hashes are locked for {found} in the image"
     else:
         words = f"locked {expected or 'not at all'} today, {found or 'not at all'} in the image"
-    return Difference(Kind.LOCK, package, words, expected, found)
+    return Difference(DifferenceKind.LOCK, package, words, expected, found)
 
 
 def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
@@ -190,11 +190,11 @@ def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
         found = contents.distributions[name].version if name in contents.distributions else None
         if locked != found:
             words = f"{f'locked {locked}' if locked else 'not locked'}, {f'installed {found}' if found else 'missing'}"
-            yield Difference(Kind.PYTHON, name, words, locked, found)
+            yield Difference(DifferenceKind.PYTHON, name, words, locked, found)
         elif found and wheels.get((name, found)) not in pins[name].hashes:
             wheel = wheels.get((name, found))
             words = f"came in a wheel that is not locked: {wheel}" if wheel else "nothing tells which wheel it came in"
-            yield Difference(Kind.PYTHON, name, words, None, wheel)
+            yield Difference(DifferenceKind.PYTHON, name, words, None, wheel)
 
 
 def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
@@ -206,11 +206,13 @@ def _harness(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
     }
     entries = contents.files.entries
     for path, digest in wanted.items():
-        yield from _changed(Kind.HARNESS, path, digest, contents)
+        yield from _changed(DifferenceKind.HARNESS, path, digest, contents)
     known = {*wanted, SBOM, *contents.bytecode}
     for path in _entries_below(contents, HOME):
         if path not in known and not path.startswith(_BUILDS_OWN):
-            yield Difference(Kind.HARNESS, f"/{path}", "not a file of the harness", None, entries[path].sha256)
+            yield Difference(
+                DifferenceKind.HARNESS, f"/{path}", "not a file of the harness", None, entries[path].sha256
+            )
 
 
 def _files_of_python(spec: ImageSpec, contents: Contents) -> Iterator[Difference]:
@@ -221,18 +223,20 @@ def _files_of_python(spec: ImageSpec, contents: Contents) -> Iterator[Difference
         wanted = {path: digest for path, digest in distribution.files.items() if not unwanted.match(path)}
         recorded |= wanted.keys()
         for path, digest in wanted.items():
-            yield from _changed(Kind.FILE, path, digest, contents, f" of {distribution.name}")
+            yield from _changed(DifferenceKind.FILE, path, digest, contents, f" of {distribution.name}")
     for path in _entries_below(contents, VENV):
         if path not in recorded and path not in contents.bytecode and not _OF_THE_VENV.fullmatch(path):
-            yield Difference(Kind.FILE, f"/{path}", "belongs to no package", None, contents.files.entries[path].sha256)
+            yield Difference(
+                DifferenceKind.FILE, f"/{path}", "belongs to no package", None, contents.files.entries[path].sha256
+            )
 
 
 def _bytecode(contents: Contents) -> Iterator[Difference]:
     """Compare the byte code with what the build made: it is what runs, whatever its source says by now."""
     if not contents.bytecode:
-        yield Difference(Kind.FILE, f"/{BYTECODE}", "nothing tells which byte code the build made")
+        yield Difference(DifferenceKind.FILE, f"/{BYTECODE}", "nothing tells which byte code the build made")
     for path, digest in contents.bytecode.items():
-        yield from _changed(Kind.FILE, path, digest, contents, " of byte code")
+        yield from _changed(DifferenceKind.FILE, path, digest, contents, " of byte code")
 
 
 def _files_of_debian(contents: Contents) -> Iterator[Difference]:
@@ -240,12 +244,12 @@ def _files_of_debian(contents: Contents) -> Iterator[Difference]:
     for package, path, digest in contents.debian_files():
         entry = contents.files.entries.get(path)
         if entry is None and not _LEFT_OUT.match(path):
-            yield Difference(Kind.FILE, f"/{path}", f"a file of {package} is missing", digest, None)
-        elif entry is not None and entry.kind is EntryKind.FILE and entry.md5 != digest:
-            yield Difference(Kind.FILE, f"/{path}", f"a file of {package} was changed", digest, entry.md5)
+            yield Difference(DifferenceKind.FILE, f"/{path}", f"a file of {package} is missing", digest, None)
+        elif entry is not None and entry.kind is FileKind.FILE and entry.md5 != digest:
+            yield Difference(DifferenceKind.FILE, f"/{path}", f"a file of {package} was changed", digest, entry.md5)
 
 
-def _changed(kind: Kind, path: str, digest: str, contents: Contents, owner: str = "") -> Iterator[Difference]:
+def _changed(kind: DifferenceKind, path: str, digest: str, contents: Contents, owner: str = "") -> Iterator[Difference]:
     """Yield what is wrong with the file at *path*; *digest*: its sha256, or "" where only its presence is known."""
     entry = contents.files.entries.get(contents.files.resolve(path))
     if entry is None:
@@ -257,14 +261,14 @@ def _changed(kind: Kind, path: str, digest: str, contents: Contents, owner: str 
 def _entries_below(contents: Contents, folder: str) -> Iterator[str]:
     """Yield the paths of the files below *folder*."""
     entries = contents.files.entries
-    return (path for path in sorted(entries) if path.startswith(f"{folder}/") and entries[path].kind is EntryKind.FILE)
+    return (path for path in sorted(entries) if path.startswith(f"{folder}/") and entries[path].kind is FileKind.FILE)
 
 
 def _sbom(image: Examined) -> Iterator[Difference]:
     """Compare the bill of materials with what is installed, and with the base that the labels name."""
     bill = image.contents.sbom
     if bill is None:
-        yield Difference(Kind.SBOM, f"/{SBOM}", "there is no bill of materials that can be read", None, None)
+        yield Difference(DifferenceKind.SBOM, f"/{SBOM}", "there is no bill of materials that can be read", None, None)
         return
     installed = {name: each.version for name, each in image.contents.distributions.items()}
     yield from _listed("pkg:pypi/", bill["components"], installed)
@@ -272,7 +276,9 @@ def _sbom(image: Examined) -> Iterator[Difference]:
     wanted = image.labels.get(f"{LABEL}.base.identity")
     found = next((each.get("version") for each in bill["components"] if each.get("type") == "container"), None)
     if found != wanted:
-        yield Difference(Kind.SBOM, "base image", f"the SBOM says {found}, the label says {wanted}", wanted, found)
+        yield Difference(
+            DifferenceKind.SBOM, "base image", f"the SBOM says {found}, the label says {wanted}", wanted, found
+        )
 
 
 def _listed(kind: str, components: list[dict[str, Any]], installed: Mapping[str, str]) -> Iterator[Difference]:
@@ -287,4 +293,4 @@ def _listed(kind: str, components: list[dict[str, Any]], installed: Mapping[str,
         if says != found:
             listing = f"the SBOM says {says}" if says else "not in the SBOM"
             words = f"{listing}, {f'installed {found}' if found else 'not installed'}"
-            yield Difference(Kind.SBOM, name, words, says, found)
+            yield Difference(DifferenceKind.SBOM, name, words, says, found)

@@ -31,7 +31,7 @@ class ImageAbsentError(UsageError):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ImageVerdict:
     """What was found of one image. components: how many its bill of materials names; files: how many were read."""
 
     spec: ImageSpec
@@ -80,7 +80,7 @@ def locate(client: Images, spec: ImageSpec, sources: Sources) -> str:
     return moving
 
 
-def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) -> Verdict:
+def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) -> ImageVerdict:
     """Compare the image *reference* with what *spec* is made from today. Nothing of the image runs for it.
 
     Raises ImageAbsentError.
@@ -96,12 +96,12 @@ def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) ->
         config=description["Config"],
         contents=contents,
     )
-    return Verdict(
+    return ImageVerdict(
         spec=spec,
         tag=reference,
         id=description["Id"],
         components=len((contents.sbom or {}).get("components", ())),
-        files=sum(each.kind is filesystem.Kind.FILE for each in contents.files.entries.values()),
+        files=sum(each.kind is filesystem.FileKind.FILE for each in contents.files.entries.values()),
         differences=tuple(differences(spec, render.build_inputs(spec), examined)),
     )
 

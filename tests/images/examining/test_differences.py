@@ -14,7 +14,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.engine.filesystem import read_archive
 from mlperf_docker.images.examining.contents import HOME, SBOM, Contents, is_wanted
-from mlperf_docker.images.examining.differences import Difference, Examined, Kind, differences
+from mlperf_docker.images.examining.differences import Difference, DifferenceKind, Examined, differences
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe import build_inputs, image_labels, render, requirements
 from mlperf_docker.recipe.origin import Origin
@@ -132,7 +132,7 @@ def test_what_only_another_python_needs_may_be_missing_and_what_this_one_needs_m
         image = Examined(
             (TAG,), labels(), CONFIG, contents({f"{HOME}/requirements/{last.name}.txt": more.requirements})
         )
-        return [each.subject for each in differences(SPEC, inputs, image) if each.kind is Kind.PYTHON]
+        return [each.subject for each in differences(SPEC, inputs, image) if each.kind is DifferenceKind.PYTHON]
 
     assert missing("python_version >= '3.12'") == []
     assert missing("python_version < '3.12'") == ["extra"]
@@ -146,16 +146,16 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
 @pytest.mark.parametrize(
     ("changes", "kind", "text"),
     [
-        ({SBOM: None}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
-        ({SBOM: b"{}"}, Kind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
+        ({SBOM: None}, DifferenceKind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
+        ({SBOM: b"{}"}, DifferenceKind.SBOM, f"/{SBOM}: there is no bill of materials that can be read"),
         (
             {f"{HOME}/requirements/{OPENCV}.txt": None},
-            Kind.LOCK,
+            DifferenceKind.LOCK,
             f"requirements/{OPENCV}.txt: not in the image",
         ),
         (
             {f"{HOME}/requirements/common.txt": b"numpy==1.0 \\\n    --hash=sha256:" + b"0" * 64},
-            Kind.LOCK,
+            DifferenceKind.LOCK,
             f"numpy: locked {NUMPY.version} today, 1.0 in the image",
         ),
         (
@@ -163,45 +163,53 @@ OTHER_WHEEL = f"sha256={'f' * 64}"
                 f"{HOME}/wheels/all.txt": files()[f"{HOME}/wheels/all.txt"]
                 + f"numpy {NUMPY.version} {OTHER_WHEEL}\n".encode()
             },
-            Kind.PYTHON,
+            DifferenceKind.PYTHON,
             f"numpy: came in a wheel that is not locked: sha256:{'f' * 64}",
         ),
         (
             {f"{HOME}/requirements/{OPENCV}.txt": files()[f"{HOME}/requirements/{OPENCV}.txt"] + b"# mine\n"},
-            Kind.LOCK,
+            DifferenceKind.LOCK,
             f"requirements/{OPENCV}.txt: other text than today's, with the same pins",
         ),
         (
             {f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD": b"numpy.py,sha256=x,1\nhalf a line\n"},
-            Kind.FILE,
+            DifferenceKind.FILE,
             f"/{SITE}/numpy.py: a file of numpy was changed",
         ),
-        ({f"{HOME}/wheels/all.txt": b"numpy\n\n"}, Kind.PYTHON, "numpy: nothing tells which wheel it came in"),
+        (
+            {f"{HOME}/wheels/all.txt": b"numpy\n\n"},
+            DifferenceKind.PYTHON,
+            "numpy: nothing tells which wheel it came in",
+        ),
         (
             {SBOM: b'{"components": [{"purl": "pkg:pypi/numpy@1"}]}'},
-            Kind.SBOM,
+            DifferenceKind.SBOM,
             f"numpy: not in the SBOM, installed {NUMPY.version}",
         ),
-        ({f"{SITE}/numpy.py": b"other"}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy was changed"),
-        ({f"{SITE}/numpy.py": None}, Kind.FILE, f"/{SITE}/numpy.py: a file of numpy is missing"),
-        ({f"{SITE}/stray.py": b""}, Kind.FILE, f"/{SITE}/stray.py: belongs to no package"),
-        ({f"{SITE}/__pycache__/stray.pyc": b""}, Kind.FILE, f"/{SITE}/__pycache__/stray.pyc: belongs to no package"),
-        ({_pyc("numpy"): b"other"}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code was changed"),
-        ({_pyc("numpy"): None}, Kind.FILE, f"/{_pyc('numpy')}: a file of byte code is missing"),
-        ({BYTECODE: None}, Kind.FILE, f"/{HOME}/bytecode: nothing tells which byte code the build made"),
-        ({"opt/venv/bin/stray": b""}, Kind.FILE, "/opt/venv/bin/stray: belongs to no package"),
-        ({"usr/bin/gzip": b"other"}, Kind.FILE, "/usr/bin/gzip: a file of gzip was changed"),
-        ({"usr/bin/gzip": None}, Kind.FILE, "/usr/bin/gzip: a file of gzip is missing"),
-        ({f"{HOME}/cell.json": b"{}"}, Kind.HARNESS, f"/{HOME}/cell.json: a file was changed"),
-        ({f"{HOME}/stray": b""}, Kind.HARNESS, f"/{HOME}/stray: not a file of the harness"),
+        ({f"{SITE}/numpy.py": b"other"}, DifferenceKind.FILE, f"/{SITE}/numpy.py: a file of numpy was changed"),
+        ({f"{SITE}/numpy.py": None}, DifferenceKind.FILE, f"/{SITE}/numpy.py: a file of numpy is missing"),
+        ({f"{SITE}/stray.py": b""}, DifferenceKind.FILE, f"/{SITE}/stray.py: belongs to no package"),
+        (
+            {f"{SITE}/__pycache__/stray.pyc": b""},
+            DifferenceKind.FILE,
+            f"/{SITE}/__pycache__/stray.pyc: belongs to no package",
+        ),
+        ({_pyc("numpy"): b"other"}, DifferenceKind.FILE, f"/{_pyc('numpy')}: a file of byte code was changed"),
+        ({_pyc("numpy"): None}, DifferenceKind.FILE, f"/{_pyc('numpy')}: a file of byte code is missing"),
+        ({BYTECODE: None}, DifferenceKind.FILE, f"/{HOME}/bytecode: nothing tells which byte code the build made"),
+        ({"opt/venv/bin/stray": b""}, DifferenceKind.FILE, "/opt/venv/bin/stray: belongs to no package"),
+        ({"usr/bin/gzip": b"other"}, DifferenceKind.FILE, "/usr/bin/gzip: a file of gzip was changed"),
+        ({"usr/bin/gzip": None}, DifferenceKind.FILE, "/usr/bin/gzip: a file of gzip is missing"),
+        ({f"{HOME}/cell.json": b"{}"}, DifferenceKind.HARNESS, f"/{HOME}/cell.json: a file was changed"),
+        ({f"{HOME}/stray": b""}, DifferenceKind.HARNESS, f"/{HOME}/stray: not a file of the harness"),
         (
             {"var/lib/dpkg/status": b"Package: gzip\nStatus: install ok installed\nVersion: 2\n"},
-            Kind.SBOM,
+            DifferenceKind.SBOM,
             "gzip: the SBOM says 1.12-1, installed 2",
         ),
     ],
 )
-def test_each_change_of_a_file_is_named(changes: dict[str, bytes | None], kind: Kind, text: str) -> None:
+def test_each_change_of_a_file_is_named(changes: dict[str, bytes | None], kind: DifferenceKind, text: str) -> None:
     assert (kind, text) in [(each.kind, str(each)) for each in found(changes)]
 
 
@@ -234,19 +242,19 @@ def test_a_label_that_was_changed_or_is_missing() -> None:
     kept = {key: value for key, value in labels().items() if not key.endswith("image.title")}
     changed = found(labels={**kept, f"{LABEL}.versions.numpy": "1"})
     assert {each.subject: (each.kind, each.found) for each in changed} == {
-        "org.opencontainers.image.title": (Kind.LABEL, None),
-        f"{LABEL}.versions.numpy": (Kind.LABEL, "1"),
+        "org.opencontainers.image.title": (DifferenceKind.LABEL, None),
+        f"{LABEL}.versions.numpy": (DifferenceKind.LABEL, "1"),
     }
 
 
 def test_another_base_gives_another_hash_and_another_bill() -> None:
     changed = found(labels={**labels(), f"{LABEL}.base.identity": f"sha256:{'c' * 64}"})
-    assert {each.kind for each in changed} == {Kind.HASH, Kind.LABEL, Kind.SBOM}
+    assert {each.kind for each in changed} == {DifferenceKind.HASH, DifferenceKind.LABEL, DifferenceKind.SBOM}
 
 
 def test_a_name_that_promises_another_hash() -> None:
     (difference,) = found(tags=("x/resnet50:onnxruntime-cpu-0123456789ab", "x/resnet50:onnxruntime-cpu"))
-    assert (difference.kind, difference.expected) == (Kind.HASH, "0123456789ab")
+    assert (difference.kind, difference.expected) == (DifferenceKind.HASH, "0123456789ab")
 
 
 @pytest.mark.parametrize(
@@ -263,4 +271,4 @@ def test_a_name_that_promises_another_hash() -> None:
 )
 def test_how_an_image_is_run_counts(config: dict[str, Any], subject: str) -> None:
     (difference,) = found(config=config)
-    assert (difference.kind, difference.subject) == (Kind.SETTING, subject)
+    assert (difference.kind, difference.subject) == (DifferenceKind.SETTING, subject)
