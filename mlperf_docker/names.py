@@ -1,14 +1,6 @@
-"""Words that only the host uses: backends, pull policies, the prefix of labels."""
+"""Words that only the host uses: pull policies, the prefix of labels."""
 
 from enum import StrEnum
-
-
-class Backend(StrEnum):
-    """The frameworks that can run a model."""
-
-    ONNXRUNTIME = "onnxruntime"
-    TENSORFLOW = "tensorflow"
-    PYTORCH = "pytorch"
 
 
 class PullPolicy(StrEnum):

@@ -160,7 +160,7 @@ def _models(specs: tuple[ImageSpec, ...], display: Display) -> tuple[list[_Model
     for spec in specs:
         name = spec.model.name
         known = official_files.officials(spec.model)
-        own = [each for each in known if each.file.backend is spec.backend]
+        own = [each for each in known if each.file.backend == spec.backend]
         for official in own:
             if official.path.is_file():
                 display.phase(f"verify {official.path.name}")

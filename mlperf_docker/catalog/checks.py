@@ -8,7 +8,6 @@ from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.yaml_lines import shown
 from mlperf_docker.contract.words import Device
 from mlperf_docker.display import printable
-from mlperf_docker.names import Backend
 
 LONGEST_MESSAGE = 500
 
@@ -24,6 +23,8 @@ def cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _unobtainable(data)
     yield from _of_nothing(data)
     yield from _unsuitable(data)
+    yield from _undistributed(data)
+    yield from _unreadable(data)
     for path, accuracy in values_at(data, "models", "*", "accuracy"):
         values = (
             [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
@@ -35,15 +36,21 @@ def cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
 def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """Yield references to entries that do not exist."""
-    references = {
+    values: dict[tuple[str, ...], str] = {
         ("models", "*", "dataset"): "datasets",
+        ("models", "*", "default_backend"): "backends",
+        ("models", "*", "files", "*", "backend"): "backends",
+        ("default_backend",): "backends",
         ("devices", "*", "base"): "bases",
-        ("backends", "*", "base", "*"): "bases",
+        ("backends", "*", "devices", "*", "base"): "bases",
     }
-    for pattern, section in references.items():
+    named = ("precisions", "backend_requirements", "cells")
+    keys: dict[tuple[str, ...], str] = {("models", "*", key, "*"): "backends" for key in named}
+    for pattern, section in {**values, **keys}.items():
         known = {str(path[-1]): None for path, _ in values_at(data, section, "*")}
         names = printable.shortened(", ".join(known) or "nothing", LONGEST_MESSAGE)
-        for path, name in values_at(data, *pattern):
+        for path, value in values_at(data, *pattern):
+            name = path[-1] if pattern in keys else value
             if isinstance(name, str) and name not in known:
                 yield path, f"{section} has no {shown(name)}; it has {names}"
 
@@ -61,7 +68,8 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         *(("datasets", "*", key) for key in ("files", "series")),
         *(("datasets", "*", key, "*", "urls") for key in ("files", "series")),
         ("datasets", "*", "series", "*", "items"),
-        *(("backends", "*", key, "*") for key in ("requirements", "pythons")),
+        *(("backends", "*", key) for key in ("formats", "suffixes", "writes")),
+        *(("backends", "*", "devices", "*", key) for key in ("requirements", "pythons")),
         ("requirements",),
         ("pythons",),
     ]
@@ -76,13 +84,15 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
 
 def _absent(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
-    """Yield devices and backends without which the matrix would have holes."""
+    """Yield devices without which the matrix would have holes: one that a backend does not have has to be said."""
     for path, section in values_at(data, "devices"):
         yield from ((path, f"missing key {device}") for device in Device if _lacks(section, device))
-    for path, section in values_at(data, "backends"):
-        yield from ((path, f"missing key {backend}") for backend in Backend if _lacks(section, backend))
-    for path, requirements in values_at(data, "backends", "*", "requirements"):
-        yield from ((path, f"missing key {device}") for device in Device if _lacks(requirements, device))
+    for path, section in values_at(data, "backends", "*", "devices"):
+        yield from (
+            (path, f"missing key {device}: write its requirements, or offered: false and the reason")
+            for device in Device
+            if _lacks(section, device)
+        )
 
 
 def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -90,14 +100,12 @@ def _unobtainable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
 
     Public indexes take none. Source: packaging.python.org, "Version specifiers", local version identifiers.
     """
-    for path, requirement in values_at(data, "backends", "*", "requirements", "*", "*"):
-        _, backend, _, device, _ = map(str, path)
-        known = list(values_at(data, "backends", backend, "index", device))
+    for path, requirement in values_at(data, "backends", "*", "devices", "*", "requirements", "*"):
+        *on_device, _, _ = map(str, path)
+        known = list(values_at(data, *on_device, "index"))
         if isinstance(requirement, str) and "+" in requirement and not known:
-            yield (
-                path,
-                f"the public index cannot have {_brief(requirement)}: name one in backends.{backend}.index.{device}",
-            )
+            where = ".".join((*on_device, "index"))
+            yield path, f"the public index cannot have {_brief(requirement)}: name one in {where}"
     for path, requirement in (
         *values_at(data, "requirements", "*"),
         *values_at(data, "models", "*", "requirements", "*"),
@@ -111,7 +119,7 @@ def _of_nothing(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """Yield what would be left out of a requirement that nothing has."""
     wanted = (
         ("requirements", "*"),
-        ("backends", "*", "requirements", "*", "*"),
+        ("backends", "*", "devices", "*", "requirements", "*"),
         ("models", "*", "requirements", "*"),
         ("models", "*", "backend_requirements", "*", "*"),
     )
@@ -132,9 +140,26 @@ def _unsuitable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     for path, python in values_at(data, "bases", "*", "python"):
         if isinstance(python, str) and served and python not in served:
             yield path, f"the locks are for Python {', '.join(served)} (found {python!r})"
-    for path, python in values_at(data, "backends", "*", "pythons", "*", "*"):
+    for path, python in values_at(data, "backends", "*", "devices", "*", "pythons", "*"):
         if isinstance(python, str) and served and python not in served:
             yield path, f"only some of {', '.join(served)} can be chosen (found {python!r})"
+
+
+def _undistributed(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield distributions that no requirement beside them names."""
+    for path, name in values_at(data, "backends", "*", "devices", "*", "distribution"):
+        there = [canonical(str(each)) for _, each in values_at(data, *map(str, path[:-1]), "requirements", "*")]
+        if isinstance(name, str) and name not in there:
+            yield path, f"no requirement is of {_brief(name)}"
+
+
+def _unreadable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield formats of official files that the container of their backend does not read."""
+    for path, file in values_at(data, "models", "*", "files", "*"):
+        backend, found = (file.get("backend"), file.get("format")) if isinstance(file, dict) else (None, None)
+        known = [str(each) for _, each in values_at(data, "backends", str(backend), "formats", "*")]
+        if known and isinstance(found, str) and found not in known:
+            yield (*path, "format"), f"{backend} reads no {_brief(found)}; it reads {', '.join(known)}"
 
 
 def _brief(text: str) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlperf_docker.catalog.spec import (
     AccuracyTarget,
+    BackendSpec,
     BaseImage,
     DatasetSpec,
     Folder,
@@ -20,9 +21,7 @@ from mlperf_docker.catalog.spec import (
     Variable,
 )
 from mlperf_docker.contract.words import Device, Precision, Scenario
-from mlperf_docker.names import Backend
 
-_DEFAULT_BACKEND = Backend.ONNXRUNTIME
 DEFAULT_PRECISIONS = (Precision.FP32,)
 
 Requirement = Annotated[
@@ -41,7 +40,8 @@ class Outline(Frozen):
     left_out: dict[Name, tuple[Folder, ...]]
     bases: dict[Name, Any]
     devices: dict[Device, Any]
-    backends: dict[Backend, Any]
+    default_backend: Name
+    backends: dict[Name, Any]
     datasets: dict[Name, Any]
     models: dict[Name, Any]
 
@@ -53,31 +53,64 @@ class DeviceEntry(Frozen):
     environment: dict[Variable, Setting] = Field(default_factory=dict)
 
 
-class BackendEntry(Frozen):
-    """`backends.<backend>`. base: where it is not the device's; index: the maker's own, besides the public one.
+class NotOffered(Frozen):
+    """A cell that is left out of the matrix, and why."""
 
-    pythons: where its lock serves not all of them; environment: variables of its images.
-    """
+    offered: Literal[False]
+    reason: str = Field(min_length=1)
 
-    requirements: dict[Device, tuple[Requirement, ...]]
-    base: dict[Device, Name] = Field(default_factory=dict)
-    index: dict[Device, Url] = Field(default_factory=dict)
-    pythons: dict[Device, Annotated[tuple[PythonVersion, ...], Field(min_length=1)]] = Field(default_factory=dict)
+
+class OnDevice(Frozen):
+    """`backends.<backend>.devices.<device>`: what the backend is made of there."""
+
+    offered: bool = True
+    reason: str = ""
+    """Why it is not offered."""
+    requirements: tuple[Requirement, ...] = ()
+    distribution: Name = ""
+    """The requirement that carries the backend itself."""
+    base: Name | None = None
+    """None: the device's."""
+    index: Url | None = None
+    """The maker's own, besides the public one."""
+    pythons: Annotated[tuple[PythonVersion, ...], Field(min_length=1)] | None = None
+    """None: its lock serves all of them."""
+
+    @model_validator(mode="after")
+    def _is_offered_or_says_why(self) -> Self:
+        needed = {"requirements", "distribution"} if self.offered else {"reason"}
+        if missing := sorted(key for key in needed if not getattr(self, key)):
+            raise ValueError(f"missing key {', '.join(missing)}")
+        if other := sorted(self.model_fields_set - {"offered", "reason"}) if not self.offered else self.reason:
+            found = "reason" if self.offered else ", ".join(other)
+            raise ValueError(f"{found} of a cell that is {'' if self.offered else 'not '}offered")
+        return self
+
+
+class BackendEntry(BackendSpec):
+    """`backends.<backend>`."""
+
     environment: dict[Variable, Setting] = Field(default_factory=dict)
+    """Variables of its images."""
+    devices: dict[Device, OnDevice]
 
 
 class ModelEntry(Frozen):
-    """`models.<name>`, with its data set by name. backend_requirements: what it needs on one backend besides."""
+    """`models.<name>`, with its data set by name. backend_requirements: what it needs on one backend besides.
+
+    cells: those of its own that are not offered, by backend and device.
+    """
 
     title: str
     loadgen_key: str
     dataset: Name
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
     accuracy: AccuracyTarget
-    default_backend: Backend = _DEFAULT_BACKEND
-    precisions: dict[Backend, tuple[Precision, ...]] = Field(default_factory=dict)
+    default_backend: Name | None = None
+    precisions: dict[Name, tuple[Precision, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
-    backend_requirements: dict[Backend, tuple[Requirement, ...]] = Field(default_factory=dict)
+    cells: dict[Name, dict[Device, NotOffered]] = Field(default_factory=dict)
+    backend_requirements: dict[Name, tuple[Requirement, ...]] = Field(default_factory=dict)
     apt: tuple[AptPackage, ...] = ()
     files: tuple[ModelFile, ...] = ()
 

@@ -1,6 +1,8 @@
 """images.yaml → Catalog: parse, validate, complete. After `Catalog.load` nothing asks whether a value is there."""
 
-from collections.abc import Mapping
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -9,13 +11,12 @@ from pydantic import ValidationError
 
 from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.checks import LONGEST_MESSAGE, cross_check, values_at
-from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, Entries, ModelEntry, Outline
-from mlperf_docker.catalog.spec import DatasetSpec, Frozen, ImageSpec, ModelSpec
+from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, BackendEntry, Entries, Outline
+from mlperf_docker.catalog.spec import AbsentCell, BackendSpec, Frozen, ImageSpec, ModelSpec
 from mlperf_docker.catalog.yaml_lines import Document, Problem, Problems, dotted, shown
 from mlperf_docker.contract.words import Device
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
 from mlperf_docker.system import paths, small_file
 
 _Entry = TypeVar("_Entry", bound=Frozen)
@@ -38,11 +39,24 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Catalog:
-    """The whole table: models in the file's order, and one spec for each model, backend and device."""
+    """The whole table, in the file's order."""
 
     registry: str
+    backends: tuple[BackendSpec, ...]
+    devices: tuple[Device, ...]
     models: tuple[ModelSpec, ...]
-    specs: tuple[ImageSpec, ...]
+    cells: tuple[ImageSpec | AbsentCell, ...]
+    """One for each model, backend and device."""
+
+    @functools.cached_property
+    def specs(self) -> tuple[ImageSpec, ...]:
+        """The cells that are offered."""
+        return tuple(cell for cell in self.cells if isinstance(cell, ImageSpec))
+
+    @functools.cached_property
+    def absent(self) -> tuple[AbsentCell, ...]:
+        """The cells that are not offered."""
+        return tuple(cell for cell in self.cells if isinstance(cell, AbsentCell))
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -61,7 +75,9 @@ class Catalog:
         entries, problems = _validate(document)
         if entries is None or problems:
             raise CatalogError(path, problems)
-        return cls(entries.outline.registry, *_complete(entries))
+        models = tuple(_model(name, entries) for name in entries.models)
+        backends, devices = tuple(map(_backend, entries.backends.values())), tuple(map(Device, entries.devices))
+        return cls(entries.outline.registry, backends, devices, models, tuple(_cells(entries, models, devices)))
 
 
 class CatalogError(UsageError):
@@ -145,44 +161,54 @@ def _explain(error: Mapping[str, Any]) -> str:
             return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {shown(error['input'])})"
 
 
-def _complete(entries: Entries) -> tuple[tuple[ModelSpec, ...], tuple[ImageSpec, ...]]:
-    """Return the models with their data sets in them, and every cell of the matrix, in the file's order of models."""
-    models = tuple(_model(name, entry, entries.datasets[entry.dataset]) for name, entry in entries.models.items())
-    specs = tuple(
-        _cell(entries, model, backend, device) for model in models for backend in Backend for device in Device
-    )
-    return models, specs
+def _backend(entry: BackendEntry) -> BackendSpec:
+    return BackendSpec(name=entry.name, formats=entry.formats, suffixes=entry.suffixes, writes=entry.writes)
 
 
-def _model(name: str, entry: ModelEntry, dataset: DatasetSpec) -> ModelSpec:
+def _model(name: str, entries: Entries) -> ModelSpec:
+    entry = entries.models[name]
     return ModelSpec(
         name=name,
         title=entry.title,
         loadgen_key=entry.loadgen_key,
-        dataset=dataset,
-        default_backend=entry.default_backend,
+        dataset=entries.datasets[entry.dataset],
+        default_backend=entry.default_backend or entries.outline.default_backend,
         scenarios=entry.scenarios,
         accuracy=entry.accuracy,
         files=entry.files,
     )
 
 
-def _cell(entries: Entries, model: ModelSpec, backend: Backend, device: Device) -> ImageSpec:
-    entry, on = entries.models[model.name], entries.backends[backend]
+def _cells(
+    entries: Entries, models: Iterable[ModelSpec], devices: Iterable[Device]
+) -> Iterator[ImageSpec | AbsentCell]:
+    for model, backend, device in itertools.product(models, entries.backends.values(), devices):
+        entry, on = entries.models[model.name], backend.devices[device]
+        own = entry.cells.get(backend.name, {}).get(device)
+        if own is not None or not on.offered:
+            reason = own.reason if own is not None else on.reason
+            yield AbsentCell(model=model, backend=backend.name, device=device, reason=reason)
+        else:
+            yield _cell(entries, model, backend, device)
+
+
+def _cell(entries: Entries, model: ModelSpec, backend: BackendEntry, device: Device) -> ImageSpec:
+    entry, on = entries.models[model.name], backend.devices[device]
     return ImageSpec(
         model=model,
-        backend=backend,
+        backend=backend.name,
         device=device,
-        base=entries.bases[on.base.get(device, entries.devices[device].base)],
-        pythons=_in_order(on.pythons.get(device, entries.outline.pythons)),
-        precisions=entry.precisions.get(backend, DEFAULT_PRECISIONS),
+        base=entries.bases[on.base or entries.devices[device].base],
+        pythons=_in_order(on.pythons or entries.outline.pythons),
+        precisions=entry.precisions.get(backend.name, DEFAULT_PRECISIONS),
         apt=entry.apt,
         common_requirements=entries.outline.requirements,
-        backend_requirements=on.requirements[device],
-        model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend, ())),
-        own_index=on.index.get(device),
+        backend_requirements=on.requirements,
+        model_requirements=(*entry.requirements, *entry.backend_requirements.get(backend.name, ())),
+        distribution=on.distribution,
+        own_index=on.index,
         left_out=entries.outline.left_out,
-        environment={**entries.devices[device].environment, **on.environment},
+        environment={**entries.devices[device].environment, **backend.environment},
     )
 
 

@@ -1,17 +1,16 @@
 """What the user named → cells of the catalog. An unknown name is answered with the nearest one, then the list."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec, ModelSpec
-from mlperf_docker.contract.words import Device
+from mlperf_docker.catalog.spec import AbsentCell, DatasetSpec, ImageSpec, ModelSpec
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+_Word = TypeVar("_Word", bound=str)
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
@@ -31,12 +30,33 @@ class UnknownNameError(UsageError):
         super().__init__(f"Unknown {kind} {name!r}.{guess} Known: {', '.join(self.choices)}.")
 
 
+class NotOfferedError(UsageError):
+    """A cell, or several, that images.yaml leaves out; with the reason, and what is offered in its place."""
+
+    def __init__(self, catalog: Catalog, cells: Sequence[AbsentCell]) -> None:
+        self.cells = tuple(cells)
+        message = "\n".join(f"{cell} is not offered: {cell.reason}" for cell in self.cells)
+        super().__init__(message, hint=_offered_instead(catalog, self.cells[0]))
+
+
+def _offered_instead(catalog: Catalog, cell: AbsentCell) -> str | None:
+    """Return the cells of the same model that share the device, else the backend, as words of a command line."""
+    of_model = [spec for spec in catalog.specs if spec.model == cell.model]
+    on_device = [spec.words for spec in of_model if spec.device == cell.device]
+    others = on_device or [spec.words for spec in of_model if spec.backend == cell.backend]
+    return f"Offered in its place: {', '.join(others)}." if others else None
+
+
 def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
     """Return the member that *name* spells, in any case. kind: what to call it in the UnknownNameError."""
+    return _spelt(kind, name, list(choices))
+
+
+def _spelt(kind: str, name: str, choices: Sequence[_Word]) -> _Word:
     for choice in choices:
         if choice.casefold() == name.casefold():
             return choice
-    raise UnknownNameError(kind, name, list(choices))
+    raise UnknownNameError(kind, name, choices)
 
 
 def find_model(catalog: Catalog, name: str) -> ModelSpec:
@@ -47,31 +67,43 @@ def find_model(catalog: Catalog, name: str) -> ModelSpec:
     raise UnknownNameError("model", name, [model.name for model in catalog.models])
 
 
-def find(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
-    """Return the cell that is named; the model's default backend and the CPU stand in for what is not given.
+def find_backend(catalog: Catalog, name: str) -> str:
+    """Return the name of the backend that *name* spells, in any case. Raises UnknownNameError."""
+    return _spelt("backend", name, [backend.name for backend in catalog.backends])
 
-    Raises UnknownNameError.
+
+def find(catalog: Catalog, model: str, backend: str | None = None, device: str | None = None) -> ImageSpec:
+    """Return the cell that is named; the model's default backend and the first device stand in for what is not given.
+
+    Raises UnknownNameError, and NotOfferedError for a cell that images.yaml leaves out.
     """
     found = find_model(catalog, model)
-    on = parse_choice("backend", backend, Backend) if backend else found.default_backend
-    where = parse_choice("device", device, Device) if device else Device.CPU
-    return next(spec for spec in catalog.specs if spec.model is found and spec.backend is on and spec.device is where)
+    on = find_backend(catalog, backend) if backend else found.default_backend
+    (spec,) = find_all(catalog, found.name, on, device or catalog.devices[0])
+    return spec
 
 
 def find_all(
     catalog: Catalog, model: str | None = None, backend: str | None = None, device: str | None = None
 ) -> tuple[ImageSpec, ...]:
-    """Return every cell that fits what is given (`--all`). Raises UnknownNameError."""
+    """Return every cell that fits what is given and is offered (`--all`).
+
+    Raises UnknownNameError, and NotOfferedError where none of them is offered.
+    """
     wanted_model = find_model(catalog, model) if model else None
-    wanted_backend = parse_choice("backend", backend, Backend) if backend else None
-    wanted_device = parse_choice("device", device, Device) if device else None
-    return tuple(
-        spec
-        for spec in catalog.specs
-        if wanted_model in (None, spec.model)
-        and wanted_backend in (None, spec.backend)
-        and wanted_device in (None, spec.device)
-    )
+    wanted_backend = find_backend(catalog, backend) if backend else None
+    wanted_device = _spelt("device", device, catalog.devices) if device else None
+    fitting = [
+        cell
+        for cell in catalog.cells
+        if wanted_model in (None, cell.model)
+        and wanted_backend in (None, cell.backend)
+        and wanted_device in (None, cell.device)
+    ]
+    offered = tuple(cell for cell in fitting if isinstance(cell, ImageSpec))
+    if not offered:
+        raise NotOfferedError(catalog, [cell for cell in fitting if isinstance(cell, AbsentCell)])
+    return offered
 
 
 def select(catalog: Catalog, model: str, backend: str, device: str, *, every: bool = False) -> tuple[ImageSpec, ...]:

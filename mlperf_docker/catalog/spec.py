@@ -5,8 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlperf_docker.contract.words import Device, ModelFormat, Precision, Scenario
-from mlperf_docker.names import Backend
+from mlperf_docker.contract.words import Device, Precision, Scenario
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -20,6 +19,7 @@ Setting = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/=-]*$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
 ITEM = "{item}"
+Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 
 
 class Frozen(BaseModel):
@@ -61,9 +61,9 @@ class ModelFile(Frozen):
     """
 
     name: FileName
-    backend: Backend
+    backend: Name
     precision: Precision
-    format: ModelFormat
+    format: Name
     urls: tuple[Url, ...] = Field(min_length=1)
     md5: Md5 | None = None
     sha256: Sha256 | None = None
@@ -167,6 +167,18 @@ class AccuracyTarget(Frozen):
     high_target: float | None = None
 
 
+class BackendSpec(Frozen):
+    """What the host knows of a backend, whatever the device."""
+
+    name: Name
+    formats: tuple[Name, ...] = Field(min_length=1)
+    """Formats of official model files that its container reads."""
+    suffixes: tuple[Suffix, ...] = ()
+    """Suffixes of model files that are taken for one of these; .safetensors, which every backend reads, is none."""
+    writes: tuple[Suffix, ...] = ()
+    """Suffixes of model files that it writes besides .safetensors."""
+
+
 class ModelSpec(Frozen):
     """One benchmark: what every cell of it shares. loadgen_key: the name under which mlperf.conf knows it."""
 
@@ -174,7 +186,7 @@ class ModelSpec(Frozen):
     title: str
     loadgen_key: str
     dataset: DatasetSpec
-    default_backend: Backend
+    default_backend: Name
     scenarios: tuple[Scenario, ...]
     accuracy: AccuracyTarget
     files: tuple[ModelFile, ...]
@@ -184,14 +196,15 @@ class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
     requirements are in layer order, slowest to change first; lock is the file name below locks/. pythons: those that
-    the lock serves, so those that a base may have, the oldest first. own_index: where the backend's wheels are that the
+    the lock serves, so those that a base may have, the oldest first. distribution: the requirement that carries the
+    backend itself. own_index: where the backend's wheels are that the
     public index does not hold, or None. left_out: requirement by canonical name → folders below site-packages that come
     with it and no run needs, where `**` is any depth. environment: the variables that its images have besides those of
     every image.
     """
 
     model: ModelSpec
-    backend: Backend
+    backend: Name
     device: Device
     base: BaseImage
     pythons: tuple[PythonVersion, ...]
@@ -200,6 +213,7 @@ class ImageSpec(Frozen):
     common_requirements: tuple[str, ...]
     backend_requirements: tuple[str, ...]
     model_requirements: tuple[str, ...]
+    distribution: Name
     own_index: Url | None
     left_out: dict[str, tuple[Folder, ...]]
     environment: dict[Variable, Setting]
@@ -223,6 +237,23 @@ class ImageSpec(Frozen):
     def words(self) -> str:
         """The words that name this cell on a command line."""
         return f"{self.model.name} -b {self.backend} -d {self.device}"
+
+    def __str__(self) -> str:
+        return f"{self.model.name}:{self.variant}"
+
+
+class AbsentCell(Frozen):
+    """A cell that is not offered, and why."""
+
+    model: ModelSpec
+    backend: Name
+    device: Device
+    reason: str
+
+    @property
+    def variant(self) -> str:
+        """`<backend>-<device>`."""
+        return f"{self.backend}-{self.device}"
 
     def __str__(self) -> str:
         return f"{self.model.name}:{self.variant}"

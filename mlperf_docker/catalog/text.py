@@ -21,7 +21,7 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
     yield "Accuracy", f"{accuracy.metric} {accuracy.reference} {accuracy.unit}, target {accuracy.target}"
     yield "Data set", f"{model.dataset.title}: {model.dataset.count} samples, {model.dataset.marker} in its folder"
     for file in model.files:
-        if file.backend is spec.backend:
+        if file.backend == spec.backend:
             yield "Model file", f"{file.name} ({file.precision}, {file.format}) {file.urls[0]}"
     recorded = spec.base.recorded
     yield "Base", f"{spec.base.pinned} ({f'recorded {recorded}' if recorded else 'not confirmed by a registry yet'})"

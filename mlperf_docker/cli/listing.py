@@ -29,7 +29,7 @@ def list_cells(
         from mlperf_docker.evidence import records
         from mlperf_docker.evidence.coverage import coverage
 
-        streams.out(coverage(Catalog.load().specs, records.known()))
+        streams.out(coverage(Catalog.load().cells, records.known()))
         return
     from mlperf_docker.display.tables import fitted
     from mlperf_docker.evidence.matrix import HEADER, ORDER, matrix

@@ -69,11 +69,13 @@ def fetch(
     REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 if the file cannot be had.
     """
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.catalog.selector import find_model
+    from mlperf_docker.catalog.selector import find_backend, find_model
     from mlperf_docker.display.progress import display
     from mlperf_docker.inputs.models.fetch import FetchRequest, choose, fetch_all
 
-    request = FetchRequest(find_model(Catalog.load(), model), backend, precision, file, every, to, url)
+    catalog = Catalog.load()
+    on = find_backend(catalog, backend) if backend else ""
+    request = FetchRequest(find_model(catalog, model), on, precision, file, every, to, url)
     with display() as show:
         outcome = fetch_all(choose(request), request, show)
     found = [each.fields() for each in outcome.fetched]
@@ -140,8 +142,8 @@ def convert(
 ) -> None:
     """Convert a model file into weights that every backend runs (.safetensors), or into a graph (.onnx).
 
-    Runs in a container of the backend that reads the file: .onnx onnxruntime, .pb tensorflow, .pth and .pt pytorch.
-    Prints the path of the new file.
+    Runs in a container of the backend that reads the file, found by its suffix or its checksum. Prints the path of
+    the new file.
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display

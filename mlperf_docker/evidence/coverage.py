@@ -2,22 +2,33 @@
 
 from collections.abc import Sequence
 
-from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.display.tables import markdown_table
 from mlperf_docker.evidence.records import LARGEST_DIFFERENCE, AnyFinding, Entry, Ran, Record
 
 _LETTERS = {"built": "B", "performance": "P", "accuracy": "A", "parity": "X"}
 _NOT_RUN = "not run"
+_NOT_OFFERED = "not offered"
 
 
-def coverage(specs: Sequence[ImageSpec], record: Record) -> str:
+def coverage(cells: Sequence[ImageSpec | AbsentCell], record: Record) -> str:
     """Return the table as Markdown, a row for each model and a column for each backend and device, and its legend."""
-    variants = list(dict.fromkeys((spec.backend, spec.device) for spec in specs))
+    variants = list(dict.fromkeys((cell.backend, cell.device) for cell in cells))
     rows: dict[str, list[str]] = {}
-    for spec in specs:
-        rows.setdefault(spec.model.name, [spec.model.name]).append(_letters(spec, record.of(spec)))
+    for cell in cells:
+        text = _letters(cell, record.of(cell)) if isinstance(cell, ImageSpec) else _NOT_OFFERED
+        rows.setdefault(cell.model.name, [cell.model.name]).append(text)
     header = ["model", *(f"{backend} {device}" for backend, device in variants)]
-    return "\n".join([markdown_table(header, rows.values()), "", *_legend(record)])
+    absent = [cell for cell in cells if isinstance(cell, AbsentCell)]
+    return "\n".join([markdown_table(header, rows.values()), "", *_legend(record), *_reasons(absent)])
+
+
+def _reasons(cells: Sequence[AbsentCell]) -> list[str]:
+    """Return a line for each reason why cells are not offered, with their backends and devices."""
+    variants: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        variants.setdefault(cell.reason, {})[f"{cell.backend} {cell.device}"] = None
+    return [f"{_NOT_OFFERED} ({', '.join(names)}): {reason}" for reason, names in variants.items()]
 
 
 def _legend(record: Record) -> list[str]:

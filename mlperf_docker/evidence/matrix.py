@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.evidence import records
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.provide import likely_images
@@ -55,7 +55,9 @@ class Row:
             "backend": spec.backend,
             "device": spec.device,
             "precisions": list(spec.precisions),
-            "default": spec.backend is spec.model.default_backend,
+            "default": spec.backend == spec.model.default_backend,
+            "offered": True,
+            "reason": None,
             "state": self.state,
             "image": self.image,
             "present": self.present,
@@ -67,10 +69,43 @@ class Row:
         }
 
     def _files(self) -> Iterator[Any]:
-        return (each for each in self.spec.model.files if each.backend is self.spec.backend)
+        return (each for each in self.spec.model.files if each.backend == self.spec.backend)
 
 
-def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
+@dataclass(frozen=True)
+class AbsentRow:
+    """One cell that is not offered: the reason stands for what could be on record."""
+
+    cell: AbsentCell
+
+    def cells(self) -> tuple[str, ...]:
+        """The row for people, in the order of HEADER."""
+        cell = self.cell
+        return (cell.model.name, cell.backend, cell.device, "-", "not offered", cell.reason, "-", "-")
+
+    def fields(self) -> dict[str, Any]:
+        """The row for programs, with the keys of a cell that is offered."""
+        cell = self.cell
+        return {
+            "model": cell.model.name,
+            "backend": cell.backend,
+            "device": cell.device,
+            "precisions": [],
+            "default": cell.backend == cell.model.default_backend,
+            "offered": False,
+            "reason": cell.reason,
+            "state": "not offered",
+            "image": None,
+            "present": None,
+            "pullable": None,
+            "dataset": cell.model.dataset.name,
+            "scenarios": [],
+            "model_files": [],
+            "evidence": records.fields((), None),
+        }
+
+
+def matrix(registry: str = "", *, remote: bool = False) -> list[Row | AbsentRow]:
     """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None.
 
     remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.
@@ -79,7 +114,8 @@ def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
     sources, record = Sources(registry or catalog.registry), records.known()
     images = likely_images(catalog.specs, sources)
     rows = [Row(spec, *image, *_evidence(spec, record)) for spec, image in zip(catalog.specs, images, strict=True)]
-    return _asked(rows, sources) if remote else rows
+    offered = iter(_asked(rows, sources) if remote else rows)
+    return [AbsentRow(cell) if isinstance(cell, AbsentCell) else next(offered) for cell in catalog.cells]
 
 
 def _asked(rows: list[Row], sources: Sources) -> list[Row]:

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Device, Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
-from mlperf_docker.names import Backend
 from mlperf_docker.recipe import build_inputs
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
@@ -123,7 +122,7 @@ class Entry(_Value):
     """What is shown of one cell in one precision."""
 
     model: str
-    backend: Backend
+    backend: str
     device: Device
     precision: Precision
     built: Built | None = None
@@ -132,7 +131,7 @@ class Entry(_Value):
     parity: Parity | None = None
 
     @property
-    def key(self) -> tuple[str, Backend, Device, Precision]:
+    def key(self) -> tuple[str, str, Device, Precision]:
         """What makes it the only one of its kind."""
         return self.model, self.backend, self.device, self.precision
 

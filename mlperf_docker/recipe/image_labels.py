@@ -1,17 +1,10 @@
 """What goes into an image, the hash over it, and the names and labels that follow from it. Pure: no disk, no clock."""
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device
-from mlperf_docker.names import LABEL, Backend
+from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.build_inputs import BuildInputs, lock_digest, versions
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
-
-_DISTRIBUTIONS = {
-    (Backend.ONNXRUNTIME, Device.CPU): "onnxruntime",
-    (Backend.ONNXRUNTIME, Device.CUDA): "onnxruntime-gpu",
-    (Backend.TENSORFLOW, Device.CPU): "tensorflow-cpu",
-}
 
 
 def tags(spec: ImageSpec, content: str, registry: str) -> tuple[str, str]:
@@ -31,7 +24,7 @@ def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Orig
     facts = {
         "cell": str(spec),
         "model": spec.model.name,
-        "backend": spec.backend.value,
+        "backend": spec.backend,
         "device": spec.device.value,
         "precisions": ",".join(spec.precisions),
         "hash": content,
@@ -42,7 +35,7 @@ def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Orig
         "base.identity": origin.base_identity,
         "versions.loadgen": pins.get("mlcommons-loadgen", ""),
         "versions.numpy": pins.get("numpy", ""),
-        "versions.backend": pins.get(backend_distribution(spec.backend, spec.device), ""),
+        "versions.backend": pins.get(spec.distribution, ""),
     }
     return {f"{LABEL}.{key}": value for key, value in facts.items()}
 
@@ -59,8 +52,3 @@ def _oci_labels(spec: ImageSpec, content: str, origin: Origin) -> dict[str, str]
         "base.digest": origin.base_identity,
     }
     return {f"org.opencontainers.image.{key}": value for key, value in facts.items()}
-
-
-def backend_distribution(backend: Backend, device: Device) -> str:
-    """Return the name of the distribution that carries the backend itself."""
-    return _DISTRIBUTIONS.get((backend, device), {Backend.PYTORCH: "torch"}.get(backend, backend.value))

@@ -19,7 +19,7 @@ from mlperf_docker.recipe.requirements import parse
 from mlperf_docker.system import atomic, paths
 
 _TIME_LIMIT_S = 900
-_KEY = "backends.{spec.backend}.pythons.{spec.device}"
+_KEY = "backends.{spec.backend}.devices.{spec.device}.pythons"
 # Each Python must find its wheels for this. manylinux_2_28 wheels run on every base here (glibc 2.36 and later) and on
 # what people replace them with.
 _PLATFORM = "x86_64-manylinux_2_28"

@@ -87,7 +87,7 @@ def cell(spec: ImageSpec) -> bytes:
         "scenarios": spec.model.scenarios,
         "accuracy": spec.model.accuracy.model_dump(include={"metric", "unit", "reference", "target"}),
         "dataset": spec.model.dataset.model_dump(include={"name", "title", "marker", "count"}),
-        "files": [_file(file) for file in spec.model.files if file.backend is spec.backend],
+        "files": [_file(file) for file in spec.model.files if file.backend == spec.backend],
     }
     return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlperf_docker.contract.words import Device, Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.names import Backend
 from mlperf_docker.system import paths, strict_json
 
 
@@ -75,7 +74,7 @@ class RunResult(_Value):
     """
 
     model: Annotated[str, Field(max_length=100)]
-    backend: Backend
+    backend: str
     device: Device
     precision: Precision
     scenario: Scenario

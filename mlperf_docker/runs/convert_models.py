@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import find, find_model, parse_choice
+from mlperf_docker.catalog.selector import find, find_backend, find_model
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount
@@ -16,7 +16,6 @@ from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models.official_files import existing, identify
-from mlperf_docker.names import Backend
 from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
 from mlperf_docker.system import folders, paths
 
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
     from mlperf_docker.catalog.spec import ImageSpec, ModelSpec
 
 SAFETENSORS = ".safetensors"
-ONNX = ".onnx"
-_READERS = {
-    ".onnx": Backend.ONNXRUNTIME,
-    ".pb": Backend.TENSORFLOW,
-    ".pth": Backend.PYTORCH,
-    ".pt": Backend.PYTORCH,
-    ".ptc": Backend.PYTORCH,
-    ".pytorch": Backend.PYTORCH,
-    ".bin": Backend.PYTORCH,
-}
 _HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JSON's first character
 
 
@@ -57,7 +46,7 @@ class ConvertRequest:
 class Step:
     """One container: it reads *source* on *backend*, and what it writes ends in *suffix*."""
 
-    backend: Backend
+    backend: str
     suffix: str
 
 
@@ -68,9 +57,9 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     wrong in a container.
     """
     model = find_model(catalog, request.model)
-    source, output = existing(request.source), _output(request)
-    wanted = parse_choice("backend", request.backend, Backend) if request.backend else None
-    steps = plan(model, source, output.suffix, wanted, display)
+    source, output = existing(request.source), _output(catalog, request)
+    wanted = find_backend(catalog, request.backend) if request.backend else None
+    steps = plan(catalog, model, source, output.suffix, wanted, display)
     specs = [find(catalog, model.name, step.backend) for step in steps]
     client = connect_for(specs[0])
     fields: dict[str, Any] = {}
@@ -84,22 +73,25 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     return {**fields, "model_file": str(output), "size_bytes": output.stat().st_size}
 
 
-def plan(model: "ModelSpec", source: Path, suffix: str, wanted: Backend | None, display: Display) -> list[Step]:
+def plan(
+    catalog: Catalog, model: "ModelSpec", source: Path, suffix: str, wanted: str | None, display: Display
+) -> list[Step]:
     """Return the containers that make *source* into a file of *suffix*; two, where none can both read and write it."""
-    reader = wanted or _reader(model, source, display)
-    if suffix == ONNX and reader is not Backend.ONNXRUNTIME:
-        if reader is None:  # safetensors, which every backend reads
-            return [Step(Backend.ONNXRUNTIME, ONNX)]
-        return [Step(reader, SAFETENSORS), Step(Backend.ONNXRUNTIME, ONNX)]
-    return [Step(reader or model.default_backend, suffix)]
+    reader = wanted or _reader(catalog, model, source, display)
+    writers = [each.name for each in catalog.backends if suffix in each.writes]
+    if suffix == SAFETENSORS or reader in writers:
+        return [Step(reader or model.default_backend, suffix)]
+    first = [Step(reader, SAFETENSORS)] if reader is not None else []  # safetensors, which every backend reads
+    return [*first, Step(writers[0], suffix)]
 
 
-def _reader(model: "ModelSpec", source: Path, display: Display) -> Backend | None:
+def _reader(catalog: Catalog, model: "ModelSpec", source: Path, display: Display) -> str | None:
     """Return the backend that can read *source*, or None where each of them can. Raises ModelFileError."""
     if _is_safetensors(source):
         return None
-    if source.suffix.lower() in _READERS:
-        return _READERS[source.suffix.lower()]
+    readers = {suffix: each.name for each in reversed(catalog.backends) for suffix in each.suffixes}
+    if source.suffix.lower() in readers:
+        return readers[source.suffix.lower()]
     display.phase(f"identify {source.name}")
     found = checksums.remembered(source)
     if not found.keys() >= set(checksums.ALGORITHMS):
@@ -109,9 +101,10 @@ def _reader(model: "ModelSpec", source: Path, display: Display) -> Backend | Non
     by_name = [file.backend for file in model.files if file.name == source.name]
     if by_checksum or by_name:
         return by_checksum[0].file.backend if by_checksum else by_name[0]
+    known = ", ".join((*reversed(readers), SAFETENSORS))
     raise ModelFileError(
         f"{source} is none of the official files of {model.name}, and its name does not tell its format.",
-        hint=f"Known are {', '.join((*_READERS, SAFETENSORS))}. Or say whose container can read it, with --backend.",
+        hint=f"Known are {known}. Or say whose container can read it, with --backend.",
     )
 
 
@@ -127,12 +120,13 @@ def _is_safetensors(path: Path) -> bool:
         raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
 
 
-def _output(request: ConvertRequest) -> Path:
+def _output(catalog: Catalog, request: ConvertRequest) -> Path:
     """Return the absolute path of the new file. Raises UsageError unless it can be made there."""
     folder = paths.resolved(request.output.parent)
     output = folder / request.output.name
-    if output.suffix not in (SAFETENSORS, ONNX):
-        raise UsageError(f"{output} is neither a {SAFETENSORS} nor an {ONNX} file.", hint="Name one with --to FILE.")
+    known = (SAFETENSORS, *dict.fromkeys(suffix for each in catalog.backends for suffix in each.writes))
+    if output.suffix not in known:
+        raise UsageError(f"{output} is no {' or '.join(known)} file.", hint="Name one with --to FILE.")
     folders.require_writable(folder, "with --to FILE")
     if output.is_dir():
         raise UsageError(f"{output} is a folder.", hint="Name a file with --to FILE.")

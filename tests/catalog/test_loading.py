@@ -11,13 +11,13 @@ from mlperf_docker.catalog.loading import Catalog, CatalogError
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.words import Device, Precision, Scenario
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
 from mlperf_docker.system.paths import assets
 
 IMAGES_YAML = assets() / "images.yaml"
 TEXT = IMAGES_YAML.read_text()
 CATALOG = Catalog.load(IMAGES_YAML)
-MODELS = ["resnet50", "retinanet", "bert", "3d-unet", "rnnt", "dlrm"]
+MODELS = [model.name for model in CATALOG.models]
+BACKENDS = [backend.name for backend in CATALOG.backends]
 
 
 def load(text: str, folder: Path) -> Catalog:
@@ -36,9 +36,11 @@ def problems(text: str, folder: Path) -> dict[int, list[str]]:
     return found
 
 
-def test_every_cell_exists() -> None:
-    cells = [(spec.model.name, spec.backend, spec.device) for spec in CATALOG.specs]
-    assert cells == list(itertools.product(MODELS, Backend, Device))
+def test_every_cell_is_offered_or_says_why_not() -> None:
+    cells = [(cell.model.name, cell.backend, cell.device) for cell in CATALOG.cells]
+    assert cells == list(itertools.product(MODELS, BACKENDS, Device))
+    assert len(CATALOG.specs) + len(CATALOG.absent) == len(cells)
+    assert all(cell.reason for cell in CATALOG.absent)
 
 
 def test_every_cell_has_a_lock() -> None:
@@ -47,8 +49,8 @@ def test_every_cell_has_a_lock() -> None:
 
 def test_defaults_are_completed() -> None:
     defaults = {model.name: model.default_backend for model in CATALOG.models}
-    assert {name for name, backend in defaults.items() if backend is Backend.PYTORCH} == {"rnnt", "dlrm"}
-    assert {name for name, backend in defaults.items() if backend is Backend.ONNXRUNTIME} == set(MODELS) - {
+    assert {name for name, backend in defaults.items() if backend == "pytorch"} == {"rnnt", "dlrm"}
+    assert {name for name, backend in defaults.items() if backend == "onnxruntime"} == set(MODELS) - {
         "rnnt",
         "dlrm",
     }
@@ -62,24 +64,24 @@ def test_every_official_file_is_of_a_precision_that_its_backend_offers() -> None
 
 def test_int8_is_offered_for_bert_on_onnxruntime_only() -> None:
     offering = {(spec.model.name, spec.backend) for spec in CATALOG.specs if Precision.INT8 in spec.precisions}
-    assert offering == {("bert", Backend.ONNXRUNTIME)}
+    assert offering == {("bert", "onnxruntime")}
     assert all(Precision.FP32 in spec.precisions for spec in CATALOG.specs)
 
 
 def test_a_backend_may_have_a_base_and_an_index_of_its_own_on_one_device() -> None:
     bases = {(spec.backend, spec.device): spec.base.name for spec in CATALOG.specs}
     assert {name for (_, device), name in bases.items() if device is Device.CPU} == {"debian"}
-    assert bases[Backend.TENSORFLOW, Device.CUDA] == "cuda12"
-    assert bases[Backend.PYTORCH, Device.CUDA] == bases[Backend.ONNXRUNTIME, Device.CUDA] == "cuda"
+    assert bases["tensorflow", Device.CUDA] == "cuda12"
+    assert bases["pytorch", Device.CUDA] == bases["onnxruntime", Device.CUDA] == "cuda"
     assert {spec.variant for spec in CATALOG.specs if spec.own_index} == {"pytorch-cpu"}
 
 
 def test_a_model_may_need_more_on_one_backend() -> None:
     needs = {spec.backend: spec.model_requirements for spec in CATALOG.specs if spec.model.name == "resnet50"}
-    common = needs[Backend.ONNXRUNTIME]
-    assert common == needs[Backend.TENSORFLOW]
-    assert needs[Backend.PYTORCH][: len(common)] == common
-    (more,) = needs[Backend.PYTORCH][len(common) :]
+    common = needs["onnxruntime"]
+    assert common == needs["tensorflow"]
+    assert needs["pytorch"][: len(common)] == common
+    (more,) = needs["pytorch"][len(common) :]
     assert more.startswith("pillow>=")
 
 
@@ -126,10 +128,10 @@ CASES = {
     ),
     "no version of Python": ('"3.12", "3.13"]', '"3.12", "3"]', 0, "pythons[2]: not a version of Python"),
     "a Python of a backend that nothing has": (
-        'pythons: {cpu: ["3.11"]}',
-        'pythons: {cpu: ["3.14"]}',
+        'pythons: ["3.11"]',
+        'pythons: ["3.14"]',
         0,
-        "backends.pytorch.pythons.cpu[0]: only some of 3.11, 3.12, 3.13 can be chosen",
+        "backends.pytorch.devices.cpu.pythons[0]: only some of 3.11, 3.12, 3.13 can be chosen",
     ),
     "missing key": ("  rnnt:\n    title: RNN-T\n", "  rnnt:\n", 0, "models.rnnt.title: missing key"),
     "missing device": ("  cpu: {base: debian}\n", "", None, "devices: missing key cpu"),
@@ -151,17 +153,16 @@ CASES = {
         "devices.cpu.base: bases has no 'debain'; it has debian, cuda, cuda12",
     ),
     "dangling base of a backend": (
-        "base: {cuda: cuda12}",
-        "base: {cuda: cuda11}",
+        "base: cuda12",
+        "base: cuda11",
         0,
-        "backends.tensorflow.base.cuda: bases has no 'cuda11'; it has debian, cuda, cuda12",
+        "backends.tensorflow.devices.cuda.base: bases has no 'cuda11'; it has debian, cuda, cuda12",
     ),
-    "base of an unknown device": ("base: {cuda: cuda12}", "base: {gpu: cuda12}", 0, "input should be 'cpu' or 'cuda'"),
     "a local version that is nowhere": (
-        'index: {cpu: "https://download',
-        'index: {cuda: "https://download',
-        2,
-        "the public index cannot have torch==2.13.0+cpu: name one in backends.pytorch.index.cpu",
+        '        index: "https://download.pytorch.org/whl/cpu"\n',
+        "",
+        1,
+        "the public index cannot have torch==2.13.0+cpu: name one in backends.pytorch.devices.cpu.index",
     ),
     "a local version of a model's library": (
         '["opencv-python-headless>=4.11,<5"]',
@@ -170,28 +171,66 @@ CASES = {
         "models.resnet50.requirements[0]: the public index cannot have opencv-python-headless==4.11+own, and only",
     ),
     "bad index": (
-        '{cpu: "https://download',
-        '{cpu: "file://download',
+        'index: "https://download',
+        'index: "file://download',
         0,
-        "backends.pytorch.index.cpu: not an address",
+        "backends.pytorch.devices.cpu.index: not an address",
     ),
     "unknown backend of a model's library": (
         "backend_requirements: {pytorch",
         "backend_requirements: {torch",
         0,
-        "models.resnet50.backend_requirements.torch: input should be 'onnxruntime'",
+        "models.resnet50.backend_requirements.torch: backends has no 'torch'; it has onnxruntime, tensorflow, pytorch",
     ),
     "unknown backend": (
         "precisions: {onnxruntime",
         "precisions: {onxruntime",
         0,
-        "models.bert.precisions.onxruntime: input should be 'onnxruntime'",
+        "models.bert.precisions.onxruntime: backends has no 'onxruntime'; it has onnxruntime",
     ),
-    "unknown device": (
-        "index: {cpu:",
-        "index: {gpu:",
+    "unknown default backend": (
+        "    default_backend: pytorch\n",
+        "    default_backend: torch\n",
         0,
-        "backends.pytorch.index.gpu: input should be 'cpu' or 'cuda'",
+        "models.rnnt.default_backend: backends has no 'torch'",
+    ),
+    "unknown backend of a file": ("backend: tensorflow", "backend: keras", 0, "backend: backends has no 'keras'"),
+    "unknown device": ("  cpu: {base: debian}", "  gpu: {base: debian}", 0, "devices.gpu: input should be "),
+    "a backend without a device": (
+        '      cpu:\n        distribution: tensorflow-cpu\n        requirements: ["tensorflow-cpu>=2.20,<3"]\n',
+        "",
+        -1,
+        "backends.tensorflow.devices: missing key cpu: write its requirements, or offered: false and the reason",
+    ),
+    "not offered for no reason": (
+        '        distribution: tensorflow-cpu\n        requirements: ["tensorflow-cpu>=2.20,<3"]\n',
+        "        offered: false\n",
+        -1,
+        "backends.tensorflow.devices.cpu: missing key reason",
+    ),
+    "not offered, and made of something": (
+        "        distribution: tensorflow-cpu\n",
+        "        offered: false\n        reason: none\n",
+        -1,
+        "backends.tensorflow.devices.cpu: requirements of a cell that is not offered",
+    ),
+    "offered without requirements": (
+        '        requirements: ["tensorflow-cpu>=2.20,<3"]\n',
+        "",
+        -2,
+        "backends.tensorflow.devices.cpu: missing key requirements",
+    ),
+    "a model that offers a cell of its own": (
+        "    precisions: {onnxruntime",
+        "    cells: {pytorch: {cuda: {offered: true, reason: all}}}\n    precisions: {onnxruntime",
+        0,
+        "models.bert.cells.pytorch.cuda.offered: input should be False",
+    ),
+    "a distribution of no requirement": (
+        "distribution: onnxruntime-gpu",
+        "distribution: onnxruntime-cuda",
+        0,
+        "backends.onnxruntime.devices.cuda.distribution: no requirement is of onnxruntime-cuda",
     ),
     "unknown scenario": (
         "scenarios: [Server, Offline]",
@@ -214,7 +253,7 @@ CASES = {
         "format: saved-model",
         "format: savedmodel",
         0,
-        "models.3d-unet.files[2].format: input should be 'onnx'",
+        "models.3d-unet.files[2].format: tensorflow reads no savedmodel; it reads frozen-graph, saved-model, ",
     ),
     "bad requirement": ("  - numpy>=2.2,<2.5", "  - numpy", 0, "requirements[1]: not a requirement with its versions"),
     "duplicate requirement": ("  - numpy>=2.2,<2.5", "  - mlcommons-loadgen==6.0.17", 0, "requirements[1]: duplicate"),
@@ -274,6 +313,31 @@ def test_each_problem_is_shown_at_its_line(name: str, tmp_path: Path) -> None:
     assert where, found
     if below is not None:
         assert where == [TEXT[: TEXT.index(old)].count("\n") + 1 + below]
+
+
+def without(cell: str, reason: str, folder: Path) -> Catalog:
+    """The catalog where *cell*, a backend and a device, is not offered."""
+    backend, device = cell.split("-")
+    start = TEXT.index(f"      {device}:\n", TEXT.index(f"  {backend}:\n    formats:"))
+    end = TEXT.index("requirements: ", start)
+    rest = TEXT[TEXT.index("\n", end) + 1 :]
+    said = f"      {device}: {{offered: false, reason: {reason}}}\n"
+    return load(TEXT[:start] + said + rest, folder)
+
+
+def test_a_backend_need_not_have_every_device(tmp_path: Path) -> None:
+    catalog = without("pytorch-cuda", "no wheels", tmp_path)
+    absent = [(cell.model.name, cell.variant, cell.reason) for cell in catalog.absent]
+    assert absent == [(model, "pytorch-cuda", "no wheels") for model in MODELS]
+    assert [*map(str, catalog.specs)] == [str(spec) for spec in CATALOG.specs if spec.variant != "pytorch-cuda"]
+    assert [*map(str, catalog.cells)] == [*map(str, CATALOG.cells)]
+
+
+def test_a_model_may_be_without_a_cell_of_its_own(tmp_path: Path) -> None:
+    said = "    cells: {pytorch: {cuda: {offered: false, reason: too large}}}\n    loadgen_key: bert\n"
+    catalog = load(TEXT.replace("    loadgen_key: bert\n", said, 1), tmp_path)
+    (cell,) = catalog.absent
+    assert (str(cell), cell.reason) == ("bert:pytorch-cuda", "too large")
 
 
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:

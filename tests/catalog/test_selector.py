@@ -1,13 +1,23 @@
 """Names become cells; a wrong one is answered with the nearest."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import UnknownNameError, find, find_all, nearest, parse_choice, select
+from mlperf_docker.catalog.selector import (
+    NotOfferedError,
+    UnknownNameError,
+    find,
+    find_all,
+    nearest,
+    parse_choice,
+    select,
+)
+from mlperf_docker.catalog.spec import AbsentCell
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.words import Device, Scenario
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
 from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")
@@ -51,17 +61,49 @@ def test_scenarios_are_spelt_in_any_case() -> None:
 
 def test_nothing_near_gives_nothing() -> None:
     assert nearest("qqqq", Device) is None
-    assert nearest("torch", Backend) == "pytorch"
+    assert nearest("torch", [backend.name for backend in CATALOG.backends]) == "pytorch"
 
 
 def test_all_takes_what_fits() -> None:
     assert find_all(CATALOG) == CATALOG.specs
     assert [spec.model.name for spec in find_all(CATALOG, "resnet50")] == ["resnet50"] * 6
-    assert {spec.backend for spec in find_all(CATALOG, backend="PyTorch")} == {Backend.PYTORCH}
+    assert {spec.backend for spec in find_all(CATALOG, backend="PyTorch")} == {"pytorch"}
     assert {spec.device for spec in find_all(CATALOG, device="cuda")} == {Device.CUDA}
     assert [str(spec) for spec in find_all(CATALOG, "resnet50", "onnxruntime", "cpu")] == ["resnet50:onnxruntime-cpu"]
     with pytest.raises(UnknownNameError, match="Did you mean resnet50"):
         find_all(CATALOG, "resnet5")
+
+
+def without_cuda(*backends: str) -> Catalog:
+    """The catalog where *backends* are not offered on cuda."""
+    cells = [
+        AbsentCell(model=cell.model, backend=cell.backend, device=cell.device, reason=f"{cell.backend} has no wheels")
+        if cell.device is Device.CUDA and cell.backend in backends
+        else cell
+        for cell in CATALOG.cells
+    ]
+    return replace(CATALOG, cells=tuple(cells))
+
+
+def test_a_cell_that_is_not_offered_is_refused_with_the_reason_and_what_is() -> None:
+    catalog = without_cuda("tensorflow")
+    with pytest.raises(NotOfferedError) as caught:
+        find(catalog, "bert", "TensorFlow", "cuda")
+    assert str(caught.value) == "bert:tensorflow-cuda is not offered: tensorflow has no wheels"
+    assert caught.value.hint == "Offered in its place: bert -b onnxruntime -d cuda, bert -b pytorch -d cuda."
+    assert caught.value.exit_code == ExitCode.USAGE
+    with pytest.raises(NotOfferedError) as caught:
+        find(without_cuda("onnxruntime", "tensorflow", "pytorch"), "bert", None, "cuda")
+    assert caught.value.hint == "Offered in its place: bert -b onnxruntime -d cpu."
+
+
+def test_all_skips_what_is_not_offered_unless_that_is_all() -> None:
+    catalog = without_cuda("tensorflow")
+    assert {spec.variant for spec in find_all(catalog, device="cuda")} == {"onnxruntime-cuda", "pytorch-cuda"}
+    assert len(find_all(catalog)) == len(CATALOG.specs) - len(CATALOG.models)
+    with pytest.raises(NotOfferedError, match="dlrm:tensorflow-cuda is not offered") as caught:
+        find_all(catalog, None, "tensorflow", "cuda")
+    assert len(caught.value.cells) == len(CATALOG.models)
 
 
 def test_a_command_line_selects_one_cell_or_all() -> None:

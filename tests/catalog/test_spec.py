@@ -11,7 +11,6 @@ from mlperf_docker.catalog.spec import DatasetFile, ModelFile, ModelSpec
 from mlperf_docker.contract.words import Precision
 from mlperf_docker.harness.models.unet3d import cases
 from mlperf_docker.inputs.models.official_files import officials
-from mlperf_docker.names import Backend
 from mlperf_docker.system.paths import assets
 
 CATALOG = Catalog.load(assets() / "images.yaml")
@@ -98,7 +97,7 @@ def test_which_benchmarks_have_the_high_level() -> None:
     ],
 )
 def test_the_file_that_a_run_takes(model: str, backend: str, precision: str, name: str, md5: str) -> None:
-    first, *_ = officials(MODELS[model], Backend(backend), Precision(precision), folder=Path())
+    first, *_ = officials(MODELS[model], backend, Precision(precision), folder=Path())
     assert first.first
     assert (first.file.name, first.file.md5) == (name, md5)
 
@@ -107,7 +106,7 @@ def test_the_file_that_a_run_takes(model: str, backend: str, precision: str, nam
     ("model", "backend"), [("retinanet", "tensorflow"), ("rnnt", "onnxruntime"), ("dlrm", "tensorflow")]
 )
 def test_where_no_official_file_exists(model: str, backend: str) -> None:
-    assert officials(MODELS[model], Backend(backend), Precision.FP32, folder=Path()) == []
+    assert officials(MODELS[model], backend, Precision.FP32, folder=Path()) == []
 
 
 def test_two_files_of_one_name_differ_by_checksum() -> None:

@@ -44,10 +44,6 @@ def test_no_other_words_have_the_same_name() -> None:
     }
 
 
-def test_both_have_the_same_formats_of_model_files() -> None:
-    assert values(words.ModelFormat) == values(harness_names.Format)
-
-
 def test_exit_codes_mean_the_same_on_both_sides() -> None:
     of_harness = {OF_ONE_SIDE.get(name, name): code for name, code in values(harness_errors.ExitCode).items()}
     of_host = values(exit_codes.ExitCode)

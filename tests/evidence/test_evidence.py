@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.contract.words import Device, Mode, SyntheticSize
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
@@ -20,7 +20,6 @@ from mlperf_docker.evidence import gather, records
 from mlperf_docker.evidence.coverage import coverage
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import Backend
 from mlperf_docker.results import values
 from mlperf_docker.runs.job import Job, Performed
 from mlperf_docker.runs.session import RunRequest
@@ -142,13 +141,25 @@ class TestShown:
                 whole(backend="pytorch", device="cuda", performance={**SPEED, "data": "real", "gpu": "NVIDIA H100"}),
             )
         )
-        lines = coverage(catalog.specs, record).splitlines()
+        lines = coverage(catalog.cells, record).splitlines()
         header, rows = lines[0], {line.split(" | ")[0].strip("| "): line for line in lines[2:8]}
         assert header.startswith("| model | onnxruntime cpu | onnxruntime cuda | tensorflow cpu |")
         assert rows["resnet50"] == "| resnet50 | B P A X | not run | B P a✗ X | not run | not run | B **P** A X G |"
         assert rows["rnnt"] == f"| rnnt | {' | '.join(['not run'] * 6)} |"
         assert "(NVIDIA H100)" in lines[11]
         assert "2.5e-07" in lines[10]
+
+    def test_the_table_says_what_is_not_offered(self, catalog: Catalog) -> None:
+        cells = [
+            AbsentCell(model=cell.model, backend=cell.backend, device=cell.device, reason="no wheels")
+            if cell.variant == "tensorflow-cuda"
+            else cell
+            for cell in catalog.cells
+        ]
+        lines = coverage(cells, Record(entries=())).splitlines()
+        shown = [*["not run"] * 3, "not offered", *["not run"] * 2]
+        assert lines[2] == f"| resnet50 | {' | '.join(shown)} |"
+        assert lines[-1] == "not offered (tensorflow cuda): no wheels"
 
     def test_every_precision_is_told(self, catalog: Catalog) -> None:
         both = [whole(model="bert"), replace_precision(entry(model="bert", built=BUILT))]
@@ -288,7 +299,7 @@ def request(chosen: Sequence[ImageSpec], peers: Sequence[ImageSpec], record: Pat
     )
 
 
-def by_backend(path: Path) -> Mapping[Backend, Entry]:
+def by_backend(path: Path) -> Mapping[str, Entry]:
     return {each.backend: each for each in records.read(path).entries}
 
 
@@ -298,8 +309,8 @@ class TestGather:
         gathered = gather.gather(request(cells, cells, tmp_path / "e.json"), Quiet())
         assert gathered.all_passed
         found = by_backend(tmp_path / "e.json")
-        assert found.keys() == set(Backend)
-        onnx = found[Backend.ONNXRUNTIME]
+        assert found.keys() == {spec.backend for spec in cells}
+        onnx = found["onnxruntime"]
         assert onnx.built is not None
         assert onnx.built.image == "resnet50:onnxruntime-cpu-0123456789ab", "the registry's name is the user's own"
         assert onnx.built.size_bytes == 525_000_000
@@ -322,9 +333,9 @@ class TestGather:
         records.write(lambda record: record.updated([before]), tmp_path / "e.json")
         gather.gather(request(cells[:1], cells, tmp_path / "e.json"), Quiet())
         found = by_backend(tmp_path / "e.json")
-        assert found[Backend.PYTORCH] == before
-        assert found.keys() == {Backend.ONNXRUNTIME, Backend.PYTORCH}
-        parity = found[Backend.ONNXRUNTIME].parity
+        assert found["pytorch"] == before
+        assert found.keys() == {"onnxruntime", "pytorch"}
+        parity = found["onnxruntime"].parity
         assert parity is not None
         assert len(parity.against) == 2
         assert ("resnet50:pytorch-cpu", "performance") not in host.steps
@@ -338,9 +349,9 @@ class TestGather:
         host.errors["resnet50:tensorflow-cpu", "built"] = BuildError("no such package")
         gathered = gather.gather(request(cells, cells, tmp_path / "e.json"), Quiet())
         found = by_backend(tmp_path / "e.json")
-        assert found[Backend.ONNXRUNTIME].accuracy is None
-        assert found[Backend.ONNXRUNTIME].performance is not None
-        assert found[Backend.PYTORCH].accuracy is not None
+        assert found["onnxruntime"].accuracy is None
+        assert found["onnxruntime"].performance is not None
+        assert found["pytorch"].accuracy is not None
         assert ("resnet50:tensorflow-cpu", "performance") not in host.steps
         with pytest.raises(ContainerError, match=r"2 steps failed(.|\n)*accuracy: it died(.|\n)*no such package"):
             gathered.raise_failure()
@@ -353,7 +364,7 @@ class TestGather:
         host.errors["resnet50:onnxruntime-cpu", "performance"] = error
         with pytest.raises(type(error)):
             gather.gather(request(specs(catalog)[:1], specs(catalog), tmp_path / "e.json"), Quiet())
-        found = by_backend(tmp_path / "e.json")[Backend.ONNXRUNTIME]
+        found = by_backend(tmp_path / "e.json")["onnxruntime"]
         assert found.performance == whole().performance
         assert found.accuracy == whole().accuracy
 
@@ -361,7 +372,7 @@ class TestGather:
         host.invalid.add("resnet50:onnxruntime-cpu")
         gathered = gather.gather(request(specs(catalog)[:1], specs(catalog), tmp_path / "e.json"), Quiet())
         assert not gathered.all_passed
-        performance = by_backend(tmp_path / "e.json")[Backend.ONNXRUNTIME].performance
+        performance = by_backend(tmp_path / "e.json")["onnxruntime"].performance
         assert performance is not None
         assert not performance.passed
 
@@ -386,7 +397,7 @@ class TestGather:
         file = tmp_path / "result.json"
         file.write_text(made.model_copy(update={"image": None}).to_json())
         gather.from_results([file], [spec], tmp_path / "e.json")
-        performance = by_backend(tmp_path / "e.json")[Backend.ONNXRUNTIME].performance
+        performance = by_backend(tmp_path / "e.json")["onnxruntime"].performance
         assert performance is not None
         assert (performance.gpu, performance.in_container) == ("NVIDIA H100", False)
         with pytest.raises(UsageError, match="no cell of images"):

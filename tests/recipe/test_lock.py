@@ -11,7 +11,6 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import UsageError
-from mlperf_docker.names import Backend
 from mlperf_docker.recipe import lock
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.recipe.requirements import parse
@@ -79,7 +78,7 @@ def test_uv_gets_what_the_catalog_asks_for_and_no_path_of_this_machine(uv: Path,
     wanted = tomllib.loads(text)["project"]["dependencies"] if spec.own_index else text.split()
     assert set(spec.common_requirements) | set(spec.backend_requirements) < set(wanted)
     assert any(line.startswith("opencv-python-headless>=") for line in wanted)
-    assert any(line.startswith("pillow>=") for line in wanted) is (spec.backend is Backend.PYTORCH)
+    assert any(line.startswith("pillow>=") for line in wanted) is (spec.backend == "pytorch")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +143,7 @@ def test_uv_itself_locks_a_local_version(
         "model_requirements": ("vision>=1",),
         "own_index": f"{url}/own",
     }
-    catalog = replace(CATALOG, specs=(pytorch.model_copy(update=asks),))
+    catalog = replace(CATALOG, cells=(pytorch.model_copy(update=asks),))
     if from_folder:
         monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
     (change,) = lock.lock(catalog, tmp_path, upgrade=False)
@@ -163,7 +162,7 @@ def with_tiny(pythons: tuple[str, ...], *wanted: str) -> Catalog:
     """A catalog of one cell that asks for the small packages *wanted*."""
     spec = next(spec for spec in CATALOG.specs if spec.variant == "onnxruntime-cpu")
     asks = {"common_requirements": wanted, "backend_requirements": (), "model_requirements": (), "pythons": pythons}
-    return replace(CATALOG, specs=(spec.model_copy(update=asks),))
+    return replace(CATALOG, cells=(spec.model_copy(update=asks),))
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find_model
 from mlperf_docker.errors import ModelFileError
-from mlperf_docker.names import Backend
-from mlperf_docker.runs.convert_models import ONNX, SAFETENSORS, plan
+from mlperf_docker.runs.convert_models import SAFETENSORS, plan
 from tests.evidence.test_evidence import Quiet
 
-ORT, TF, TORCH = Backend.ONNXRUNTIME, Backend.TENSORFLOW, Backend.PYTORCH
+ORT, TF, TORCH = "onnxruntime", "tensorflow", "pytorch"
+ONNX = ".onnx"
 WEIGHTS = struct.pack("<Q", 2) + b"{}"
 
 
@@ -22,9 +22,10 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def steps(catalog: Catalog, source: Path, suffix: str, wanted: Backend | None = None) -> Any:
+def steps(catalog: Catalog, source: Path, suffix: str, wanted: str | None = None) -> Any:
     return [
-        (step.backend, step.suffix) for step in plan(find_model(catalog, "retinanet"), source, suffix, wanted, Quiet())
+        (step.backend, step.suffix)
+        for step in plan(catalog, find_model(catalog, "retinanet"), source, suffix, wanted, Quiet())
     ]
 
 

@@ -13,7 +13,6 @@ from mlperf_docker.inputs.download import mirror
 from mlperf_docker.inputs.download.one import fetch
 from mlperf_docker.inputs.download.wanted import Fetched, FetchError, Wanted
 from mlperf_docker.inputs.models.official_files import Official, no_official, officials, select
-from mlperf_docker.names import Backend
 from mlperf_docker.system import folders, paths
 
 
@@ -75,7 +74,7 @@ class Outcome:
 
 def choose(request: FetchRequest) -> list[Official]:
     """Return the files that *request* means. Raises UsageError, and ModelFileError where nobody offers one."""
-    backend = parse_choice("backend", request.backend, Backend) if request.backend else None
+    backend = request.backend or None
     precision = parse_choice("precision", request.precision, Precision) if request.precision else None
     _check(request)
     known = officials(request.model, backend, precision, _folder(request))

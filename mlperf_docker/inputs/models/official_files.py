@@ -13,7 +13,6 @@ from mlperf_docker.display.sizes import readable
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.checksums import Checksum
-from mlperf_docker.names import Backend
 from mlperf_docker.system import paths
 
 PARTIAL = ".partial"
@@ -66,7 +65,7 @@ class Official:
 
 
 def officials(
-    model: ModelSpec, backend: Backend | None = None, precision: Precision | None = None, folder: Path | None = None
+    model: ModelSpec, backend: str | None = None, precision: Precision | None = None, folder: Path | None = None
 ) -> list[Official]:
     """Return the official files of *model* for *backend* and *precision* (None: any), in the catalog's order.
 
@@ -75,7 +74,7 @@ def officials(
     """
     place = folder or paths.models_dir(model.name)
     names: set[str] = set()
-    seen: set[tuple[Backend, Precision]] = set()
+    seen: set[tuple[str, Precision]] = set()
     found = []
     for file in model.files:
         kind = (file.backend, file.precision)
@@ -174,7 +173,7 @@ def existing(path: Path) -> Path:
     return path
 
 
-def no_official(model: ModelSpec, backend: Backend, precision: Precision) -> ModelFileError:
+def no_official(model: ModelSpec, backend: str, precision: Precision) -> ModelFileError:
     """Say that nobody offers such a file, and what can be made into one."""
     others = [each.file.backend for each in officials(model, None, precision)]
     message = f"There is no official {precision} file of {model.name} for {backend}."
@@ -194,7 +193,7 @@ def fetch_command(official: Official) -> str:
     words = ["mlperf-docker", "models", "fetch", model.name]
     if not official.first:
         return " ".join([*words, "--file", official.path.name])
-    words += [] if file.backend is model.default_backend else ["-b", file.backend]
+    words += [] if file.backend == model.default_backend else ["-b", file.backend]
     return " ".join(words + ([] if file.precision is Precision.FP32 else ["-p", file.precision]))
 
 

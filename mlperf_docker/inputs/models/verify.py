@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import find_model, parse_choice
+from mlperf_docker.catalog.selector import find_backend, find_model
 from mlperf_docker.catalog.spec import ModelSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
@@ -14,7 +14,6 @@ from mlperf_docker.errors import ModelFileError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models import split_files
 from mlperf_docker.inputs.models.official_files import Official, State, existing, fetch_command, identify, officials
-from mlperf_docker.names import Backend
 from mlperf_docker.system import paths
 
 VERDICT_HEADER = ("state", "size", "checksum", "file", "path")
@@ -87,7 +86,7 @@ class VerifyRequest:
     """Which files to read. files: the user's own, else the official ones of *models* that are here."""
 
     models: tuple[ModelSpec, ...]
-    backend: Backend | None
+    backend: str | None
     files: tuple[Path, ...]
     named: bool
 
@@ -112,7 +111,7 @@ def read_request(catalog: Catalog, names: Sequence[str], backend: str) -> Verify
     words = list(names)
     named = bool(words) and not _looks_like_a_file(words[0])
     models = (find_model(catalog, words.pop(0)),) if named else catalog.models
-    chosen = parse_choice("backend", backend, Backend) if backend else None
+    chosen = find_backend(catalog, backend) if backend else None
     return VerifyRequest(models, chosen, tuple(map(paths.of_user, words)), named)
 
 
