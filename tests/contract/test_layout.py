@@ -114,6 +114,12 @@ def test_each_half_imports_what_it_declares_and_nothing_else(half: str) -> None:
     assert used == _declared(half)
 
 
+def test_docker_py_is_known_to_few_modules() -> None:
+    """All others ask an engine by the protocol of this tool, and hear of its faults by this tool's own errors."""
+    found = {each.importer.removeprefix(f"{NAME}.") for each in foreign(FOUND, NAME)["docker"]}
+    assert found == {"engine.client", "engine.address", "registry.logins"}
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """Not even for types."""
     assert circles(FOUND) == []
