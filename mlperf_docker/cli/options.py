@@ -39,25 +39,28 @@ def _parsed(parse: Callable[[str], str], text: str) -> str:
         raise typer.BadParameter(f"{error} {error.hint or ''}".strip()) from error
 
 
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="resnet50, retinanet, bert, 3d-unet, rnnt or dlrm.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A model, such as resnet50; `list` shows all.")]
 OptionalModel = Annotated[str, typer.Argument(metavar="[MODEL]", help="Only this model.")]
 OptionalModelName = Annotated[str, typer.Argument(metavar="[MODEL]", help="A model's name; none with --all.")]
 BackendName = Annotated[
-    str, typer.Option("--backend", "-b", help="onnxruntime, tensorflow or pytorch. Default: the model's own.")
+    str, typer.Option("--backend", "-b", help="A backend, such as pytorch; `list` shows all. Default: the model's own.")
 ]
-OnlyBackend = Annotated[
-    str, typer.Option("--backend", "-b", help="Only this one: onnxruntime, tensorflow or pytorch. Default: all.")
-]
-DeviceName = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda.")]
+OnlyBackend = Annotated[str, typer.Option("--backend", "-b", help="Only this backend, such as pytorch. Default: all.")]
+DeviceName = Annotated[str, typer.Option("--device", "-d", help="A device, such as cuda; `list` shows all.")]
 SomeBackend = Annotated[
     str,
     typer.Option(
         "--backend",
         "-b",
-        help="onnxruntime, tensorflow or pytorch. Default: the model's own; with --all, each of them.",
+        help="A backend, such as pytorch; `list` shows all. Default: the model's own; with --all, each of them.",
     ),
 ]
-SomeDevice = Annotated[str, typer.Option("--device", "-d", help="cpu or cuda. Default: cpu; with --all, both.")]
+SomeDevice = Annotated[
+    str,
+    typer.Option(
+        "--device", "-d", help="A device, such as cuda; `list` shows all. Default: cpu; with --all, each of them."
+    ),
+]
 Registry = Annotated[
     str,
     typer.Option(
