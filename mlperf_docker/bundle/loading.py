@@ -10,7 +10,7 @@ from mlperf_docker import __version__
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.checking import check
 from mlperf_docker.bundle.copying import copy
-from mlperf_docker.bundle.manifest import Cell, File, Manifest
+from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
@@ -27,7 +27,7 @@ from mlperf_docker.system import exclusive, paths
 
 
 @dataclass(frozen=True)
-class LoadRequest:
+class BundleRequest:
     """What the user asked for. registry: names the images here.
 
     force: load also what this version of the tool does not run, and replace model files that differ.
@@ -39,14 +39,14 @@ class LoadRequest:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedBundle:
     """What is here now. tags: of the images, under this host's registry; model_files: in the cache."""
 
     tags: tuple[str, ...]
     model_files: tuple[Path, ...]
 
 
-def load(client: Engine, catalog: Catalog, request: LoadRequest, display: Display) -> Loaded:
+def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Display) -> LoadedBundle:
     """Check the whole bundle, then load it; nothing is loaded where anything is wrong. What is here already stays.
 
     Raises BundleError for a damaged bundle, EngineError for images that the engine cannot run or take, UsageError for
@@ -62,7 +62,7 @@ def load(client: Engine, catalog: Catalog, request: LoadRequest, display: Displa
         _place(file, request.folder, display)
     for name in manifest.missing:
         display.say(f"Model file {name}: not in the bundle.")
-    return Loaded(tags, tuple(_place_of(file) for file in manifest.model_files))
+    return LoadedBundle(tags, tuple(_place_of(file) for file in manifest.model_files))
 
 
 def _check_platform(client: Engine, manifest: Manifest) -> None:
@@ -89,7 +89,7 @@ def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
         )
 
 
-def _difference(spec: ImageSpec | None, cell: Cell, folder: Path) -> str:
+def _difference(spec: ImageSpec | None, cell: BundledCell, folder: Path) -> str:
     """Return why *cell* is not what `run` looks for, or nothing."""
     if spec is None:
         return f"{cell.cell}: there is no such cell here"
@@ -102,7 +102,7 @@ def _difference(spec: ImageSpec | None, cell: Cell, folder: Path) -> str:
 
 
 def _load_images(
-    client: Engine, catalog: Catalog, manifest: Manifest, request: LoadRequest, display: Display
+    client: Engine, catalog: Catalog, manifest: Manifest, request: BundleRequest, display: Display
 ) -> tuple[str, ...]:
     """Load what is not here, and return the tags under which `run` finds the images."""
     if all(_has(client, cell) for cell in manifest.cells):
@@ -123,12 +123,12 @@ def _load_images(
     return tuple(_named(client, specs.get(cell.cell), cell, request.registry) for cell in manifest.cells)
 
 
-def _has(client: Engine, cell: Cell) -> bool:
+def _has(client: Engine, cell: BundledCell) -> bool:
     found = images.find(client, cell.tag)
     return found is not None and found.id == cell.id
 
 
-def _named(client: Engine, spec: ImageSpec | None, cell: Cell, registry: str) -> str:
+def _named(client: Engine, spec: ImageSpec | None, cell: BundledCell, registry: str) -> str:
     """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
     exact = image_labels.tags(spec, cell.hash, registry)[0] if spec else cell.tag
     if exact != cell.tag:
@@ -140,7 +140,7 @@ def _place_of(file: File) -> Path:
     return paths.models_dir(str(file.model)) / file.name
 
 
-def _missing_models(manifest: Manifest, request: LoadRequest) -> list[File]:
+def _missing_models(manifest: Manifest, request: BundleRequest) -> list[File]:
     """Return the model files that are not in the cache. Raises UsageError for others that have their names there."""
     missing = [file for file in manifest.model_files if _sha256(_place_of(file)) != file.sha256]
     others = [str(_place_of(file)) for file in missing if _place_of(file).exists()]

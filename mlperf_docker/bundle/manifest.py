@@ -33,7 +33,7 @@ FilePath = Annotated[
 ]
 
 
-class Cell(Frozen):
+class BundledCell(Frozen):
     """A cell of the matrix and its image.
 
     base, base_identity, base_origin: as `images.bases.Base` has them; platform: as engines say it, `linux/amd64`.
@@ -78,7 +78,7 @@ class Manifest(Frozen):
     format: Literal[1] = 1
     version: str
     revision: str
-    cells: tuple[Cell, ...] = Field(min_length=1)
+    cells: tuple[BundledCell, ...] = Field(min_length=1)
     files: tuple[File, ...] = Field(min_length=1)
     missing: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlperf_docker import __version__
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.copying import HashedFile, copy
-from mlperf_docker.bundle.manifest import Cell, File, Manifest
+from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
@@ -60,7 +60,7 @@ class _Model:
 class _Contents:
     """Everything that goes in. missing: official model files that are not here; image_bytes: about what they take."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[BundledCell, ...]
     image_bytes: int
     models: tuple[_Model, ...]
     missing: tuple[str, ...]
@@ -119,7 +119,7 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
     )
 
 
-def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[Cell, ...], list[LocalImage]]:
+def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[BundledCell, ...], list[LocalImage]]:
     """Return the cells and their images on the engine. Raises UsageError that names every one that is not there."""
     likely = [(spec, *likely_image(client, spec, request.sources)) for spec in request.specs]
     absent = [spec for spec, _, present in likely if not present]
@@ -133,10 +133,10 @@ def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[Cell, ...], lis
     return tuple(_cell(*each) for each in found), [image for _, _, image in found]
 
 
-def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> Cell:
+def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> BundledCell:
     """Return what the image's own labels tell."""
     facts = {key: image.labels.get(f"{LABEL}.{key}", "") for key in ("hash", "base", "base.identity", "base.origin")}
-    return Cell(
+    return BundledCell(
         cell=str(spec),
         tag=tag,
         id=image.id,

@@ -88,7 +88,7 @@ def load(
 
     Nothing is loaded if anything is wrong; existing images and files stay. Exits 10 if the bundle is damaged.
     """
-    from mlperf_docker.bundle.loading import LoadRequest
+    from mlperf_docker.bundle.loading import BundleRequest
     from mlperf_docker.bundle.loading import load as load_bundle
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.display.progress import display
@@ -96,7 +96,7 @@ def load(
 
     catalog = Catalog.load()
     with display() as show:
-        loaded = load_bundle(connect(), catalog, LoadRequest(folder, registry or catalog.registry, force), show)
+        loaded = load_bundle(connect(), catalog, BundleRequest(folder, registry or catalog.registry, force), show)
     if as_json:
         streams.out(strict_json.dumps({"images": loaded.tags, "model_files": list(map(str, loaded.model_files))}))
     else:

@@ -66,12 +66,12 @@ def fetch(
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_dataset, models_of
     from mlperf_docker.display.progress import display
-    from mlperf_docker.inputs.datasets.fetch import FetchRequest, fetch_dataset
+    from mlperf_docker.inputs.datasets.fetch import DatasetRequest, fetch_dataset
     from mlperf_docker.inputs.text import fetched_text
 
     catalog = Catalog.load()
     dataset = find_dataset(catalog, name)
-    request = FetchRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
+    request = DatasetRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
     with display() as show:
         outcome = fetch_dataset(request, show)
     streams.out(strict_json.dumps(outcome.fields()) if as_json else fetched_text(outcome))

@@ -7,10 +7,10 @@ from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.images.push_pull import Outcome
+    from mlperf_docker.images.push_pull import TransferredCell
 
 
-def report(outcomes: "Sequence[Outcome]", done: str, *, as_json: bool) -> None:
+def report(outcomes: "Sequence[TransferredCell]", done: str, *, as_json: bool) -> None:
     """Print what came of each cell, then raise what failed. done: what was to be done, a participle."""
     from mlperf_docker.images.push_pull import require_all
 

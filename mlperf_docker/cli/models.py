@@ -71,11 +71,11 @@ def fetch(
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_backend, find_model
     from mlperf_docker.display.progress import display
-    from mlperf_docker.inputs.models.fetch import FetchRequest, choose, fetch_all
+    from mlperf_docker.inputs.models.fetch import ModelRequest, choose, fetch_all
 
     catalog = Catalog.load()
     on = find_backend(catalog, backend) if backend else ""
-    request = FetchRequest(find_model(catalog, model), on, precision, file, every, to, url)
+    request = ModelRequest(find_model(catalog, model), on, precision, file, every, to, url)
     with display() as show:
         outcome = fetch_all(choose(request), request, show)
     found = [each.fields() for each in outcome.fetched]

@@ -10,7 +10,7 @@ from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.results.store import Found
+    from mlperf_docker.results.store import StoredResults
     from mlperf_docker.results.values import RunResult
 
 _RUN = "A folder, a name from `results list` or its beginning, or `last`."
@@ -85,11 +85,11 @@ def report_results(
 ) -> None:
     """Write results as one HTML file, and print its path."""
     from mlperf_docker.results import report
-    from mlperf_docker.results.store import Found, find, read_all, require_some
+    from mlperf_docker.results.store import StoredResults, find, read_all, require_some
 
     root = _root(results)
     if runs:
-        found = Found(tuple(find(run, root) for run in runs))
+        found = StoredResults(tuple(find(run, root) for run in runs))
     else:
         found = read_all(root)
         require_some(_told(found), root)
@@ -105,7 +105,7 @@ def _root(results: Path | None) -> Path:
     return check_readable(results) if results else results_place()
 
 
-def _told(found: "Found") -> "tuple[RunResult, ...]":
+def _told(found: "StoredResults") -> "tuple[RunResult, ...]":
     """Return the results of *found*, after naming the files that are left out."""
     for problem in found.left_out:
         streams.err(f"Left out: {problem}")

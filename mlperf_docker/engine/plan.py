@@ -205,7 +205,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ContainerUser:
     """What the engine and its host decide. user: uid:gid; groups: its supplementary ones; userns: "" for the engine's.
 
     processes: the most, threads among them; tmp_bytes: the size of /tmp, which is in memory.
@@ -225,7 +225,7 @@ class RunPlan:
     image: str
     arguments: tuple[str, ...]
     mounts: tuple[BindMount, ...]
-    surroundings: Surroundings
+    surroundings: ContainerUser
     limits: Limits = field(default_factory=Limits)
     labels: tuple[tuple[str, str], ...] = ()
 

@@ -4,18 +4,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlperf_docker.engine.plan import Surroundings
+from mlperf_docker.engine.plan import ContainerUser
 
 _TMP_BYTES = 4 * 2**30
 _PROCESSES, _PROCESSES_PER_PROCESSOR = 4096, 128
 
 
-def surroundings(info: Mapping[str, Any]) -> Surroundings:
+def surroundings(info: Mapping[str, Any]) -> ContainerUser:
     """Return what follows from *info*, the engine's words about itself, for a container of the caller's."""
     modes, processes, tmp_bytes = security_modes(info), _processes(info), _tmp_bytes(info)
     if "rootless" in modes:  # its root is the caller, and of other users and groups it knows the caller's subordinates
-        return Surroundings("0:0", processes=processes, tmp_bytes=tmp_bytes)
-    return Surroundings(
+        return ContainerUser("0:0", processes=processes, tmp_bytes=tmp_bytes)
+    return ContainerUser(
         f"{os.getuid()}:{os.getgid()}",
         groups=tuple(sorted(set(os.getgroups()) - {os.getgid()})),
         userns="host" if "userns" in modes else "",  # users that are mapped could not write to the caller's folders

@@ -31,7 +31,7 @@ from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import build_inputs
 from mlperf_docker.results import store, values
-from mlperf_docker.runs.job import Job, cache_mount, perform
+from mlperf_docker.runs.job import HarnessJob, cache_mount, perform
 from mlperf_docker.runs.session import RunRequest
 from mlperf_docker.runs.session import run as run_request
 from mlperf_docker.system import paths
@@ -166,7 +166,7 @@ class _Gathering:
                 if spec in self._request.specs:
                     _put(self.gathered, spec, precision, {"parity": self._parity(spec, traced, near)})
 
-    def _perform(self, job: Job) -> dict[str, Any]:
+    def _perform(self, job: HarnessJob) -> dict[str, Any]:
         return perform(self._client, job, self._display).fields
 
     def _built(self, spec: ImageSpec) -> Built:
@@ -175,12 +175,12 @@ class _Gathering:
         fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
         return Built.model_validate({**_stamp(spec), **fields, "base": image.base})
 
-    def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> Job:
+    def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob:
         samples = () if self._request.samples is None else (f"--samples={self._request.samples}",)
         options = (f"--synthetic={self._request.size}", f"--output=/results/{spec.variant}.safetensors", *samples)
         gpus = "all" if spec.device is Device.CUDA else ""
         mounts = (cache_mount(), results_mount)
-        return Job(spec, self._request.sources, ("outputs", *options), mounts, Limits(gpus=gpus))
+        return HarnessJob(spec, self._request.sources, ("outputs", *options), mounts, Limits(gpus=gpus))
 
     def _compared(
         self, peers: Sequence[ImageSpec], traced: Mapping[str, Mapping[str, Any]], mount: BindMount
@@ -191,7 +191,7 @@ class _Gathering:
             return near
         anyone = next(spec for spec in peers if spec.variant in traced)
         files = tuple(f"/results/{variant}.safetensors" for variant in traced)
-        job = Job(anyone, self._request.sources, ("parity", *files), (mount,))
+        job = HarnessJob(anyone, self._request.sources, ("parity", *files), (mount,))
         fields = self._try(anyone, "parity", partial(self._perform, job)) or {"pairs": ()}
         for pair in fields["pairs"]:
             a, b = Path(pair["a"]).stem, Path(pair["b"]).stem

@@ -29,11 +29,11 @@ Source = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 Data = Literal["tiny", "full", "real"]
 
 
-class _Value(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Finding(_Value):
+class Finding(_Record):
     """Something that was found out. source: hash of Dockerfile, locks and harness; date: of the finding, UTC."""
 
     source: Source
@@ -90,7 +90,7 @@ class Accuracy(Ran):
     passed: bool
 
 
-class Peer(_Value):
+class Peer(_Record):
     """Another cell's outputs on the same weights and samples: `<backend>-<device>`, and how near they are."""
 
     cell: str
@@ -118,7 +118,7 @@ class Parity(Ran):
 AnyFinding = Built | Performance | Accuracy | Parity
 
 
-class Entry(_Value):
+class Entry(_Record):
     """What is shown of one cell in one precision."""
 
     model: str
@@ -156,7 +156,7 @@ class Entry(_Value):
         return next((each.gpu for each in self.findings().values() if isinstance(each, Ran) and each.gpu), None)
 
 
-class Record(_Value):
+class Record(_Record):
     """The whole file. entries: in no particular order; each key once."""
 
     format: Literal[1] = 1

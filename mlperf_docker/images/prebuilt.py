@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT_DIGEST = 12  # digits by which the engine's messages name a layer
 
 
-class State(StrEnum):
+class RegistryState(StrEnum):
     """What was done with an image. present: it was here already, the very one that the registry has."""
 
     PULLED = "pulled"
@@ -50,7 +50,7 @@ class Moved:
     candidate: Candidate
     id: str
     digest: str
-    state: State
+    state: RegistryState
     size_bytes: int | None = None
 
 
@@ -102,7 +102,7 @@ def pull(
             )
     with _named(client, found, offer.candidate):
         pass
-    state = State.PRESENT if size is None else State.PULLED
+    state = RegistryState.PRESENT if size is None else RegistryState.PULLED
     return Moved(offer.candidate, found.id, offer.remote.digest, state, size or 0)
 
 
@@ -128,7 +128,7 @@ def push(
             f"{chosen.moving} was pushed as {moving}, and {chosen.exact} as {digest}: they should be one image.",
             hint="Did another build move the tag meanwhile? Run the same command again.",
         )
-    return Moved(chosen, found.id, digest, State.PUSHED)
+    return Moved(chosen, found.id, digest, RegistryState.PUSHED)
 
 
 def require_host(registry: str, done: str) -> None:

@@ -23,7 +23,7 @@ from mlperf_docker.system.redaction import hidden
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TransferredCell:
     """What came of one cell: its image, or why there is none. seconds: how long it took."""
 
     spec: ImageSpec
@@ -50,7 +50,7 @@ class Outcome:
 class SeveralFailedError(MlperfDockerError):
     """More than one cell failed. The exit code is the first one's."""
 
-    def __init__(self, done: str, failed: Sequence[Outcome], count: int) -> None:
+    def __init__(self, done: str, failed: Sequence[TransferredCell], count: int) -> None:
         errors = {str(each.spec): each.error for each in failed if each.error is not None}
         first = next(iter(errors.values()))
         lines = (f"  {cell}: {str(error).splitlines()[0]}" for cell, error in errors.items())
@@ -60,7 +60,7 @@ class SeveralFailedError(MlperfDockerError):
 
 def pull_each(
     client: Engine, specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
-) -> list[Outcome]:
+) -> list[TransferredCell]:
     """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
     registries = client.registries(display.say)
 
@@ -72,7 +72,7 @@ def pull_each(
 
 def push_each(
     client: Engine, specs: Sequence[ImageSpec], sources: Sources, built_as: str, display: Display, *, jobs: int
-) -> list[Outcome]:
+) -> list[TransferredCell]:
     """Push the images of *specs*, and return what came of each, in their order.
 
     built_as: the registry's name that they may have been built under. Images of one backend go one after another: the
@@ -112,7 +112,7 @@ def push_built(client: Engine, spec: ImageSpec, sources: Sources, display: Displ
     return moved
 
 
-def require_all(outcomes: Sequence[Outcome], done: str) -> None:
+def require_all(outcomes: Sequence[TransferredCell], done: str) -> None:
     """Raise the error of the one cell that failed, or SeveralFailedError. done: what was to be done, a participle."""
     failed = [each for each in outcomes if each.error is not None]
     if len(failed) > 1:
@@ -129,7 +129,7 @@ def _each(
     *,
     jobs: int,
     alike: Callable[[ImageSpec], str],
-) -> list[Outcome]:
+) -> list[TransferredCell]:
     """Do *work* for every cell in at most *jobs* threads; those that are *alike* one after another.
 
     Interrupted, the engine cancels what nobody listens to any more.
@@ -154,7 +154,7 @@ class _Shift:
     def __init__(self, work: Callable[[ImageSpec, TransferListener], Moved], display: Display) -> None:
         self._work, self._display = work, display
         self.waiting: SimpleQueue[list[ImageSpec]] = SimpleQueue()
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, TransferredCell] = {}
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -163,7 +163,7 @@ class _Shift:
             for spec in self.waiting.get_nowait():
                 self.outcomes[str(spec)] = self._outcome(spec)
 
-    def _outcome(self, spec: ImageSpec) -> Outcome:
+    def _outcome(self, spec: ImageSpec) -> TransferredCell:
         self._check()
         start = time.monotonic()
         try:
@@ -172,11 +172,11 @@ class _Shift:
             raise
         except MlperfDockerError as error:
             self._display.say(f"{spec}: failed: {str(error).splitlines()[0]}")
-            return Outcome(spec, time.monotonic() - start, error=error)
+            return TransferredCell(spec, time.monotonic() - start, error=error)
         seconds = time.monotonic() - start
         size = f" {readable(moved.size_bytes)}" if moved.size_bytes else ""
         self._display.say(f"Image {moved.candidate.exact}: {moved.state}{size} in {seconds:.1f} s.")
-        return Outcome(spec, seconds, moved)
+        return TransferredCell(spec, seconds, moved)
 
     def _listener(self, spec: ImageSpec) -> TransferListener:
         progress = TransferProgress(self._display, str(spec))

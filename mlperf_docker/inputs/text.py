@@ -11,7 +11,7 @@ from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models.official_files import Official, size_text
 
 if TYPE_CHECKING:
-    from mlperf_docker.inputs.datasets.fetch import Outcome
+    from mlperf_docker.inputs.datasets.fetch import FetchedDataset
 
 
 OFFICIAL_HEADER = ("model", "backend", "precision", "format", "state", "size", "checksum", "note", "path")
@@ -102,7 +102,7 @@ def _in_brackets(facts: Iterable[str]) -> str:
     return f" ({said})" if said else ""
 
 
-def fetched_text(outcome: "Outcome") -> str:
+def fetched_text(outcome: "FetchedDataset") -> str:
     """What `data fetch` did, and the command that comes next."""
     new, size = sum(part.new for part in outcome.parts), sum(part.size_bytes for part in outcome.parts)
     names = ", ".join(f"{part.name} ({part.files})" if part.files > 1 else part.name for part in outcome.parts)

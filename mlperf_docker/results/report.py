@@ -18,7 +18,7 @@ from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import text
 from mlperf_docker.results.comparison import METRIC, Comparison, benchmark, leaves
-from mlperf_docker.results.store import Found
+from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
 from mlperf_docker.system import atomic, folders, paths
 
@@ -72,7 +72,7 @@ def _some(facts: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
 
 
 @dataclass(frozen=True)
-class Step:
+class ReportStep:
     """A run among others of its kind. ratio: to the first; changes: key → what it was and is, since the one before."""
 
     run: Run
@@ -87,7 +87,7 @@ class History:
 
     title: str
     higher_is_better: bool
-    steps: tuple[Step, ...]
+    steps: tuple[ReportStep, ...]
 
 
 def check_place(path: Path) -> Path:
@@ -99,13 +99,13 @@ def check_place(path: Path) -> Path:
     return path
 
 
-def write(found: Found, path: Path) -> Path:
+def write(found: StoredResults, path: Path) -> Path:
     """Write the report of *found* to *path*, in one step, and return the path."""
     atomic.write_text(path, render(found, dt.datetime.now(dt.UTC)))
     return path
 
 
-def render(found: Found, now: dt.datetime) -> str:
+def render(found: StoredResults, now: dt.datetime) -> str:
     """Return the report, newest runs first.
 
     Its text is ASCII, which is the same in any locale's encoding, with references for all other characters.
@@ -159,7 +159,7 @@ def _history(runs: Sequence[Run]) -> History:
     return History(
         title=f"{first.cell} {first.precision}, {first.scenario}, {first.mode}, {first.data}",
         higher_is_better=first.mode is Mode.ACCURACY or first.scenario.higher_is_better,
-        steps=tuple(map(Step, runs, _bars(results), ratios.get(METRIC, (None,) * len(runs)), changes)),
+        steps=tuple(map(ReportStep, runs, _bars(results), ratios.get(METRIC, (None,) * len(runs)), changes)),
     )
 
 

@@ -83,14 +83,14 @@ def _problems(error: ValidationError) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredResults:
     """What is in a results folder. results: oldest first; left_out: why other result files cannot be read."""
 
     results: tuple[RunResult, ...]
     left_out: tuple[UsageError, ...] = ()
 
 
-def read_all(root: Path) -> Found:
+def read_all(root: Path) -> StoredResults:
     """Read every result below *root*; a folder whose run did not end has none, and one that is damaged is left out."""
     found, left_out = [], []
     for folder in sorted(_folders(root)):
@@ -102,7 +102,7 @@ def read_all(root: Path) -> Found:
             left_out.append(error)
         except OSError as error:  # a folder that is closed to us
             left_out.append(UsageError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}."))
-    return Found(tuple(sorted(found, key=lambda result: result.age_key)), tuple(left_out))
+    return StoredResults(tuple(sorted(found, key=lambda result: result.age_key)), tuple(left_out))
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models.official_files import existing, identify
-from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
+from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import folders, paths
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ConvertRequest:
 
 
 @dataclass(frozen=True)
-class Step:
+class ConversionStep:
     """One container: it reads *source* on *backend*, and what it writes ends in *suffix*."""
 
     backend: str
@@ -75,14 +75,16 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
 
 def plan(
     catalog: Catalog, model: "ModelSpec", source: Path, suffix: str, wanted: str | None, display: Display
-) -> list[Step]:
+) -> list[ConversionStep]:
     """Return the containers that make *source* into a file of *suffix*; two, where none can both read and write it."""
     reader = wanted or _reader(catalog, model, source, display)
     writers = [each.name for each in catalog.backends if suffix in each.writes]
     if suffix == SAFETENSORS or reader in writers:
-        return [Step(reader or model.default_backend, suffix)]
-    first = [Step(reader, SAFETENSORS)] if reader is not None else []  # safetensors, which every backend reads
-    return [*first, Step(writers[0], suffix)]
+        return [ConversionStep(reader or model.default_backend, suffix)]
+    first = (
+        [ConversionStep(reader, SAFETENSORS)] if reader is not None else []
+    )  # safetensors, which every backend reads
+    return [*first, ConversionStep(writers[0], suffix)]
 
 
 def _reader(catalog: Catalog, model: "ModelSpec", source: Path, display: Display) -> str | None:
@@ -136,7 +138,7 @@ def _output(catalog: Catalog, request: ConvertRequest) -> Path:
 
 
 @contextlib.contextmanager
-def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
+def _aside(output: Path, steps: list[ConversionStep]) -> Iterator[list[Path]]:
     """Yield a hidden name beside *output* for each step's file; what is left of them is removed."""
     files = [output.with_name(f".{output.stem}.{os.getpid()}-{index}{step.suffix}") for index, step in enumerate(steps)]
     try:
@@ -146,9 +148,9 @@ def _aside(output: Path, steps: list[Step]) -> Iterator[list[Path]]:
             file.unlink(missing_ok=True)
 
 
-def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> Job:
+def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> HarnessJob:
     model = links.file(source, "/models")
     tables = (f"--tables={request.tables}",) if request.tables else ()
     arguments = ("convert", f"--model-file={model.path}", f"--output=/results/{output.name}", *tables)
     mounts = (*model.mounts, BindMount(output.parent, "/results", read_only=False), cache_mount())
-    return Job(spec, request.sources, arguments, mounts)
+    return HarnessJob(spec, request.sources, arguments, mounts)

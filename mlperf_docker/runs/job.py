@@ -24,7 +24,7 @@ from mlperf_docker.system import folders, paths
 
 
 @dataclass(frozen=True)
-class Job:
+class HarnessJob:
     """A command of the harness in a container of *spec*: everything but the image, which is provided when it runs."""
 
     spec: ImageSpec
@@ -47,7 +47,7 @@ class Performed:
     duration_s: float
 
 
-def perform(client: Engine, job: Job, display: Display, log: Path | None = None) -> Performed:
+def perform(client: Engine, job: HarnessJob, display: Display, log: Path | None = None) -> Performed:
     """Provide the job's image, run it, and return what it came to. Raises what goes wrong, each with its exit code.
 
     log: where the container's whole output stays; without it, it stays only where the job failed.

@@ -17,7 +17,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.results import store, values
-from mlperf_docker.runs.job import Job, cache_mount, connect_for, perform
+from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import paths, small_file
 
 _USER_CONF = "/user.conf"
@@ -174,8 +174,8 @@ def _user_conf(file: Path | None) -> _Inputs:
     return _Inputs((mount,), (f"--user-conf={_USER_CONF}",))
 
 
-def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> Job:
-    return Job(
+def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> HarnessJob:
+    return HarnessJob(
         spec=request.spec,
         sources=request.sources,
         arguments=(*request.options.arguments(), *inputs.arguments),

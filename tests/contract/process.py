@@ -11,10 +11,10 @@ from pathlib import Path
 
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit
-from mlperf_docker.engine.plan import RunPlan, Surroundings
+from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
-from mlperf_docker.runs.job import Job, Performed
+from mlperf_docker.runs.job import HarnessJob, Performed
 from tests.harness.conftest import PATIENCE_S, command, environment
 
 DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("cache",)}
@@ -23,9 +23,9 @@ DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("
 IMAGE = ImageUsed(tag="tag", id="sha256:0", base="base")
 
 
-def perform(_client: object, job: Job, display: Display, log: Path | None = None) -> Performed:
+def perform(_client: object, job: HarnessJob, display: Display, log: Path | None = None) -> Performed:
     """Do *job*, as `session.perform` does. Raises what that raises where the harness says what is wrong."""
-    plan = RunPlan(IMAGE.tag, job.arguments, job.mounts, Surroundings("1:1"))
+    plan = RunPlan(IMAGE.tag, job.arguments, job.mounts, ContainerUser("1:1"))
     path = log or next(mount.host for mount in job.mounts if not mount.read_only) / "harness.log"
     done = subprocess.run(
         _line(job), capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), check=False
@@ -42,7 +42,7 @@ def perform(_client: object, job: Job, display: Display, log: Path | None = None
     return Performed(harness.result.fields, IMAGE, 1.0)
 
 
-def _line(job: Job) -> list[str]:
+def _line(job: HarnessJob) -> list[str]:
     """The harness's command line, with what cell.json and mount points say in a container."""
     spec, inside = job.spec, {mount.container: str(mount.host) for mount in job.mounts}
     cell = (f"--model={spec.model.name}", f"--backend={spec.backend}", f"--device={spec.device}")

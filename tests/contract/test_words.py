@@ -13,12 +13,12 @@ import pytest
 
 from mlperf_docker import errors
 from mlperf_docker.contract import exit_codes, words
-from mlperf_docker.engine.plan import RunPlan, Surroundings
+from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.harness.api import errors as harness_errors
 from mlperf_docker.harness.api import events as harness_events
 from mlperf_docker.harness.api import names as harness_names
 from mlperf_docker.harness.api.names import Phase
-from mlperf_docker.harness.system.signals import Interrupted
+from mlperf_docker.harness.system.signals import Terminated
 from mlperf_docker.runs import events, runner
 
 OF_ONE_SIDE = {"CRASH": "CONTAINER"}
@@ -59,7 +59,7 @@ HARNESS_ERRORS = [
     (harness_errors.DeviceMemoryError("m"), errors.DeviceError),
     (harness_errors.SampleError("m"), errors.ContainerError),
     (harness_errors.HarnessError("m"), errors.ContainerError),
-    (Interrupted("m"), errors.Interrupted),
+    (Terminated("m"), errors.Interrupted),
 ]
 
 
@@ -69,7 +69,7 @@ def test_an_error_of_the_harness_becomes_the_hosts_of_its_kind(
 ) -> None:
     event = told(lambda to: to.error(error))
     assert isinstance(event, events.Failure)
-    raised = runner._harness_error(event, RunPlan("image", (), (), Surroundings("1:1")), Path("log"))
+    raised = runner._harness_error(event, RunPlan("image", (), (), ContainerUser("1:1")), Path("log"))
     assert type(raised) is kind
     assert raised.exit_code == int(error.exit_code)
     assert (str(raised), raised.hint) == ("\n  ".join((str(error), *error.details)), error.hint)

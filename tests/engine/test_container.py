@@ -21,7 +21,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit, ending_of, remove_orphans, run_container
 from mlperf_docker.engine.facts import facts
-from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, Limits, RunPlan, Surroundings
+from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import ContainerError, DeviceError
 from mlperf_docker.images.bases import Base
@@ -91,7 +91,7 @@ class Shell:
             image=self.image,
             arguments=("sh", "-c", script),
             mounts=mounts,
-            surroundings=Surroundings("12345:23456"),
+            surroundings=ContainerUser("12345:23456"),
             limits=Limits(memory=limits.get("memory", ""), gpus=limits.get("gpus", "")),
             labels=((TEST_LABEL, MARK),),
         )
@@ -136,7 +136,7 @@ def test_a_container_gets_no_proxy(shell: Shell, tmp_path: Path, monkeypatch: py
 
 @pytest.mark.engine
 def test_its_processes_and_its_own_files_are_bounded(shell: Shell) -> None:
-    bounded = Surroundings("12345:23456", processes=20, tmp_bytes=1 << 20)
+    bounded = ContainerUser("12345:23456", processes=20, tmp_bytes=1 << 20)
     script = "for i in $(seq 40); do sleep 5 & done; wait; echo all"
     assert shell(dataclasses.replace(shell.plan(script), surroundings=bounded)).code != 0
     assert "fork" in "".join(shell.err)
@@ -153,7 +153,7 @@ def test_the_callers_other_groups_are_the_containers_too(shell: Shell, tmp_path:
     (tmp_path / "labels").chmod(0o640)
     plan = shell.plan("cat /data/labels", BindMount(tmp_path / "labels", "/data/labels", read_only=True))
     assert shell(plan).code == 1
-    assert shell(dataclasses.replace(plan, surroundings=Surroundings("12345:23456", groups=(44, 12399)))).code == 0
+    assert shell(dataclasses.replace(plan, surroundings=ContainerUser("12345:23456", groups=(44, 12399)))).code == 0
     assert shell.out == ["read"]
 
 
@@ -167,7 +167,7 @@ def test_an_engine_that_maps_users(engine: DockerEngine, monkeypatch: pytest.Mon
         api(client).import_image_from_data(tiny_image.archive(), repository="tiny", tag="1")
         shell = Shell(client, "tiny:1")
         plan = shell.plan("echo written > /results/file", BindMount(tmp_path, "/results", read_only=False))
-        assert shell(dataclasses.replace(plan, surroundings=Surroundings("0:0"))).code != 0, "the engine maps users"
+        assert shell(dataclasses.replace(plan, surroundings=ContainerUser("0:0"))).code != 0, "the engine maps users"
         found = surroundings(client.info())
         assert (found.user, found.userns) == (f"{os.getuid()}:{os.getgid()}", "host")
         assert shell(dataclasses.replace(plan, surroundings=found)).code == 0, shell.err
@@ -256,7 +256,7 @@ def test_ctrl_c_stops_it_and_keeps_its_last_words(shell: Shell) -> None:
 
 @pytest.mark.engine
 def test_a_start_that_fails_leaves_nothing(shell: Shell) -> None:
-    plan = dataclasses.replace(shell.plan("true"), surroundings=Surroundings("nobody-of-this-name"))
+    plan = dataclasses.replace(shell.plan("true"), surroundings=ContainerUser("nobody-of-this-name"))
     with pytest.raises(ContainerError, match=r"cannot start the container: .*nobody-of-this-name"):
         shell(plan)
     assert containers(shell.engine) == []

@@ -8,7 +8,7 @@ import pytest
 from mlperf_docker.engine import links
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import run_container
-from mlperf_docker.engine.plan import RunPlan, Surroundings
+from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.images.bases import Base
 from tests.fixtures.engine import MARK, TEST_LABEL
 
@@ -87,7 +87,7 @@ def test_a_container_reads_what_the_host_reads(
         base_image.reference,
         ("sh", "-c", 'find -L "$0" -type f -exec cat {} +', seen.path),
         seen.mounts,
-        Surroundings("12345:12345"),
+        ContainerUser("12345:12345"),
         labels=((TEST_LABEL, MARK),),
     )
     assert run_container(clean, plan, on_stdout=out.append, on_stderr=out.append).code == 0

@@ -6,7 +6,7 @@ import pytest
 
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import links
-from mlperf_docker.engine.plan import BindMount, RunPlan, Surroundings
+from mlperf_docker.engine.plan import BindMount, ContainerUser, RunPlan
 from mlperf_docker.errors import DatasetError
 from mlperf_docker.runs.runner import on_host
 
@@ -125,7 +125,7 @@ def test_a_model_by_a_link_keeps_its_name(tmp_path: Path, name: str) -> None:
     (tmp_path / "snapshot" / name).symlink_to("../blobs/0123abcd")
     seen = links.file(tmp_path / "snapshot" / name, "/models")
     assert (seen.path, mounted(seen)) == (f"/models/{name}", {f"/models/{name}": str(blob)})
-    plan = RunPlan("i", (), seen.mounts, Surroundings("1:1"))
+    plan = RunPlan("i", (), seen.mounts, ContainerUser("1:1"))
     assert on_host(f"/models/{name}: truncated", plan) == f"{tmp_path}/snapshot/{name}: truncated"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.printable import has_bytes
-from mlperf_docker.engine.plan import BindMount, Limits, RunOptions, RunPlan, Surroundings, run_argv, run_command
+from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunOptions, RunPlan, run_argv, run_command
 from mlperf_docker.errors import UsageError
 
 PLAN = RunPlan(
@@ -24,7 +24,7 @@ PLAN = RunPlan(
         BindMount(Path("/a b/data"), "/data", read_only=True),
         BindMount(Path("/r,s"), "/results", read_only=False),
     ),
-    surroundings=Surroundings("1000:1001", (44, 12399), "host", processes=4352, tmp_bytes=4 << 30),
+    surroundings=ContainerUser("1000:1001", (44, 12399), "host", processes=4352, tmp_bytes=4 << 30),
     limits=Limits(cpus=1.5, cpuset="0-1", memory="512m", gpus="all"),
 )
 
@@ -80,7 +80,7 @@ ODD_NAMES = [
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_odd_names_survive_a_shell_and_reach_no_terminal(name: str, shell: str) -> None:
     mounts = (BindMount(Path("/data") / name.replace("\udcff\udc9b", ""), "/data", read_only=True),)
-    plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, surroundings=Surroundings("1:1"))
+    plan = RunPlan("image", ("run", f"--model-file=/models/{name}", name), mounts, surroundings=ContainerUser("1:1"))
     line = run_command(plan)
     assert not set(line) & set("\x1b\x07\x01\x9b\u202e\r")
     script = f"docker() {{ printf '%s\\0' docker \"$@\"; }}\n{line}"
@@ -96,7 +96,7 @@ def test_a_name_that_the_engine_cannot_be_told_is_refused() -> None:
 @pytest.mark.parametrize("name", [name for name in ODD_NAMES if not has_bytes(name)], ids=ascii)
 def test_docker_reads_the_mount_of_an_odd_name(name: str) -> None:
     plan = RunPlan(
-        "image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), surroundings=Surroundings("1:1")
+        "image", (), (BindMount(Path("/data") / name, "/data", read_only=True),), surroundings=ContainerUser("1:1")
     )
     (option,) = [word for word in run_argv(plan) if word.startswith(("--mount", "--volume"))]
     kind, _, value = option.partition("=")

@@ -21,7 +21,7 @@ from mlperf_docker.evidence.coverage import coverage
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import values
-from mlperf_docker.runs.job import Job, Performed
+from mlperf_docker.runs.job import HarnessJob, Performed
 from mlperf_docker.runs.session import RunRequest
 from mlperf_docker.system.paths import assets
 from tests.cli.test_cli import tool
@@ -240,7 +240,7 @@ class Host:
         self.step(spec, "built")
         return values.ImageUsed(tag=f"host.example/private/{spec}-0123456789ab", id="sha256:1", base="debian (local)")
 
-    def perform(self, _client: object, job: Job, _display: object) -> Performed:
+    def perform(self, _client: object, job: HarnessJob, _display: object) -> Performed:
         self.step(job.spec, job.arguments[0])
         image = values.ImageUsed(tag="t", id="i", base="b")
         if job.arguments[0] == "outputs":

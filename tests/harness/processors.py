@@ -114,11 +114,13 @@ def everything(folder: Path, cache: Path) -> dict[str, NDArray[Any]]:
 
     names = sorted(path.name for path in (folder / "images").glob("*.JPEG"))
     found = {}
-    for torchvision, reader in ((False, resnet50.ImageReader), (True, resnet50.TorchvisionReader)):
+    for torchvision, reader in ((False, resnet50.ImageNetReader), (True, resnet50.TorchvisionReader)):
         cropped = read(reader(folder / "images", names), len(names), (224, 224, 3), np.uint8)
         (tensor,) = resnet50.samples(cropped, Form(torchvision=torchvision)).load(range(len(names)))
         found["resnet50, torchvision" if torchvision else "resnet50"] = tensor
-    found["retinanet"] = read(retinanet.ImageReader(folder / "images", names), len(names), retinanet.SHAPE, np.float32)
+    found["retinanet"] = read(
+        retinanet.OpenImagesReader(folder / "images", names), len(names), retinanet.SHAPE, np.float32
+    )
     volumes = unet3d.prepare(open_kits19(folder / "volumes"), cache, workers=1, report=silent)
     found["3d-unet"], found["3d-unet, marks"] = np.array(volumes.volumes[0]), np.array(volumes.marks[0])
     rows = Dlrm().preprocess(open_criteo(folder / "rows"), Tables((50,) * 26), cache, workers=1, report=silent)

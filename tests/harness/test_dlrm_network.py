@@ -25,7 +25,7 @@ from mlperf_docker.harness.models.dlrm import lookup, placement
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
 from mlperf_docker.harness.models.dlrm.placement import Table
-from mlperf_docker.harness.models.dlrm.synthetic import OFFICIAL_ROWS, RECIPES, Recipe, draw_rows, draw_weights
+from mlperf_docker.harness.models.dlrm.synthetic import OFFICIAL_ROWS, RECIPES, DlrmRecipe, draw_rows, draw_weights
 from mlperf_docker.harness.system import gpu
 from mlperf_docker.harness.weights import safetensors as weight_files
 
@@ -45,7 +45,7 @@ def arrays() -> Arrays:
     return dict(draw_weights(RECIPE, 3))
 
 
-def reference(arrays: Arrays, recipe: Recipe) -> Reference:
+def reference(arrays: Arrays, recipe: DlrmRecipe) -> Reference:
     network = Reference(recipe.rows, recipe.config.bottom, recipe.config.top)
     network.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})
     return network
@@ -105,14 +105,14 @@ def test_tables_of_one_file_are_looked_up_as_one(arrays: Arrays, tmp_path: Path,
     weight_files.write(tmp_path / "w.safetensors", arrays, kinds)
     given = weight_files.mapped(tmp_path / "w.safetensors")
     tables = [given[networks.table_name(number)] for number in range(26)]
-    whole = lookup.Whole.of(tables)
+    whole = lookup.JoinedTables.of(tables)
     assert whole is not None
     for table, start in zip(tables, whole.starts, strict=True):
         assert np.shares_memory(whole.rows[start], table[0])
         np.testing.assert_array_equal(whole.rows[start : start + len(table)], table)
-    assert lookup.Whole.of([arrays[networks.table_name(number)] for number in range(26)]) is None
+    assert lookup.JoinedTables.of([arrays[networks.table_name(number)] for number in range(26)]) is None
     apart = [weight_files.mapped(tmp_path / "w.safetensors")[networks.table_name(number)] for number in range(26)]
-    assert lookup.Whole.of(apart) is None
+    assert lookup.JoinedTables.of(apart) is None
 
 
 @pytest.mark.parametrize("name", BACKENDS)

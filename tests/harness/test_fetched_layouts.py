@@ -15,7 +15,7 @@ from mlperf_docker.harness.models.rnnt.dataset import open_librispeech
 from mlperf_docker.harness.models.unet3d import cases
 from mlperf_docker.harness.models.unet3d.dataset import open_kits19
 from mlperf_docker.inputs.datasets import location
-from mlperf_docker.inputs.datasets.fetch import FetchRequest, Outcome, fetch_dataset
+from mlperf_docker.inputs.datasets.fetch import DatasetRequest, FetchedDataset, fetch_dataset
 from tests.cells.imagenet import lay_out_noise
 from tests.fakes.web_server import Behaviour, Server, serving
 from tests.inputs.datasets.test_fetch import Silent
@@ -37,7 +37,7 @@ def files_of(folder: Path) -> Contents:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def fetched(catalog: Catalog, server: Server, model: str, folder: Path, contents: Contents) -> Outcome:
+def fetched(catalog: Catalog, server: Server, model: str, folder: Path, contents: Contents) -> FetchedDataset:
     """Fetch the data set of *model* from a mirror that has *contents*, which nobody published a checksum of."""
     for path, content in contents.items():
         server.behaviours[f"/{path}"] = [Behaviour(content=content)]
@@ -46,7 +46,7 @@ def fetched(catalog: Catalog, server: Server, model: str, folder: Path, contents
     series = tuple(each.model_copy(update={"md5s": {}, "size_bytes": None}) for each in spec.series)
     spec = spec.model_copy(update={"files": files, "series": series})
     folder.mkdir()
-    outcome = fetch_dataset(FetchRequest(spec, model, folder, url=f"{server.url}/"), Silent())
+    outcome = fetch_dataset(DatasetRequest(spec, model, folder, url=f"{server.url}/"), Silent())
     if outcome.usable:
         assert location.check_folder(spec, folder) == folder
     return outcome

@@ -21,7 +21,7 @@ from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, open_openimages
 from mlperf_docker.harness.samples import jpeg_blocks
-from mlperf_docker.harness.samples.images import Decoder
+from mlperf_docker.harness.samples.images import ImageDecoder
 
 from .conftest import PATIENCE_S, command, environment
 
@@ -60,7 +60,7 @@ def in_form(form: str) -> bytes:
 def found_by(folder: Path, data: bytes) -> tuple[str | None, str | None]:
     """What decoding and a glance say of a file."""
     (folder / "x").write_bytes(data)
-    decoder = Decoder(folder)
+    decoder = ImageDecoder(folder)
     decoder.prepare()
     try:
         decoder.decode("x")
@@ -142,7 +142,7 @@ def test_whatever_opencv_reads_is_what_it_reads(tmp_path: Path, kind: str) -> No
     import cv2
 
     (tmp_path / "a.JPEG").write_bytes(KINDS[kind]())
-    decoder = Decoder(tmp_path)
+    decoder = ImageDecoder(tmp_path)
     decoder.prepare()
     upstreams: Any = cv2.imread(str(tmp_path / "a.JPEG"))
     np.testing.assert_array_equal(decoder.decode("a.JPEG"), cv2.cvtColor(upstreams, cv2.COLOR_BGR2RGB))
@@ -177,7 +177,7 @@ def vast(kind: str, side: int) -> bytes:
 
 def test_headers_that_cannot_be_are_survived(tmp_path: Path) -> None:
     chance = np.random.default_rng(9)
-    decoder = Decoder(tmp_path)
+    decoder = ImageDecoder(tmp_path)
     decoder.prepare()
     for round_ in range(400):
         data = bytearray(encoded(scene(48, 64), progressive=round_ % 2 == 1))
@@ -311,7 +311,7 @@ def test_files_behind_links_are_read(tmp_path: Path) -> None:
     (root / "val_map.txt").rename(tmp_path / "map")
     (root / "val_map.txt").symlink_to(tmp_path / "map")
     dataset = open_imagenet(root)
-    decoder = Decoder(dataset.root)
+    decoder = ImageDecoder(dataset.root)
     decoder.prepare()
     image: NDArray[np.uint8] = decoder.decode("a.JPEG")
     assert image.shape == (240, 320, 3)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.samples import kept
-from mlperf_docker.harness.samples.kept import RECORD, Kept
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.kept import RECORD, KeptSamples
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.samples.preprocessing import cached
 from mlperf_docker.harness.system import entries, files, storage
 
@@ -59,24 +59,26 @@ def reader(data: Path) -> Reader:
 
 
 @pytest.fixture(params=["rows", "shapes", "nothing"])
-def job(request: pytest.FixtureRequest, reader: Reader) -> Job:
+def job(request: pytest.FixtureRequest, reader: Reader) -> Preparation:
     """Samples of one shape, of many, and such as only stand for a look at their files."""
     paths = [(str(reader.folder / str(index)),) for index in range(COUNT)]
     names, sizes = [path for (path,) in paths], [64] * COUNT
     shape = {"rows": (3, 50), "shapes": (), "nothing": (0,)}[request.param]
     shapes = [(index % 5 + 1, 40) for index in range(COUNT)] if request.param == "shapes" else []
-    return Job("identity", f"version-{request.param}", names, sizes, shape, "float32", reader, paths, shapes, chunk=4)
+    return Preparation(
+        "identity", f"version-{request.param}", names, sizes, shape, "float32", reader, paths, shapes, chunk=4
+    )
 
 
 def silent(done: int, total: int, unit: str) -> None:
     pass
 
 
-def made(job: Job, cache: Path) -> Kept:
+def made(job: Preparation, cache: Path) -> KeptSamples:
     return cached(job, cache, workers=1, report=silent)
 
 
-def right(found: Kept, data: Path) -> bool:
+def right(found: KeptSamples, data: Path) -> bool:
     for index, sample in enumerate(found):
         raw = np.frombuffer((data / str(index)).read_bytes(), dtype=np.uint8)
         if not np.array_equal(sample, np.resize(raw, sample.shape).astype(np.float32)):
@@ -84,7 +86,7 @@ def right(found: Kept, data: Path) -> bool:
     return len(found) == COUNT
 
 
-def entry_of(job: Job, cache: Path) -> Path:
+def entry_of(job: Preparation, cache: Path) -> Path:
     return cache / "preprocessed" / job.key
 
 
@@ -95,7 +97,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def test_every_damaged_byte_of_samples_is_noticed_and_only_its_sample_made(
-    job: Job, reader: Reader, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     made(job, tmp_path)
     if not job.bytes:
@@ -114,7 +116,7 @@ def test_every_damaged_byte_of_samples_is_noticed_and_only_its_sample_made(
         assert not reader.made
 
 
-def test_every_damaged_record_is_noticed(job: Job, reader: Reader, data: Path, tmp_path: Path) -> None:
+def test_every_damaged_record_is_noticed(job: Preparation, reader: Reader, data: Path, tmp_path: Path) -> None:
     made(job, tmp_path)
     path = entry_of(job, tmp_path) / "checks"
     for at in range(0, path.stat().st_size, 7):
@@ -170,7 +172,7 @@ def older(path: Path) -> None:
 @pytest.mark.parametrize("name", ["data.npy", "checks", "index.json"])
 @pytest.mark.parametrize("damage", [zeroed, cut, longer, emptied, pipe, link, folder, other_shape, older])
 def test_a_damaged_entry_gives_the_right_samples(
-    job: Job, data: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
+    job: Preparation, data: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     made(job, tmp_path)
     damage(entry_of(job, tmp_path) / name)
@@ -178,7 +180,9 @@ def test_a_damaged_entry_gives_the_right_samples(
     assert right(made(job, tmp_path), data)
 
 
-def test_samples_of_files_that_changed_are_made_again(job: Job, reader: Reader, data: Path, tmp_path: Path) -> None:
+def test_samples_of_files_that_changed_are_made_again(
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path
+) -> None:
     """Of the same size, at the same time of modification: nothing else tells."""
     made(job, tmp_path)
     status = (data / "7").stat()
@@ -190,7 +194,7 @@ def test_samples_of_files_that_changed_are_made_again(job: Job, reader: Reader, 
 
 
 def test_files_that_were_only_touched_are_compared_once(
-    job: Job, reader: Reader, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(job, tmp_path)
     for path in data.iterdir():
@@ -203,7 +207,7 @@ def test_files_that_were_only_touched_are_compared_once(
 
 
 def test_new_times_that_cannot_be_noted_are_looked_at_again(
-    job: Job, reader: Reader, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(job, tmp_path)
     (data / "0").chmod(0o600)
@@ -217,7 +221,7 @@ def test_new_times_that_cannot_be_noted_are_looked_at_again(
     assert not reader.made
 
 
-def interrupted(job: Job, reader: Reader, cache: Path) -> Path:
+def interrupted(job: Preparation, reader: Reader, cache: Path) -> Path:
     reader.stop_at = 20
     with pytest.raises(KeyboardInterrupt):
         made(job, cache)
@@ -227,7 +231,7 @@ def interrupted(job: Job, reader: Reader, cache: Path) -> Path:
 
 
 def test_an_interrupted_entry_goes_on_with_what_checks_out(
-    job: Job, reader: Reader, data: Path, tmp_path: Path
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path
 ) -> None:
     partial = interrupted(job, reader, tmp_path)
     records = np.fromfile(partial / "checks", dtype=RECORD)
@@ -237,7 +241,7 @@ def test_an_interrupted_entry_goes_on_with_what_checks_out(
 
 
 def test_samples_that_never_reached_the_disk_are_made_again(
-    job: Job, reader: Reader, data: Path, tmp_path: Path
+    job: Preparation, reader: Reader, data: Path, tmp_path: Path
 ) -> None:
     """After a crash of the machine: records are there, and zeros where samples should be."""
     partial = interrupted(job, reader, tmp_path)
@@ -247,14 +251,14 @@ def test_samples_that_never_reached_the_disk_are_made_again(
     assert reader.made == list(range(0 if job.bytes else 20, COUNT))
 
 
-def test_records_of_samples_that_were_never_made(job: Job, reader: Reader, data: Path, tmp_path: Path) -> None:
+def test_records_of_samples_that_were_never_made(job: Preparation, reader: Reader, data: Path, tmp_path: Path) -> None:
     partial = interrupted(job, reader, tmp_path)
     (partial / "checks").write_bytes(b"\1" * (RECORD.itemsize * COUNT))
     assert right(made(job, tmp_path), data)
     assert reader.made == list(range(COUNT))
 
 
-def test_an_entry_of_other_data_under_its_name(job: Job, data: Path, tmp_path: Path) -> None:
+def test_an_entry_of_other_data_under_its_name(job: Preparation, data: Path, tmp_path: Path) -> None:
     other = replace(job, identity="other")
     made(other, tmp_path)
     entry_of(other, tmp_path).rename(entry_of(job, tmp_path))
@@ -262,7 +266,7 @@ def test_an_entry_of_other_data_under_its_name(job: Job, data: Path, tmp_path: P
     assert right(made(job, tmp_path), data)
 
 
-def test_a_damaged_sample_that_cannot_be_made_again(job: Job, data: Path, tmp_path: Path) -> None:
+def test_a_damaged_sample_that_cannot_be_made_again(job: Preparation, data: Path, tmp_path: Path) -> None:
     if not job.bytes:
         return
     found = made(job, tmp_path)
@@ -273,7 +277,7 @@ def test_a_damaged_sample_that_cannot_be_made_again(job: Job, data: Path, tmp_pa
 
 
 def test_an_entry_that_cannot_be_written_is_put_right_in_memory(
-    job: Job, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Preparation, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not job.bytes:
         return
@@ -284,13 +288,13 @@ def test_an_entry_that_cannot_be_written_is_put_right_in_memory(
     def refused(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(Kept, "_put_right", refused)
+    monkeypatch.setattr(KeptSamples, "_put_right", refused)
     assert right(made(job, tmp_path), data)
     assert (entry_of(job, tmp_path) / "data.npy").read_bytes() == before
 
 
 def test_without_locks_many_make_one_entry(
-    job: Job, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: Preparation, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = iter(f"machine-{number}" for number in range(10**6))
     monkeypatch.setattr(files, "_own_name", lambda: next(own))
@@ -305,7 +309,7 @@ def test_without_locks_many_make_one_entry(
     assert sorted(path.name for path in (tmp_path / "preprocessed").iterdir()) == [job.key, f"{job.key}.lock"]
 
 
-def test_an_entry_moves_with_its_cache(job: Job, reader: Reader, data: Path, tmp_path: Path) -> None:
+def test_an_entry_moves_with_its_cache(job: Preparation, reader: Reader, data: Path, tmp_path: Path) -> None:
     made(job, tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
     reader.made.clear()
@@ -313,6 +317,6 @@ def test_an_entry_moves_with_its_cache(job: Job, reader: Reader, data: Path, tmp
     assert not reader.made
 
 
-def test_the_index_has_a_checksum(job: Job, tmp_path: Path) -> None:
+def test_the_index_has_a_checksum(job: Preparation, tmp_path: Path) -> None:
     made(job, tmp_path)
     assert entries.read_checked(entry_of(job, tmp_path) / "index.json") == job.index

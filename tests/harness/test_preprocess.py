@@ -17,7 +17,7 @@ from mlperf_docker.harness.api.errors import DatasetError
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50.dataset import open_imagenet
 from mlperf_docker.harness.models.resnet50.network import Form
-from mlperf_docker.harness.models.resnet50.preprocess import ImageSamples, crop_origin, job, target_size
+from mlperf_docker.harness.models.resnet50.preprocess import ImageNetSamples, crop_origin, job, target_size
 from mlperf_docker.harness.samples.jpeg import has_end
 from mlperf_docker.harness.samples.preprocessing import cached
 
@@ -82,7 +82,7 @@ def test_bytes_are_those_of_the_plain_rule(tmp_path: Path, monkeypatch: pytest.M
     root.mkdir()
     cache.mkdir()
     names = photographs(root)
-    samples = ImageSamples(cached(job(open_imagenet(root), Form()), cache, workers=workers, report=silent))
+    samples = ImageNetSamples(cached(job(open_imagenet(root), Form()), cache, workers=workers, report=silent))
     (tensor,) = samples.load(range(len(names)))
     for name, found in zip(names, tensor, strict=True):
         np.testing.assert_array_equal(found, plain(root / name), err_msg=name)
@@ -184,7 +184,7 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     progress = [json.loads(text) for text in done.stdout.splitlines()]
     first_done = next(event["done"] for event in progress if event["event"] == "progress")
     assert killed_at <= first_done < 160
-    (array,) = ImageSamples(cached(job(open_imagenet(root), Form()), cache, workers=1, report=silent)).load([0, 159])
+    (array,) = ImageNetSamples(cached(job(open_imagenet(root), Form()), cache, workers=1, report=silent)).load([0, 159])
     np.testing.assert_array_equal(array[0], plain(root / "0000.JPEG"))
     np.testing.assert_array_equal(array[1], plain(root / "0159.JPEG"))
     assert not list((cache / "preprocessed").glob("*.partial"))

@@ -211,7 +211,7 @@ def test_bytes_are_those_of_the_plain_rule(tmp_path: Path) -> None:
 
 def test_an_image_that_vanishes_after_the_check_is_named(tmp_path: Path) -> None:
     root = write(tmp_path / "data", described(2))
-    samples = preprocess.ImageSamples(open_openimages(root))
+    samples = preprocess.OpenImagesSamples(open_openimages(root))
     (root / "validation/data/1.jpg").unlink()
     with pytest.raises(DatasetError, match=r"1\.jpg cannot be read: missing"):
         samples.load([0, 1])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.architectures.rnnt import BLANK, RnntConfig
-from mlperf_docker.harness.models.rnnt.decoding import AHEAD, MOST, Decoder
+from mlperf_docker.harness.models.rnnt.decoding import AHEAD, MOST, GreedyDecoder
 from mlperf_docker.harness.models.rnnt.transcriber import check_frames
 
 CONFIG = RnntConfig(prediction=3, layers=2, joint=5)
@@ -75,7 +75,7 @@ def utterances(*counts: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def decoded(frames: NDArray[np.float32], counts: NDArray[np.int64], lead: float) -> list[list[int]]:
-    labels, lengths = Decoder(Prediction(), Joint(lead), CONFIG).decode(frames, counts)
+    labels, lengths = GreedyDecoder(Prediction(), Joint(lead), CONFIG).decode(frames, counts)
     assert sum(lengths) == len(labels)
     return [part.tolist() for part in np.split(labels, np.cumsum(lengths)[:-1])]
 
@@ -124,7 +124,7 @@ def test_an_utterance_without_frames_has_no_labels() -> None:
 def test_predictions_are_made_once_for_each_label() -> None:
     frames, counts = utterances(30, 30, 30)
     prediction = Prediction()
-    _, lengths = Decoder(prediction, Joint(2.0), CONFIG).decode(frames, counts)
+    _, lengths = GreedyDecoder(prediction, Joint(2.0), CONFIG).decode(frames, counts)
     assert prediction.rows == 3 + sum(lengths)
 
 
@@ -152,21 +152,21 @@ class Spoilt(Prediction):
 
 def test_the_first_labels_come_from_logits_that_are_looked_at() -> None:
     frames, counts = utterances(6, 9, 3)
-    plainly = Decoder(Prediction(), Joint(2.0), CONFIG).decode(frames, counts)
-    looked_at = Decoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, np.nan)).decode(frames, counts)
+    plainly = GreedyDecoder(Prediction(), Joint(2.0), CONFIG).decode(frames, counts)
+    looked_at = GreedyDecoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, np.nan)).decode(frames, counts)
     np.testing.assert_array_equal(plainly[0], looked_at[0])
     frames[1, 0, 0] = 9
     for value in (np.nan, np.inf, -np.inf):
         with pytest.raises(NotFiniteError, match="the joint's output") as raised:
-            Decoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, value)).decode(frames, counts)
+            GreedyDecoder(Prediction(), Joint(2.0), CONFIG, Logits(2.0, value)).decode(frames, counts)
         assert raised.value.row == 1
 
 
 def test_a_prediction_that_is_not_finite_is_an_error() -> None:
     frames, counts = utterances(60, 60)
-    assert len(Decoder(Prediction(), Joint(-2.0), CONFIG).decode(frames, counts)[0])
+    assert len(GreedyDecoder(Prediction(), Joint(-2.0), CONFIG).decode(frames, counts)[0])
     with pytest.raises(NotFiniteError, match="the prediction's output"):
-        Decoder(Spoilt(), Joint(-2.0), CONFIG).decode(frames, counts)
+        GreedyDecoder(Spoilt(), Joint(-2.0), CONFIG).decode(frames, counts)
 
 
 def test_frames_are_looked_at_where_they_end() -> None:

@@ -350,7 +350,7 @@ def test_voxels_of_all_types_are_those_of_nibabel(tmp_path: Path, kind: Any, mad
         header.set_data_dtype(kind)
         nibabel.save(made(raw, np.diag([2, 3, 4, 1]), header, dtype=kind), path)
         np.testing.assert_array_equal(nifti.read_image(path), nibabel.load(path).get_fdata().astype(np.float32))
-        assert nifti.read_header(path) == nifti.Header((5, 6, 7), (2.0, 3.0, 4.0))
+        assert nifti.read_header(path) == nifti.NiftiHeader((5, 6, 7), (2.0, 3.0, 4.0))
     path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
     np.testing.assert_array_equal(nifti.read_image(path.with_suffix("")), raw)
 

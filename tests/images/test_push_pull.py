@@ -15,9 +15,9 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images import push_pull
-from mlperf_docker.images.prebuilt import State, check_digest
+from mlperf_docker.images.prebuilt import RegistryState, check_digest
 from mlperf_docker.images.provide import candidates
-from mlperf_docker.images.push_pull import Outcome
+from mlperf_docker.images.push_pull import TransferredCell
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.registry.remote import Remote
 from tests.fakes.engine import FakeDisplay, FakeEngine, labels, manifest_digest
@@ -40,11 +40,11 @@ def tag(spec: ImageSpec, registry: str = HOSTED) -> str:
     return candidates(FakeEngine(), spec, Sources(registry))[0].exact
 
 
-def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[Outcome]:
+def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:
     return push_pull.push_each(engine, specs, Sources(HOSTED), BARE, FakeDisplay(), jobs=jobs)
 
 
-def pull(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[Outcome]:
+def pull(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:
     return push_pull.pull_each(engine, specs, Sources(HOSTED), FakeDisplay(), jobs=jobs)
 
 
@@ -106,7 +106,7 @@ def test_all_of_them_in_their_order_however_many_at_once(specs: list[ImageSpec])
     offered = tuple(tag(spec) for spec in specs)
     pulled = pull(FakeEngine(offered=offered), *specs, jobs=4)
     assert [each.moved.candidate.exact for each in pulled if each.moved] == list(offered)
-    assert {each.moved.state for each in pulled if each.moved} == {State.PULLED}
+    assert {each.moved.state for each in pulled if each.moved} == {RegistryState.PULLED}
 
 
 def test_images_of_one_backend_are_pushed_one_after_another(specs: list[ImageSpec]) -> None:
@@ -161,8 +161,8 @@ def test_a_bug_is_no_outcome(resnet50: ImageSpec) -> None:
 
 def test_the_first_failure_tells_the_exit_code(specs: list[ImageSpec]) -> None:
     failed = [
-        Outcome(specs[0], 0.1, error=EngineError("gone\nfor good", hint="start it")),
-        Outcome(specs[1], 0.1, error=RegistryError("down")),
+        TransferredCell(specs[0], 0.1, error=EngineError("gone\nfor good", hint="start it")),
+        TransferredCell(specs[1], 0.1, error=RegistryError("down")),
     ]
     with pytest.raises(push_pull.SeveralFailedError) as caught:
         push_pull.require_all(failed, "pulled")

@@ -12,7 +12,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
-from mlperf_docker.images.prebuilt import State
+from mlperf_docker.images.prebuilt import RegistryState
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.registry import refusals
 from tests.fakes.engine import FakeDisplay
@@ -140,4 +140,4 @@ def test_an_engine_that_has_it_already_needs_no_layer_from_a_faltering_registry(
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest
     again = moved(pull(here, name, resnet50))
-    assert (again.state, again.digest) == (State.PRESENT, digest)
+    assert (again.state, again.digest) == (RegistryState.PRESENT, digest)

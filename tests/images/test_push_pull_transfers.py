@@ -15,8 +15,8 @@ from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import MlperfDockerError, RegistryError
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.bases import Base
-from mlperf_docker.images.prebuilt import Moved, State
-from mlperf_docker.images.push_pull import Outcome, SeveralFailedError
+from mlperf_docker.images.prebuilt import Moved, RegistryState
+from mlperf_docker.images.push_pull import SeveralFailedError, TransferredCell
 from mlperf_docker.images.sources import Sources
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
@@ -28,15 +28,15 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 UNNAMED = "mlperf-test-unnamed"
 
 
-def push(engine: DockerEngine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[Outcome]:
+def push(engine: DockerEngine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[TransferredCell]:
     return push_pull.push_each(engine, specs, Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
 
 
-def pull(engine: DockerEngine, name: str, *specs: ImageSpec, digest: str = "") -> list[Outcome]:
+def pull(engine: DockerEngine, name: str, *specs: ImageSpec, digest: str = "") -> list[TransferredCell]:
     return push_pull.pull_each(engine, specs, Sources(name), FakeDisplay(), jobs=2, digest=digest)
 
 
-def moved(outcomes: Sequence[Outcome]) -> Moved:
+def moved(outcomes: Sequence[TransferredCell]) -> Moved:
     """Return the one image that was moved. Raises what went wrong instead."""
     push_pull.require_all(outcomes, "moved")
     (only,) = outcomes
@@ -44,7 +44,7 @@ def moved(outcomes: Sequence[Outcome]) -> Moved:
     return only.moved
 
 
-def refusal(outcomes: Sequence[Outcome]) -> MlperfDockerError:
+def refusal(outcomes: Sequence[TransferredCell]) -> MlperfDockerError:
     (only,) = outcomes
     assert only.error is not None
     return only.error
@@ -65,12 +65,12 @@ def test_what_is_pushed_here_arrives_there(
 ) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
     pushed = moved(push(here, name, resnet50))
-    assert (pushed.state, pushed.candidate) == (State.PUSHED, wanted)
+    assert (pushed.state, pushed.candidate) == (RegistryState.PUSHED, wanted)
     for tag in (wanted.exact, wanted.moving):
         answer = manifest(f"{name}/resnet50", tag.rpartition(":")[2])
         assert pushed.digest == f"sha256:{hashlib.sha256(answer.content).hexdigest()}", tag
     pulled = moved(pull(there, name, resnet50))
-    assert (pulled.state, pulled.digest, pulled.id) == (State.PULLED, pushed.digest, pushed.id)
+    assert (pulled.state, pulled.digest, pulled.id) == (RegistryState.PULLED, pushed.digest, pushed.id)
     assert pulled.size_bytes == sum(layer["size"] for layer in answer.json()["layers"])
     found = images.find(there, wanted.exact)
     assert found is not None
@@ -92,7 +92,7 @@ def test_what_is_present_moves_nothing(
     assert moved(push(here, name, resnet50)).digest == first.digest
     there.remove_image(wanted.exact, parents=False)  # as an interruption between pulling and naming leaves it
     again = moved(pull(there, name, resnet50))
-    assert (again.state, again.size_bytes) == (State.PRESENT, 0)
+    assert (again.state, again.size_bytes) == (RegistryState.PRESENT, 0)
     assert images.find(there, wanted.exact) is not None
     assert len(registries.open.served(here, method="POST", path=uploads)) == sent
     (labels,) = registries.open.served(here, path=blobs)[asked:]
@@ -117,7 +117,7 @@ def test_an_image_on_a_base_of_another_machine_is_pulled_by_its_source(
     pulled = moved(pull(there, name, resnet50))
     assert pulled.candidate == wanted
     assert images.find(there, wanted.exact) is not None
-    assert moved(pull(there, name, resnet50)).state is State.PRESENT
+    assert moved(pull(there, name, resnet50)).state is RegistryState.PRESENT
 
 
 def test_an_image_of_another_source_is_not(

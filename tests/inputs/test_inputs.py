@@ -118,7 +118,7 @@ def test_the_right_checksum_is_accepted(resnet50: ImageSpec, models: Path, tmp_p
         file = ModelFile.model_validate({**fields, **urls, **checksum})
         official = official_files.Official(resnet50.model, file, tmp_path / "m.onnx", first=True)
         official_files.check(official)
-        assert official.state is official_files.State.VERIFIED
+        assert official.state is official_files.FileState.VERIFIED
 
 
 def test_a_backend_without_an_official_file_is_told_how_to_make_one(catalog: Catalog, models: Path) -> None:

@@ -12,7 +12,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import RegistryError
 from mlperf_docker.images import push_pull
-from mlperf_docker.images.prebuilt import State
+from mlperf_docker.images.prebuilt import RegistryState
 from mlperf_docker.registry.client import RegistryClient as Asked
 from mlperf_docker.registry.logins import Login, engine_header, login_for
 from tests.fixtures import cells
@@ -64,7 +64,7 @@ def test_with_a_login(here: DockerEngine, resnet50: ImageSpec, name: str, regist
     log_in(registries.login.host)
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest
-    assert moved(pull(here, name, resnet50, digest=digest)).state is State.PRESENT
+    assert moved(pull(here, name, resnet50, digest=digest)).state is RegistryState.PRESENT
 
 
 @pytest.mark.engine
@@ -75,7 +75,7 @@ def test_with_a_credential_helper(
     configure(**{settings: "test" if settings == "credsStore" else {registries.login.host: "test"}})
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest
-    assert moved(pull(here, name, resnet50, digest=digest)).state is State.PRESENT
+    assert moved(pull(here, name, resnet50, digest=digest)).state is RegistryState.PRESENT
     assert set(helper.read_text().splitlines()) == {f"get {registries.login.host}"}
 
 

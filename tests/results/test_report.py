@@ -10,7 +10,7 @@ import pytest
 
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import report
-from mlperf_docker.results.store import Found
+from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
 from tests.results.run_results import run_result
 
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 
 def page(*runs: RunResult, left_out: tuple[UsageError, ...] = ()) -> Page:
-    return Page(report.render(Found(runs, left_out), NOW))
+    return Page(report.render(StoredResults(runs, left_out), NOW))
 
 
 def named(name: str, **changes: Any) -> RunResult:
@@ -225,7 +225,7 @@ def test_hostile_strings_are_shown_and_do_nothing() -> None:
         submission={"closed_ready": False, "why": [HOSTILE]},
     )
     changed = result.model_copy(update={"settings": {HOSTILE: "other"}})
-    html = report.render(Found((result, changed), (UsageError(HOSTILE),)), NOW)
+    html = report.render(StoredResults((result, changed), (UsageError(HOSTILE),)), NOW)
     assert "<script" not in html
     assert "<img" not in html
     found = Page(html)
@@ -239,7 +239,7 @@ def test_hostile_strings_are_shown_and_do_nothing() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    html = report.render(Found((named("a", image=IMAGE),)), NOW)
+    html = report.render(StoredResults((named("a", image=IMAGE),)), NOW)
     found = Page(html)
     links = [
         value for _, attributes, _ in found.elements for name, value in attributes.items() if name in ("src", "href")
@@ -305,7 +305,7 @@ def test_what_was_left_out_is_named_in_the_report() -> None:
 
 
 def test_any_character_is_shown_in_any_locale() -> None:
-    html = report.render(Found((named("a", reasons=["größer ≥ 5"], note="\ud800"),)), NOW)
+    html = report.render(StoredResults((named("a", reasons=["größer ≥ 5"], note="\ud800"),)), NOW)
     assert html.isascii()
     assert "größer ≥ 5" in Page(html).texts("li")
 
@@ -313,7 +313,7 @@ def test_any_character_is_shown_in_any_locale() -> None:
 def test_a_report_is_replaced_in_one_step(tmp_path: Path) -> None:
     path = report.check_place(tmp_path / "r.html")
     path.write_text("old")
-    assert report.write(Found((named("a"),)), path) == path
+    assert report.write(StoredResults((named("a"),)), path) == path
     assert path.read_text().startswith("<!DOCTYPE html>")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -324,4 +324,4 @@ def test_a_place_that_cannot_be_written_to_is_a_usage_error(tmp_path: Path) -> N
     with pytest.raises(UsageError, match="is a folder"):
         report.check_place(tmp_path)
     with pytest.raises(OSError, match=r"File name too long: '.*/xxx"):
-        report.write(Found((named("a"),)), tmp_path / ("x" * 300))
+        report.write(StoredResults((named("a"),)), tmp_path / ("x" * 300))

@@ -11,17 +11,17 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import sources_of
 from mlperf_docker.runs import dataset_commands
 from mlperf_docker.runs.events import Finished
-from mlperf_docker.runs.job import Job
+from mlperf_docker.runs.job import HarnessJob
 from tests.evidence.test_evidence import Quiet
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Job]:
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[HarnessJob]:
     """The jobs that were started; the harness says where in the container the file is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found: list[Job] = []
+    found: list[HarnessJob] = []
 
-    def perform(client: object, job: Job, display: object) -> Finished:
+    def perform(client: object, job: HarnessJob, display: object) -> Finished:
         found.append(job)
         said = {"event": "result", "rows": 7, "output": "/results/terabyte_processed_test.bin"}
         return Finished.model_validate(said)
@@ -40,7 +40,7 @@ def convert(
     )
 
 
-def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Job], tmp_path: Path) -> None:
+def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path) -> None:
     source, output = tmp_path / "raw", tmp_path / "out"
     source.mkdir()
     output.mkdir()
@@ -60,7 +60,7 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Jo
 
 
 def test_without_folders_it_works_within_the_data_sets_place(
-    catalog: Catalog, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))
     place = tmp_path / "criteo-terabyte"
@@ -77,7 +77,9 @@ def test_without_folders_it_works_within_the_data_sets_place(
 
 
 @pytest.mark.parametrize(("missing", "remedy"), [("raw", "--from DIR"), ("out", "mkdir -p ")])
-def test_both_folders_must_exist(catalog: Catalog, jobs: list[Job], tmp_path: Path, missing: str, remedy: str) -> None:
+def test_both_folders_must_exist(
+    catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path, missing: str, remedy: str
+) -> None:
     for name in {"raw", "out"} - {missing}:
         (tmp_path / name).mkdir()
     with pytest.raises(UsageError, match=f"{missing} does not exist") as caught:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.engine.plan import BindMount, RunPlan, Surroundings
+from mlperf_docker.engine.plan import BindMount, ContainerUser, RunPlan
 from mlperf_docker.runs.runner import on_host
 
 PLAN = RunPlan(
@@ -14,7 +14,7 @@ PLAN = RunPlan(
         BindMount(Path("/home/me/image net"), "/data", read_only=True),
         BindMount(Path("/srv/data/models"), "/models", read_only=True),
     ),
-    surroundings=Surroundings("1:1"),
+    surroundings=ContainerUser("1:1"),
 )
 
 

@@ -20,7 +20,7 @@ from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.models.opening import Loading, blaming, load_parts, open_model, trying
 from mlperf_docker.harness.system.resources import cores, free_memory
 from mlperf_docker.harness.weights import model_files
-from mlperf_docker.harness.weights.model_files import ModelFile
+from mlperf_docker.harness.weights.model_files import UsedModelFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """The model of a run: its file, one predictor for each instance, and the proof of the device.
 
     whole: what made the predictors, where the model's own take parts of samples.
     """
 
-    file: ModelFile | None
+    file: UsedModelFile | None
     model: Model
     predictors: tuple[Predictor, ...]
     threads: int
@@ -54,7 +54,7 @@ def answering(backend: Backend) -> Backend:
 
 def choose_model(
     options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
-) -> tuple[ModelFile | None, Model]:
+) -> tuple[UsedModelFile | None, Model]:
     """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError.
 
     Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
@@ -79,8 +79,8 @@ def choose_model(
 
 
 def load(
-    options: RunOptions, backend: Backend, file: ModelFile | None, model: Model, prepared: Prepared, events: Events
-) -> Loaded:
+    options: RunOptions, backend: Backend, file: UsedModelFile | None, model: Model, prepared: Prepared, events: Events
+) -> LoadedModel:
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads or operator_threads(options, cores())
@@ -102,7 +102,7 @@ def load(
     with trying(model):
         proofs = [dict(predictor.prove(sample)) for predictor in predictors]
     proof = {**proofs[0], "instances": proofs} if len(proofs) > 1 else proofs[0]
-    return Loaded(file, model, predictors, threads, proof, whole)
+    return LoadedModel(file, model, predictors, threads, proof, whole)
 
 
 def shares(instances: int, devices: int) -> tuple[int, ...]:
@@ -140,7 +140,7 @@ def operator_threads(options: RunOptions, processors: int) -> int:
     return max(1, processors // options.copies)
 
 
-def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> ModelFile:
+def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> UsedModelFile:
     """The file named, the synthetic weights, or the official file, in this order."""
     official = options.cell.official(options.precision)
     if synthetic and options.model_file is None:

@@ -9,7 +9,7 @@ from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.names import Phase, Scenario
 from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.calibration.typical_batches import excess, typical
-from mlperf_docker.harness.commands.loading import Loaded, Prepared
+from mlperf_docker.harness.commands.loading import LoadedModel, Prepared
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import settings
 
@@ -29,7 +29,9 @@ class Measured:
     settings: Mapping[str, Any]
 
 
-def measure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: Loaded, events: Events) -> Measured:
+def measure(
+    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: LoadedModel, events: Events
+) -> Measured:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
     tuned = loaded.whole.tune(options.batch_size) if loaded.whole else None

@@ -12,7 +12,7 @@ from mlperf_docker.harness.api.scores import Accuracy
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import logs, running
 from mlperf_docker.harness.loadgen.settings import OFFICIAL_DURATION_MS
-from mlperf_docker.harness.weights.model_files import ModelFile
+from mlperf_docker.harness.weights.model_files import UsedModelFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Findings:
     accuracy: Accuracy | None
     proof: Mapping[str, Any]
     settings: Mapping[str, Any]
-    model_file: ModelFile | None
+    model_file: UsedModelFile | None
     variant: str
     loadgen_key: str = ""
     not_finite: str | None = None
@@ -137,7 +137,7 @@ def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[s
     }
 
 
-def _model_file(file: ModelFile | None, variant: str) -> dict[str, Any] | None:
+def _model_file(file: UsedModelFile | None, variant: str) -> dict[str, Any] | None:
     if file is None:
         return None
     return {"name": file.path.name, **file.facts, "official": file.official, "variant": variant}

@@ -15,7 +15,7 @@ from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
-from mlperf_docker.harness.commands.loading import Loaded, Prepared, allocator, answering, choose_model, load
+from mlperf_docker.harness.commands.loading import LoadedModel, Prepared, allocator, answering, choose_model, load
 from mlperf_docker.harness.commands.measuring import CUDA_WAIT_S, measure
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import logs, running, settings
@@ -95,7 +95,7 @@ def prepare(
 
 
 def run_test(
-    options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: Loaded, events: Events
+    options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: LoadedModel, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
     try:

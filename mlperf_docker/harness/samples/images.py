@@ -113,7 +113,7 @@ def check_blocks(data: bytes, complaints: Sequence[str]) -> None:
         raise BadSample(f"picture data are missing or damaged: {damage}")
 
 
-class Decoder:
+class ImageDecoder:
     """Decodes images below a folder. Works in a process of its own, on one thread. names: of the samples, in order.
 
     listening: hear whether libjpeg finds a picture damaged. Without, images may be decoded by several threads.
@@ -234,7 +234,7 @@ def _kind(path: Path) -> str:
 
 def _damaged(root: Path, names: Iterable[str]) -> dict[str, str]:
     """What a quick look at each file finds."""
-    decoder = Decoder(root)
+    decoder = ImageDecoder(root)
     decoder.prepare()
     problems = ((name, decoder.glance(name)) for name in names)
     return {name: problem for name, problem in problems if problem}

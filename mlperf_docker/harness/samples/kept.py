@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import BadSample, DatasetError
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.system import entries, files, storage
 from mlperf_docker.harness.system.entries import Unfit
 from mlperf_docker.harness.system.resources import cores
@@ -64,13 +64,13 @@ def source(paths: Sequence[str]) -> int:
     return value
 
 
-def sum_of(job: Job, index: int, source: int, sample: NDArray[Any]) -> int:
+def sum_of(job: Preparation, index: int, source: int, sample: NDArray[Any]) -> int:
     """What a record says of a sample: never 0."""
     place = zlib.crc32(f"{job.key} {index} {source}".encode())
     return zlib.crc32(sample.data.cast("B") if sample.size else b"", place) or 1
 
 
-def make(job: Job, index: int, out: NDArray[Any]) -> Record:
+def make(job: Preparation, index: int, out: NDArray[Any]) -> Record:
     """Write sample *index* into *out*; give its record. Raises BadSample.
 
     The files' times and contents are taken first: if they change meanwhile, the record does not fit them.
@@ -86,7 +86,7 @@ def make(job: Job, index: int, out: NDArray[Any]) -> Record:
     return sum_of(job, index, before, out), before, time
 
 
-def header(job: Job) -> bytes:
+def header(job: Preparation) -> bytes:
     """The first bytes of data.npy."""
     stream = io.BytesIO()
     fields = {"descr": np.lib.format.dtype_to_descr(np.dtype(job.dtype)), "fortran_order": False, "shape": job.whole}
@@ -94,7 +94,7 @@ def header(job: Job) -> bytes:
     return stream.getvalue()
 
 
-def mapped(job: Job, data: Path, *, writable: bool = False) -> NDArray[Any]:
+def mapped(job: Preparation, data: Path, *, writable: bool = False) -> NDArray[Any]:
     """The array with all samples, in the file."""
     if not job.bytes:
         return np.zeros(job.whole, dtype=job.dtype)
@@ -102,10 +102,10 @@ def mapped(job: Job, data: Path, *, writable: bool = False) -> NDArray[Any]:
     return np.memmap(data, np.dtype(job.dtype), mode, len(header(job)), job.whole)
 
 
-class Layout:
+class SamplePlaces:
     """Where each sample of a job lies."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Preparation) -> None:
         self._job = job
         self._starts = job.starts
 
@@ -117,7 +117,7 @@ class Layout:
         return data[self._starts[index] : self._starts[index + 1]].reshape(self._job.shapes[index])
 
 
-def read_index(folder: Path, job: Job) -> None:
+def read_index(folder: Path, job: Preparation) -> None:
     """Raise Unfit if the folder is not that of *job*, or its files have other sizes than they should."""
     if entries.read_checked(folder / INDEX) != job.index:
         raise Unfit("it was made from something else, or by another version")
@@ -145,7 +145,7 @@ def read_records(folder: Path) -> Records:
         raise Unfit(f"{CHECKS} cannot be read: {error.strerror}") from error
 
 
-def stale(job: Job, records: Records) -> list[int]:
+def stale(job: Preparation, records: Records) -> list[int]:
     """Samples that are not made, or of files that are not what they were.
 
     The contents of files that were written to since are compared; where they are the same, *records* take the new time.
@@ -161,16 +161,16 @@ def stale(job: Job, records: Records) -> list[int]:
     return [index for index, fits in zip(doubtful, same, strict=True) if not fits]
 
 
-def _same_source(job: Job, record: Records, index: int) -> bool:
+def _same_source(job: Preparation, record: Records, index: int) -> bool:
     try:
         return bool(record["sum"]) and source(job.files[index]) == int(record["source"])
     except BadSample:
         return False
 
 
-def damaged(job: Job, records: Records, data: NDArray[Any]) -> list[int]:
+def damaged(job: Preparation, records: Records, data: NDArray[Any]) -> list[int]:
     """Samples that are not what their records say. Reads them all."""
-    layout = Layout(job)
+    layout = SamplePlaces(job)
 
     def differs(index: int) -> bool:
         record = records[index]
@@ -197,19 +197,19 @@ class Several(Protocol):
         ...
 
 
-class Kept:
+class KeptSamples:
     """The samples of a finished entry, by their numbers; each is looked at when it is first read.
 
     One that is not what its record says is made anew, and put right where the entry can be written.
     """
 
-    def __init__(self, job: Job, folder: Path) -> None:
+    def __init__(self, job: Preparation, folder: Path) -> None:
         """Raises Unfit."""
         read_index(folder, job)
         self._job, self._folder = job, folder
         self._records = read_records(folder)
         self._data = mapped(job, folder / DATA)
-        self._layout = Layout(job)
+        self._layout = SamplePlaces(job)
         self._checked = np.zeros(len(job.names), dtype=np.bool_)
         self._own: dict[int, NDArray[Any]] = {}
         self._look()

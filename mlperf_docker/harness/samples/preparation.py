@@ -24,7 +24,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Preparation:
     """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
 
     files: the paths that each sample is made of. shapes: of each sample, where they differ (then *shape* says nothing).

@@ -28,9 +28,9 @@ from mlperf_docker.harness.samples.kept import (
     DATA,
     INDEX,
     RECORD,
-    Kept,
-    Layout,
+    KeptSamples,
     Record,
+    SamplePlaces,
     damaged,
     header,
     make,
@@ -39,7 +39,7 @@ from mlperf_docker.harness.samples.kept import (
     read_records,
     stale,
 )
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.system import entries, files, storage
 from mlperf_docker.harness.system.entries import Unfit, obtain
 
@@ -48,7 +48,7 @@ SMALL_SET_BYTES = 16 << 20
 """Below this much to read, starting processes takes longer than the work."""
 
 
-def cached(job: Job, cache: Path, *, workers: int, report: Report) -> Kept:
+def cached(job: Preparation, cache: Path, *, workers: int, report: Report) -> KeptSamples:
     """The samples of *job*; made where the cache lacks them.
 
     Raises DatasetError that counts the bad files and names ten; what was good stays for the next try.
@@ -58,10 +58,10 @@ def cached(job: Job, cache: Path, *, workers: int, report: Report) -> Kept:
     def fill(alone: bool) -> None:  # noqa: FBT001 (whether there is a lock)
         _make(job, folder, alone=alone, workers=workers, report=report)
 
-    return obtain(folder, lambda: Kept(job, folder), fill)
+    return obtain(folder, lambda: KeptSamples(job, folder), fill)
 
 
-def _make(job: Job, folder: Path, *, alone: bool, workers: int, report: Report) -> None:
+def _make(job: Preparation, folder: Path, *, alone: bool, workers: int, report: Report) -> None:
     partial = _taken_up(folder, alone=alone)
     todo = _prepared(job, partial)
     records: NDArray[Any] = np.memmap(partial / CHECKS, dtype=RECORD, mode="r+")
@@ -93,7 +93,7 @@ def _taken_up(folder: Path, *, alone: bool) -> Path:
     return partial
 
 
-def _prepared(job: Job, partial: Path) -> list[int]:
+def _prepared(job: Preparation, partial: Path) -> list[int]:
     """The samples to make, after starting a new entry, or looking at what is there."""
     try:
         read_index(partial, job)
@@ -107,7 +107,7 @@ def _prepared(job: Job, partial: Path) -> list[int]:
     return todo
 
 
-def _start(job: Job, partial: Path) -> None:
+def _start(job: Preparation, partial: Path) -> None:
     files.remove(partial)
     partial.mkdir(parents=True)
     (partial / DATA).write_bytes(header(job))
@@ -128,7 +128,7 @@ def _reserve(data: Path, size: int) -> None:
             raise storage.no_space(data.parents[1], f"{size / 1e9:.2f} GB of preprocessed samples") from error
 
 
-def read_all(job: Job, *, workers: int, report: Report) -> None:
+def read_all(job: Preparation, *, workers: int, report: Report) -> None:
     """Make every sample and keep none: a check of the whole data set. Raises DatasetError as `cached` does."""
     bad: dict[int, str] = {}
     finished = 0
@@ -140,7 +140,7 @@ def read_all(job: Job, *, workers: int, report: Report) -> None:
         raise _bad_files(job, bad)
 
 
-def _bad_files(job: Job, bad: dict[int, str]) -> DatasetError:
+def _bad_files(job: Preparation, bad: dict[int, str]) -> DatasetError:
     return DatasetError(
         f"{len(bad)} of {len(job.names)} files cannot be read",
         hint="Replace these files and run again; the others are not read again.",
@@ -152,7 +152,7 @@ Result = tuple[dict[int, Record], dict[int, str]]
 """The records of the samples made, and what was bad, by their numbers."""
 
 
-def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
+def _results(job: Preparation, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:
     """Make the samples *todo* in chunks: in this process where it is little, else in *workers* processes."""
     size = job.chunk or CHUNK
     chunks = [list(todo[start : start + size]) for start in range(0, len(todo), size)]
@@ -164,7 +164,7 @@ def _results(job: Job, data: Path | None, todo: Sequence[int], workers: int) -> 
         yield from _parallel(job, data, chunks, min(workers, len(chunks)))
 
 
-def _parallel(job: Job, data: Path | None, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
+def _parallel(job: Preparation, data: Path | None, chunks: Sequence[list[int]], workers: int) -> Iterator[Result]:
     # spawn: a forked child would inherit the locks of the threads that LoadGen, OpenCV and backends have started.
     context = multiprocessing.get_context("spawn")
     start = (job, data)
@@ -188,10 +188,10 @@ def _parallel(job: Job, data: Path | None, chunks: Sequence[list[int]], workers:
 class _Worker:
     """Writes samples into the shared file; without one, over and over into the same space."""
 
-    def __init__(self, job: Job, data: Path | None) -> None:
+    def __init__(self, job: Preparation, data: Path | None) -> None:
         job.reader.prepare()
         self._job = job
-        self._layout = Layout(job)
+        self._layout = SamplePlaces(job)
         self._data = mapped(job, data, writable=True) if data else None
         self._space: NDArray[Any] | None = None
 
@@ -218,7 +218,7 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start_worker(job: Job, data: Path | None) -> None:
+def _start_worker(job: Preparation, data: Path | None) -> None:
     """Set a worker process up: it leaves Ctrl-C to its parent, and dies with it."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)

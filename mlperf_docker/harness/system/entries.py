@@ -36,7 +36,7 @@ class Unfit(Exception):  # noqa: N818 (a finding, and no error: what does not fi
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class FileRecord:
     """A file as it was recorded. changed: its times of modification and of change, in nanoseconds."""
 
     size: int
@@ -96,13 +96,13 @@ def seal(folder: Path, made_from: Mapping[str, Any], names: Iterable[str] | None
     _write(folder / record, made_from, found, whole=names is None)
 
 
-def kept(path: Path) -> Kept:
+def kept(path: Path) -> FileRecord:
     """A file as it is now."""
     status = path.stat()
-    return Kept(status.st_size, files.crc32(path), (status.st_mtime_ns, status.st_ctime_ns))
+    return FileRecord(status.st_size, files.crc32(path), (status.st_mtime_ns, status.st_ctime_ns))
 
 
-def _write(path: Path, made_from: Mapping[str, Any], found: Mapping[str, Kept], *, whole: bool) -> None:
+def _write(path: Path, made_from: Mapping[str, Any], found: Mapping[str, FileRecord], *, whole: bool) -> None:
     listed = {name: [each.size, each.crc32, *each.changed] for name, each in found.items()}
     write_checked(path, {"made_from": dict(made_from), "whole": whole, "files": listed})
 
@@ -117,7 +117,9 @@ def check(folder: Path, made_from: Mapping[str, Any], record: str = RECORD) -> N
     if value.get("made_from") != made_from:
         raise Unfit("it was made from something else")
     try:
-        found = {name: Kept(size, crc, (first, second)) for name, (size, crc, first, second) in value["files"].items()}
+        found = {
+            name: FileRecord(size, crc, (first, second)) for name, (size, crc, first, second) in value["files"].items()
+        }
         whole = value["whole"]
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unfit("it is another version's") from error
@@ -163,7 +165,7 @@ def _holds_something(folder: Path) -> bool:
         return True
 
 
-def _compare(path: Path, name: str, known: Kept) -> Kept:
+def _compare(path: Path, name: str, known: FileRecord) -> FileRecord:
     """The file as it is now, with the contents that it was recorded with. Raises Unfit."""
     try:
         status = path.lstat()

@@ -10,7 +10,7 @@ from mlperf_docker.harness.api.errors import ExitCode, HarnessError
 from mlperf_docker.harness.api.events import Events
 
 
-class Interrupted(HarnessError):  # noqa: N818 (no error: it was asked for)
+class Terminated(HarnessError):  # noqa: N818 (no error: it was asked for)
     """The user pressed Ctrl-C, or the container was told to stop."""
 
     exit_code = ExitCode.INTERRUPTED
@@ -45,6 +45,6 @@ def watch(events: Events) -> None:
     def wait() -> None:
         number = os.read(reader, 1)[0]
         name = signal.Signals(number).name
-        exit_now(events, Interrupted(f"stopped by {name}", hint="The log files written so far are kept."))
+        exit_now(events, Terminated(f"stopped by {name}", hint="The log files written so far are kept."))
 
     threading.Thread(target=wait, name="signals", daemon=True).start()

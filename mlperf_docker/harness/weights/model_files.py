@@ -18,7 +18,7 @@ from mlperf_docker.harness.weights.formats import SAVED_MODEL
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class UsedModelFile:
     """A model file that is there. official: it is the one that the rules name.
 
     sha256: the checksum of the file; where a model is several files, that of the list of their checksums, sorted by
@@ -66,7 +66,7 @@ def _summed(path: Path) -> str:
         return digest.result()
 
 
-def identify(path: Path, official: OfficialFile | None) -> ModelFile:
+def identify(path: Path, official: OfficialFile | None) -> UsedModelFile:
     """Read *path* from first byte to last. Raises ModelFileError if it is no readable file, empty, or damaged.
 
     Damage is found where the file has checksums of its own, as PyTorch's and other zip archives have.
@@ -79,9 +79,9 @@ def identify(path: Path, official: OfficialFile | None) -> ModelFile:
         raise ModelFileError(f"cannot read the model file {path}: {error.strerror}") from error
     if len(files) == 1:
         sha256 = sums[path.name]
-        return ModelFile(path, sha256, official is not None and _matches(path, sha256, official))
+        return UsedModelFile(path, sha256, official is not None and _matches(path, sha256, official))
     lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
-    return ModelFile(path, hashlib.sha256(lines.encode()).hexdigest(), official=False, files=sums)
+    return UsedModelFile(path, hashlib.sha256(lines.encode()).hexdigest(), official=False, files=sums)
 
 
 def locate(folder: Path, given: Path | None, official: OfficialFile | None) -> Path:
@@ -99,7 +99,7 @@ def locate(folder: Path, given: Path | None, official: OfficialFile | None) -> P
     return path
 
 
-def find(folder: Path, given: Path | None, official: OfficialFile | None) -> ModelFile:
+def find(folder: Path, given: Path | None, official: OfficialFile | None) -> UsedModelFile:
     """The model file of a run, as `locate` finds it; the checksum of an official one must be right.
 
     Raises ModelFileError.

@@ -27,7 +27,7 @@ _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class FetchRequest:
+class DatasetRequest:
     """What the user asked for. model: one that the data set is for; folder: None is the data set's own place.
 
     part: the only file or series, or "" for all that are not optional; url: a mirror that has the folder's files as
@@ -43,7 +43,7 @@ class FetchRequest:
 
 
 @dataclass(frozen=True)
-class Part:
+class FetchedPart:
     """A file or a series in its place. files: how many; new: those that were not there before; size_bytes: of all.
 
     verified: each has the checksum that was published; False where none was.
@@ -57,12 +57,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FetchedDataset:
     """The folder with its parts. usable: `run` and `data verify` take it as it is; next: the command to go on with."""
 
     dataset: DatasetSpec
     folder: Path
-    parts: tuple[Part, ...]
+    parts: tuple[FetchedPart, ...]
     usable: bool
     next: str
 
@@ -91,7 +91,7 @@ class NeedsAccountError(DatasetError):
         )
 
 
-def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
+def fetch_dataset(request: DatasetRequest, display: Display) -> FetchedDataset:
     """Bring the data set into its folder; what is there already is left alone, and what began is gone on with.
 
     Raises UsageError where the request cannot be meant, DatasetError, DownloadError with the same exit code, and
@@ -108,7 +108,7 @@ def fetch_dataset(request: FetchRequest, display: Display) -> Outcome:
     return _outcome(request, folder, tuple(parts))
 
 
-def _folder(request: FetchRequest) -> Path:
+def _folder(request: DatasetRequest) -> Path:
     """Return the absolute folder; the data set's own place is made where it is missing. Raises UsageError."""
     folder = paths.resolved(request.folder or location.fetch_place(request.dataset))
     if request.folder is None:
@@ -117,7 +117,7 @@ def _folder(request: FetchRequest) -> Path:
     return folder
 
 
-def _choose(request: FetchRequest) -> tuple[list[DatasetFile], list[DatasetSeries]]:
+def _choose(request: DatasetRequest) -> tuple[list[DatasetFile], list[DatasetSeries]]:
     """Return the files and series that are meant. Raises UsageError."""
     dataset = request.dataset
     if request.part:
@@ -173,11 +173,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _fetch_file(file: DatasetFile, folder: Path, request: FetchRequest, display: Display) -> Part:
+def _fetch_file(file: DatasetFile, folder: Path, request: DatasetRequest, display: Display) -> FetchedPart:
     """Bring one file to its place, and unpack it if it is an archive, unless all that came out of it is there."""
     target, checksum = folder / file.target, checksums.published(file)
     if file.archive is not None and unpacking.is_unpacked(folder, file.name, _identity(file)):
-        return Part(file.name, 1, 0, _size(target), verified=checksum is not None)
+        return FetchedPart(file.name, 1, 0, _size(target), verified=checksum is not None)
     _make(target.parent)
     wanted = _wanted(file.target, file.urls, checksum, folder, request)
     if file.account and not request.url:
@@ -190,7 +190,7 @@ def _fetch_file(file: DatasetFile, folder: Path, request: FetchRequest, display:
         with exclusive.folder(folder):
             if not unpacking.is_unpacked(folder, file.name, _identity(file)):
                 unpacking.unpack(target, file.archive, file.members, folder, _identity(file), display)
-    return Part(file.name, 1, int(new), _size(target), verified=checksum is not None)
+    return FetchedPart(file.name, 1, int(new), _size(target), verified=checksum is not None)
 
 
 def _require_right(wanted: Wanted, display: Display) -> None:
@@ -203,7 +203,7 @@ def _require_right(wanted: Wanted, display: Display) -> None:
         )
 
 
-def _fetch_series(series: DatasetSeries, folder: Path, request: FetchRequest, display: Display) -> Part:
+def _fetch_series(series: DatasetSeries, folder: Path, request: DatasetRequest, display: Display) -> FetchedPart:
     items = series.items or _listed(folder, str(series.listed_in), request)
     wanted = []
     for item in items:
@@ -215,7 +215,7 @@ def _fetch_series(series: DatasetSeries, folder: Path, request: FetchRequest, di
         _make(parent)
     totals = fetch_each(f"{series.name} of {request.dataset.name}", wanted, display, jobs=request.jobs)
     verified = all(each.checksum is not None for each in wanted)
-    return Part(series.name, totals.here, totals.new, totals.size_bytes, verified)
+    return FetchedPart(series.name, totals.here, totals.new, totals.size_bytes, verified)
 
 
 def _make(folder: Path) -> None:
@@ -228,7 +228,9 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _wanted(path: str, urls: tuple[str, ...], checksum: Checksum | None, folder: Path, request: FetchRequest) -> Wanted:
+def _wanted(
+    path: str, urls: tuple[str, ...], checksum: Checksum | None, folder: Path, request: DatasetRequest
+) -> Wanted:
     """Return the download of what belongs at *path* below the folder, which is also where a mirror has it."""
     return Wanted(
         path,
@@ -241,7 +243,7 @@ def _wanted(path: str, urls: tuple[str, ...], checksum: Checksum | None, folder:
     )
 
 
-def _listed(folder: Path, path: str, request: FetchRequest) -> tuple[str, ...]:
+def _listed(folder: Path, path: str, request: DatasetRequest) -> tuple[str, ...]:
     """Return the file names of the images that the annotations at *path* list, each once. Raises DatasetError."""
     place = folder / path
     try:
@@ -265,19 +267,19 @@ def _listed(folder: Path, path: str, request: FetchRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _outcome(request: FetchRequest, folder: Path, parts: tuple[Part, ...]) -> Outcome:
+def _outcome(request: DatasetRequest, folder: Path, parts: tuple[FetchedPart, ...]) -> FetchedDataset:
     """Say what the folder is good for now, and which command comes next."""
     dataset = request.dataset
     if request.part:
-        return Outcome(dataset, folder, parts, usable=False, next=_command(request, folder))
+        return FetchedDataset(dataset, folder, parts, usable=False, next=_command(request, folder))
     if dataset.convert:
         where = f" --from {folder} --to ANOTHER-DIR" if request.folder else ""
         after = f"mlperf-docker data convert {request.model}{where}"
-        return Outcome(dataset, folder, parts, usable=False, next=after)
+        return FetchedDataset(dataset, folder, parts, usable=False, next=after)
     location.check_folder(dataset, folder)
-    return Outcome(dataset, folder, parts, usable=True, next=_command(request, folder, "verify"))
+    return FetchedDataset(dataset, folder, parts, usable=True, next=_command(request, folder, "verify"))
 
 
-def _command(request: FetchRequest, folder: Path, verb: str = "fetch") -> str:
+def _command(request: DatasetRequest, folder: Path, verb: str = "fetch") -> str:
     named = f" {folder}" if request.folder else ""
     return f"mlperf-docker data {verb} {request.dataset.name}{named}"

@@ -17,7 +17,7 @@ from mlperf_docker.system import folders, paths
 
 
 @dataclass(frozen=True)
-class FetchRequest:
+class ModelRequest:
     """What the user asked for; an empty word leaves the choice to us. to: None is the cache; url: a mirror, or ""."""
 
     model: ModelSpec
@@ -55,7 +55,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FetchedModels:
     """What was fetched, and what no address gave."""
 
     fetched: tuple[Done, ...]
@@ -72,7 +72,7 @@ class Outcome:
             raise FetchError("\n".join(lines), hint=hint, exit_code=self.failures[0].exit_code)
 
 
-def choose(request: FetchRequest) -> list[Official]:
+def choose(request: ModelRequest) -> list[Official]:
     """Return the files that *request* means. Raises UsageError, and ModelFileError where nobody offers one."""
     backend = request.backend or None
     precision = parse_choice("precision", request.precision, Precision) if request.precision else None
@@ -91,7 +91,7 @@ def choose(request: FetchRequest) -> list[Official]:
     return known
 
 
-def fetch_all(chosen: list[Official], request: FetchRequest, display: Display) -> Outcome:
+def fetch_all(chosen: list[Official], request: ModelRequest, display: Display) -> FetchedModels:
     """Fetch *chosen*. A file that no address gives does not keep the others from being fetched."""
     fetched, failures = [], []
     for official in chosen:
@@ -99,22 +99,22 @@ def fetch_all(chosen: list[Official], request: FetchRequest, display: Display) -
             fetched.append(Done(official, fetch(_wanted(official, request), display)))
         except FetchError as error:
             failures.append(error)
-    return Outcome(tuple(fetched), tuple(failures))
+    return FetchedModels(tuple(fetched), tuple(failures))
 
 
-def _wanted(official: Official, request: FetchRequest) -> Wanted:
+def _wanted(official: Official, request: ModelRequest) -> Wanted:
     urls = (mirror.address(request.url, official.file.name),) if request.url else official.file.urls
     return Wanted(official.path.name, official.path, urls, official.checksum, private=bool(request.url))
 
 
-def _check(request: FetchRequest) -> None:
+def _check(request: ModelRequest) -> None:
     if request.every and request.file:
         raise UsageError("--all and --file exclude each other.")
     if request.url:
         mirror.check(request.url, several="--all may mean several" if request.every else "")
 
 
-def _folder(request: FetchRequest) -> Path:
+def _folder(request: ModelRequest) -> Path:
     if request.to is None:
         return paths.made(paths.models_dir(request.model.name))
     folder = paths.resolved(request.to)

@@ -19,7 +19,7 @@ PARTIAL = ".partial"
 _DIGITS = 8  # of a checksum, where it has to tell files of one name apart
 
 
-class State(StrEnum):
+class FileState(StrEnum):
     """What is known of an official file without reading it: `present` was never verified, or has no checksum."""
 
     ABSENT = "absent"
@@ -49,15 +49,15 @@ class Official:
         return self.path.with_name(self.path.name + PARTIAL)
 
     @property
-    def state(self) -> State:
+    def state(self) -> FileState:
         """A quick look: nothing is read but the names and the index of checksums."""
         if not self.path.is_file():
-            return State.PARTIAL if self.partial.is_file() else State.ABSENT
+            return FileState.PARTIAL if self.partial.is_file() else FileState.ABSENT
         checksum = self.checksum
         found = checksums.remembered(self.path).get(checksum.algorithm) if checksum else None
         if checksum is None or found is None:
-            return State.PRESENT
-        return State.VERIFIED if found == checksum.value else State.WRONG
+            return FileState.PRESENT
+        return FileState.VERIFIED if found == checksum.value else FileState.WRONG
 
     def __str__(self) -> str:
         facts = (self.model.name, self.file.backend, self.file.precision, self.file.note.partition(";")[0])

@@ -13,7 +13,7 @@ from mlperf_docker.display.sizes import readable
 from mlperf_docker.errors import ModelFileError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models import split_files
-from mlperf_docker.inputs.models.official_files import Official, State, existing, fetch_command, identify, officials
+from mlperf_docker.inputs.models.official_files import FileState, Official, existing, fetch_command, identify, officials
 from mlperf_docker.system import paths
 
 VERDICT_HEADER = ("state", "size", "checksum", "file", "path")
@@ -22,7 +22,7 @@ VERDICT_ORDER = ("state", "file", "size", "path", "checksum")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FileVerdict:
     """What was found of one file. officials: those that it is; expected: the one that it should be, where known.
 
     files: of a model in several files, the sha256 of each by name; then *found* has that of all of them.
@@ -36,12 +36,12 @@ class Verdict:
     files: dict[str, str] = field(default_factory=dict)
 
     @property
-    def state(self) -> State:
+    def state(self) -> FileState:
         """verified, wrong, or present: no checksum was published."""
         if self.expected is not None and self.expected.checksum is None:
-            return State.PRESENT
+            return FileState.PRESENT
         wanted = (self.expected.file,) if self.expected else tuple(each.file for each in self.officials)
-        return State.VERIFIED if any(each.file in wanted for each in self.officials) else State.WRONG
+        return FileState.VERIFIED if any(each.file in wanted for each in self.officials) else FileState.WRONG
 
     def fields(self) -> dict[str, Any]:
         """The verdict for programs."""
@@ -65,7 +65,7 @@ class Verdict:
         """The verdict for people, in the order of VERDICT_HEADER."""
         algorithm = next(iter(self.found))
         is_what = "; ".join(map(str, self.officials)) or (str(self.expected) if self.expected else "no official file")
-        if self.state is State.WRONG and self.expected is not None:
+        if self.state is FileState.WRONG and self.expected is not None:
             is_what = f"not {self.expected}"
         return (self.state, readable(self.size_bytes), f"{algorithm} {self.found[algorithm]}", is_what, str(self.path))
 
@@ -90,9 +90,9 @@ class VerifyRequest:
     files: tuple[Path, ...]
     named: bool
 
-    def raise_failure(self, verdicts: Sequence[Verdict]) -> None:
+    def raise_failure(self, verdicts: Sequence[FileVerdict]) -> None:
         """Raise ModelFileError where a file is wrong, or where nothing of a model that was named is here."""
-        wrong = [each for each in verdicts if each.state is State.WRONG]
+        wrong = [each for each in verdicts if each.state is FileState.WRONG]
         if wrong:
             raise ModelFileError(
                 "\n  ".join(("Wrong model file:", *(each.problem() for each in wrong))), hint=_hint(wrong)
@@ -115,7 +115,7 @@ def read_request(catalog: Catalog, names: Sequence[str], backend: str) -> Verify
     return VerifyRequest(models, chosen, tuple(map(paths.of_user, words)), named)
 
 
-def verify_all(request: VerifyRequest, display: Display) -> list[Verdict]:
+def verify_all(request: VerifyRequest, display: Display) -> list[FileVerdict]:
     """Read every file that is meant, from first byte to last. Raises ModelFileError where one cannot be read."""
     if request.files:
         return [_of_user(existing(path), request, display) for path in request.files]
@@ -125,7 +125,7 @@ def verify_all(request: VerifyRequest, display: Display) -> list[Verdict]:
     return [_verdict(each.path, (each.model,), each, display) for each in here]
 
 
-def _of_user(path: Path, request: VerifyRequest, display: Display) -> Verdict:
+def _of_user(path: Path, request: VerifyRequest, display: Display) -> FileVerdict:
     """A file of the user's: if it bears an official name, that is what it should be, unless it is another one."""
     known = [each for model in request.models for each in officials(model, request.backend)]
     verdict = _verdict(path, request.models, None, display)
@@ -136,7 +136,7 @@ def _of_user(path: Path, request: VerifyRequest, display: Display) -> Verdict:
     return replace(verdict, officials=fitting, expected=expected)
 
 
-def _verdict(path: Path, models: Sequence[ModelSpec], expected: Official | None, display: Display) -> Verdict:
+def _verdict(path: Path, models: Sequence[ModelSpec], expected: Official | None, display: Display) -> FileVerdict:
     display.phase(f"verify {path.name}")
     checksum = expected.checksum if expected else None
     algorithms = (checksum.algorithm,) if checksum else checksums.ALGORITHMS
@@ -146,17 +146,17 @@ def _verdict(path: Path, models: Sequence[ModelSpec], expected: Official | None,
         size = sum(file.stat().st_size for file in files)
         if len(files) > 1:  # no official model is offered in parts
             sums = split_files.sums(path, report)
-            return Verdict(path, size, {"sha256": split_files.combined(sums)}, (), None, sums)
+            return FileVerdict(path, size, {"sha256": split_files.combined(sums)}, (), None, sums)
         found = checksums.of(path, algorithms, report)
     except OSError as error:
         raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
-    return Verdict(path, size, found, tuple(identify(models, found)), expected)
+    return FileVerdict(path, size, found, tuple(identify(models, found)), expected)
 
 
 def _looks_like_a_file(word: str) -> bool:
     return "/" in word or Path(word).is_file() or bool(Path(word).suffix)
 
 
-def _hint(wrong: Sequence[Verdict]) -> str | None:
+def _hint(wrong: Sequence[FileVerdict]) -> str | None:
     fetchable = next((each.expected for each in wrong if each.expected is not None), None)
     return f"Fetch the right one: {fetch_command(fetchable)}" if fetchable else "See them: mlperf-docker models list"

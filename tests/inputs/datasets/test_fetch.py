@@ -22,7 +22,7 @@ from mlperf_docker.catalog.spec import DatasetSpec
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.inputs.datasets import location, unpacking
-from mlperf_docker.inputs.datasets.fetch import FetchRequest, NeedsAccountError, Outcome, fetch_dataset
+from mlperf_docker.inputs.datasets.fetch import DatasetRequest, FetchedDataset, NeedsAccountError, fetch_dataset
 from mlperf_docker.inputs.download import address
 from mlperf_docker.inputs.download.wanted import DownloadError, FetchError
 from mlperf_docker.system.paths import assets
@@ -117,8 +117,8 @@ def dataset(catalog: Catalog, name: str, contents: Mapping[str, bytes]) -> Datas
 
 def got(
     spec: DatasetSpec, folder: Path | None, server: Server, display: Silent | None = None, **options: Any
-) -> Outcome:
-    request = FetchRequest(spec, "some-model", folder, **{"url": f"{server.url}/m/", **options})
+) -> FetchedDataset:
+    request = DatasetRequest(spec, "some-model", folder, **{"url": f"{server.url}/m/", **options})
     return fetch_dataset(request, display or Silent())
 
 

@@ -47,7 +47,7 @@ MakeNetwork = Callable[[SyntheticSize, int, int], Network]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class BertRecipe:
     """How big a synthetic set is. spare: share of samples made in excess, for questions that are not safe to ask."""
 
     count: int
@@ -57,8 +57,8 @@ class Recipe:
 
 
 RECIPES = {
-    SyntheticSize.TINY: Recipe(64, 0.5, 1000, Lengths(26, 0.5, (8, 80), 9, (230, 330))),
-    SyntheticSize.FULL: Recipe(160, 0.25, 30522, Lengths(80, 0.42, (25, 230), 25, (300, 450))),
+    SyntheticSize.TINY: BertRecipe(64, 0.5, 1000, Lengths(26, 0.5, (8, 80), 9, (230, 330))),
+    SyntheticSize.FULL: BertRecipe(160, 0.25, 30522, Lengths(80, 0.42, (25, 230), 25, (300, 450))),
 }
 
 
@@ -107,7 +107,7 @@ def _open(data: Path, paragraphs: Sequence[Paragraph]) -> Squad:
     return open_squad(data)
 
 
-def _draft(data: Path, writer: squads.Writer, recipe: Recipe) -> list[Paragraph]:
+def _draft(data: Path, writer: squads.Writer, recipe: BertRecipe) -> list[Paragraph]:
     """Paragraphs enough for all samples and the spare ones."""
     paragraphs: list[Paragraph] = []
     source = writer.paragraphs()

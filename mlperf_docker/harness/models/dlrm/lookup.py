@@ -67,14 +67,14 @@ def _each(work: Callable[[int], None], numbers: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class JoinedTables:
     """Tables as one: rows (n, width) of the memory that they all lie in, and where in it each begins."""
 
     rows: Table
     starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tables: Sequence[Table]) -> "Whole | None":
+    def of(cls, tables: Sequence[Table]) -> "JoinedTables | None":
         """The tables as one, where they are parts of one mapped file and whole rows apart.
 
         So they are in a file that `convert` wrote: what else is in it is also a multiple of a row. Then all rows of a
@@ -146,7 +146,7 @@ class Lookup:
         """Bring the tables into memory, and look up in them. Raises ModelFileError for numbers that are not finite."""
         width, dtype = self.tables[0].shape[1], self.tables[0].dtype
         room = _Room(allocate, (len(self.tables), width), dtype)
-        whole, crew = Whole.of(self.tables), _Crew(threads)
+        whole, crew = JoinedTables.of(self.tables), _Crew(threads)
         self.population.bring_in(self.tables, crew)
 
         def prepare(inputs: Batch) -> Batch:

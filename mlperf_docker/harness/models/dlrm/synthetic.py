@@ -45,7 +45,7 @@ SKEW = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class DlrmRecipe:
     """How big a synthetic set is. count: samples; limit: rows of the largest tables."""
 
     count: int
@@ -59,18 +59,18 @@ class Recipe:
 
 
 TINY = DlrmConfig(bottom=(DENSE, 32, 16), top=(16 + 351, 64, 32, 1))
-RECIPES = {SyntheticSize.TINY: Recipe(64, 1000, TINY), SyntheticSize.FULL: Recipe(1024, 100_000, FULL)}
+RECIPES = {SyntheticSize.TINY: DlrmRecipe(64, 1000, TINY), SyntheticSize.FULL: DlrmRecipe(1024, 100_000, FULL)}
 
 
 def synthesize(size: SyntheticSize, limit: int | None, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first; *limit* is the rows of its largest tables."""
     recipe = RECIPES[size]
-    recipe = recipe if limit is None else Recipe(recipe.count, limit, recipe.config)
+    recipe = recipe if limit is None else DlrmRecipe(recipe.count, limit, recipe.config)
     name = f"dlrm-{size}-{recipe.limit}-v{VERSION}-{SEED}"
     return cached_set(cache, name, lambda folder: _make(recipe, size, folder, answerer, report))
 
 
-def draw_weights(recipe: Recipe, seed: int) -> dict[str, NDArray[np.float32]]:
+def draw_weights(recipe: DlrmRecipe, seed: int) -> dict[str, NDArray[np.float32]]:
     """Random weights under which activations keep their size; vectors are as long as the bottom stack's output."""
     rng = np.random.default_rng(seed)
     arrays = {}
@@ -84,7 +84,7 @@ def draw_weights(recipe: Recipe, seed: int) -> dict[str, NDArray[np.float32]]:
     return arrays
 
 
-def draw_rows(recipe: Recipe, seed: int) -> NDArray[np.int32]:
+def draw_rows(recipe: DlrmRecipe, seed: int) -> NDArray[np.int32]:
     """Rows of the binary layout, as many as the recipe's samples have; all labels are 0 yet."""
     rng = np.random.default_rng(seed)
     many = aggregation.offsets(recipe.count * aggregation.LARGEST)
@@ -96,7 +96,7 @@ def draw_rows(recipe: Recipe, seed: int) -> NDArray[np.int32]:
     return rows
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: DlrmRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data, weights = folder / "data", folder / "weights.safetensors"
     data.mkdir()
     rows = draw_rows(recipe, SEED)
@@ -116,7 +116,7 @@ def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer,
     write_json(folder / "synthetic.json", {**facts, **tables, "accuracy": {"AUC": known[-1]}, "AUC": known})
 
 
-def _fit(arrays: dict[str, NDArray[np.float32]], recipe: Recipe, answerer: Answerer, samples: Pairs) -> None:
+def _fit(arrays: dict[str, NDArray[np.float32]], recipe: DlrmRecipe, answerer: Answerer, samples: Pairs) -> None:
     """Scale the last layer so that logits have the mean and the spread that we want."""
     run = answerer.predictor(networks.network(arrays, recipe.config), "logits").predict
     (logits,) = run(samples.load(range(min(FITTED_ON, samples.count))))

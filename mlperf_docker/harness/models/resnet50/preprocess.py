@@ -14,9 +14,9 @@ from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet
 from mlperf_docker.harness.models.resnet50.network import Form
-from mlperf_docker.harness.samples.images import Decoder
+from mlperf_docker.harness.samples.images import ImageDecoder
 from mlperf_docker.harness.samples.kept import Several
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preparation import Preparation
 
 VERSION = "resnet50-vgg-2"
 TORCHVISION_VERSION = "resnet50-torchvision-2"
@@ -54,7 +54,7 @@ def torchvision_crop_origin(height: int, width: int) -> tuple[int, int]:
     return round((height - SIZE) / 2), round((width - SIZE) / 2)
 
 
-class ImageReader(Decoder):
+class ImageNetReader(ImageDecoder):
     """Reads one image into (224, 224, 3) uint8, red first, for TensorFlow's weights.
 
     Source: mlcommons/inference, vision/classification_and_detection/python/dataset.py, pre_process_vgg.
@@ -69,7 +69,7 @@ class ImageReader(Decoder):
         out[:] = image[top : top + SIZE, left : left + SIZE]
 
 
-class TorchvisionReader(Decoder):
+class TorchvisionReader(ImageDecoder):
     """Reads one image into (224, 224, 3) uint8, red first, for torchvision's weights.
 
     The short side becomes 256 by the same rule as above. Pillow's bilinear filter widens with the reduction, which
@@ -93,7 +93,7 @@ class TorchvisionReader(Decoder):
         out[:] = resized.crop((left, top, left + SIZE, top + SIZE))
 
 
-class ImageSamples:
+class ImageNetSamples:
     """The cached images as float32 with the mean subtracted: (batch, 3, 224, 224), or with the channels last.
 
     The crop comes before the conversion to float32, so subtracting here gives upstream's numbers bit for bit, from a
@@ -156,10 +156,10 @@ class TorchvisionSamples:
         return (tensor,)
 
 
-def job(dataset: ImageNet, form: Form) -> Job:
+def job(dataset: ImageNet, form: Form) -> Preparation:
     """What the cache must hold for *dataset*."""
-    reader = TorchvisionReader if form.torchvision else ImageReader
-    return Job(
+    reader = TorchvisionReader if form.torchvision else ImageNetReader
+    return Preparation(
         identity=dataset.identity,
         version=TORCHVISION_VERSION if form.torchvision else VERSION,
         names=dataset.names,
@@ -173,5 +173,5 @@ def job(dataset: ImageNet, form: Form) -> Job:
 
 def samples(images: Several, form: Form) -> Samples:
     """The cached images in the form that a model takes."""
-    kind = TorchvisionSamples if form.torchvision else ImageSamples
+    kind = TorchvisionSamples if form.torchvision else ImageNetSamples
     return kind(images, channels_last=form.channels_last)

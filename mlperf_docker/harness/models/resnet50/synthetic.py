@@ -22,7 +22,7 @@ from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.resnet50 import FULL, ResNetConfig
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import MAP
-from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageReader, ImageSamples
+from mlperf_docker.harness.models.resnet50.preprocess import SHAPE, ImageNetReader, ImageNetSamples
 from mlperf_docker.harness.samples.images import opencv
 from mlperf_docker.harness.samples.synthetic import cached_set, draw_weight
 from mlperf_docker.harness.system.files import write_json
@@ -38,7 +38,7 @@ SAFE_MARGIN = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ResNet50Recipe:
     """How big a synthetic set is. spare: images made in excess, of which those with the smallest margins go.
 
     sides: range of the images' sides in pixels. scaled_on: images that the classifier is fitted to.
@@ -54,8 +54,8 @@ class Recipe:
 
 
 RECIPES = {
-    SyntheticSize.TINY: Recipe(64, 8, (240, 360), ResNetConfig(blocks=(1, 1, 1, 1), width=8), 32, 85),
-    SyntheticSize.FULL: Recipe(504, 16, (333, 500), FULL, 64, 95),
+    SyntheticSize.TINY: ResNet50Recipe(64, 8, (240, 360), ResNetConfig(blocks=(1, 1, 1, 1), width=8), 32, 85),
+    SyntheticSize.FULL: ResNet50Recipe(504, 16, (333, 500), FULL, 64, 95),
 }
 
 
@@ -92,7 +92,7 @@ def draw_image(rng: np.random.Generator, sides: tuple[int, int]) -> NDArray[np.u
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _write_images(recipe: Recipe, folder: Path) -> list[str]:
+def _write_images(recipe: ResNet50Recipe, folder: Path) -> list[str]:
     cv2 = opencv()
     rng = np.random.default_rng(SEED)
     names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, recipe.count + recipe.spare + 1)]
@@ -103,14 +103,14 @@ def _write_images(recipe: Recipe, folder: Path) -> list[str]:
     return names
 
 
-def _read_images(folder: Path, names: list[str]) -> ImageSamples:
+def _read_images(folder: Path, names: list[str]) -> ImageNetSamples:
     """The images through the real preprocessing."""
-    reader = ImageReader(folder, names)
+    reader = ImageNetReader(folder, names)
     reader.prepare()
     images = np.empty((len(names), *SHAPE), dtype=np.uint8)
     for index, image in enumerate(images):
         reader.read(index, image)
-    return ImageSamples(images)
+    return ImageNetSamples(images)
 
 
 def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
@@ -130,7 +130,7 @@ def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.f
     arrays["fc.bias"][0] -= np.float32(100 * LOGIT_SCALE)
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: ResNet50Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     data.mkdir()
     names = _write_images(recipe, data)
@@ -147,7 +147,7 @@ def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer,
 
 
 def _answer(
-    run: Callable[[Arrays], Arrays], samples: ImageSamples, report: Report
+    run: Callable[[Arrays], Arrays], samples: ImageNetSamples, report: Report
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Label and margin of each sample: the plain loop, one by one, that LoadGen's answers must agree with."""
     answers, margins = [], []

@@ -37,7 +37,7 @@ class MeanPrecision:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LoggedDetections:
     """Detections. seen: positions of the images that were answered; rows: (n, 7) as COCO's loadRes takes them.
 
     A row is image id, left, top, width, height, score, label.
@@ -47,7 +47,7 @@ class Found:
     rows: NDArray[np.float64]
 
 
-def read_log(log: Path, dataset: OpenImages) -> Found:
+def read_log(log: Path, dataset: OpenImages) -> LoggedDetections:
     """Detections out of mlperf_log_accuracy.json; the first answer to a sample counts. Raises SampleError.
 
     Coordinates are multiplied in float32 with the height and width that the annotations name, as upstream does it. An
@@ -65,7 +65,7 @@ def read_log(log: Path, dataset: OpenImages) -> Found:
         raise SampleError(f"{log} has answers that cannot be: {error}") from error
 
 
-def found(seen: NDArray[np.int64], payloads: Sequence[NDArray[np.float32]], dataset: OpenImages) -> Found:
+def found(seen: NDArray[np.int64], payloads: Sequence[NDArray[np.float32]], dataset: OpenImages) -> LoggedDetections:
     """The detections in one payload for each sample *seen*. Raises ValueError for a payload that is none of its."""
     lengths = np.array([len(payload) for payload in payloads], dtype=np.int64)
     if (lengths % VALUES).any():
@@ -75,7 +75,7 @@ def found(seen: NDArray[np.int64], payloads: Sequence[NDArray[np.float32]], data
     mixed = images != values[:, 0]
     if mixed.any():
         raise ValueError(f"sample {images[mixed][0]} has a detection of sample {values[mixed, 0][0]:.0f}")
-    return Found(seen, _in_pixels(images, values, dataset))
+    return LoggedDetections(seen, _in_pixels(images, values, dataset))
 
 
 def _in_pixels(images: NDArray[np.int64], values: NDArray[np.float32], dataset: OpenImages) -> NDArray[np.float64]:
@@ -94,7 +94,7 @@ def score(log: Path, dataset: OpenImages) -> MeanPrecision:
     return evaluate(read_log(log, dataset), dataset)
 
 
-def evaluate(answered: Found, dataset: OpenImages) -> MeanPrecision:
+def evaluate(answered: LoggedDetections, dataset: OpenImages) -> MeanPrecision:
     """The mean over all classes that the seen images show; 0 where they show none.
 
     Each class is evaluated by itself, on the images that have to do with it. That is the same as all at once, where

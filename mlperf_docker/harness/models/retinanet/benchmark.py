@@ -100,7 +100,7 @@ class RetinaNet:
     def preprocess(self, dataset: OpenImages, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
         """The images, looked at once; they are decoded when they are loaded."""
         cached(preprocess.job(dataset), cache, workers=workers, report=report)
-        return preprocess.ImageSamples(dataset)
+        return preprocess.OpenImagesSamples(dataset)
 
     def score(self, log: Path, dataset: OpenImages, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
         """MAP in percent."""

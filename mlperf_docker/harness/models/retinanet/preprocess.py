@@ -17,8 +17,8 @@ from mlperf_docker.harness.api.errors import BadSample, DatasetError
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.architectures.retinanet import SIDE
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages
-from mlperf_docker.harness.samples.images import Decoder
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.images import ImageDecoder
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.system.resources import cores
 
 VERSION = "openimages-looked-at-2"
@@ -27,7 +27,7 @@ VERSION = "openimages-looked-at-2"
 SHAPE = (3, SIDE, SIDE)
 
 
-class ImageReader(Decoder):
+class OpenImagesReader(ImageDecoder):
     """Makes one image of (3, 800, 800) float32, red first, values 0..1."""
 
     def read(self, index: int, out: NDArray[Any]) -> None:
@@ -42,7 +42,7 @@ class ImageReader(Decoder):
         self._cv2.split(resized, list(out))
 
 
-class ImageChecker(ImageReader):
+class ImageChecker(OpenImagesReader):
     """Looks whether an image is complete, in a third of the time, and makes nothing of it."""
 
     def read(self, index: int, out: NDArray[Any]) -> None:  # noqa: ARG002
@@ -52,7 +52,7 @@ class ImageChecker(ImageReader):
             raise BadSample(problem)
 
 
-class ImageSamples:
+class OpenImagesSamples:
     """The images, decoded and resized whenever they are loaded. Raises DatasetError for one that cannot be."""
 
     lengths = None
@@ -60,7 +60,7 @@ class ImageSamples:
 
     def __init__(self, dataset: OpenImages) -> None:
         self._names = dataset.names
-        self._reader = ImageReader(dataset.folder, dataset.names, listening=False)
+        self._reader = OpenImagesReader(dataset.folder, dataset.names, listening=False)
         self._reader.prepare()
 
     @property
@@ -85,17 +85,19 @@ class ImageSamples:
             ) from problem
 
 
-def job(dataset: OpenImages) -> Job:
+def job(dataset: OpenImages) -> Preparation:
     """Look at every image, keeping nothing of it: a sample in the cache has no bytes."""
     checker = ImageChecker(dataset.folder, dataset.names)
     return _job(dataset, VERSION, checker, (0,), "uint8")
 
 
-def reading(dataset: OpenImages) -> Job:
+def reading(dataset: OpenImages) -> Preparation:
     """Make every image as the network will see it; for a complete check."""
-    return _job(dataset, "openimages-read", ImageReader(dataset.folder, dataset.names), SHAPE, "float32")
+    return _job(dataset, "openimages-read", OpenImagesReader(dataset.folder, dataset.names), SHAPE, "float32")
 
 
-def _job(dataset: OpenImages, version: str, reader: ImageReader, shape: tuple[int, ...], dtype: str) -> Job:
+def _job(
+    dataset: OpenImages, version: str, reader: OpenImagesReader, shape: tuple[int, ...], dtype: str
+) -> Preparation:
     files = [(f"{dataset.folder}/{name}",) for name in dataset.names]
-    return Job(dataset.identity, version, dataset.names, dataset.sizes, shape, dtype, reader, files)
+    return Preparation(dataset.identity, version, dataset.names, dataset.sizes, shape, dtype, reader, files)

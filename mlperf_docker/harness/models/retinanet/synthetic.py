@@ -26,7 +26,7 @@ from mlperf_docker.harness.models.retinanet import accuracy, detections
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS, FOLDERS, open_openimages
 from mlperf_docker.harness.models.retinanet.network import CLASSES, SYNTHETIC_CLASSES
-from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, ImageReader
+from mlperf_docker.harness.models.retinanet.preprocess import SHAPE, OpenImagesReader
 from mlperf_docker.harness.samples.images import opencv
 from mlperf_docker.harness.samples.synthetic import cached_set, draw_weight
 from mlperf_docker.harness.system.files import write_json
@@ -56,7 +56,7 @@ Box = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class RetinaNetRecipe:
     """How big a synthetic set is. fitted_on: images that the heads are scaled on.
 
     spare: images made in excess, for those in which the network finds nearly nothing or more than an image may have.
@@ -74,7 +74,7 @@ TINY = RetinaNetConfig(
     depth=1,
     classes=SYNTHETIC_CLASSES,
 )
-RECIPES = {SyntheticSize.TINY: Recipe(24, 12, 8, TINY), SyntheticSize.FULL: Recipe(16, 4, 4, FULL)}
+RECIPES = {SyntheticSize.TINY: RetinaNetRecipe(24, 12, 8, TINY), SyntheticSize.FULL: RetinaNetRecipe(16, 4, 4, FULL)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def _write_images(count: int, folder: Path) -> tuple[list[str], list[tuple[int, 
 
 def _read_images(folder: Path, names: list[str]) -> Callable[[int], Arrays]:
     """The images through the real preprocessing, one by one."""
-    reader = ImageReader(folder, names)
+    reader = OpenImagesReader(folder, names)
     reader.prepare()
 
     def read(index: int) -> Arrays:
@@ -319,7 +319,7 @@ def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Dra
     raise SampleError(f"only {len(usable)} of {len(found)} synthetic images show something that is safe to draw")
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: RetinaNetRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     images = data / FOLDERS[0]
     images.mkdir(parents=True)

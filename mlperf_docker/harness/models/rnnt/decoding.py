@@ -52,7 +52,7 @@ class _Active:
             setattr(self, name, getattr(self, name)[which])
 
 
-class Decoder:
+class GreedyDecoder:
     """Frames to labels, with two networks. logits: the joint again, which gives its logits in place of labels.
 
     It takes the joint's place in the first step of each batch, so that logits that are not finite show.

@@ -24,7 +24,7 @@ _BYTES_OF_RATE = {12: 1, 13: 2, 14: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class FlacHeader:
     """What the stream says of itself. told: samples, 0 for unknown; block: samples of a frame; md5: of the sound."""
 
     told: int
@@ -32,13 +32,13 @@ class Header:
     md5: bytes | None
 
 
-def header(data: bytes) -> Header | None:
+def header(data: bytes) -> FlacHeader | None:
     """The header of a FLAC stream, or None if *data* is none."""
     if not data.startswith(MAGIC) or len(data) < _END or data[4] & 0x7F:
         return None
     told = int.from_bytes(data[_TOTAL : _TOTAL + 5], "big") & _TOTAL_MASK
     md5 = data[_DIGEST:_END]
-    return Header(told, int.from_bytes(data[_STREAM_INFO : _STREAM_INFO + 2], "big"), md5 if any(md5) else None)
+    return FlacHeader(told, int.from_bytes(data[_STREAM_INFO : _STREAM_INFO + 2], "big"), md5 if any(md5) else None)
 
 
 def telling(data: bytes, samples: int) -> bytes:
@@ -47,7 +47,7 @@ def telling(data: bytes, samples: int) -> bytes:
     return data[:_TOTAL] + bytes([first]) + (samples & 0xFFFFFFFF).to_bytes(4, "big") + data[_TOTAL + 5 :]
 
 
-def ending(data: bytes, about: Header) -> int | None:
+def ending(data: bytes, about: FlacHeader) -> int | None:
     """Samples up to the end of the stream's last frame, or None where that is damaged or cut off."""
     for computed, (position, end) in enumerate(_frames_from_the_end(data, about.block)):
         # A frame that ends where the header says is the last one; of others all bytes must be there.

@@ -14,7 +14,7 @@ from mlperf_docker.harness.models.rnnt import sound
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech
 from mlperf_docker.harness.models.rnnt.utterances import Utterance
 from mlperf_docker.harness.samples.kept import Several
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.samples.preprocessing import cached
 
 WAVEFORMS = "librispeech-waveforms-1"
@@ -76,13 +76,13 @@ class Utterances:
         return (np.array(indices, dtype=np.int64).reshape(-1, 1),)
 
 
-def waveform_job(dataset: LibriSpeech) -> Job:
+def waveform_job(dataset: LibriSpeech) -> Preparation:
     """Decode all utterances; also what `verify` does, without keeping them."""
     names = [utterance.name for utterance in dataset.utterances]
     shapes = [(utterance.num_samples,) for utterance in dataset.utterances]
     files = [(str(utterance.path),) for utterance in dataset.utterances]
     reader = WaveformReader(dataset.utterances)
-    return Job(dataset.identity, WAVEFORMS, names, dataset.sizes, (), "int16", reader, files, shapes)
+    return Preparation(dataset.identity, WAVEFORMS, names, dataset.sizes, (), "int16", reader, files, shapes)
 
 
 def prepare(dataset: LibriSpeech, cache: Path, *, workers: int, report: Report) -> Utterances:

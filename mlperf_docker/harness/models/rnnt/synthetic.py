@@ -51,7 +51,7 @@ Wave = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class RnnTransducerRecipe:
     """How big a synthetic set is. count: utterances that count."""
 
     config: RnntConfig
@@ -59,8 +59,8 @@ class Recipe:
 
 
 RECIPES = {
-    SyntheticSize.TINY: Recipe(RnntConfig(encoder=32, prediction=16, joint=24), 24),
-    SyntheticSize.FULL: Recipe(FULL, 32),
+    SyntheticSize.TINY: RnnTransducerRecipe(RnntConfig(encoder=32, prediction=16, joint=24), 24),
+    SyntheticSize.FULL: RnnTransducerRecipe(FULL, 32),
 }
 
 
@@ -178,7 +178,7 @@ def _fit_rate(
     bias[BLANK] = high
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: RnnTransducerRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     data.mkdir()
     drawn = synthetic_speech.draw(size, round(recipe.count * (1 + SPARE)), SEED)

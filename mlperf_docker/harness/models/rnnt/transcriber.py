@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.api.backend import Arrays, Predictor
 from mlperf_docker.harness.api.model import Surroundings, Tuned
 from mlperf_docker.harness.architectures.rnnt import RnntConfig
-from mlperf_docker.harness.models.rnnt.decoding import AHEAD, Decoder, check
+from mlperf_docker.harness.models.rnnt.decoding import AHEAD, GreedyDecoder, check
 from mlperf_docker.harness.models.rnnt.features import WIDTH, features
 from mlperf_docker.harness.models.rnnt.features import frames as frame_count
 
@@ -35,7 +35,7 @@ class TranscribingPredictor:
         self, parts: Sequence[Predictor], config: RnntConfig, waveforms: Waveforms, surroundings: Surroundings
     ) -> None:
         self._encoder, self._prediction, self._joint, *logits = parts
-        self._decoder = Decoder(self._prediction, self._joint, config, *logits)
+        self._decoder = GreedyDecoder(self._prediction, self._joint, config, *logits)
         self._waveforms = waveforms
         self._pool = ThreadPoolExecutor(surroundings.threads, "features")
 

@@ -23,7 +23,7 @@ class KiTS19:
 
     names: tuple[str, ...]
     folders: tuple[Path, ...]
-    headers: tuple[nifti.Header, ...]
+    headers: tuple[nifti.NiftiHeader, ...]
     sizes: tuple[int, ...]
     identity: str
 
@@ -38,7 +38,7 @@ class KiTS19:
         return tuple(geometry.fitted(header.shape, header.spacing) for header in self.headers)
 
 
-def _header(folder: Path) -> nifti.Header:
+def _header(folder: Path) -> nifti.NiftiHeader:
     """What the headers of a case's files say. Raises BadSample if they do not fit each other."""
     if not folder.is_dir():
         raise BadSample("missing")

@@ -39,7 +39,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class NiftiHeader:
     """Size and spacing (millimetres) of a volume."""
 
     shape: Shape
@@ -141,7 +141,7 @@ def _check_size(layout: _Layout, path: Path) -> None:
         raise BadSample(f"{voxels} voxels, more than the {MOST_VOXELS} that a volume can have")
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> NiftiHeader:
     """Size and spacing. Raises BadSample if this is no volume in millimetres."""
     header = _parsed(path)
     depth, height, width = _layout(header, path).shape
@@ -155,7 +155,7 @@ def read_header(path: Path) -> Header:
     low, high = PLAUSIBLE_MM
     if not all(math.isfinite(each) and low <= each <= high for each in (z, y, x)):
         raise BadSample(f"a spacing of {z:g} x {y:g} x {x:g} cannot be in mm")
-    found = Header((depth, height, width), (z, y, x))
+    found = NiftiHeader((depth, height, width), (z, y, x))
     resampled = geometry.resampled(found.shape, found.spacing)
     if not 0 < geometry.voxels(resampled) <= MOST_VOXELS:
         raise BadSample(f"a spacing of {z:g} x {y:g} x {x:g} mm cannot be: {list(resampled)} voxels once resampled")

@@ -17,8 +17,8 @@ from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.models.unet3d import geometry, nifti
 from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19
-from mlperf_docker.harness.samples.kept import Kept, Several
-from mlperf_docker.harness.samples.preparation import Job
+from mlperf_docker.harness.samples.kept import KeptSamples, Several
+from mlperf_docker.harness.samples.preparation import Preparation
 from mlperf_docker.harness.samples.preprocessing import cached
 from mlperf_docker.harness.system.resources import free_memory
 
@@ -71,7 +71,7 @@ def place(volume: NDArray[Any], out: NDArray[Any], padding: float) -> None:
 class _CaseReader:
     """What reads the files of a case."""
 
-    def __init__(self, folders: Sequence[Path], headers: Sequence[nifti.Header]) -> None:
+    def __init__(self, folders: Sequence[Path], headers: Sequence[nifti.NiftiHeader]) -> None:
         self._folders = folders
         self._headers = headers
 
@@ -148,7 +148,9 @@ class Volumes:
     @property
     def shapes(self) -> Sequence[tuple[int, int, int]]:
         """Of the volumes; those in the cache are not read for it."""
-        found = self.volumes.shapes if isinstance(self.volumes, Kept) else [volume.shape for volume in self.volumes]
+        found = (
+            self.volumes.shapes if isinstance(self.volumes, KeptSamples) else [volume.shape for volume in self.volumes]
+        )
         return [(depth, height, width) for depth, height, width in found]
 
     def load(self, indices: Sequence[int]) -> Arrays:
@@ -158,27 +160,27 @@ class Volumes:
         return (np.array(indices, dtype=np.int64).reshape(-1, 1),)
 
 
-def volume_job(dataset: KiTS19) -> Job:
+def volume_job(dataset: KiTS19) -> Preparation:
     """Make all volumes."""
     return _job(dataset, VOLUMES, "float32", VolumeReader(dataset.folders, dataset.headers))
 
 
-def mark_job(dataset: KiTS19) -> Job:
+def mark_job(dataset: KiTS19) -> Preparation:
     """Make all marks."""
     return _job(dataset, MARKS, "uint8", MarkReader(dataset.folders, dataset.headers))
 
 
-def check_job(dataset: KiTS19) -> Job:
+def check_job(dataset: KiTS19) -> Preparation:
     """Read every file."""
     reader = CaseChecker(dataset.folders, dataset.headers)
-    return Job(
+    return Preparation(
         dataset.identity, "kits19-read", dataset.names, dataset.sizes, (0,), "uint8", reader, files(dataset), chunk=1
     )
 
 
-def _job(dataset: KiTS19, version: str, dtype: str, reader: VolumeReader | MarkReader) -> Job:
+def _job(dataset: KiTS19, version: str, dtype: str, reader: VolumeReader | MarkReader) -> Preparation:
     shapes = dataset.shapes
-    return Job(
+    return Preparation(
         dataset.identity, version, dataset.names, dataset.sizes, (), dtype, reader, files(dataset), shapes, chunk=1
     )
 

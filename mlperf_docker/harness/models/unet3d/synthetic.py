@@ -51,7 +51,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class UNet3DRecipe:
     """How big a synthetic set is; its cases take the first official names."""
 
     config: UNetConfig
@@ -61,8 +61,10 @@ class Recipe:
 COARSE = Case((70, 140, 131), (3.0, 1.1, 1.15))
 """Becomes 128 x 128 x 128, with resampling, cutting and padding."""
 RECIPES = {
-    SyntheticSize.TINY: Recipe(UNetConfig((4, 8, 8)), (Case((ROI, ROI, ROI)), Case((ROI + 64, ROI, ROI + 64)), COARSE)),
-    SyntheticSize.FULL: Recipe(FULL, (Case((ROI, ROI, ROI)), COARSE)),
+    SyntheticSize.TINY: UNet3DRecipe(
+        UNetConfig((4, 8, 8)), (Case((ROI, ROI, ROI)), Case((ROI + 64, ROI, ROI + 64)), COARSE)
+    ),
+    SyntheticSize.FULL: UNet3DRecipe(FULL, (Case((ROI, ROI, ROI)), COARSE)),
 }
 
 
@@ -159,7 +161,7 @@ def plain_dice(found: Labels, truth: Labels) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def _make(recipe: Recipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: UNet3DRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
     data = folder / "data"
     names = cases.OFFICIAL[: len(recipe.cases)]
     rng = np.random.default_rng(SEED)
