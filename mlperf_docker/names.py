@@ -1,4 +1,4 @@
-"""Words that only the host uses: pull policies, the prefix of labels."""
+"""Words that only the host uses: pull policies, the prefix of labels, the names of cells."""
 
 from enum import StrEnum
 
@@ -12,3 +12,13 @@ class PullPolicy(StrEnum):
 
 
 LABEL = "org.mlperf-docker"
+
+
+def variant_name(backend: str, device: str) -> str:
+    """Return the name of a backend on a device, which is a moving tag and the stem of a lock."""
+    return f"{backend}-{device}"
+
+
+def cell_name(model: str, backend: str, device: str) -> str:
+    """Return the name of a cell, `<model>:<backend>-<device>`."""
+    return f"{model}:{variant_name(backend, device)}"

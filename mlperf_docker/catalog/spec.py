@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.names import cell_name, variant_name
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -221,7 +222,7 @@ class ImageSpec(Frozen):
     @property
     def variant(self) -> str:
         """`<backend>-<device>`: the moving tag, and the stem of the lock."""
-        return f"{self.backend}-{self.device}"
+        return variant_name(self.backend, self.device)
 
     @property
     def dockerfile(self) -> str:
@@ -239,7 +240,7 @@ class ImageSpec(Frozen):
         return f"{self.model.name} -b {self.backend} -d {self.device}"
 
     def __str__(self) -> str:
-        return f"{self.model.name}:{self.variant}"
+        return cell_name(self.model.name, self.backend, self.device)
 
 
 class AbsentCell(Frozen):
@@ -253,7 +254,7 @@ class AbsentCell(Frozen):
     @property
     def variant(self) -> str:
         """`<backend>-<device>`."""
-        return f"{self.backend}-{self.device}"
+        return variant_name(self.backend, self.device)
 
     def __str__(self) -> str:
-        return f"{self.model.name}:{self.variant}"
+        return cell_name(self.model.name, self.backend, self.device)

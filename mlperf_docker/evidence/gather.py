@@ -110,10 +110,10 @@ def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path
     cells = {str(spec): spec for spec in specs}
     for path in files:
         result = store.read_file(path)
-        name = f"{result.model}:{result.backend}-{result.device}"
-        if name not in cells:
-            raise UsageError(f"{path} is a result of {name}, which is no cell of images.yaml.")
-        _put(gathered, cells[name], result.precision, _of_result(cells[name], result))
+        spec = cells.get(result.cell)
+        if spec is None:
+            raise UsageError(f"{path} is a result of {result.cell}, which is no cell of images.yaml.")
+        _put(gathered, spec, result.precision, _of_result(spec, result))
     return gathered
 
 
@@ -122,7 +122,6 @@ class _Gathering:
 
     def __init__(self, request: GatherRequest, client: Engine, display: Display) -> None:
         self._request, self._client, self._display = request, client, display
-        self._no_gpu: DeviceError | None = None
         self.gathered = Gathered(request.record)
 
     def build(self, spec: ImageSpec) -> bool:

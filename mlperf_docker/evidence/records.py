@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Device, Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
+from mlperf_docker.names import cell_name
 from mlperf_docker.recipe import build_inputs
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
@@ -138,7 +139,7 @@ class Entry(_Record):
     @property
     def cell(self) -> str:
         """The name of its ImageSpec."""
-        return f"{self.model}:{self.backend}-{self.device}"
+        return cell_name(self.model, self.backend, self.device)
 
     def findings(self) -> dict[str, AnyFinding]:
         """Name → finding, of those that there are."""

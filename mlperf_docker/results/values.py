@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlperf_docker.contract.words import Device, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
 
 
@@ -101,7 +102,7 @@ class RunResult(_Value):
     @property
     def cell(self) -> str:
         """The name of its ImageSpec."""
-        return f"{self.model}:{self.backend}-{self.device}"
+        return cell_name(self.model, self.backend, self.device)
 
     @property
     def data(self) -> str:

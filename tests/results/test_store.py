@@ -51,7 +51,7 @@ def test_a_result_of_another_version_is_left_out_by_the_names_of_its_keys(tmp_pa
     found = store.read_all(tmp_path)
     assert found.results == (whole,)
     (problem,) = map(str, found.left_out)
-    assert problem.startswith(f"{path} is not a result of this tool: backend: Input should be")
+    assert problem.startswith(f"{path} is not a result of this tool: device: Field required;")
     assert "; and " in problem
     assert "http" not in problem
 
