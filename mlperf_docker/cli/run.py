@@ -115,7 +115,7 @@ def run(
     request = RunRequest(
         spec=spec,
         options=options,
-        limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus or ("all" if spec.device == "cuda" else "")),
+        limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus),
         sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
         dataset=dataset,
         require_dataset=require_dataset,

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from mlperf_docker.contract.devices import Device as Device
+
 
 class Scenario(StrEnum):
     """LoadGen's `TestScenario`: how queries arrive."""
@@ -22,13 +24,6 @@ class Mode(StrEnum):
 
     PERFORMANCE = "performance"
     ACCURACY = "accuracy"
-
-
-class Device(StrEnum):
-    """Where the model runs."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 class Precision(StrEnum):

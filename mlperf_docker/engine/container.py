@@ -144,6 +144,7 @@ def _host_configuration(plan: RunPlan) -> dict[str, Any]:
         "CpusetCpus": limits.cpuset,
         "Memory": limits.memory_bytes or 0,
         "DeviceRequests": _device_requests(limits),
+        "Devices": [{"PathOnHost": each, "PathInContainer": each, "CgroupPermissions": "rwm"} for each in plan.devices],
     }
 
 

@@ -5,30 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.devices import Device, EngineRuntime
 from mlperf_docker.engine.address import engine_host, is_local
 from mlperf_docker.engine.engine import Engine, EngineRefusedError
 from mlperf_docker.engine.surroundings import security_modes
 from mlperf_docker.errors import DeviceError, EngineError
 
-_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy stands before it."
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says of itself. name: Docker or Podman; builder: None if it has none that serves us.
-
-    data_root: None where it is not on this host. security: what it does about users, as `security_modes` says.
-    """
+    """What the engine says of itself."""
 
     name: str
+    """Docker or Podman."""
     version: str
     api_version: str
     storage_driver: str
     builder: str | None
-    has_gpu_runtime: bool
+    """None if it has none that serves us."""
+    devices: frozenset[Device]
+    """Those that it can hand to containers."""
     data_root: Path | None
+    """None where it is not on this host."""
     security: frozenset[str] = frozenset()
+    """What it does about users, as `security_modes` says."""
 
 
 def facts(client: Engine) -> EngineFacts:
@@ -52,7 +54,7 @@ def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
         api_version=version.get("ApiVersion", "unknown"),
         storage_driver=info.get("Driver", "unknown"),
         builder="BuildKit" if _has_buildkit(version) else "Buildah" if _is_podman(version) else None,
-        has_gpu_runtime=_has_gpu_runtime(info),
+        devices=frozenset(device for device in Device if _can_hand_over(device, info)),
         data_root=Path(info["DockerRootDir"]) if is_local(engine_host()) and info.get("DockerRootDir") else None,
         security=frozenset(security_modes(info)),
     )
@@ -73,17 +75,18 @@ def is_podman(client: Engine) -> bool:
     return _is_podman(client.version())
 
 
-def require_gpu_runtime(client: Engine) -> None:
-    """Raise DeviceError unless the engine can hand a GPU to a container, as far as can be told beforehand."""
-    if not _has_gpu_runtime(client.info()):
+def require_device(client: Engine, device: Device) -> None:
+    """Raise DeviceError unless the engine can hand *device* to a container, as far as can be told beforehand."""
+    profile = device.profile
+    if profile.runtime is not None and not _has_runtime(profile.runtime, client.info()):
         raise DeviceError(
-            "--device cuda needs a GPU, and this engine has no GPU runtime.",
-            hint="Install the NVIDIA Container Toolkit and restart the engine; or run with --device cpu.",
+            f"--device {device} needs {profile.title}, and this engine has no GPU runtime.",
+            hint=f"Install {profile.runtime.package} and restart the engine; or run with --device cpu.",
         )
-    if is_local(engine_host()) and not any(device.exists() for device in _GPU_DEVICES):
+    if profile.signs and is_local(engine_host()) and not any(Path(sign).exists() for sign in profile.signs):
         raise DeviceError(
-            "--device cuda needs a GPU, and this host has none (no /dev/nvidiactl).",
-            hint="Install the NVIDIA driver, or run with --device cpu.",
+            f"--device {device} needs {profile.title}, and this host has none (no {profile.signs[0]}).",
+            hint=f"Install {profile.requirement}, or run with --device cpu.",
         )
 
 
@@ -96,11 +99,16 @@ def _is_podman(version: dict[str, Any]) -> bool:
     return any("podman" in name.lower() for name in names)
 
 
-def _has_gpu_runtime(info: dict[str, Any]) -> bool:
-    """Whether the engine knows NVIDIA's runtime or its CDI devices; the hook alone shows only on this host."""
+def _can_hand_over(device: Device, info: dict[str, Any]) -> bool:
+    runtime = device.profile.runtime
+    return runtime is None or _has_runtime(runtime, info)
+
+
+def _has_runtime(runtime: EngineRuntime, info: dict[str, Any]) -> bool:
+    """Whether the engine knows *runtime* or its CDI devices; the hook alone shows only on this host."""
     devices = (str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ())
     return (
-        "nvidia" in (info.get("Runtimes") or {})
-        or any(device.startswith("nvidia.com/gpu") for device in devices)
-        or (is_local(engine_host()) and shutil.which("nvidia-container-runtime-hook") is not None)
+        runtime.name in (info.get("Runtimes") or {})
+        or any(device.startswith(runtime.cdi) for device in devices)
+        or (is_local(engine_host()) and shutil.which(runtime.hook) is not None)
     )

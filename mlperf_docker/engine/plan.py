@@ -228,6 +228,8 @@ class RunPlan:
     surroundings: ContainerUser
     limits: Limits = field(default_factory=Limits)
     labels: tuple[tuple[str, str], ...] = ()
+    devices: tuple[str, ...] = ()
+    """Device files of the host that it gets under the same name."""
 
     @property
     def tmpfs(self) -> str:
@@ -255,6 +257,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         f"--label={CONTAINER_LABEL}",
         *(f"--label={key}={value}" for key, value in plan.labels),
         *_limit_options(plan.limits),
+        *(f"--device={device}" for device in plan.devices),
         *map(_mount_option, plan.mounts),
         plan.image,
         *plan.arguments,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.facts import require_gpu_runtime
+from mlperf_docker.engine.facts import require_device
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.engine.plan import BindMount, Limits, RunOptions
 from mlperf_docker.errors import (
@@ -133,10 +133,8 @@ class _Gathering:
 
     def can_run(self, spec: ImageSpec) -> bool:
         """Tell whether this host has the device; where it has not, that says nothing of the cell."""
-        if spec.device is not Device.CUDA:
-            return True
         try:
-            require_gpu_runtime(self._client)
+            require_device(self._client, spec.device)
         except DeviceError as error:
             self._display.say(f"{spec}: built, and not run. {error}")
             return False
@@ -177,9 +175,8 @@ class _Gathering:
     def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob:
         samples = () if self._request.samples is None else (f"--samples={self._request.samples}",)
         options = (f"--synthetic={self._request.size}", f"--output=/results/{spec.variant}.safetensors", *samples)
-        gpus = "all" if spec.device is Device.CUDA else ""
         mounts = (cache_mount(), results_mount)
-        return HarnessJob(spec, self._request.sources, ("outputs", *options), mounts, Limits(gpus=gpus))
+        return HarnessJob(spec, self._request.sources, ("outputs", *options), mounts)
 
     def _compared(
         self, peers: Sequence[ImageSpec], traced: Mapping[str, Mapping[str, Any]], mount: BindMount
@@ -221,7 +218,7 @@ class _Gathering:
                 samples=self._request.samples,
                 min_duration_s=self._request.min_duration_s if mode is Mode.PERFORMANCE else None,
             ),
-            limits=Limits(gpus="all" if spec.device is Device.CUDA else ""),
+            limits=Limits(),
             sources=self._request.sources,
             results_root=self._request.results_root,
         )
@@ -263,7 +260,7 @@ def _of_result(spec: ImageSpec, result: values.RunResult) -> dict[str, Performan
 
 def _gpu(spec: ImageSpec, proof: dict[str, Any]) -> str | None:
     """Return the GPU's name, out of a proof that the network ran on one."""
-    return str(proof.get("gpu", "of unknown name")) if spec.device is Device.CUDA else None
+    return str(proof.get("gpu", "of unknown name")) if spec.device.profile.is_accelerator else None
 
 
 def _stamp(spec: ImageSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.facts import EngineFacts, facts
 from mlperf_docker.errors import EngineError, FolderError
@@ -79,12 +80,20 @@ def engine_checks(engine: EngineFacts) -> Iterator[Check]:
     else:
         remedy = "Use Docker Engine 20.10 or later, or run prebuilt images: mlperf-docker run --pull always"
         yield Check("builder", Severity.FAIL, "the engine cannot build with BuildKit", remedy)
-    if engine.has_gpu_runtime:
-        yield Check("gpu", Severity.OK, "the engine can give containers a GPU")
-    else:
-        remedy = "For --device cuda install the NVIDIA driver and the NVIDIA Container Toolkit; cpu needs neither."
-        yield Check("gpu", Severity.WARN, "the engine has no GPU runtime", remedy)
+    yield from _accelerators(engine.devices)
     yield _space("engine disk", engine.data_root, "Free some: docker system df, docker builder prune.")
+
+
+def _accelerators(devices: frozenset[Device]) -> Iterator[Check]:
+    """Judge which of the devices that need a runtime the engine can hand to containers."""
+    needy = {device: runtime for device in Device if (runtime := device.profile.runtime) is not None}
+    if found := [device for device in needy if device in devices]:
+        said = "the engine can give containers a GPU"
+        yield Check("gpu", Severity.OK, said if len(needy) == 1 else f"{said} ({', '.join(found)})")
+        return
+    ways = (f"for --device {each} install {each.profile.requirement} and {needy[each].package}" for each in needy)
+    remedy = "; ".join((*ways, "cpu needs neither."))
+    yield Check("gpu", Severity.WARN, "the engine has no GPU runtime", remedy[0].upper() + remedy[1:])
 
 
 def _users(security: frozenset[str]) -> Iterator[Check]:

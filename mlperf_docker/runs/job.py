@@ -2,17 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.container import remove_orphans
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.facts import require_gpu_runtime
+from mlperf_docker.engine.facts import require_device
 from mlperf_docker.engine.plan import BindMount, Limits, RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of
@@ -35,7 +34,9 @@ class HarnessJob:
 
     def plan(self, image: str, engine: Mapping[str, Any]) -> RunPlan:
         """Return the container, as the caller's own user. engine: what the engine says of itself."""
-        return RunPlan(image, self.arguments, self.mounts, surroundings(engine), self.limits)
+        profile = self.spec.device.profile
+        limits = replace(self.limits, gpus=self.limits.gpus or profile.gpus)
+        return RunPlan(image, self.arguments, self.mounts, surroundings(engine), limits, devices=profile.nodes)
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,7 @@ def perform(client: Engine, job: HarnessJob, display: Display, log: Path | None 
 def connect_for(spec: ImageSpec) -> Engine:
     """Connect, and refuse a device that is not there before saying anything about images."""
     client = connect()
-    if spec.device is Device.CUDA:
-        require_gpu_runtime(client)
+    require_device(client, spec.device)
     return client
 
 

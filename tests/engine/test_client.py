@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,10 @@ import requests
 import urllib3
 from docker.errors import APIError, NotFound, StreamParseError
 
+from mlperf_docker.contract import devices
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import client as module
-from mlperf_docker.engine import facts as facts_module
 from mlperf_docker.engine.address import DEFAULT_HOST, check_socket, engine_host
 from mlperf_docker.engine.client import connect, translated
 from mlperf_docker.engine.engine import (
@@ -27,7 +29,7 @@ from mlperf_docker.engine.engine import (
     EngineSilentError,
     NotOnEngineError,
 )
-from mlperf_docker.engine.facts import facts, require_buildkit, require_gpu_runtime
+from mlperf_docker.engine.facts import facts, require_buildkit, require_device
 from mlperf_docker.errors import BuildError, DeviceError, EngineError
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
@@ -297,7 +299,7 @@ def test_a_gpu_that_the_engine_cannot_give(
     monkeypatch.setenv("PATH", str(place))
     engine_that_answers(MODERN)
     with pytest.raises(DeviceError, match="no GPU runtime") as caught:
-        require_gpu_runtime(connect())
+        require_device(connect(), Device.CUDA)
     assert caught.value.exit_code is ExitCode.DEVICE
 
 
@@ -310,11 +312,12 @@ def test_a_gpu_that_the_engine_can_give_is_looked_for_on_this_host(
     info: dict[str, Any], place: Path, engine_that_answers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine_that_answers({**MODERN, "/info": {**MODERN["/info"], **info}})
-    monkeypatch.setattr(facts_module, "_GPU_DEVICES", (place / "nvidiactl",))
+    profile = replace(Device.CUDA.profile, signs=(str(place / "nvidiactl"),))
+    monkeypatch.setattr(devices, "PROFILES", {**devices.PROFILES, Device.CUDA: profile})
     with pytest.raises(DeviceError, match="this host has none"):
-        require_gpu_runtime(connect())
+        require_device(connect(), Device.CUDA)
     (place / "nvidiactl").touch()
-    require_gpu_runtime(connect())
+    require_device(connect(), Device.CUDA)
 
 
 def test_an_engine_that_breaks_off_within_a_build(engine_that_answers: Any) -> None:

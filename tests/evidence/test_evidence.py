@@ -225,15 +225,15 @@ class Host:
         monkeypatch.setattr(gather, "provide", self.provide)
         monkeypatch.setattr(gather, "perform", self.perform)
         monkeypatch.setattr(gather, "run_request", self.run)
-        monkeypatch.setattr(gather, "require_gpu_runtime", self.require_gpu)
+        monkeypatch.setattr(gather, "require_device", self.require_device)
 
     def step(self, spec: ImageSpec, name: str) -> None:
         self.steps.append((str(spec), name))
         if (str(spec), name) in self.errors:
             raise self.errors[str(spec), name]
 
-    def require_gpu(self, _client: object) -> None:
-        if not self.has_gpu:
+    def require_device(self, _client: object, device: Device) -> None:
+        if device.profile.is_accelerator and not self.has_gpu:
             raise DeviceError("this host has no GPU")
 
     def provide(self, _client: object, _builder: object, spec: ImageSpec, *_: object) -> values.ImageUsed:

@@ -1,0 +1,43 @@
+"""A job's container has what the profile of its device says, and what the user asks for besides."""
+
+from dataclasses import replace
+
+import pytest
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find
+from mlperf_docker.contract import devices
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.engine.container import configuration
+from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.runs.job import HarnessJob
+
+
+def plan(catalog: Catalog, device: Device, gpus: str = "") -> RunPlan:
+    spec = find(catalog, "resnet50", None, device)
+    return HarnessJob(spec, Sources("r"), ("run",), (), Limits(gpus=gpus)).plan("image", {})
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "given"), [("cpu", "", ""), ("cuda", "", "all"), ("cuda", "2", "2"), ("cpu", "all", "all")]
+)
+def test_the_device_is_asked_for_unless_the_user_says_more(
+    catalog: Catalog, device: str, asked: str, given: str
+) -> None:
+    assert plan(catalog, Device(device), asked).limits.gpus == given
+
+
+def test_device_files_are_handed_over(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = replace(Device.CUDA.profile, gpus="", nodes=("/dev/kfd", "/dev/dri"))
+    monkeypatch.setattr(devices, "PROFILES", {**devices.PROFILES, Device.CUDA: profile})
+    made = plan(catalog, Device.CUDA)
+    argv = run_argv(made)
+    assert [each for each in argv if each.startswith(("--device", "--gpus"))] == [
+        "--device=/dev/kfd",
+        "--device=/dev/dri",
+    ]
+    host = configuration(made)["HostConfig"]
+    assert [each["PathInContainer"] for each in host["Devices"]] == ["/dev/kfd", "/dev/dri"]
+    assert {each["CgroupPermissions"] for each in host["Devices"]} == {"rwm"}
+    assert host["DeviceRequests"] == []
