@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells.conftest import Tool
+from tests.cells.tool import Tool
 from tests.fixtures.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.engine

@@ -16,7 +16,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.recipe.build_inputs import versions
 from mlperf_docker.recipe.render import build_inputs
-from tests.cells.conftest import Tool
+from tests.cells.tool import Tool
 from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine

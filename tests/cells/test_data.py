@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cells.conftest import Tool
 from tests.cells.imagenet import lay_out_noise
+from tests.cells.tool import Tool
 
 pytestmark = pytest.mark.engine
 

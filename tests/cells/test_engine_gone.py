@@ -10,7 +10,7 @@ import pytest
 from mlperf_docker.engine.address import DEFAULT_HOST
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import remove_orphans
-from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, wait_for
+from tests.cells.tool import PERFORMED, REGISTRY, Tool, containers, wait_for
 from tests.fakes.engine_proxy import before_the_engine
 from tests.fixtures.docker_client import api
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from tests.cells.conftest import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.cells.imagenet import lay_out_noise
+from tests.cells.tool import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine

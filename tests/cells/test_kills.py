@@ -19,7 +19,7 @@ import pytest
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import OWNER_LABEL
 from mlperf_docker.engine.plan import CONTAINER_LABEL
-from tests.cells.conftest import PERFORMED, Tool
+from tests.cells.tool import PERFORMED, Tool
 from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine

@@ -10,7 +10,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Device, Precision
 from mlperf_docker.system.paths import assets
-from tests.cells.conftest import Tool
+from tests.cells.tool import Tool
 
 CELLS = [spec for spec in Catalog.load(assets() / "images.yaml").specs if spec.device is Device.CPU]
 RUNS = [(spec, scenario) for spec in CELLS for scenario in spec.model.scenarios]

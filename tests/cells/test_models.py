@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from tests.cells.conftest import Tool, containers, wait_for
+from tests.cells.tool import Tool, containers, wait_for
 
 pytestmark = pytest.mark.engine
 

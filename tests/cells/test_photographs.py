@@ -19,7 +19,7 @@ import sklearn.datasets
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.cells.conftest import Tool
+from tests.cells.tool import Tool
 
 pytestmark = pytest.mark.engine
 Pixels = NDArray[np.uint8]

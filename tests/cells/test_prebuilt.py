@@ -9,7 +9,7 @@ import pytest
 
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
-from tests.cells.conftest import Tool
+from tests.cells.tool import Tool
 from tests.fixtures.docker_client import api
 from tests.fixtures.registries import Registries
 from tests.fixtures.second_engine import SecondEngine

@@ -11,7 +11,7 @@ import pytest
 
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
-from tests.cells.conftest import PERFORMED, Tool, containers, wait_for
+from tests.cells.tool import PERFORMED, Tool, containers, wait_for
 from tests.fixtures.docker_client import api
 
 pytestmark = pytest.mark.engine

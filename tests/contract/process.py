@@ -15,7 +15,7 @@ from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
 from mlperf_docker.runs.job import HarnessJob, Performed
-from tests.harness.conftest import PATIENCE_S, command, environment
+from tests.harness.process import PATIENCE_S, command, environment
 
 DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("cache",)}
 """Folders that the host does not name, as the harness looks for them where the host mounts them."""

@@ -18,7 +18,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import store
 from mlperf_docker.runs import convert_models, dataset_commands, job, session
 from tests.fakes.engine import FakeDisplay
-from tests.harness.conftest import of_model
+from tests.harness.process import of_model
 
 from . import process
 

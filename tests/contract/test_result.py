@@ -12,7 +12,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.results import store, values
 from mlperf_docker.runs import events
-from tests.harness.conftest import Finished, of_model
+from tests.harness.process import Finished, of_model
 
 HOST_SIDE = {"image", "results_dir", "duration_s"}
 """Keys that the host adds."""

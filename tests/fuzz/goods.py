@@ -11,7 +11,7 @@ import numpy as np
 
 from mlperf_docker.system.paths import assets
 
-RECORDED = Path(__file__).parents[1] / "harness" / "bert_recorded"
+RECORDED = Path(__file__).parents[1] / "harness" / "models" / "bert" / "recorded"
 
 
 def jpeg(path: Path, seed: int, height: int = 90, width: int = 120) -> None:
@@ -169,15 +169,15 @@ def torchscript(root: Path) -> None:
 
 def frozen_graph(root: Path) -> None:
     """ResNet50 as TensorFlow's official model froze it."""
-    from tests.harness.test_resnet50_official_graphs import FrozenGraph
+    from tests.harness.models.resnet50.test_official import FrozenGraph
 
     (root / "model.pb").write_bytes(FrozenGraph().definition().SerializeToString())
 
 
 def saved_model(root: Path) -> None:
     """UNet as a SavedModel in a zip archive, which its official file is."""
-    from tests.harness.test_unet3d_network import arrays
-    from tests.harness.unet3d_reference import save_tensorflow
+    from tests.harness.models.unet3d.reference import save_tensorflow
+    from tests.harness.models.unet3d.test_network import arrays
 
     with tempfile.TemporaryDirectory() as folder:
         save_tensorflow(arrays(), Path(folder) / "model")

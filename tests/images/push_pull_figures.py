@@ -19,7 +19,7 @@ from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.bases import Base
 from mlperf_docker.images.sources import Sources
-from tests.cells.conftest import COMMAND
+from tests.cells.tool import COMMAND
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
 from tests.fixtures.docker_client import api

@@ -20,7 +20,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.images.candidate import Candidate
 from mlperf_docker.registry.references import parted
-from tests.cells.conftest import COMMAND, wait_for
+from tests.cells.tool import COMMAND, wait_for
 from tests.fixtures import cells
 from tests.fixtures.docker_client import api
 from tests.fixtures.registry import remove_all

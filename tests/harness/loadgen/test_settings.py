@@ -1,0 +1,99 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.harness.loadgen.settings import EQUAL_ISSUE, Hints, user_conf, wanted
+from tests.harness.process import environment
+
+HINTS = Hints(qps=100.0, latency_s=0.02)
+
+
+def keys(scenario: Scenario, duration: float | None = None, qps: float | None = None) -> dict[str, object]:
+    return wanted(scenario, HINTS, min_duration_s=duration, target_qps=qps)
+
+
+def test_an_official_run_changes_only_the_hint() -> None:
+    assert keys(Scenario.OFFLINE) == {"target_qps": "100.333"}
+    assert keys(Scenario.SERVER) == {"target_qps": "25"}
+    assert keys(Scenario.SINGLE_STREAM) == {"target_latency": "16"}
+    assert keys(Scenario.OFFLINE, 600, qps=90) == {"target_qps": "90", "min_duration": 600_000}
+
+
+def test_a_short_run_needs_fewer_samples() -> None:
+    assert keys(Scenario.OFFLINE, 20) == {"target_qps": "110", "min_duration": 20_000, "min_query_count": 2200}
+    assert keys(Scenario.SERVER, 5, qps=50) == {"target_qps": "50", "min_duration": 5000, "min_query_count": 1001}
+    assert keys(Scenario.MULTI_STREAM, 5) == {"target_latency": "16", "min_duration": 5000}
+
+
+def test_a_model_that_issues_all_samples_equally_often_gets_a_hint_that_ends_its_run() -> None:
+    found = wanted(Scenario.SINGLE_STREAM, HINTS, min_duration_s=None, target_qps=None, equal_issue=True)
+    # 2 · 600 s / 32 ms: 37500 queries of 20 ms take 750 s.
+    assert found == {"target_latency": "32"}
+    found = wanted(Scenario.SINGLE_STREAM, HINTS, min_duration_s=5, target_qps=None, equal_issue=True)
+    assert found == {"target_latency": "32", "min_duration": 5000, "min_query_count": 64}
+    offline = wanted(Scenario.OFFLINE, HINTS, min_duration_s=None, target_qps=None, equal_issue=True)
+    assert offline == keys(Scenario.OFFLINE)
+
+
+@pytest.mark.parametrize("model", ["3d-unet", "resnet50", "retinanet", "bert", "rnnt", "dlrm"])
+def test_which_models_do_so_is_what_loadgen_says(tmp_path: Path, model: str) -> None:
+    program = f"""
+import mlperf_loadgen as lg
+s = lg.TestSettings()
+s.FromConfig("", {model!r}, "SingleStream", 0)
+print(s.sample_concatenate_permutation)
+"""
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
+    assert done.stdout.strip() == str(model in EQUAL_ISSUE)
+
+
+def test_servers_bound_may_be_another_rounds() -> None:
+    found = wanted(Scenario.SERVER, HINTS, min_duration_s=None, target_qps=None, bound_ms=30)
+    assert found == {"target_qps": "25", "target_latency": 30}
+
+
+def test_the_users_own_keys_win_also_as_wildcards() -> None:
+    given = "# mine\n*.Offline.target_qps = 7\n\nresnet50.*.min_duration = 9\n"
+    text = user_conf("resnet50", Scenario.OFFLINE, {"target_qps": 1, "min_duration": 2, "min_query_count": 3}, given)
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines == [
+        "*.Offline.target_qps = 7",
+        "resnet50.*.min_duration = 9",
+        "resnet50.Offline.min_query_count = 3",
+    ]
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from mlperf_docker.harness.api.names import Mode, Scenario
+from mlperf_docker.harness.loadgen.settings import loadgen_settings
+s = loadgen_settings(Path("user.conf"), sys.argv[1], model="resnet50", scenario=Scenario.OFFLINE,
+                  mode=Mode.ACCURACY, samples=int(sys.argv[2]))
+print(s.offline_expected_qps, s.min_duration_ms, s.min_query_count, s.performance_sample_count_override, s.mode.name,
+      s.qsl_rng_seed)
+"""
+
+
+def in_child(tmp_path: Path, text: str, samples: int) -> subprocess.CompletedProcess[str]:
+    """LoadGen reads its embedded configuration once in a process, so each case has its own."""
+    line = [sys.executable, "-c", PROGRAM, text, str(samples)]
+    return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
+
+
+@pytest.mark.parametrize(("samples", "performance"), [(64, 64), (5000, 1024)])
+def test_the_embedded_configuration_is_read_first(tmp_path: Path, samples: int, performance: int) -> None:
+    text = "# c\nresnet50.Offline.target_qps = 12.5\n*.*.mode = 2\n"
+    done = in_child(tmp_path, text, samples)
+    assert done.stdout.split()[:5] == ["12.5", "600000", "24576", str(performance), "AccuracyOnly"]
+    assert int(done.stdout.split()[5]) > 0, "the seeds of the round"
+    assert (tmp_path / "user.conf").read_text() == text
+
+
+def test_a_file_that_loadgen_refuses_is_an_error(tmp_path: Path) -> None:
+    done = in_child(tmp_path, "#no blank\n", 64)
+    assert "UsageError: LoadGen refuses user.conf" in done.stderr
