@@ -322,8 +322,8 @@ def started(shell: Shell, script: str) -> Iterator[subprocess.Popen[str]]:
     """A tool of its own that runs *script* in a container, whose first line was "ready"."""
     program = (
         "from mlperf_docker.engine.client import connect; from mlperf_docker.engine.container import run_container\n"
-        "from mlperf_docker.engine.plan import RunPlan, Surroundings\n"
-        f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), Surroundings('1:1'), "
+        "from mlperf_docker.engine.plan import RunPlan, ContainerUser\n"
+        f"plan = RunPlan({shell.image!r}, ('sh', '-c', {script!r}), (), ContainerUser('1:1'), "
         f"labels=(({TEST_LABEL!r}, {MARK!r}),))\n"
         "run_container(connect(), plan, on_stdout=lambda line: print(line, flush=True), on_stderr=print)\n"
     )
