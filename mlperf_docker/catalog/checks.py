@@ -6,7 +6,7 @@ from typing import Any
 from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.yaml_lines import shown
-from mlperf_docker.contract.words import Device
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.display import printable
 
 LONGEST_MESSAGE = 500

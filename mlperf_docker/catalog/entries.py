@@ -20,7 +20,8 @@ from mlperf_docker.catalog.spec import (
     Url,
     Variable,
 )
-from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Precision, Scenario
 
 DEFAULT_PRECISIONS = (Precision.FP32,)
 

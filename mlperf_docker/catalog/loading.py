@@ -14,7 +14,7 @@ from mlperf_docker.catalog.checks import LONGEST_MESSAGE, cross_check, values_at
 from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, BackendEntry, Entries, Outline
 from mlperf_docker.catalog.spec import AbsentCell, BackendSpec, Frozen, ImageSpec, ModelSpec
 from mlperf_docker.catalog.yaml_lines import Document, Problem, Problems, dotted, shown
-from mlperf_docker.contract.words import Device
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system import paths, small_file

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

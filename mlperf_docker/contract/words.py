@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from mlperf_docker.contract.devices import Device as Device
-
 
 class Scenario(StrEnum):
     """LoadGen's `TestScenario`: how queries arrive."""

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import cell_name
 from mlperf_docker.recipe import build_inputs

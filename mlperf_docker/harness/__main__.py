@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness import __version__
 from mlperf_docker.harness.api import tables
 from mlperf_docker.harness.api.errors import ExitCode, HarnessError, UsageError
-from mlperf_docker.harness.api.names import Device, Mode, Phase, Scenario, SyntheticSize
+from mlperf_docker.harness.api.names import Mode, Phase, Scenario, SyntheticSize
 from mlperf_docker.harness.system import lifeline
 
 if TYPE_CHECKING:

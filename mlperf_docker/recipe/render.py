@@ -139,10 +139,11 @@ def _read_lock(path: Path) -> str:
 
 @functools.cache
 def harness_files() -> tuple[ContextFile, ...]:
-    """Return the package's own part of the build context: the harness, without byte code and hidden files."""
+    """Return the package's own part of the build context: harness and contract, without byte code and hidden files."""
     files = sorted(
         path
-        for path in (paths.PACKAGE / "harness").rglob("*")
+        for folder in ("contract", "harness")
+        for path in (paths.PACKAGE / folder).rglob("*")
         if path.is_file()
         and path.suffix not in _BYTECODE
         and not any(part.startswith(".") for part in path.relative_to(paths.PACKAGE).parts)

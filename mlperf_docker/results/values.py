@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlperf_docker.contract.words import Device, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from benchmarks import inside, measures
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, SyntheticSize
+from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.models import registry

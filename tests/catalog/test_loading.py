@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog, CatalogError
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.words import Device, Precision, Scenario
+from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system.paths import assets
 

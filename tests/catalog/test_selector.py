@@ -15,8 +15,9 @@ from mlperf_docker.catalog.selector import (
     select,
 )
 from mlperf_docker.catalog.spec import AbsentCell
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.words import Device, Scenario
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system.paths import assets
 

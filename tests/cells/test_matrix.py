@@ -8,7 +8,8 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device, Precision
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Precision
 from mlperf_docker.system.paths import assets
 from tests.cells.tool import Tool
 

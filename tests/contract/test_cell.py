@@ -9,10 +9,11 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.__main__ import DEFAULT_CELL
 from mlperf_docker.harness.api import cell
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.names import Device, Format, Scenario
+from mlperf_docker.harness.api.names import Format, Scenario
 from mlperf_docker.harness.backends.registry import BACKENDS
 from mlperf_docker.harness.models import registry
 from mlperf_docker.recipe import render

@@ -32,7 +32,7 @@ def values(kind: type[Enum]) -> dict[str, object]:
     return {word.name: word.value for word in kind}
 
 
-@pytest.mark.parametrize("name", ["Scenario", "Mode", "Device", "SyntheticSize"])
+@pytest.mark.parametrize("name", ["Scenario", "Mode", "SyntheticSize"])
 def test_both_have_the_same_words(name: str) -> None:
     assert values(getattr(words, name)) == values(getattr(harness_names, name))
 
@@ -40,7 +40,7 @@ def test_both_have_the_same_words(name: str) -> None:
 def test_no_other_words_have_the_same_name() -> None:
     both = {name for name, word in vars(words).items() if inspect.isclass(word) and issubclass(word, Enum)}
     assert {name for name in both if hasattr(harness_names, name)} == {
-        *("StrEnum", "Scenario", "Mode", "Device", "SyntheticSize")
+        *("StrEnum", "Scenario", "Mode", "SyntheticSize")
     }
 
 

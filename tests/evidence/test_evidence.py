@@ -13,7 +13,8 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
-from mlperf_docker.contract.words import Device, Mode, SyntheticSize
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Mode, SyntheticSize
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
 from mlperf_docker.evidence import gather, records

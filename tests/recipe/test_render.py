@@ -14,7 +14,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe import render
 from mlperf_docker.system import paths

@@ -9,7 +9,7 @@ from mlperf_docker.catalog.checks import DEBIAN
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.words import Device
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe.lock import by_variant, header, requirements_in
 from mlperf_docker.recipe.requirements import COMMON, closure, parse, split

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from numpy.typing import DTypeLike, NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 
 Arrays = tuple[NDArray[Any], ...]

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Dataset, Form, Named, Payload, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.names import Device
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Allocate, Form, Postprocess, Samples
 

@@ -19,13 +19,6 @@ class Mode(StrEnum):
     ACCURACY = "accuracy"
 
 
-class Device(StrEnum):
-    """Where the model runs."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
 class Joined(StrEnum):
     """How samples of different length become a batch.
 

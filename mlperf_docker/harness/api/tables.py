@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.samples import Report
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.network import Network, Prepare
 
 Allocate = Callable[[tuple[int, ...], DTypeLike, Device], NDArray[Any]]

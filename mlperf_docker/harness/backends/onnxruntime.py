@@ -17,11 +17,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api import interface as interfaces
 from mlperf_docker.harness.api.backend import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import DeviceError, damaged
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted

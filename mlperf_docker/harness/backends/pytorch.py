@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import LONGEST_REASON, DeviceError, ModelFileError
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor, differences
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one, zeros
 from mlperf_docker.harness.backends.front import fronted

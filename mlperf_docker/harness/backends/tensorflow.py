@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api import interface as interfaces
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import DeviceError, ModelFileError, damaged, first_ten
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import filled, in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Named
 from mlperf_docker.harness.api.tables import Tabled

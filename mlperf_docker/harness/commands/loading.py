@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Backend, Predictor
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model, Surroundings, Whole
-from mlperf_docker.harness.api.names import Device, Format, Phase, Scenario
+from mlperf_docker.harness.api.names import Format, Phase, Scenario
 from mlperf_docker.harness.api.samples import Allocate, Dataset, Samples
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.api.tables import Tabled

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import mlperf_loadgen as lg
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Mode, Phase, Scenario
+from mlperf_docker.harness.api.names import Mode, Phase, Scenario
 from mlperf_docker.harness.api.samples import Dataset
 from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import FP32, Backend, LoadRequest, Predictor
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import LONGEST_REASON, HarnessError, ModelFileError, damaged
 from mlperf_docker.harness.api.interface import THROUGH
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.weights import formats
 

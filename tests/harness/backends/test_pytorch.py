@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.backends.pytorch import PyTorch
 from mlperf_docker.harness.weights import nms
 

@@ -3,10 +3,11 @@
 import mlperf_loadgen as lg
 import pytest
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import memory_error
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, ModelFileError
-from mlperf_docker.harness.api.names import Device, Mode, Scenario
+from mlperf_docker.harness.api.names import Mode, Scenario
 from mlperf_docker.harness.commands import limits
 from mlperf_docker.harness.commands.options import Folders, RunOptions
 from mlperf_docker.harness.loadgen import settings

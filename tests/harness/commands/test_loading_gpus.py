@@ -11,12 +11,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import DeviceError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Device, Format, Joined, Mode, Scenario
+from mlperf_docker.harness.api.names import Format, Joined, Mode, Scenario
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends import onnxruntime as ort_backend
 from mlperf_docker.harness.backends import pytorch as torch_backend

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Backend, LoadRequest
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.ops import LstmWeights
 from mlperf_docker.harness.backends import registry

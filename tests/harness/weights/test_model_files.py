@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.weights import frameworks, numbers, onnx_files
 from mlperf_docker.harness.weights import safetensors as weights

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import DatasetError
 from mlperf_docker.harness.api.interface import Tensor
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Postprocess, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet

@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.errors import DeviceMemoryError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import TABLES

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Format, Scenario, SyntheticSize
+from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections, official, preprocess, synthetic

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, Predictor
 from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.api.model import Surroundings, Tuned
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.architectures.unet3d import CLASSES, ROI
 from mlperf_docker.harness.backends.batches import stack
 from mlperf_docker.harness.calibration import batch_speeds

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError, UsageError
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.backends import registry

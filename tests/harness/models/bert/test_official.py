@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.architectures.bert import BertConfig
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.models.bert import graphs, official

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Backend, LoadRequest, Predictor
 from mlperf_docker.harness.api.errors import DeviceError, DeviceMemoryError, ModelFileError
-from mlperf_docker.harness.api.names import Device, Format, SyntheticSize
+from mlperf_docker.harness.api.names import Format, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry

@@ -15,10 +15,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
 from mlperf_docker.harness.backends import registry

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Tensor
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.retinanet import DEVIATION, FULL, MEAN, anchors, grids
 from mlperf_docker.harness.backends import registry

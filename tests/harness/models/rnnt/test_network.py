@@ -9,10 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import LoadRequest, Predictor
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.model import Surroundings
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FULL, RnntConfig

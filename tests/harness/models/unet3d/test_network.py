@@ -11,10 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Device, Format
+from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.architectures.unet3d import FULL, UNetConfig
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.models.opening import open_model

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.api.model import Surroundings
-from mlperf_docker.harness.api.names import Device
 from mlperf_docker.harness.api.samples import write_rows
 from mlperf_docker.harness.backends.dummy import NullPredictor
 from mlperf_docker.harness.models.unet3d import geometry, windows
