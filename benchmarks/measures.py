@@ -310,10 +310,10 @@ def _built_cold(bench: Bench, spec: ImageSpec, tag: str) -> "FileSystem":
     from mlperf_docker.images.building.builder import BuildRequest
     from mlperf_docker.images.building.buildkit import BuildKitBuilder
     from mlperf_docker.recipe.host_settings import HostSettings
-    from mlperf_docker.recipe.render import build_inputs
+    from mlperf_docker.recipe.render import recipe_of
 
     base = resolve_base(bench.client, spec.base, bootstrap=True, say=lambda _: None)
-    inputs = build_inputs(spec)
+    inputs = recipe_of(spec).inputs
     cold = inputs.dockerfile.replace("id=mlperf-docker-pip", f"id={tag.partition('/')[0]}-{uuid.uuid4().hex[:8]}")
     assert cold != inputs.dockerfile
     request = BuildRequest(

@@ -21,7 +21,7 @@ from mlperf_docker.engine.engine import Engine
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import build_inputs, image_labels, render
+from mlperf_docker.recipe import image_labels, render
 from mlperf_docker.recipe.origin import revision
 from mlperf_docker.system import exclusive, paths
 
@@ -93,8 +93,7 @@ def _difference(spec: ImageSpec | None, cell: BundledCell, folder: Path) -> str:
     """Return why *cell* is not what `run` looks for, or nothing."""
     if spec is None:
         return f"{cell.cell}: there is no such cell here"
-    inputs = render.build_inputs(spec)
-    if build_inputs.content_hash(inputs, cell.base_identity) == cell.hash:
+    if render.recipe_of(spec).content(cell.base_identity) == cell.hash:
         return ""
     own, theirs = (root / "locks" / cell.lock for root in (paths.assets(), folder))
     what = "its lock" if own.read_bytes() != theirs.read_bytes() else "its Dockerfile or harness"

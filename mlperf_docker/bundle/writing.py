@@ -25,6 +25,7 @@ from mlperf_docker.inputs.models import official_files
 from mlperf_docker.inputs.models.official_files import Official
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.origin import revision
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import exclusive, folders, paths
 
 _OPTION = "--to FOLDER"
@@ -121,7 +122,7 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
 
 def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[BundledCell, ...], list[LocalImage]]:
     """Return the cells and their images on the engine. Raises UsageError that names every one that is not there."""
-    likely = [(spec, *likely_image(client, spec, request.sources)) for spec in request.specs]
+    likely = [(spec, *likely_image(client, recipe_of(spec), request.sources)) for spec in request.specs]
     absent = [spec for spec, _, present in likely if not present]
     if absent:
         lines = (f"{spec}: mlperf-docker build {spec.words}" for spec in absent)

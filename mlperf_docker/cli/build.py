@@ -53,6 +53,7 @@ def build(
     from mlperf_docker.images.provide import provide
     from mlperf_docker.images.push_pull import push_built
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.render import recipe_of
 
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
@@ -73,9 +74,10 @@ def build(
     try:
         with display() as show:
             for spec in specs:
-                tags.append(provide(client, builder_of(client), spec, sources, show).tag)
+                recipe = recipe_of(spec)
+                tags.append(provide(client, builder_of(client), recipe, sources, show).tag)
                 if push:
-                    tags[-1] += f"@{push_built(client, spec, sources, show).digest}"
+                    tags[-1] += f"@{push_built(client, recipe, sources, show).digest}"
     finally:  # what was built before a failure is there, and is told; and only when no bar moves any more
         for tag in tags:
             streams.out(tag)

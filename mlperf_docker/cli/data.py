@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from mlperf_docker.catalog import selector
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -95,13 +94,14 @@ def verify(
 ) -> None:
     """Read every file of a data set in a container, and name missing and damaged ones. Exits 6 if there are any."""
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_dataset
     from mlperf_docker.display.progress import display
     from mlperf_docker.inputs.datasets import location
     from mlperf_docker.inputs.text import verified_text
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    dataset = selector.find_dataset(catalog, name)
+    dataset = find_dataset(catalog, name)
     if quick:
         path = location.check_folder(dataset, folder or location.place(dataset))
         found: dict[str, Any] = {"name": dataset.name, "path": str(path), "samples": None, "facts": {}}

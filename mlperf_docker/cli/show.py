@@ -32,7 +32,7 @@ def show(
     from mlperf_docker.catalog.text import spec_text
     from mlperf_docker.display.tables import folded
     from mlperf_docker.errors import UsageError
-    from mlperf_docker.recipe.render import render
+    from mlperf_docker.recipe.render import recipe_of, render
     from mlperf_docker.system import atomic
 
     if dockerfile and sbom:
@@ -48,7 +48,7 @@ def show(
         from mlperf_docker.images.sources import Sources
 
         client = connect()
-        text = sbom_of(client, spec, locate(client, spec, Sources(registry or catalog.registry))).decode()
+        text = sbom_of(client, spec, locate(client, recipe_of(spec), Sources(registry or catalog.registry))).decode()
     else:
         columns = None if output else streams.columns()
         text = (spec.model_dump_json(indent=2) if as_json else folded(spec_text(spec), columns, 13)) + "\n"

@@ -10,9 +10,9 @@ from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
-    from mlperf_docker.catalog.spec import ImageSpec
     from mlperf_docker.engine.engine import Engine
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.recipe import Recipe
 
 
 def verify(
@@ -37,19 +37,20 @@ def verify(
     from mlperf_docker.errors import UsageError
     from mlperf_docker.images.examining.verify import verify as examine
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.render import recipe_of
 
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
     catalog = Catalog.load()
-    specs = select(catalog, model, backend, device, every=every)
+    recipes = [recipe_of(spec) for spec in select(catalog, model, backend, device, every=every)]
     sources = Sources(registry or catalog.registry, base=base)
     client = connect()
     if every:
-        wanted = _present(client, specs, sources)
+        wanted = _present(client, recipes, sources)
     else:
-        wanted = [(spec, image or _located(client, spec, sources)) for spec in specs]
+        wanted = [(recipe, image or _located(client, recipe, sources)) for recipe in recipes]
     with display() as show:
-        verdicts = [examine(client, spec, reference, show) for spec, reference in wanted]
+        verdicts = [examine(client, recipe, reference, show) for recipe, reference in wanted]
     if as_json:
         streams.out(strict_json.dumps([each.fields() for each in verdicts]))
     else:
@@ -59,22 +60,22 @@ def verify(
         raise typer.Exit(ExitCode.INVALID)
 
 
-def _located(client: "Engine", spec: "ImageSpec", sources: "Sources") -> str:
+def _located(client: "Engine", recipe: "Recipe", sources: "Sources") -> str:
     from mlperf_docker.images.examining.verify import locate
 
-    return locate(client, spec, sources)
+    return locate(client, recipe, sources)
 
 
-def _present(client: "Engine", specs: "tuple[ImageSpec, ...]", sources: "Sources") -> "list[tuple[ImageSpec, str]]":
+def _present(client: "Engine", recipes: "list[Recipe]", sources: "Sources") -> "list[tuple[Recipe, str]]":
     """Return those cells whose image is here, and say which are not. Raises the error of the first if none is."""
     from mlperf_docker.images.examining.verify import ImageAbsentError
 
     found, absent = [], []
-    for spec in specs:
+    for recipe in recipes:
         try:
-            found.append((spec, _located(client, spec, sources)))
+            found.append((recipe, _located(client, recipe, sources)))
         except ImageAbsentError as error:
-            absent.append((spec, error))
+            absent.append((recipe, error))
     if not found:
         raise absent[0][1]
     if absent:

@@ -29,7 +29,8 @@ from mlperf_docker.evidence.records import Accuracy, Built, Data, Entry, Parity,
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, perform
 from mlperf_docker.runs.session import RunRequest
@@ -107,13 +108,13 @@ def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path
     Raises UsageError for a file that is no result, or of no cell.
     """
     gathered = Gathered(record)
-    cells = {str(spec): spec for spec in specs}
+    recipes = {str(spec): recipe_of(spec) for spec in specs}
     for path in files:
         result = store.read_file(path)
-        spec = cells.get(result.cell)
-        if spec is None:
+        recipe = recipes.get(result.cell)
+        if recipe is None:
             raise UsageError(f"{path} is a result of {result.cell}, which is no cell of images.yaml.")
-        _put(gathered, spec, result.precision, _of_result(spec, result))
+        _put(gathered, recipe.spec, result.precision, _of_result(recipe, result))
     return gathered
 
 
@@ -122,6 +123,7 @@ class _Gathering:
 
     def __init__(self, request: GatherRequest, client: Engine, display: Display) -> None:
         self._request, self._client, self._display = request, client, display
+        self._recipes = {str(spec): recipe_of(spec) for spec in (*request.specs, *request.peers)}
         self.gathered = Gathered(request.record)
 
     def build(self, spec: ImageSpec) -> bool:
@@ -167,16 +169,17 @@ class _Gathering:
         return perform(self._client, job, self._display).fields
 
     def _built(self, spec: ImageSpec) -> Built:
-        image = provide(self._client, builder_of(self._client), spec, self._request.sources, self._display)
+        recipe = self._recipes[str(spec)]
+        image = provide(self._client, builder_of(self._client), recipe, self._request.sources, self._display)
         found = find(self._client, image.tag)
         fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
-        return Built.model_validate({**_stamp(spec), **fields, "base": image.base})
+        return Built.model_validate({**_stamp(recipe), **fields, "base": image.base})
 
     def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob:
         samples = () if self._request.samples is None else (f"--samples={self._request.samples}",)
         options = (f"--synthetic={self._request.size}", f"--output=/results/{spec.variant}.safetensors", *samples)
         mounts = (cache_mount(), results_mount)
-        return HarnessJob(spec, self._request.sources, ("outputs", *options), mounts)
+        return HarnessJob(self._recipes[str(spec)], self._request.sources, ("outputs", *options), mounts)
 
     def _compared(
         self, peers: Sequence[ImageSpec], traced: Mapping[str, Mapping[str, Any]], mount: BindMount
@@ -187,7 +190,7 @@ class _Gathering:
             return near
         anyone = next(spec for spec in peers if spec.variant in traced)
         files = tuple(f"/results/{variant}.safetensors" for variant in traced)
-        job = HarnessJob(anyone, self._request.sources, ("parity", *files), (mount,))
+        job = HarnessJob(self._recipes[str(anyone)], self._request.sources, ("parity", *files), (mount,))
         fields = self._try(anyone, "parity", partial(self._perform, job)) or {"pairs": ()}
         for pair in fields["pairs"]:
             a, b = Path(pair["a"]).stem, Path(pair["b"]).stem
@@ -205,7 +208,9 @@ class _Gathering:
         outputs = traced[spec.variant]
         ran = {"data": self._request.size, "samples": outputs["samples"], "versions": outputs["versions"]}
         gpu = _gpu(spec, outputs["device_proof"])
-        return Parity.model_validate({**_stamp(spec), **ran, "gpu": gpu, "against": tuple(near[spec.variant])})
+        return Parity.model_validate(
+            {**_stamp(self._recipes[str(spec)]), **ran, "gpu": gpu, "against": tuple(near[spec.variant])}
+        )
 
     def _run(self, spec: ImageSpec, precision: Precision, mode: Mode) -> Performance | Accuracy:
         request = RunRequest(
@@ -222,7 +227,7 @@ class _Gathering:
             sources=self._request.sources,
             results_root=self._request.results_root,
         )
-        (finding,) = _of_result(spec, run_request(request, self._display)).values()
+        (finding,) = _of_result(self._recipes[str(spec)], run_request(request, self._display)).values()
         return finding
 
     def _try(self, spec: ImageSpec, name: str, find_out: Callable[[], _Found]) -> _Found | None:
@@ -236,15 +241,15 @@ class _Gathering:
             return None
 
 
-def _of_result(spec: ImageSpec, result: values.RunResult) -> dict[str, Performance | Accuracy]:
+def _of_result(recipe: Recipe, result: values.RunResult) -> dict[str, Performance | Accuracy]:
     """Return the finding that *result* is, by its name."""
     data: Data = "real" if not result.synthetic else "full" if result.synthetic_size == "full" else "tiny"
     ran = {
-        **_stamp(spec),
+        **_stamp(recipe),
         "data": data,
         "samples": result.samples,
         "versions": result.versions,
-        "gpu": _gpu(spec, result.device_proof),
+        "gpu": _gpu(recipe.spec, result.device_proof),
         "in_container": result.image is not None,
     }
     if result.accuracy is not None:
@@ -252,7 +257,7 @@ def _of_result(spec: ImageSpec, result: values.RunResult) -> dict[str, Performan
         figures = {"metric": score.metric, "value": score.value, "target": score.target, "passed": score.passed}
         return {"accuracy": Accuracy.model_validate({**ran, **figures})}
     if result.metric is None:
-        raise UsageError(f"The result of {spec} has neither a metric nor an accuracy.")
+        raise UsageError(f"The result of {recipe} has neither a metric nor an accuracy.")
     metric = result.metric
     figures = {"metric": metric.name, "value": metric.value, "unit": metric.unit, "valid": result.valid}
     return {"performance": Performance.model_validate({**ran, **figures, "scenario": result.scenario})}
@@ -263,8 +268,8 @@ def _gpu(spec: ImageSpec, proof: dict[str, Any]) -> str | None:
     return str(proof.get("gpu", "of unknown name")) if spec.device.profile.is_accelerator else None
 
 
-def _stamp(spec: ImageSpec) -> dict[str, Any]:
-    return {"source": records.source_of(build_inputs(spec)), "date": records.now()}
+def _stamp(recipe: Recipe) -> dict[str, Any]:
+    return {"source": recipe.source, "date": records.now()}
 
 
 def _put(

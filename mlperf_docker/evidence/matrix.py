@@ -10,7 +10,8 @@ from mlperf_docker.evidence import records
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.provide import likely_images
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.render import recipe_of
 
 HEADER = ("model", "backend", "device", "precisions", "state", "evidence", "image", "model file")
 ORDER = ("model", "backend", "device", "state", "evidence", "precisions", "image", "model file")
@@ -112,22 +113,23 @@ def matrix(registry: str = "", *, remote: bool = False) -> list[Row | AbsentRow]
     """
     catalog = Catalog.load()
     sources, record = Sources(registry or catalog.registry), records.known()
-    images = likely_images(catalog.specs, sources)
-    rows = [Row(spec, *image, *_evidence(spec, record)) for spec, image in zip(catalog.specs, images, strict=True)]
-    offered = iter(_asked(rows, sources) if remote else rows)
+    recipes = [recipe_of(spec) for spec in catalog.specs]
+    images = likely_images(recipes, sources)
+    rows = [Row(recipe.spec, *image, *_evidence(recipe, record)) for recipe, image in zip(recipes, images, strict=True)]
+    offered = iter(_asked(rows, recipes, sources) if remote else rows)
     return [AbsentRow(cell) if isinstance(cell, AbsentCell) else next(offered) for cell in catalog.cells]
 
 
-def _asked(rows: list[Row], sources: Sources) -> list[Row]:
+def _asked(rows: list[Row], recipes: list[Recipe], sources: Sources) -> list[Row]:
     """Return *rows* with what the registry has."""
     from mlperf_docker.engine.client import connect
     from mlperf_docker.images.push_pull import offered
 
-    there = offered(connect(), [row.spec for row in rows], sources)
+    there = offered(connect(), recipes, sources)
     return [replace(row, pullable=str(row.spec) in there) for row in rows]
 
 
-def _evidence(spec: ImageSpec, record: Record) -> tuple[tuple[Entry, ...], str | None]:
-    """Return what is on record of *spec*, and where anything is, the hash of its source as it is now."""
-    entries = record.of(spec)
-    return entries, records.source_of(build_inputs(spec)) if entries else None
+def _evidence(recipe: Recipe, record: Record) -> tuple[tuple[Entry, ...], str | None]:
+    """Return what is on record of the recipe's cell, and where anything is, the hash of its source as it is now."""
+    entries = record.of(recipe.spec)
+    return entries, recipe.source if entries else None

@@ -17,8 +17,6 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import cell_name
-from mlperf_docker.recipe import build_inputs
-from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
 
 FILE = "evidence.json"
@@ -233,11 +231,6 @@ def write(change: Callable[[Record], Record], path: Path) -> None:
             record = change(read(path))
             fields = record.model_dump(mode="json", exclude_none=True)
             atomic.write_text(path, json.dumps(fields, indent=2) + "\n")
-
-
-def source_of(inputs: BuildInputs) -> str:
-    """Return 12 hex digits over what goes into an image but its base, which differs from host to host."""
-    return build_inputs.content_hash(inputs, "")
 
 
 def now() -> dt.datetime:

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.images.bases import Base
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import build_inputs, image_labels
-from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.registry.references import parted
 
 
@@ -31,15 +29,13 @@ class Candidate:
         return self.repository.rpartition("/")[0]
 
 
-def candidate(spec: ImageSpec, inputs: BuildInputs, base: Base, registry: str) -> Candidate:
-    """Return the image of *spec* on *base*, named in *registry*."""
-    content = build_inputs.content_hash(inputs, base.identity)
-    exact, moving = image_labels.tags(spec, content, registry)
-    return Candidate(base, content, exact, moving)
+def candidate(recipe: Recipe, base: Base, registry: str) -> Candidate:
+    """Return the image of *recipe* on *base*, named in *registry*."""
+    return Candidate(base, recipe.content(base.identity), *recipe.tags(base.identity, registry))
 
 
-def same_source(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str], registry: str) -> Candidate | None:
-    """Return what an image with *labels* is if all but its base is what *inputs* say; else None.
+def same_source(recipe: Recipe, labels: Mapping[str, str], registry: str) -> Candidate | None:
+    """Return what an image with *labels* is if all but its base is what *recipe* says; else None.
 
     So an image is known again where its base cannot be known beforehand: one that was bootstrapped on another machine.
     One on a base that somebody gave with --base is never taken for another.
@@ -47,5 +43,5 @@ def same_source(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str],
     base = Base.recorded(labels)
     if base is None or base.is_given:
         return None
-    found = candidate(spec, inputs, base, registry)
+    found = candidate(recipe, base, registry)
     return found if found.content == labels.get(f"{LABEL}.hash") else None

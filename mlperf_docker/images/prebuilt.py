@@ -15,7 +15,7 @@ from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images.candidate import Candidate, same_source
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.registry.references import has_host
 from mlperf_docker.registry.remote import Registries, Remote
 
@@ -55,7 +55,7 @@ class Moved:
 
 
 def find(
-    registries: Registries, spec: ImageSpec, known: Sequence[Candidate], *, other_bases: bool = True
+    registries: Registries, recipe: Recipe, known: Sequence[Candidate], *, other_bases: bool = True
 ) -> Offer | None:
     """Return the first of *known* that the registry has, else one of the same source on another base, else None.
 
@@ -68,30 +68,30 @@ def find(
     newest = registries.describe(known[0].moving) if other_bases else None
     if newest is None:
         return None
-    other = same_source(spec, build_inputs(spec), newest.labels, known[0].registry)
+    other = same_source(recipe, newest.labels, known[0].registry)
     return Offer(other, newest) if other else None
 
 
 def pull(
     client: Engine,
     registries: Registries,
-    spec: ImageSpec,
+    recipe: Recipe,
     known: Sequence[Candidate],
     listener: TransferListener,
     *,
     digest: str = "",
     other_bases: bool = True,
 ) -> Moved:
-    """Have the registry's image of *spec* on the engine, under both of its tags. Raises RegistryError.
+    """Have the registry's image of *recipe* on the engine, under both of its tags. Raises RegistryError.
 
     Everything is looked at before a layer is moved; then it is pulled by its digest, so that what was looked at is what
     comes. digest: the only one that will do, or "".
     """
     require_host(known[0].registry, "pulled")
-    offer = find(registries, spec, known, other_bases=other_bases)
+    offer = find(registries, recipe, known, other_bases=other_bases)
     if offer is None:
-        raise _not_offered(registries, spec, known[0])
-    _check(offer, spec, registries.platform, digest)
+        raise _not_offered(registries, recipe.spec, known[0])
+    _check(offer, recipe.spec, registries.platform, digest)
     found, size = images.find(client, offer.remote.pinned), None
     if found is None:
         size = _pull(client, offer.remote, listener)

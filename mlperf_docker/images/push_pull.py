@@ -18,6 +18,8 @@ from mlperf_docker.images.prebuilt import Moved
 from mlperf_docker.images.progress import TransferProgress
 from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import threads
 from mlperf_docker.system.redaction import hidden
 
@@ -65,7 +67,9 @@ def pull_each(
     registries = client.registries(display.say)
 
     def one(spec: ImageSpec, listener: TransferListener) -> Moved:
-        return prebuilt.pull(client, registries, spec, candidates(client, spec, sources), listener, digest=digest)
+        recipe = recipe_of(spec)
+        known = candidates(client, recipe, sources)
+        return prebuilt.pull(client, registries, recipe, known, listener, digest=digest)
 
     return _each(specs, one, display, jobs=jobs, alike=str)
 
@@ -80,15 +84,16 @@ def push_each(
     """
 
     def one(spec: ImageSpec, listener: TransferListener) -> Moved:
-        known = candidates(client, spec, sources)
-        own = candidates(client, spec, replace(sources, registry=built_as))
+        recipe = recipe_of(spec)
+        known = candidates(client, recipe, sources)
+        own = candidates(client, recipe, replace(sources, registry=built_as))
         return prebuilt.push(client, spec, known, own, listener)
 
     return _each(specs, one, display, jobs=jobs, alike=lambda spec: spec.variant)
 
 
-def offered(client: Engine, specs: Sequence[ImageSpec], sources: Sources) -> set[str]:
-    """Return the cells among *specs* that could be pulled; none where the registry names no host.
+def offered(client: Engine, recipes: Sequence[Recipe], sources: Sources) -> set[str]:
+    """Return the cells among those of *recipes* that could be pulled; none where the registry names no host.
 
     Raises RegistryError where it cannot be asked.
     """
@@ -96,18 +101,18 @@ def offered(client: Engine, specs: Sequence[ImageSpec], sources: Sources) -> set
         return set()
     registries = client.registries(lambda _: None)
 
-    def is_offered(spec: ImageSpec) -> bool:
-        offer = prebuilt.find(registries, spec, candidates(client, spec, sources))
+    def is_offered(recipe: Recipe) -> bool:
+        offer = prebuilt.find(registries, recipe, candidates(client, recipe, sources))
         return offer is not None and registries.platform in offer.remote.platforms
 
-    return {str(spec) for spec in specs if is_offered(spec)}
+    return {str(recipe) for recipe in recipes if is_offered(recipe)}
 
 
-def push_built(client: Engine, spec: ImageSpec, sources: Sources, display: Display) -> Moved:
-    """Push the image of *spec* that was just built from *sources*. Raises RegistryError."""
-    display.phase(f"push {sources.registry}/{spec}")
-    listener = TransferListener(TransferProgress(display, str(spec)).show, display.say)
-    moved = prebuilt.push(client, spec, candidates(client, spec, sources), (), listener)
+def push_built(client: Engine, recipe: Recipe, sources: Sources, display: Display) -> Moved:
+    """Push the image of *recipe* that was just built from *sources*. Raises RegistryError."""
+    display.phase(f"push {sources.registry}/{recipe}")
+    listener = TransferListener(TransferProgress(display, str(recipe)).show, display.say)
+    moved = prebuilt.push(client, recipe.spec, candidates(client, recipe, sources), (), listener)
     display.say(f"Image {moved.candidate.exact}: {moved.state}.")
     return moved
 

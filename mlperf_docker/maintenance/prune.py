@@ -22,9 +22,8 @@ from mlperf_docker.engine.engine import Engine, EngineRefusedError
 from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe.build_inputs import content_hash
 from mlperf_docker.recipe.layout import LAYOUT
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import owner, paths
 
 _DAY_S = 24 * 3600
@@ -110,11 +109,11 @@ IsCurrent = Callable[[Mapping[str, str]], bool]
 
 def current_in(catalog: Catalog) -> IsCurrent:
     """Return the test whether an image is what *catalog* and the sources give today, on the image's own base."""
-    cells = {str(spec): spec for spec in catalog.specs}
+    recipes = {str(spec): recipe_of(spec) for spec in catalog.specs}
 
     def is_current(labels: Mapping[str, str]) -> bool:
-        spec, base = cells.get(labels.get(f"{LABEL}.cell", "")), labels.get(f"{LABEL}.base.identity", "")
-        return spec is not None and labels.get(f"{LABEL}.hash") == content_hash(build_inputs(spec), base)
+        recipe, base = recipes.get(labels.get(f"{LABEL}.cell", "")), labels.get(f"{LABEL}.base.identity", "")
+        return recipe is not None and labels.get(f"{LABEL}.hash") == recipe.content(base)
 
     return is_current
 

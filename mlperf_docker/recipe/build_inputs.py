@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlperf_docker.recipe.requirements import Pin
 
 _HASH_DIGITS = 12
-_FORMAT = b"mlperf-docker build inputs 1"
+_FORMAT = b"mlperf-docker build inputs 2"
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class ContextFile:
     path: str
     data: bytes
     mode: int = 0o644
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the content: computed once, as all images have most files in common."""
+        return hashlib.sha256(self.data).digest()
 
 
 @dataclass(frozen=True)
@@ -74,20 +80,21 @@ class BuildInputs:
         """Return all files of the build context, those of the layers among them."""
         return (*self.files, *(file for layer in self.layers for file in layer.files()))
 
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 over the Dockerfile and every context file (path, mode, content; in any order).
+
+        Each field is preceded by its length, so that no two different inputs give the same stream.
+        """
+        fields = [_FORMAT, self.dockerfile.encode()]
+        for file in sorted(self.context(), key=lambda each: each.path):
+            fields += [file.path.encode(), f"{file.mode:o}".encode(), file.digest]
+        return hashlib.sha256(b"".join(len(field).to_bytes(8, "big") + field for field in fields)).digest()
+
 
 def content_hash(inputs: BuildInputs, base_identity: str) -> str:
-    """Return 12 hex digits over everything that decides what is in the image.
-
-    That is the Dockerfile, every context file (path, mode, bytes; in any order) and the identity of the base. Each
-    field is preceded by its length, so that no two different inputs give the same stream.
-    """
-    digest = hashlib.sha256(_FORMAT)
-    fields = [base_identity.encode(), inputs.dockerfile.encode()]
-    for file in sorted(inputs.context(), key=lambda each: each.path):
-        fields += [file.path.encode(), f"{file.mode:o}".encode(), file.data]
-    for field in fields:
-        digest.update(len(field).to_bytes(8, "big") + field)
-    return digest.hexdigest()[:_HASH_DIGITS]
+    """Return 12 hex digits over everything that decides what is in the image: its inputs, and its base's identity."""
+    return hashlib.sha256(inputs.digest + base_identity.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def versions(inputs: BuildInputs) -> dict[str, str]:

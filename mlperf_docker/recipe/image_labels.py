@@ -9,8 +9,13 @@ from mlperf_docker.recipe.origin import Origin
 
 def tags(spec: ImageSpec, content: str, registry: str) -> tuple[str, str]:
     """Return the exact tag of *spec* with hash *content*, and the tag that moves with every build."""
-    moving = f"{registry}/{spec.model.name}:{spec.variant}"
+    moving = moving_tag(spec, registry)
     return f"{moving}-{content}", moving
+
+
+def moving_tag(spec: ImageSpec, registry: str) -> str:
+    """Return the tag that moves with every build of *spec*."""
+    return f"{registry}/{spec.model.name}:{spec.variant}"
 
 
 def labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -> dict[str, str]:

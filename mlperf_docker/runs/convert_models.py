@@ -16,6 +16,7 @@ from mlperf_docker.errors import ModelFileError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models.official_files import existing, identify
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import folders, paths
 
@@ -153,4 +154,4 @@ def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path)
     tables = (f"--tables={request.tables}",) if request.tables else ()
     arguments = ("convert", f"--model-file={model.path}", f"--output=/results/{output.name}", *tables)
     mounts = (*model.mounts, BindMount(output.parent, "/results", read_only=False), cache_mount())
-    return HarnessJob(spec, request.sources, arguments, mounts)
+    return HarnessJob(recipe_of(spec), request.sources, arguments, mounts)

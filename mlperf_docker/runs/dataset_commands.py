@@ -14,6 +14,7 @@ from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import folders, paths
 
@@ -56,7 +57,7 @@ def verify(
     path = location.check_folder(dataset, folder or location.place(dataset))
     spec = _reader(catalog, dataset)
     data = _seen(path, display)
-    job = HarnessJob(spec, sources, ("verify", f"--data={data.path}"), (*data.mounts, cache_mount()))
+    job = HarnessJob(recipe_of(spec), sources, ("verify", f"--data={data.path}"), (*data.mounts, cache_mount()))
     fields = perform(connect_for(spec), job, display).fields
     return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
 
@@ -72,7 +73,9 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     data = _seen(source, display)
     mounts = (*data.mounts, BindMount(output, "/results", read_only=False), cache_mount())
-    job = HarnessJob(spec, sources, ("convert-data", f"--data={data.path}", "--results=/results", *options), mounts)
+    job = HarnessJob(
+        recipe_of(spec), sources, ("convert-data", f"--data={data.path}", "--results=/results", *options), mounts
+    )
     fields = perform(connect_for(spec), job, display).fields
     return {**fields, "output": str(output / Path(str(fields["output"])).name)}
 
@@ -84,7 +87,7 @@ def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display:
     named = {"samples": request.samples, "workers": request.workers}
     options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     data, cache = _seen(path, display), cache_mount()
-    job = HarnessJob(spec, sources, ("preprocess", f"--data={data.path}", *options), (*data.mounts, cache))
+    job = HarnessJob(recipe_of(spec), sources, ("preprocess", f"--data={data.path}", *options), (*data.mounts, cache))
     fields = perform(connect_for(spec), job, display).fields
     inside = Path(str(fields["cache"]))
     there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host

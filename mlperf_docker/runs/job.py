@@ -17,6 +17,7 @@ from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.runner import execute
 from mlperf_docker.system import folders, paths
@@ -24,9 +25,9 @@ from mlperf_docker.system import folders, paths
 
 @dataclass(frozen=True)
 class HarnessJob:
-    """A command of the harness in a container of *spec*: everything but the image, which is provided when it runs."""
+    """A command of the harness in a container of a cell: everything but the image, which is provided when it runs."""
 
-    spec: ImageSpec
+    recipe: Recipe
     sources: Sources
     arguments: tuple[str, ...]
     mounts: tuple[BindMount, ...]
@@ -34,7 +35,7 @@ class HarnessJob:
 
     def plan(self, image: str, engine: Mapping[str, Any]) -> RunPlan:
         """Return the container, as the caller's own user. engine: what the engine says of itself."""
-        profile = self.spec.device.profile
+        profile = self.recipe.spec.device.profile
         limits = replace(self.limits, gpus=self.limits.gpus or profile.gpus)
         return RunPlan(image, self.arguments, self.mounts, surroundings(engine), limits, devices=profile.nodes)
 
@@ -55,9 +56,9 @@ def perform(client: Engine, job: HarnessJob, display: Display, log: Path | None 
     """
     for name in remove_orphans(client):
         display.say(f"Removed container {name}: the tool that started it was killed.")
-    image = provide(client, builder_of(client), job.spec, job.sources, display)
+    image = provide(client, builder_of(client), job.recipe, job.sources, display)
     start = time.monotonic()
-    path = log or paths.new_log(job.arguments[0], f"{job.spec.model.name}-{job.spec.variant}")
+    path = log or paths.new_log(job.arguments[0], f"{job.recipe.spec.model.name}-{job.recipe.spec.variant}")
     fields = execute(client, job.plan(image.tag, client.info()), path, display)
     if log is None:
         path.unlink(missing_ok=True)

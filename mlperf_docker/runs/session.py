@@ -16,6 +16,7 @@ from mlperf_docker.images.provide import likely_images
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import paths, small_file
@@ -90,8 +91,9 @@ def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
     request = _checked(request, say)
     inputs = _inputs(request, say)
     store.check_writable(request.root)
-    ((tag, _),) = likely_images([request.spec], request.sources)
-    return run_command(_job(request, inputs, request.root).plan(tag, glance.info()))
+    job = _job(request, inputs, request.root)
+    ((tag, _),) = likely_images([job.recipe], request.sources)
+    return run_command(job.plan(tag, glance.info()))
 
 
 def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
@@ -176,7 +178,7 @@ def _user_conf(file: Path | None) -> _Inputs:
 
 def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> HarnessJob:
     return HarnessJob(
-        spec=request.spec,
+        recipe=recipe_of(request.spec),
         sources=request.sources,
         arguments=(*request.options.arguments(), *inputs.arguments),
         mounts=(*inputs.mounts, BindMount(folder, "/results", read_only=False)),

@@ -15,7 +15,7 @@ from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.recipe.build_inputs import versions
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.render import recipe_of
 from tests.cells.tool import Tool
 from tests.fixtures.docker_client import api
 
@@ -92,7 +92,7 @@ def test_an_image_that_was_just_built_is_as_it_should_be(
     components = json.loads(text)["components"]
     assert len(components) == verdict["components"]
     listed = {each["name"]: each for each in components if each.get("purl", "").startswith("pkg:pypi/")}
-    locked = {canonical(name): version for name, version in versions(build_inputs(bert)).items()}
+    locked = {canonical(name): version for name, version in versions(recipe_of(bert).inputs).items()}
     assert {name: each["version"] for name, each in listed.items()} == locked
     assert all(each["hashes"] for each in listed.values())
     assert {"python3", "libc6"} <= {each["name"] for each in components if each.get("purl", "").startswith("pkg:deb/")}
@@ -101,7 +101,7 @@ def test_an_image_that_was_just_built_is_as_it_should_be(
 def test_whatever_is_done_to_an_image_is_named(tool: Tool, built: str, bert: ImageSpec, changed: Any) -> None:
     image = changed(TAMPERING, "LABEL org.mlperf-docker.backend=pytorch", "ENV MALLOC_MMAP_MAX_=5", "USER 0")
     (verdict,) = json.loads(tool("verify", "bert", "--image", image, "--json", expect=1).stdout)
-    locked = {canonical(name): version for name, version in versions(build_inputs(bert)).items()}
+    locked = {canonical(name): version for name, version in versions(recipe_of(bert).inputs).items()}
     assert subjects(verdict, "hash") == {}
     assert subjects(verdict, "label").keys() == {"org.mlperf-docker.backend"}
     assert subjects(verdict, "setting").keys() == {"MALLOC_MMAP_MAX_", "User"}

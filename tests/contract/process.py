@@ -44,7 +44,7 @@ def perform(_client: object, job: HarnessJob, display: Display, log: Path | None
 
 def _line(job: HarnessJob) -> list[str]:
     """The harness's command line, with what cell.json and mount points say in a container."""
-    spec, inside = job.spec, {mount.container: str(mount.host) for mount in job.mounts}
+    spec, inside = job.recipe.spec, {mount.container: str(mount.host) for mount in job.mounts}
     cell = (f"--model={spec.model.name}", f"--backend={spec.backend}", f"--device={spec.device}")
     folders = (f"--{name}=/{name}" for name in DEFAULTS.get(job.arguments[0], ()))
     verb, *arguments = (*job.arguments, *folders)

@@ -58,7 +58,7 @@ def test_what_is_written_is_read(spec: ImageSpec, tmp_path: Path) -> None:
 
 def test_the_image_has_it_where_the_harness_looks() -> None:
     spec = CATALOG.specs[0]
-    (file,) = (file for file in render.build_inputs(spec).files if file.path.endswith("cell.json"))
+    (file,) = (file for file in render.recipe_of(spec).inputs.files if file.path.endswith("cell.json"))
     assert (file.path, file.data) == ("harness/cell.json", render.cell(spec))
     text = render.render(spec)
     assert f"COPY harness/ {DEFAULT_CELL.parent}/\n" in text

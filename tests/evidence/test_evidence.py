@@ -21,6 +21,7 @@ from mlperf_docker.evidence import gather, records
 from mlperf_docker.evidence.coverage import coverage
 from mlperf_docker.evidence.records import Entry, Record
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.job import HarnessJob, Performed
 from mlperf_docker.runs.session import RunRequest
@@ -237,17 +238,17 @@ class Host:
         if device.profile.is_accelerator and not self.has_gpu:
             raise DeviceError("this host has no GPU")
 
-    def provide(self, _client: object, _builder: object, spec: ImageSpec, *_: object) -> values.ImageUsed:
-        self.step(spec, "built")
-        return values.ImageUsed(tag=f"host.example/private/{spec}-0123456789ab", id="sha256:1", base="debian (local)")
+    def provide(self, _client: object, _builder: object, recipe: Recipe, *_: object) -> values.ImageUsed:
+        self.step(recipe.spec, "built")
+        return values.ImageUsed(tag=f"host.example/private/{recipe}-0123456789ab", id="sha256:1", base="debian (local)")
 
     def perform(self, _client: object, job: HarnessJob, _display: object) -> Performed:
-        self.step(job.spec, job.arguments[0])
+        self.step(job.recipe.spec, job.arguments[0])
         image = values.ImageUsed(tag="t", id="i", base="b")
         if job.arguments[0] == "outputs":
             (folder,) = (mount.host for mount in job.mounts if mount.container == "/results")
             assert folder.is_dir()
-            proof = {"gpu": "NVIDIA H100"} if job.spec.device is Device.CUDA else {}
+            proof = {"gpu": "NVIDIA H100"} if job.recipe.spec.device is Device.CUDA else {}
             fields: dict[str, Any] = {"samples": 8, "versions": {"numpy": "2"}, "device_proof": proof}
         else:
             files = job.arguments[1:]

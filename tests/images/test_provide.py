@@ -9,6 +9,7 @@ from mlperf_docker.images.provide import candidates, likely_image, provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.recipe import origin
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results.values import ImageUsed
 from tests.fakes.engine import FakeBuilder, FakeDisplay, FakeEngine, image_id, manifest_digest
 
@@ -21,11 +22,11 @@ class Case:
     """One call of provide, and all that came of it."""
 
     def __init__(self, spec: ImageSpec, engine: FakeEngine, sources: Sources) -> None:
-        self.spec, self.engine, self.sources = spec, engine, sources
+        self.recipe, self.engine, self.sources = recipe_of(spec), engine, sources
         self.builder, self.display = FakeBuilder(engine), FakeDisplay()
 
     def __call__(self) -> ImageUsed:
-        return provide(self.engine, self.builder, self.spec, self.sources, self.display)
+        return provide(self.engine, self.builder, self.recipe, self.sources, self.display)
 
     @property
     def did(self) -> tuple[int, int]:
@@ -34,7 +35,7 @@ class Case:
 
 
 def tag(spec: ImageSpec, sources: Sources) -> str:
-    return candidates(FakeEngine(), spec, sources)[0].exact
+    return candidates(FakeEngine(), recipe_of(spec), sources)[0].exact
 
 
 @pytest.mark.parametrize("pull", [PullPolicy.MISSING, PullPolicy.NEVER])
@@ -59,11 +60,11 @@ def test_an_image_of_another_hash_is_not(resnet50: ImageSpec) -> None:
 def test_an_image_on_the_bootstrapped_base_is_found_too(resnet50: ImageSpec) -> None:
     sources = Sources(BARE)
     engine = FakeEngine(BOOTSTRAPPED)
-    exact = candidates(engine, resnet50, sources)[1].exact
+    exact = candidates(engine, recipe_of(resnet50), sources)[1].exact
     engine.present.update(FakeEngine(exact).present)
     case = Case(resnet50, engine, sources)
     assert case().base == f"{BOOTSTRAPPED} (bootstrapped)"
-    assert likely_image(engine, resnet50, sources) == (exact, True)
+    assert likely_image(engine, recipe_of(resnet50), sources) == (exact, True)
     assert case.did == (0, 0)
 
 
@@ -71,7 +72,7 @@ def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageS
     """It came from another host, where its base had been bootstrapped."""
     sources = Sources(BARE)
     at_home = FakeEngine(BOOTSTRAPPED)
-    exact = candidates(at_home, resnet50, sources)[1].exact
+    exact = candidates(at_home, recipe_of(resnet50), sources)[1].exact
     engine = FakeEngine(exact)
     labels = {"cell": str(resnet50), "base": BOOTSTRAPPED, "base.origin": "bootstrapped"}
     identity = image_id(BOOTSTRAPPED)
@@ -84,7 +85,7 @@ def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageS
     assert case() == ImageUsed(tag=exact, id=image_id(exact), base=f"{BOOTSTRAPPED} (bootstrapped)")
     assert case.did == (0, 0)
     engine.present[exact]["Config"]["Labels"]["org.mlperf-docker.base.identity"] = image_id("another")
-    assert likely_image(engine, resnet50, sources)[1] is False, "the hash is over the base too"
+    assert likely_image(engine, recipe_of(resnet50), sources)[1] is False, "the hash is over the base too"
 
 
 def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
@@ -194,7 +195,7 @@ def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: 
 
 
 def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:
-    one, other = candidates(FakeEngine(BOOTSTRAPPED), resnet50, Sources(BARE))
+    one, other = candidates(FakeEngine(BOOTSTRAPPED), recipe_of(resnet50), Sources(BARE))
     assert one.exact != other.exact
     assert one.moving == other.moving
 

@@ -19,6 +19,7 @@ from mlperf_docker.images.prebuilt import RegistryState, check_digest
 from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.push_pull import TransferredCell
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.registry.remote import Remote
 from tests.fakes.engine import FakeDisplay, FakeEngine, labels, manifest_digest
 
@@ -37,7 +38,7 @@ def engine_with(*specs: ImageSpec, registry: str = HOSTED) -> FakeEngine:
 
 
 def tag(spec: ImageSpec, registry: str = HOSTED) -> str:
-    return candidates(FakeEngine(), spec, Sources(registry))[0].exact
+    return candidates(FakeEngine(), recipe_of(spec), Sources(registry))[0].exact
 
 
 def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:

@@ -18,6 +18,7 @@ from mlperf_docker.images.bases import Base
 from mlperf_docker.images.prebuilt import Moved, RegistryState
 from mlperf_docker.images.push_pull import SeveralFailedError, TransferredCell
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
 from tests.fixtures.docker_client import api
@@ -161,7 +162,10 @@ def test_one_that_fails_does_not_stop_the_others(
     assert caught.value.exit_code is ExitCode.REGISTRY
     pulled = pull(there, name, *specs)
     assert [each.fields()["digest"] for each in pulled] == [each.fields()["digest"] for each in pushed]
-    assert push_pull.offered(there, specs, Sources(name)) == {str(specs[0]), str(specs[2])}
+    assert push_pull.offered(there, [recipe_of(spec) for spec in specs], Sources(name)) == {
+        str(specs[0]),
+        str(specs[2]),
+    }
 
 
 def test_layers_that_a_backends_images_share_are_sent_and_fetched_once(

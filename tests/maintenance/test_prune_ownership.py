@@ -5,8 +5,7 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.maintenance.prune import current_in, is_made_by_us, is_our_name
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe.build_inputs import content_hash
-from mlperf_docker.recipe.render import build_inputs
+from mlperf_docker.recipe.render import recipe_of
 
 BUILDKIT = 'ENTRYPOINT ["/opt/venv/bin/python" "-m" "mlperf_docker.harness"]'
 BUILDAH = '/bin/sh -c #(nop) ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_docker.harness"]'
@@ -61,7 +60,7 @@ def test_an_image_is_current_if_todays_sources_give_its_hash_on_its_own_base(cat
     labels = {
         f"{LABEL}.cell": str(spec),
         f"{LABEL}.base.identity": base,
-        f"{LABEL}.hash": content_hash(build_inputs(spec), base),
+        f"{LABEL}.hash": recipe_of(spec).content(base),
     }
     assert is_current(labels)
     assert not is_current({**labels, f"{LABEL}.base.identity": f"sha256:{'c' * 64}"})

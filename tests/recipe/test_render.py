@@ -85,7 +85,7 @@ def test_a_cuda_image_asks_for_the_driver_whatever_its_base(spec: ImageSpec) -> 
 
 @pytest.mark.parametrize("spec", CATALOG.specs, ids=str)
 def test_a_makers_index_goes_with_the_layer_that_needs_it(spec: ImageSpec) -> None:
-    inputs = render.build_inputs(spec)
+    inputs = render.recipe_of(spec).inputs
     assert [layer.name for layer in inputs.layers] == ["common", "backend", *map(canonical, spec.model_requirements)]
     indexes = [(layer.name, layer.index.url, layer.index.python) for layer in inputs.layers if layer.index]
     assert indexes == ([("backend", spec.own_index, spec.base.python)] if spec.own_index else [])
@@ -93,7 +93,9 @@ def test_a_makers_index_goes_with_the_layer_that_needs_it(spec: ImageSpec) -> No
 
 
 def test_models_share_the_layers_of_the_libraries_that_they_share() -> None:
-    one, two = (render.build_inputs(find(CATALOG, model, "onnxruntime", "cpu")) for model in ("resnet50", "retinanet"))
+    one, two = (
+        render.recipe_of(find(CATALOG, model, "onnxruntime", "cpu")).inputs for model in ("resnet50", "retinanet")
+    )
     assert one.layers == two.layers[:3]
     assert one.layers[-1].pins
     upto = one.dockerfile.index("\n\n# Any user")
@@ -179,7 +181,7 @@ def test_cell_json_tells_the_harness_all_it_needs() -> None:
 
 
 def test_the_build_context_is_complete_and_clean() -> None:
-    files = {file.path: file for file in render.build_inputs(SPEC).context()}
+    files = {file.path: file for file in render.recipe_of(SPEC).inputs.context()}
     layers = ("common", "backend", "opencv-python-headless")
     assert {path for path in files if path.endswith("/requirements.txt")} == {
         f"layers/{each}/requirements.txt" for each in layers
@@ -196,7 +198,7 @@ def test_the_build_context_is_complete_and_clean() -> None:
 def test_a_cell_without_a_lock_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "assets", lambda: tmp_path)
     with pytest.raises(UsageError, match="There is no lock at") as caught:
-        render.build_inputs(SPEC)
+        render.recipe_of(SPEC)
     assert caught.value.hint == "Make it with: mlperf-docker lock"
 
 

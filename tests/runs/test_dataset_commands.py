@@ -47,7 +47,7 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Ha
     done = convert(catalog, source, output, max_ind_range=10_000_000, days=2)
     assert done == {"rows": 7, "output": str(output / "terabyte_processed_test.bin")}
     (job,) = jobs
-    assert str(job.spec) == "dlrm:pytorch-cpu"
+    assert str(job.recipe.spec) == "dlrm:pytorch-cpu"
     assert job.arguments == (
         "convert-data",
         "--data=/data",

@@ -11,12 +11,13 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.container import configuration
 from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs.job import HarnessJob
 
 
 def plan(catalog: Catalog, device: Device, gpus: str = "") -> RunPlan:
     spec = find(catalog, "resnet50", None, device)
-    return HarnessJob(spec, Sources("r"), ("run",), (), Limits(gpus=gpus)).plan("image", {})
+    return HarnessJob(recipe_of(spec), Sources("r"), ("run",), (), Limits(gpus=gpus)).plan("image", {})
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from mlperf_docker.engine.filesystem import FileKind
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import build_inputs, image_labels, left_out, requirements
+from mlperf_docker.recipe import image_labels, left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
+from mlperf_docker.recipe.recipe import Recipe
 
 _HARNESS = "harness/"
 # What `python3 -m venv` makes itself, beside the distributions.
@@ -78,9 +79,10 @@ class Examined:
     contents: Contents
 
 
-def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterator[Difference]:
-    """Yield everything in which *image* differs from what *spec* and *inputs*, as they are today, give."""
-    yield from _hashes(inputs, image)
+def differences(recipe: Recipe, image: Examined) -> Iterator[Difference]:
+    """Yield everything in which *image* differs from what *recipe*, as it is today, gives."""
+    spec, inputs = recipe.spec, recipe.inputs
+    yield from _hashes(recipe, image)
     yield from _labels(spec, inputs, image.labels)
     yield from _settings(spec, image.config)
     yield from _locks(inputs, image.contents)
@@ -92,10 +94,10 @@ def differences(spec: ImageSpec, inputs: BuildInputs, image: Examined) -> Iterat
     yield from _sbom(image)
 
 
-def _hashes(inputs: BuildInputs, image: Examined) -> Iterator[Difference]:
+def _hashes(recipe: Recipe, image: Examined) -> Iterator[Difference]:
     """Compare the hash of today's sources, on the image's own base, with its label's, and that with its tags'."""
     found = image.labels.get(f"{LABEL}.hash")
-    today = build_inputs.content_hash(inputs, image.labels.get(f"{LABEL}.base.identity", ""))
+    today = recipe.content(image.labels.get(f"{LABEL}.base.identity", ""))
     if found != today:
         words = f"the image was made from {found or 'unknown sources'}, today's sources give {today}"
         yield Difference(DifferenceKind.HASH, "sources", words, today, found)

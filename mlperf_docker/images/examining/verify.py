@@ -15,8 +15,9 @@ from mlperf_docker.images.examining.contents import Contents, is_wanted
 from mlperf_docker.images.examining.differences import Difference, Examined, differences
 from mlperf_docker.images.provide import likely_image
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe import image_labels, render
+from mlperf_docker.recipe import image_labels
 from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.recipe import Recipe
 
 _SHOWN_OF_A_KIND = 20
 
@@ -66,28 +67,28 @@ class ImageVerdict:
         }
 
 
-def locate(client: Images, spec: ImageSpec, sources: Sources) -> str:
-    """Return the name of the image of *spec* that is here: the one of today's sources, else the last one made.
+def locate(client: Images, recipe: Recipe, sources: Sources) -> str:
+    """Return the name of the image of *recipe* that is here: the one of today's sources, else the last one made.
 
     Raises ImageAbsentError.
     """
-    exact, present = likely_image(client, spec, sources)
+    exact, present = likely_image(client, recipe, sources)
     if present:
         return exact
-    _, moving = image_labels.tags(spec, "", sources.registry)
+    moving = image_labels.moving_tag(recipe.spec, sources.registry)
     if images.find(client, moving) is None:
-        raise ImageAbsentError(exact, spec)
+        raise ImageAbsentError(exact, recipe.spec)
     return moving
 
 
-def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) -> ImageVerdict:
-    """Compare the image *reference* with what *spec* is made from today. Nothing of the image runs for it.
+def verify(client: Engine, recipe: Recipe, reference: str, display: Display) -> ImageVerdict:
+    """Compare the image *reference* with today's *recipe*. Nothing of the image runs for it.
 
     Raises ImageAbsentError.
     """
     description = client.find_image(reference)
     if description is None:
-        raise ImageAbsentError(reference, spec)
+        raise ImageAbsentError(reference, recipe.spec)
     display.phase(f"read {reference}")
     contents = Contents(filesystem.read(client, description["Id"], is_wanted))
     examined = Examined(
@@ -97,12 +98,12 @@ def verify(client: Engine, spec: ImageSpec, reference: str, display: Display) ->
         contents=contents,
     )
     return ImageVerdict(
-        spec=spec,
+        spec=recipe.spec,
         tag=reference,
         id=description["Id"],
         components=len((contents.sbom or {}).get("components", ())),
         files=sum(each.kind is filesystem.FileKind.FILE for each in contents.files.entries.values()),
-        differences=tuple(differences(spec, render.build_inputs(spec), examined)),
+        differences=tuple(differences(recipe, examined)),
     )
 
 

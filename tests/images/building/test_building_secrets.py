@@ -118,7 +118,7 @@ def test_the_whole_image_keeps_nothing(
         "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), f"{marks['noproxy']}.invalid"))),
     }
     request = BuildRequest(
-        inputs=render.build_inputs(resnet50),
+        inputs=render.recipe_of(resnet50).inputs,
         base_reference=base_image.reference,
         tags=(names[1],),
         labels={},

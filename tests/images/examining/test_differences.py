@@ -16,17 +16,18 @@ from mlperf_docker.engine.filesystem import read_archive
 from mlperf_docker.images.examining.contents import HOME, SBOM, Contents, is_wanted
 from mlperf_docker.images.examining.differences import Difference, DifferenceKind, Examined, differences
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import build_inputs, image_labels, render, requirements
+from mlperf_docker.recipe import render, requirements
 from mlperf_docker.recipe.origin import Origin
 from mlperf_docker.system.paths import assets
 
 SPEC = next(spec for spec in Catalog.load(assets() / "images.yaml").specs if str(spec) == "resnet50:onnxruntime-cpu")
-INPUTS = render.build_inputs(SPEC)
+RECIPE = render.recipe_of(SPEC)
+INPUTS = RECIPE.inputs
 SITE = "opt/venv/lib/python3.11/site-packages"
 BYTECODE = f"{HOME}/bytecode/backend.sha256"
 BASE = f"sha256:{'b' * 64}"
 PINS = {canonical(pin.name): pin for layer in INPUTS.layers for pin in layer.pins}
-TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{build_inputs.content_hash(INPUTS, BASE)}"
+TAG = f"mlperf-docker/resnet50:onnxruntime-cpu-{RECIPE.content(BASE)}"
 CONFIG = {
     "User": "65532:65532",
     "WorkingDir": "/results",
@@ -47,7 +48,7 @@ CONFIG = {
 
 def labels() -> dict[str, str]:
     origin = Origin("base:1", BASE, "given", "unknown", "0.1.0")
-    return image_labels.labels(SPEC, INPUTS, build_inputs.content_hash(INPUTS, BASE), origin)
+    return RECIPE.labels(origin)
 
 
 def files() -> dict[str, bytes]:
@@ -100,7 +101,7 @@ def found(
 ) -> list[Difference]:
     """Return what is found of that image with *changes* to its files: path → content, or None to remove it."""
     facts: dict[str, Any] = {"tags": (TAG,), "labels": labels(), "config": {**CONFIG, **(config or {})}, **about}
-    return list(differences(SPEC, INPUTS, Examined(contents=contents(changes or {}), **facts)))
+    return list(differences(RECIPE, Examined(contents=contents(changes or {}), **facts)))
 
 
 def contents(changes: dict[str, bytes | None]) -> Contents:
@@ -129,10 +130,11 @@ def test_what_only_another_python_needs_may_be_missing_and_what_this_one_needs_m
         extra = requirements.Pin("extra", "1", f" ; {marker}", (f"sha256:{'e' * 64}",), frozenset())
         more = dataclasses.replace(last, pins=(*last.pins, extra))
         inputs = dataclasses.replace(INPUTS, layers=(*below, more))
+        recipe = dataclasses.replace(RECIPE, inputs=inputs)
         image = Examined(
             (TAG,), labels(), CONFIG, contents({f"{HOME}/requirements/{last.name}.txt": more.requirements})
         )
-        return [each.subject for each in differences(SPEC, inputs, image) if each.kind is DifferenceKind.PYTHON]
+        return [each.subject for each in differences(recipe, image) if each.kind is DifferenceKind.PYTHON]
 
     assert missing("python_version >= '3.12'") == []
     assert missing("python_version < '3.12'") == ["extra"]

@@ -1,0 +1,39 @@
+"""Recipe of an image: a cell's spec with everything that its image is made from, and the names that follow from it.
+
+Made once by `render.recipe_of`, then handed to whatever builds, looks for or compares the image.
+"""
+
+from dataclasses import dataclass
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.recipe import image_labels
+from mlperf_docker.recipe.build_inputs import BuildInputs, content_hash
+from mlperf_docker.recipe.origin import Origin
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the image of one cell is made from, on any base."""
+
+    spec: ImageSpec
+    inputs: BuildInputs
+
+    def __str__(self) -> str:
+        return str(self.spec)
+
+    @property
+    def source(self) -> str:
+        """Hash over everything but the base, which differs from host to host."""
+        return self.content("")
+
+    def content(self, base_identity: str) -> str:
+        """Return the hash of the image on the base with this identity."""
+        return content_hash(self.inputs, base_identity)
+
+    def tags(self, base_identity: str, registry: str) -> tuple[str, str]:
+        """Return the exact tag of the image on the base with this identity, and the tag that moves with every build."""
+        return image_labels.tags(self.spec, self.content(base_identity), registry)
+
+    def labels(self, origin: Origin) -> dict[str, str]:
+        """Return the labels of the image that is built from *origin*."""
+        return image_labels.labels(self.spec, self.inputs, self.content(origin.base_identity), origin)
