@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,31 @@ def test_a_connection_serves_as_long_as_the_engine_keeps_it(short: Path, answers
         look = Glance(short / "engine.sock")
         assert [look.find_image(name) for name in ("a", "b")] == [{"Id": "x"}] * 2
     assert len(accepted) == connections
+
+
+def test_one_list_tells_which_names_are_not_there(short: Path) -> None:
+    listed = [
+        {"RepoTags": ["localhost/a/here:1", "docker.io/library/debian:12"], "Labels": {LABEL: "image", "x": "y"}},
+        {"RepoTags": None, "Labels": None},
+    ]
+    answers = {"/images/json": listed, "/images/a/here:1/json": {"Id": "1"}, "/images/debian:12/json": {"Id": "2"}}
+    asked = []
+
+    class Engine(Glance):
+        def _get(self, path: str) -> tuple[int, Any]:
+            asked.append(path)
+            return (200, answers[path]) if path in answers else (404, None)
+
+    look = Engine(short / "engine.sock")
+    assert look.find_image("a/absent:1") is look.find_image("b/absent:2") is None
+    assert [look.find_image("a/here:1"), look.find_image("a/here:1")] == [{"Id": "1"}] * 2
+    assert look.find_image("debian:12") == {"Id": "2"}
+    assert look.images(f"{LABEL}=image") == look.images(LABEL) == listed[:1]
+    assert look.images(f"{LABEL}=base") == []
+    assert asked == list(answers)
+    for asked_for in ("a/absent", "debian@sha256:1", "sha256:0123456789ab", "host:5000/absent"):
+        assert look.find_image(asked_for) is None
+    assert len(asked) == len(answers) + 4, "an id, a digest, or what may be a tag `latest`"
 
 
 @pytest.mark.engine
