@@ -11,6 +11,9 @@ class PullPolicy(StrEnum):
     NEVER = "never"
 
 
+DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
+"""Set by --debug: errors show their traceback, those of the harness too."""
+
 LABEL = "org.mlperf-docker"
 
 

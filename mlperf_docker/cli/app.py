@@ -32,9 +32,9 @@ from mlperf_docker.cli import (
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.errors import Interrupted, MlperfDockerError
+from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.system import folders, signals
 
-DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
 EXIT_CODES = {
     ExitCode.VALID: "valid",
     ExitCode.INVALID: "INVALID or accuracy under target, also where verify finds a difference",

@@ -1,7 +1,7 @@
 """`mlperf-docker data`: the data sets."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from mlperf_docker.cli.options import (
     Registry,
     user_path,
 )
+from mlperf_docker.contract import json_values
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
@@ -104,14 +105,14 @@ def verify(
     dataset = find_dataset(catalog, name)
     if quick:
         path = location.check_folder(dataset, folder or location.place(dataset))
-        found: dict[str, Any] = {"name": dataset.name, "path": str(path), "samples": None, "facts": {}}
+        found = location.DatasetFound(dataset.name, path)
     else:
         from mlperf_docker.images.sources import sources_of
 
         sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
         with display() as show:
             found = dataset_commands.verify(catalog, dataset, folder, sources, show)
-    streams.out(strict_json.dumps(found) if as_json else verified_text(dataset, found))
+    streams.out(strict_json.dumps(json_values.fields(found)) if as_json else verified_text(dataset, found))
 
 
 def convert(
@@ -161,7 +162,7 @@ def convert(
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
         done = dataset_commands.convert(catalog, request, sources, show)
-    streams.out(strict_json.dumps(done) if as_json else done["output"])
+    streams.out(strict_json.dumps(json_values.fields(done)) if as_json else str(done.output))
 
 
 def preprocess(
@@ -193,4 +194,4 @@ def preprocess(
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
         done = dataset_commands.preprocess(catalog, request, sources, show)
-    streams.out(strict_json.dumps(done) if as_json else f"{done['samples']} samples in {done['cache']}")
+    streams.out(strict_json.dumps(json_values.fields(done)) if as_json else f"{done.samples} samples in {done.cache}")

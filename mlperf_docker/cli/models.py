@@ -17,6 +17,7 @@ from mlperf_docker.cli.options import (
     Registry,
     user_path,
 )
+from mlperf_docker.contract import json_values
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
@@ -146,6 +147,8 @@ def convert(
     the new file.
     """
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import parse_choice
+    from mlperf_docker.contract.words import TableType
     from mlperf_docker.display.progress import display
     from mlperf_docker.images.sources import sources_of
     from mlperf_docker.runs.convert_models import ConvertRequest
@@ -153,10 +156,11 @@ def convert(
 
     catalog = Catalog.load()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
-    request = ConvertRequest(model, model_file, to, sources, backend, force, tables)
+    kind = parse_choice("type of tables", tables, TableType) if tables else None
+    request = ConvertRequest(model, model_file, to, sources, backend, force, kind)
     with display() as show:
         done = convert_file(catalog, request, show)
-    streams.out(strict_json.dumps(done) if as_json else done["model_file"])
+    streams.out(strict_json.dumps(json_values.fields(done)) if as_json else str(done.model_file))
 
 
 def _models(catalog: "Catalog", name: str) -> "tuple[ModelSpec, ...]":

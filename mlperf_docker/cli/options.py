@@ -1,11 +1,15 @@
 """Options and arguments that several commands share. Names are checked by the selector, which offers the nearest."""
 
+import functools
+import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mlperf_docker.contract.options import Option, declared
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.system import paths
 
@@ -95,3 +99,48 @@ ResultsRoot = Annotated[
     ),
 ]
 PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
+
+
+def taking(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that *kind* declares, in place of its parameter `options`, which gets their values."""
+    taken = [each for each in declared(kind) if not each.only_harness]
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:  # noqa: ANN401  # of every type that typer knows
+            values = {each.name: _value(each, given.pop(each.name)) for each in taken}
+            command(**given, options=kind(**values))
+
+        own = inspect.signature(command)
+        parameters = (
+            each
+            for parameter in own.parameters.values()
+            for each in (map(_parameter, taken) if parameter.name == "options" else (parameter,))
+        )
+        wrapper.__signature__ = own.replace(parameters=tuple(parameters))  # type: ignore[attr-defined]  # Typer's
+        return wrapper
+
+    return decorated
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """An option of the contract as Typer reads it. Words stay text here: `_value` offers the nearest."""
+    is_word = issubclass(option.kind, StrEnum)
+    names = (option.flag, option.short) if option.short else (option.flag,)
+    info = typer.Option(
+        *names, metavar=option.metavar, help=option.help, min=option.bounds.least if option.bounds else None
+    )
+    default = (option.default or "") if is_word else option.default
+    kind = str if is_word else option.kind | None
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _value(option: Option, given: Any) -> Any:  # noqa: ANN401
+    """The value of *option* that was *given* on the command line. Raises UsageError for a word that is none."""
+    if not issubclass(option.kind, StrEnum):
+        return given
+    from mlperf_docker.catalog.selector import parse_choice
+
+    return parse_choice(option.noun, given, option.kind) if given else option.default

@@ -15,21 +15,21 @@ from mlperf_docker.cli.options import (
     PullChoice,
     Registry,
     ResultsRoot,
+    taking,
     user_path,
 )
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
 
 
+@taking(RunOptions)
 def run(
     model: ModelName,
     *,
     backend: BackendName = "",
     device: DeviceName = "cpu",
-    precision: Annotated[str, typer.Option("--precision", "-p", help="fp32 or int8.")] = "fp32",
-    scenario: Annotated[str, typer.Option(help="SingleStream, MultiStream, Server or Offline.")] = "Offline",
-    mode: Annotated[str, typer.Option(help="performance or accuracy.")] = "performance",
+    options: RunOptions,
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -43,32 +43,10 @@ def run(
         bool,
         typer.Option("--require-dataset", help="Exit with 6 if the data set is missing, in place of synthetic data."),
     ] = False,
-    synthetic: Annotated[
-        str, typer.Option(metavar="SIZE", help="Synthetic data and weights: tiny or full. Needs no download.")
-    ] = "",
     model_file: Annotated[
         Path | None, typer.Option(parser=user_path, metavar="FILE", help="Your own model file.")
     ] = None,
     results: ResultsRoot = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Use only the first N samples.")] = None,
-    min_duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Default: the benchmark's own 600 s.")
-    ] = None,
-    target_qps: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Server: queries per second. Offline: the expected samples per second."),
-    ] = None,
-    target_latency: Annotated[
-        int | None, typer.Option(metavar="MS", min=1, help="Server: the latency bound. Default: mlperf.conf's.")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Largest batch. Default: measured.")] = None,
-    instances: Annotated[
-        int | None, typer.Option(min=1, help="Copies of the model side by side. Default: 1, on GPUs one on each.")
-    ] = None,
-    threads_per_instance: Annotated[int | None, typer.Option(min=1, help="Threads of each copy.")] = None,
-    max_ind_range: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="DLRM: only the first N rows of each table.")
-    ] = None,
     user_conf: Annotated[
         Path | None,
         typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
@@ -86,10 +64,10 @@ def run(
 ) -> None:
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.catalog.selector import find, parse_choice
+    from mlperf_docker.catalog.selector import find
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import folded
-    from mlperf_docker.engine.plan import Limits, RunOptions
+    from mlperf_docker.engine.plan import Limits
     from mlperf_docker.images.sources import sources_of
     from mlperf_docker.results.text import result_text
     from mlperf_docker.runs.session import RunRequest
@@ -98,20 +76,6 @@ def run(
 
     catalog = Catalog.load()
     spec = find(catalog, model, backend, device)
-    options = RunOptions(
-        scenario=parse_choice("scenario", scenario, Scenario),
-        mode=parse_choice("mode", mode, Mode),
-        precision=parse_choice("precision", precision, Precision),
-        synthetic=parse_choice("synthetic size", synthetic, SyntheticSize) if synthetic else None,
-        samples=samples,
-        min_duration_s=min_duration,
-        target_qps=target_qps,
-        target_latency_ms=target_latency,
-        batch_size=batch_size,
-        instances=instances,
-        threads_per_instance=threads_per_instance,
-        max_ind_range=max_ind_range,
-    )
     request = RunRequest(
         spec=spec,
         options=options,

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from mlperf_docker.contract import places
 from mlperf_docker.engine.engine import (
     Engine,
     EngineGoneError,
@@ -26,7 +27,7 @@ from mlperf_docker.system import owner, signals
 
 OWNER_LABEL = f"{LABEL}.owner"
 # Read by harness/lifeline.py: the container shall end when its stdin does.
-_ENVIRONMENT = ("MLPERF_END_WITH_STDIN=1",)
+_ENVIRONMENT = (f"{places.LIFELINE_VARIABLE}=1",)
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
 _GONE = ("destroy", "remove")  # in Docker's words, and in Podman's
@@ -116,7 +117,7 @@ def configuration(plan: RunPlan) -> dict[str, Any]:
         "Image": plan.image,
         "Cmd": list(plan.arguments),
         "User": plan.surroundings.user,
-        "Env": list(_ENVIRONMENT),
+        "Env": [*_ENVIRONMENT, *(f"{name}={value}" for name, value in plan.environment)],
         "Labels": {key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},
         **dict.fromkeys(("OpenStdin", "StdinOnce", "AttachStdin", "AttachStdout", "AttachStderr"), True),
         "HostConfig": _host_configuration(plan),

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlperf_docker.contract import places
 from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import DatasetError
 from mlperf_docker.system import paths
@@ -22,7 +23,8 @@ _FEW = 8
 """Files of one folder that are mounted singly, so that their neighbours stay outside."""
 _MOST_NEIGHBOURS = 64
 _OWN = (
-    "/bin", "/cache", "/dev", "/etc", "/lib", "/lib64", "/models", "/opt/mlperf", "/opt/venv", "/proc", "/results",
+    "/bin", places.CACHE, "/dev", "/etc", "/lib", "/lib64", places.MODELS, places.HOME, "/opt/venv", "/proc",
+    places.RESULTS,
     "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin",
 )  # fmt: skip
 """What a container has of its own and what is nobody's data: nothing is mounted over it, above it or within."""

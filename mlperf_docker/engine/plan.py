@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display import printable, shell
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import LABEL
@@ -24,10 +23,6 @@ _LEAST_CPUS = 0.01
 _ALL = -1
 
 _LINE_END = "\r\n"
-
-# The harness has the same bounds: LoadGen counts nanoseconds in 64 bits, frameworks some things in 32.
-_MOST = (1 << 31) - 1
-_RANGES = {"min-duration": (0.001, 1e9), "target-qps": (0.001, 1e12)}
 
 
 @dataclass(frozen=True)
@@ -162,49 +157,6 @@ def _gpu_count(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What the user asked of the harness. min_duration_s, target_qps: None leaves the choice to the harness."""
-
-    scenario: Scenario
-    mode: Mode
-    precision: Precision
-    synthetic: SyntheticSize | None = None
-    samples: int | None = None
-    min_duration_s: float | None = None
-    target_qps: float | None = None
-    target_latency_ms: int | None = None
-    batch_size: int | None = None
-    instances: int | None = None
-    threads_per_instance: int | None = None
-    max_ind_range: int | None = None
-
-    def check(self) -> None:
-        """Raise UsageError for a number that LoadGen or a framework would take for another, or for none."""
-        for name, value in self._numbers().items():
-            low, high = _RANGES.get(name, (1, _MOST))
-            if value is not None and not low <= value <= high:
-                raise UsageError(f"--{name} {value} is not from {low:g} to {high:.10g}.")
-
-    def arguments(self) -> Iterator[str]:
-        """The harness's command line, without its paths."""
-        yield from ("run", f"--scenario={self.scenario}", f"--mode={self.mode}", f"--precision={self.precision}")
-        named = {"synthetic": self.synthetic, **self._numbers()}
-        yield from (f"--{name}={value}" for name, value in named.items() if value is not None)
-
-    def _numbers(self) -> dict[str, float | None]:
-        return {
-            "samples": self.samples,
-            "min-duration": self.min_duration_s,
-            "target-qps": self.target_qps,
-            "target-latency": self.target_latency_ms,
-            "batch-size": self.batch_size,
-            "instances": self.instances,
-            "threads-per-instance": self.threads_per_instance,
-            "max-ind-range": self.max_ind_range,
-        }
-
-
-@dataclass(frozen=True)
 class ContainerUser:
     """What the engine and its host decide. user: uid:gid; groups: its supplementary ones; userns: "" for the engine's.
 
@@ -220,7 +172,7 @@ class ContainerUser:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One container, completely described. labels: beside those that every container of ours carries."""
+    """One container, completely described."""
 
     image: str
     arguments: tuple[str, ...]
@@ -228,8 +180,11 @@ class RunPlan:
     surroundings: ContainerUser
     limits: Limits = field(default_factory=Limits)
     labels: tuple[tuple[str, str], ...] = ()
+    """Beside those that every container of ours carries."""
     devices: tuple[str, ...] = ()
     """Device files of the host that it gets under the same name."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables, beside those of the image."""
 
     @property
     def tmpfs(self) -> str:
@@ -256,6 +211,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--label={CONTAINER_LABEL}",
         *(f"--label={key}={value}" for key, value in plan.labels),
+        *(f"--env={name}={value}" for name, value in plan.environment),
         *_limit_options(plan.limits),
         *(f"--device={device}" for device in plan.devices),
         *map(_mount_option, plan.mounts),

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract import places
+from mlperf_docker.contract.commands import OutputsCommand, OutputsReply, ParityCommand
+from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.facts import require_device
 from mlperf_docker.engine.local_images import find
-from mlperf_docker.engine.plan import BindMount, Limits, RunOptions
+from mlperf_docker.engine.plan import BindMount, Limits
 from mlperf_docker.errors import (
     BuildError,
     ContainerError,
@@ -154,19 +157,19 @@ class _Gathering:
             return
         precision = Precision.FP32
         with tempfile.TemporaryDirectory(prefix="parity-", dir=paths.cache_dir()) as folder:
-            mount = BindMount(Path(folder), "/results", read_only=False)
+            mount = BindMount(Path(folder), places.RESULTS, read_only=False)
             traced = {}
             for spec in peers:
-                fields = self._try(spec, "outputs", partial(self._perform, self._outputs(spec, mount)))
-                if fields is not None:
-                    traced[spec.variant] = fields
+                reply = self._try(spec, "outputs", partial(self._perform, self._outputs(spec, mount)))
+                if reply is not None:
+                    traced[spec.variant] = reply
             near = self._compared(peers, traced, mount)
             for spec in peers:
                 if spec in self._request.specs:
                     _put(self.gathered, spec, precision, {"parity": self._parity(spec, traced, near)})
 
-    def _perform(self, job: HarnessJob) -> dict[str, Any]:
-        return perform(self._client, job, self._display).fields
+    def _perform(self, job: HarnessJob[_Found]) -> _Found:
+        return perform(self._client, job, self._display).reply
 
     def _built(self, spec: ImageSpec) -> Built:
         recipe = self._recipes[str(spec)]
@@ -175,39 +178,37 @@ class _Gathering:
         fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
         return Built.model_validate({**_stamp(recipe), **fields, "base": image.base})
 
-    def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob:
-        samples = () if self._request.samples is None else (f"--samples={self._request.samples}",)
-        options = (f"--synthetic={self._request.size}", f"--output=/results/{spec.variant}.safetensors", *samples)
+    def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob[OutputsReply]:
+        output, request = Path(places.RESULTS, f"{spec.variant}.safetensors"), self._request
+        command = OutputsCommand(synthetic=request.size, output=output, samples=request.samples)
         mounts = (cache_mount(), results_mount)
-        return HarnessJob(self._recipes[str(spec)], self._request.sources, ("outputs", *options), mounts)
+        return HarnessJob(self._recipes[str(spec)], self._request.sources, command, mounts)
 
     def _compared(
-        self, peers: Sequence[ImageSpec], traced: Mapping[str, Mapping[str, Any]], mount: BindMount
+        self, peers: Sequence[ImageSpec], traced: Mapping[str, OutputsReply], mount: BindMount
     ) -> dict[str, list[Peer]]:
         """Return, for each variant that was traced, how near each of the others is."""
         near: dict[str, list[Peer]] = {variant: [] for variant in traced}
         if len(traced) < _PAIR:
             return near
         anyone = next(spec for spec in peers if spec.variant in traced)
-        files = tuple(f"/results/{variant}.safetensors" for variant in traced)
-        job = HarnessJob(self._recipes[str(anyone)], self._request.sources, ("parity", *files), (mount,))
-        fields = self._try(anyone, "parity", partial(self._perform, job)) or {"pairs": ()}
-        for pair in fields["pairs"]:
-            a, b = Path(pair["a"]).stem, Path(pair["b"]).stem
+        command = ParityCommand(files=tuple(reply.output for reply in traced.values()))
+        job = HarnessJob(self._recipes[str(anyone)], self._request.sources, command, (mount,))
+        reply = self._try(anyone, "parity", partial(self._perform, job))
+        for pair in reply.pairs if reply else ():
+            a, b = pair.a.stem, pair.b.stem
             for one, other in ((a, b), (b, a)):
-                near[one].append(
-                    Peer(cell=other, largest_difference=pair["largest_difference"], agreement=pair["agreement"])
-                )
+                near[one].append(Peer(cell=other, largest_difference=pair.largest_difference, agreement=pair.agreement))
         return near
 
     def _parity(
-        self, spec: ImageSpec, traced: Mapping[str, Mapping[str, Any]], near: Mapping[str, Sequence[Peer]]
+        self, spec: ImageSpec, traced: Mapping[str, OutputsReply], near: Mapping[str, Sequence[Peer]]
     ) -> Parity | None:
         if not near.get(spec.variant):
             return None
         outputs = traced[spec.variant]
-        ran = {"data": self._request.size, "samples": outputs["samples"], "versions": outputs["versions"]}
-        gpu = _gpu(spec, outputs["device_proof"])
+        ran = {"data": self._request.size, "samples": outputs.samples, "versions": outputs.versions}
+        gpu = _gpu(spec, outputs.device_proof)
         return Parity.model_validate(
             {**_stamp(self._recipes[str(spec)]), **ran, "gpu": gpu, "against": tuple(near[spec.variant])}
         )

@@ -1,6 +1,6 @@
 """Model files and data sets as text for people, and as fields for programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlperf_docker.catalog.spec import DatasetFile, DatasetSeries, DatasetSpec
@@ -8,6 +8,7 @@ from mlperf_docker.display.sizes import readable
 from mlperf_docker.display.tables import fact_lines
 from mlperf_docker.errors import FolderError
 from mlperf_docker.inputs.datasets import location
+from mlperf_docker.inputs.datasets.location import DatasetFound
 from mlperf_docker.inputs.models.official_files import Official, size_text
 
 if TYPE_CHECKING:
@@ -121,12 +122,10 @@ def dataset_fields(dataset: DatasetSpec, models: Sequence[str]) -> dict[str, Any
     return {**dataset.model_dump(mode="json"), "models": list(models)}
 
 
-def verified_text(dataset: DatasetSpec, found: Mapping[str, Any]) -> str:
+def verified_text(dataset: DatasetSpec, found: DatasetFound) -> str:
     """What `data verify` found, one line for the verdict and one for each fact."""
-    if found["samples"] is None:
-        return f"{dataset.title} seems to be at {found['path']}: {dataset.marker} is there. Nothing else was read."
-    whole = "" if found["samples"] == dataset.count else f", of {dataset.count} in the whole set"
-    facts = [f"  {name}: {value}" for name, value in found["facts"].items()]
-    return "\n".join(
-        (f"{dataset.title} at {found['path']}: {found['samples']} samples{whole}; all can be read.", *facts)
-    )
+    if found.samples is None:
+        return f"{dataset.title} seems to be at {found.path}: {dataset.marker} is there. Nothing else was read."
+    whole = "" if found.samples == dataset.count else f", of {dataset.count} in the whole set"
+    facts = [f"  {name}: {value}" for name, value in found.facts.items()]
+    return "\n".join((f"{dataset.title} at {found.path}: {found.samples} samples{whole}; all can be read.", *facts))

@@ -6,18 +6,20 @@ The templates render these values, the script of the install steps reads them, `
 import json
 from dataclasses import dataclass
 
+from mlperf_docker.contract import places
+
 
 @dataclass(frozen=True)
 class ImageLayout:
     """The values that all images share."""
 
-    home: str = "/opt/mlperf"
+    home: str = places.HOME
     """The harness, and the records of what was installed."""
     venv: str = "/opt/venv"
     """The virtual environment with all Python packages."""
-    given: tuple[str, ...] = ("/data", "/models")
+    given: tuple[str, ...] = (places.DATA, places.MODELS)
     """Folders that a run reads."""
-    made: tuple[str, ...] = ("/cache", "/results")
+    made: tuple[str, ...] = (places.CACHE, places.RESULTS)
     """Folders that a run writes to, as any user."""
     user: str = "65532:65532"
     module: str = "mlperf_docker.harness"
@@ -42,7 +44,7 @@ class ImageLayout:
     @property
     def cell(self) -> str:
         """What the harness knows of images.yaml."""
-        return f"{self.home}/cell.json"
+        return places.CELL
 
     @property
     def requirements(self) -> str:
@@ -84,7 +86,7 @@ class ImageLayout:
         """
         return {
             "HOME": "/tmp",  # noqa: S108  # the one folder besides `made` that any user may write to
-            "MLPERF_CELL": self.cell,
+            places.CELL_VARIABLE: self.cell,
             "PATH": f"{self.venv}/bin:${{PATH}}",
             "PYTHONPATH": self.home,
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -8,28 +8,27 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
+class _Value(BaseModel, frozen=True):
+    model_config = ConfigDict(extra="allow")
 
 
 # What cannot be measured is NaN here and null in JSON, which has no NaN.
 _Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
-class Metric(_Value):
+class Metric(_Value, Figure, frozen=True):
     """The scenario's figure, as LoadGen defines it."""
 
-    name: str
     value: _Number
-    unit: str
 
 
-class Latency(_Value):
+class Latency(_Value, Latencies, frozen=True):
     """Latency of a sample (of a query in MultiStream), in nanoseconds."""
 
     mean: _Number
@@ -42,16 +41,14 @@ class Latency(_Value):
         return {"mean": self.mean, "p50": self.p50, "p90": self.p90, "p99": self.p99}
 
 
-class Accuracy(_Value):
+class Accuracy(_Value, Score, frozen=True):
     """The benchmark's own score against its target."""
 
-    metric: str
     value: _Number
     target: _Number
-    passed: bool
 
 
-class ImageUsed(_Value):
+class ImageUsed(_Value, frozen=True):
     """The image that ran, and the base under it. digest: `sha256:…` in the registry of its tag; None if never there."""
 
     tag: str
@@ -60,45 +57,34 @@ class ImageUsed(_Value):
     digest: str | None = None
 
 
-class Submission(_Value):
+class Submission(_Value, Readiness, frozen=True):
     """Whether the run could be part of a closed submission, and what is in the way."""
 
-    closed_ready: bool
-    why: tuple[str, ...] = ()
 
+class RunResult(_Value, RunReply, frozen=True):
+    """What `run --json` prints and result.json holds: the harness's reply, and what only the host knows.
 
-class RunResult(_Value):
-    """What `run --json` prints and result.json holds. valid: LoadGen's verdict, or accuracy reached.
-
-    settings: what LoadGen and the harness were told, or measured; model_file: its name, checksum and variant;
-    results_dir: the folder that it is in now; seeds: LoadGen's, which tell the round. These are all the keys that are
-    written today; those of other versions are kept as they are.
+    These are all the keys that are written today; those of other versions are kept as they are.
     """
 
     model: Annotated[str, Field(max_length=100)]
     backend: str
     device: Device
-    precision: Precision
-    scenario: Scenario
-    mode: Mode
-    synthetic: bool
     synthetic_size: SyntheticSize | None = None
-    valid: bool
     reasons: tuple[str, ...] = ()
     metric: Metric | None
     latency_ns: Latency | None
-    samples: int
     accuracy: Accuracy | None
-    image: ImageUsed | None = None
-    versions: dict[str, str]
-    device_proof: dict[str, Any]
     settings: dict[str, Any] = Field(default_factory=dict)
-    model_file: dict[str, Any] | None = None
-    submission: Submission | None = None
-    results_dir: str = ""
-    duration_s: float | None = None
     seeds: dict[str, Any] = Field(default_factory=dict)
+    model_file: dict[str, Any] | None = None
     loadgen_errors: tuple[str, ...] = ()
+    submission: Submission | None = None
+    image: ImageUsed | None = None
+    results_dir: str = ""
+    """The folder that it is in now."""
+    duration_s: float | None = None
+    """Seconds in the container."""
 
     @property
     def cell(self) -> str:

@@ -3,12 +3,15 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find, find_backend, find_model
+from mlperf_docker.contract import places
+from mlperf_docker.contract.commands import ConvertCommand, ConvertReply
+from mlperf_docker.contract.words import TableType
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount
@@ -31,7 +34,7 @@ _HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JS
 class ConvertRequest:
     """What the user asked for. backend: whose container reads the file, or "" to let it decide; force: replace.
 
-    tables: the type that DLRM's tables get, or "" to leave them as they are.
+    tables: the type that DLRM's tables get, None leaves them as they are.
     """
 
     model: str
@@ -40,7 +43,7 @@ class ConvertRequest:
     sources: Sources
     backend: str = ""
     force: bool = False
-    tables: str = ""
+    tables: TableType | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class ConversionStep:
     suffix: str
 
 
-def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict[str, Any]:
+def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> ConvertReply:
     """Convert, and return what the harness says of the new file, under its own path.
 
     The file is written aside and gets its name when it is complete. Raises UsageError, ModelFileError, and what goes
@@ -63,15 +66,14 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> dict
     steps = plan(catalog, model, source, output.suffix, wanted, display)
     specs = [find(catalog, model.name, step.backend) for step in steps]
     client = connect_for(specs[0])
-    fields: dict[str, Any] = {}
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):
             job = _job(spec, request, source, here)
             display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
-            fields = perform(client, job, display).fields
+            reply = perform(client, job, display).reply
             source = here
         source.replace(output)
-    return {**fields, "model_file": str(output), "size_bytes": output.stat().st_size}
+    return replace(reply, model_file=output)
 
 
 def plan(
@@ -149,9 +151,9 @@ def _aside(output: Path, steps: list[ConversionStep]) -> Iterator[list[Path]]:
             file.unlink(missing_ok=True)
 
 
-def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> HarnessJob:
-    model = links.file(source, "/models")
-    tables = (f"--tables={request.tables}",) if request.tables else ()
-    arguments = ("convert", f"--model-file={model.path}", f"--output=/results/{output.name}", *tables)
-    mounts = (*model.mounts, BindMount(output.parent, "/results", read_only=False), cache_mount())
-    return HarnessJob(recipe_of(spec), request.sources, arguments, mounts)
+def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> HarnessJob[ConvertReply]:
+    model = links.file(source, places.MODELS)
+    inside = Path(places.RESULTS, output.name)
+    command = ConvertCommand(model_file=Path(model.path), output=inside, tables=request.tables)
+    mounts = (*model.mounts, BindMount(output.parent, places.RESULTS, read_only=False), cache_mount())
+    return HarnessJob(recipe_of(spec), request.sources, command, mounts)

@@ -1,13 +1,20 @@
 """`data verify`, `data convert` and `data preprocess`: the harness's own look at a data set, in a container."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mlperf_docker.catalog import selector
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import models_of
 from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec
+from mlperf_docker.contract import places
+from mlperf_docker.contract.commands import (
+    ConvertDataCommand,
+    ConvertDataReply,
+    PreprocessCommand,
+    PreprocessReply,
+    VerifyCommand,
+)
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount
@@ -49,7 +56,7 @@ class Convert:
 
 def verify(
     catalog: Catalog, dataset: DatasetSpec, folder: Path | None, sources: Sources, display: Display
-) -> dict[str, Any]:
+) -> location.DatasetFound:
     """Read every file of the data set in *folder*, None for its place, and return what the harness says of it.
 
     Raises DatasetError.
@@ -57,46 +64,41 @@ def verify(
     path = location.check_folder(dataset, folder or location.place(dataset))
     spec = _reader(catalog, dataset)
     data = _seen(path, display)
-    job = HarnessJob(recipe_of(spec), sources, ("verify", f"--data={data.path}"), (*data.mounts, cache_mount()))
-    fields = perform(connect_for(spec), job, display).fields
-    return {"name": dataset.name, "path": str(path), "samples": fields["samples"], "facts": fields["facts"]}
+    job = HarnessJob(recipe_of(spec), sources, VerifyCommand(data=Path(data.path)), (*data.mounts, cache_mount()))
+    reply = perform(connect_for(spec), job, display).reply
+    return location.DatasetFound(dataset.name, path, reply.samples, reply.facts)
 
 
-def convert(catalog: Catalog, request: Convert, sources: Sources, display: Display) -> dict[str, Any]:
+def convert(catalog: Catalog, request: Convert, sources: Sources, display: Display) -> ConvertDataReply:
     """Make the data set of a model out of the files that it is offered as, and return what the harness says of it.
 
     Raises UsageError unless both folders exist and the second can be written.
     """
     spec = selector.find(catalog, request.model, "")
     source, output = _source(spec.model.dataset, request.source), _output(spec.model.dataset, request.output)
-    named = {"max-ind-range": request.max_ind_range, "days": request.days}
-    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     data = _seen(source, display)
-    mounts = (*data.mounts, BindMount(output, "/results", read_only=False), cache_mount())
-    job = HarnessJob(
-        recipe_of(spec), sources, ("convert-data", f"--data={data.path}", "--results=/results", *options), mounts
-    )
-    fields = perform(connect_for(spec), job, display).fields
-    return {**fields, "output": str(output / Path(str(fields["output"])).name)}
+    mounts = (*data.mounts, BindMount(output, places.RESULTS, read_only=False), cache_mount())
+    command = ConvertDataCommand(data=Path(data.path), max_ind_range=request.max_ind_range, days=request.days)
+    reply = perform(connect_for(spec), HarnessJob(recipe_of(spec), sources, command, mounts), display).reply
+    return replace(reply, output=output / reply.output.name)
 
 
-def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> dict[str, Any]:
+def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> PreprocessReply:
     """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
     spec = selector.find(catalog, request.model, request.backend)
     path = location.check_folder(spec.model.dataset, request.folder or location.place(spec.model.dataset))
-    named = {"samples": request.samples, "workers": request.workers}
-    options = (f"--{name}={value}" for name, value in named.items() if value is not None)
     data, cache = _seen(path, display), cache_mount()
-    job = HarnessJob(recipe_of(spec), sources, ("preprocess", f"--data={data.path}", *options), (*data.mounts, cache))
-    fields = perform(connect_for(spec), job, display).fields
-    inside = Path(str(fields["cache"]))
-    there = cache.host / inside.relative_to(cache.container) if inside.is_relative_to(cache.container) else cache.host
-    return {"samples": fields["samples"], "cache": str(there)}
+    command = PreprocessCommand(data=Path(data.path), samples=request.samples, workers=request.workers)
+    reply = perform(
+        connect_for(spec), HarnessJob(recipe_of(spec), sources, command, (*data.mounts, cache)), display
+    ).reply
+    below = reply.cache.relative_to(places.CACHE) if reply.cache.is_relative_to(places.CACHE) else ""
+    return replace(reply, cache=cache.host / below)
 
 
 def _seen(path: Path, display: Display) -> links.Seen:
-    """Return how a container sees the data in *path*, and say what it will not find_dataset."""
-    data = links.folder(path, "/data")
+    """Return how a container sees the data in *path*, and say what it will not find."""
+    data = links.folder(path, places.DATA)
     for note in data.notes:
         display.say(note)
     return data

@@ -1,12 +1,16 @@
 """A harness command in a container: image provided, container run, reply read."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract import places
+from mlperf_docker.contract.commands import Command
+from mlperf_docker.contract.json_values import MalformedError
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.container import remove_orphans
@@ -14,42 +18,54 @@ from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.facts import require_device
 from mlperf_docker.engine.plan import BindMount, Limits, RunPlan
 from mlperf_docker.engine.surroundings import surroundings
+from mlperf_docker.errors import ContainerError
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.runner import execute
 from mlperf_docker.system import folders, paths
 
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
-class HarnessJob:
+class HarnessJob(Generic[R]):
     """A command of the harness in a container of a cell: everything but the image, which is provided when it runs."""
 
     recipe: Recipe
     sources: Sources
-    arguments: tuple[str, ...]
+    command: Command[R]
     mounts: tuple[BindMount, ...]
     limits: Limits = field(default_factory=Limits)
 
     def plan(self, image: str, engine: Mapping[str, Any]) -> RunPlan:
         """Return the container, as the caller's own user. engine: what the engine says of itself."""
+        environment = ((places.DEBUG_VARIABLE, "1"),) if os.environ.get(DEBUG_VARIABLE) else ()
         profile = self.recipe.spec.device.profile
-        limits = replace(self.limits, gpus=self.limits.gpus or profile.gpus)
-        return RunPlan(image, self.arguments, self.mounts, surroundings(engine), limits, devices=profile.nodes)
+        return RunPlan(
+            image=image,
+            arguments=self.command.argv(),
+            mounts=self.mounts,
+            surroundings=surroundings(engine),
+            limits=replace(self.limits, gpus=self.limits.gpus or profile.gpus),
+            devices=profile.nodes,
+            environment=environment,
+        )
 
 
 @dataclass(frozen=True)
-class Performed:
-    """What a job came to: the harness's own fields, the image that it ran in, and the seconds in the container."""
+class Performed(Generic[R]):
+    """What a job came to: the harness's reply, the image that it ran in, and the seconds in the container."""
 
-    fields: dict[str, Any]
+    reply: R
     image: values.ImageUsed
     duration_s: float
 
 
-def perform(client: Engine, job: HarnessJob, display: Display, log: Path | None = None) -> Performed:
+def perform(client: Engine, job: HarnessJob[R], display: Display, log: Path | None = None) -> Performed[R]:
     """Provide the job's image, run it, and return what it came to. Raises what goes wrong, each with its exit code.
 
     log: where the container's whole output stays; without it, it stays only where the job failed.
@@ -58,11 +74,19 @@ def perform(client: Engine, job: HarnessJob, display: Display, log: Path | None 
         display.say(f"Removed container {name}: the tool that started it was killed.")
     image = provide(client, builder_of(client), job.recipe, job.sources, display)
     start = time.monotonic()
-    path = log or paths.new_log(job.arguments[0], f"{job.recipe.spec.model.name}-{job.recipe.spec.variant}")
-    fields = execute(client, job.plan(image.tag, client.info()), path, display)
+    path = log or paths.new_log(job.command.name, f"{job.recipe.spec.model.name}-{job.recipe.spec.variant}")
+    reply = read_reply(job.command, execute(client, job.plan(image.tag, client.info()), path, display), path)
     if log is None:
         path.unlink(missing_ok=True)
-    return Performed(fields, image, round(time.monotonic() - start, 3))
+    return Performed(reply, image, round(time.monotonic() - start, 3))
+
+
+def read_reply(command: Command[R], fields: Mapping[str, Any], log: Path) -> R:
+    """Return the reply to *command* that *fields* are. Raises ContainerError where they are another harness's."""
+    try:
+        return command.read(fields)
+    except MalformedError as error:
+        raise ContainerError(f"The harness's reply to {command.name} cannot be read: {error}.", log=log) from error
 
 
 def connect_for(spec: ImageSpec) -> Engine:
@@ -76,4 +100,4 @@ def cache_mount() -> BindMount:
     """Return the mount of what is preprocessed and made up, which all containers share."""
     folder = paths.harness_cache_dir()
     folders.require_writable(folder, "with XDG_CACHE_HOME", "cache")
-    return BindMount(folder, "/cache", read_only=False)
+    return BindMount(folder, places.CACHE, read_only=False)

@@ -7,6 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from mlperf_docker.contract import events, places
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit, run_container
 from mlperf_docker.engine.engine import Engine
@@ -20,7 +21,6 @@ from mlperf_docker.errors import (
     ModelFileError,
     UsageError,
 )
-from mlperf_docker.runs import events
 
 _TAIL_LINES = 12
 _SIGKILL_EXIT = 128 + signal.SIGKILL
@@ -36,7 +36,7 @@ def execute(client: Engine, plan: RunPlan, log_path: Path, display: Display) -> 
     Ctrl-C.
     """
     with _Log(log_path, display) as log:
-        harness = _Harness(log, display)
+        harness = _Harness(log, display, debugging=(places.DEBUG_VARIABLE, "1") in plan.environment)
         try:
             ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
@@ -78,8 +78,10 @@ class _Harness:
 
     log: _Log
     display: Display
-    result: events.Finished | None = None
-    failure: events.Failure | None = None
+    debugging: bool = False
+    """Whether everything that is no event is shown too: what libraries print, and tracebacks."""
+    result: events.ResultEvent | None = None
+    failure: events.ErrorEvent | None = None
     tail: deque[str] = dataclasses.field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
 
     def stdout(self, line: str) -> None:
@@ -89,20 +91,22 @@ class _Harness:
             return
         self.log.keep(line)
         match event:
-            case events.Phase():
+            case events.PhaseEvent():
                 self.display.phase(event.name)
-            case events.Progress():
+            case events.ProgressEvent():
                 self.display.progress(event.done, event.total, event.unit)
-            case events.Notice():
+            case events.NoticeEvent():
                 self.display.say(event.message)
-            case events.Failure():
+            case events.ErrorEvent():
                 self.failure = event
-            case events.Finished():
+            case events.ResultEvent():
                 self.result = event
 
     def stderr(self, line: str) -> None:
         self.log.keep(line)
         self.tail.append(line)
+        if self.debugging:
+            self.display.say(line)
 
 
 def _failure(harness: _Harness, ending: ContainerExit, plan: RunPlan, log: Path) -> MlperfDockerError:
@@ -140,7 +144,7 @@ def _out_of_memory(plan: RunPlan, log: Path) -> ContainerError:
     return ContainerError(message, hint=hint, log=log)
 
 
-def _harness_error(failure: events.Failure, plan: RunPlan, log: Path) -> MlperfDockerError:
+def _harness_error(failure: events.ErrorEvent, plan: RunPlan, log: Path) -> MlperfDockerError:
     kind = _HARNESS_ERRORS.get(failure.exit_code, ContainerError)
     if failure.exit_code == Interrupted.exit_code:
         kind = Interrupted

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract import json_values, places
+from mlperf_docker.contract.commands import RunCommand
+from mlperf_docker.contract.options import RunOptions, refusals
+from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance, links
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.plan import BindMount, Limits, RunOptions, run_command
+from mlperf_docker.engine.plan import BindMount, Limits, run_command
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.provide import likely_images
 from mlperf_docker.images.sources import Sources
@@ -21,7 +25,6 @@ from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.system import paths, small_file
 
-_USER_CONF = "/user.conf"
 _LARGEST_USER_CONF = 64 << 10
 
 _FIRST_LOOKS = 3
@@ -81,7 +84,7 @@ def _measure(client: Engine, request: RunRequest, inputs: "_Inputs", display: Di
     with store.claim(request.root, request.title, display.say) as folder:
         done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE)
         host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
-        result = values.RunResult.model_validate({**done.fields, **host_side})
+        result = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
         store.write(result, folder)
         return result
 
@@ -104,7 +107,8 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    options.check()
+    for refusal in refusals(options):
+        raise UsageError(f"{refusal}.")
     if options.synthetic is not None and (request.dataset is not None or request.require_dataset):
         given = "--dataset" if request.dataset is not None else "--require-dataset"
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
@@ -138,33 +142,36 @@ def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the container reads and caches, each folder checked to exist, and the arguments that name files in them."""
+    """What the container reads and caches, each folder checked to exist, and the command that names files in them."""
 
     mounts: tuple[BindMount, ...]
-    arguments: tuple[str, ...]
+    command: RunCommand
 
 
 def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
     conf = _user_conf(request.user_conf)
     found = _data_inputs(request, say)
-    return _Inputs((*found.mounts, *conf.mounts), (*found.arguments, *conf.arguments))
+    user_conf = Path(places.USER_CONF) if conf else None
+    return _Inputs((*found.mounts, *conf), replace(found.command, user_conf=user_conf))
 
 
 def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
-    cache = cache_mount()
+    cache, command = cache_mount(), RunCommand(**vars(request.options))
     if request.dataset is None:
-        return _Inputs((cache,), ())
-    data = links.folder(location.check_folder(request.spec.model.dataset, request.dataset), "/data")
+        return _Inputs((cache,), command)
+    data = links.folder(location.check_folder(request.spec.model.dataset, request.dataset), places.DATA)
     for note in data.notes:
         say(note)
-    model = links.file(official_files.locate(request.spec, request.options.precision, request.model_file), "/models")
-    return _Inputs((*data.mounts, *model.mounts, cache), (f"--data={data.path}", f"--model-file={model.path}"))
+    file = official_files.locate(request.spec, request.options.precision, request.model_file)
+    model = links.file(file, places.MODELS)
+    command = replace(command, data=Path(data.path), model_file=Path(model.path))
+    return _Inputs((*data.mounts, *model.mounts, cache), command)
 
 
-def _user_conf(file: Path | None) -> _Inputs:
-    """Return the user's own user.conf, whose lines the harness reads. Raises UsageError for what is no small file."""
+def _user_conf(file: Path | None) -> tuple[BindMount, ...]:
+    """Return the mount of the user's user.conf, if any. Raises UsageError for what is no small file."""
     if file is None:
-        return _Inputs((), ())
+        return ()
     try:
         small_file.read(file, _LARGEST_USER_CONF)
     except (small_file.UnfitError, OSError) as error:
@@ -172,15 +179,14 @@ def _user_conf(file: Path | None) -> _Inputs:
         raise UsageError(
             f"--user-conf {file} cannot be read: {reason}.", hint="Name a user.conf of LoadGen's."
         ) from error
-    mount = BindMount(paths.resolved(file), _USER_CONF, read_only=True, shown=file)
-    return _Inputs((mount,), (f"--user-conf={_USER_CONF}",))
+    return (BindMount(paths.resolved(file), places.USER_CONF, read_only=True, shown=file),)
 
 
-def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> HarnessJob:
+def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> HarnessJob[RunReply]:
     return HarnessJob(
         recipe=recipe_of(request.spec),
         sources=request.sources,
-        arguments=(*request.options.arguments(), *inputs.arguments),
-        mounts=(*inputs.mounts, BindMount(folder, "/results", read_only=False)),
+        command=inputs.command,
+        mounts=(*inputs.mounts, BindMount(folder, places.RESULTS, read_only=False)),
         limits=request.limits,
     )

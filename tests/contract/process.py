@@ -8,24 +8,30 @@ import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit
 from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
-from mlperf_docker.runs.job import HarnessJob, Performed
+from mlperf_docker.runs.job import HarnessJob, Performed, R, read_reply
 from tests.harness.process import PATIENCE_S, command, environment
 
-DEFAULTS = {"run": ("cache", "results"), "preprocess": ("cache",), "outputs": ("cache",)}
+DEFAULTS = {
+    "run": ("data", "cache", "results"),
+    "verify": ("data",),
+    "preprocess": ("data", "cache"),
+    "outputs": ("cache",),
+}
 """Folders that the host does not name, as the harness looks for them where the host mounts them."""
 
 IMAGE = ImageUsed(tag="tag", id="sha256:0", base="base")
 
 
-def perform(_client: object, job: HarnessJob, display: Display, log: Path | None = None) -> Performed:
+def perform(_client: object, job: HarnessJob[R], display: Display, log: Path | None = None) -> Performed[R]:
     """Do *job*, as `session.perform` does. Raises what that raises where the harness says what is wrong."""
-    plan = RunPlan(IMAGE.tag, job.arguments, job.mounts, ContainerUser("1:1"))
+    plan = RunPlan(IMAGE.tag, job.command.argv(), job.mounts, ContainerUser("1:1"))
     path = log or next(mount.host for mount in job.mounts if not mount.read_only) / "harness.log"
     done = subprocess.run(
         _line(job), capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), check=False
@@ -39,15 +45,15 @@ def perform(_client: object, job: HarnessJob, display: Display, log: Path | None
             harness.stderr(text)
     if harness.result is None:
         raise runner._failure(harness, ContainerExit(done.returncode, out_of_memory=False, signal=None), plan, path)
-    return Performed(harness.result.fields, IMAGE, 1.0)
+    return Performed(read_reply(job.command, harness.result.fields, path), IMAGE, 1.0)
 
 
-def _line(job: HarnessJob) -> list[str]:
+def _line(job: HarnessJob[Any]) -> list[str]:
     """The harness's command line, with what cell.json and mount points say in a container."""
     spec, inside = job.recipe.spec, {mount.container: str(mount.host) for mount in job.mounts}
     cell = (f"--model={spec.model.name}", f"--backend={spec.backend}", f"--device={spec.device}")
-    folders = (f"--{name}=/{name}" for name in DEFAULTS.get(job.arguments[0], ()))
-    verb, *arguments = (*job.arguments, *folders)
+    folders = (f"--{name}=/{name}" for name in DEFAULTS.get(job.command.name, ()))
+    verb, *arguments = (*job.command.argv(), *folders)
     return command(verb, *cell, *(_renamed(text, inside) for text in arguments))
 
 

@@ -10,8 +10,9 @@ import pytest
 from mlperf_docker.catalog import selector
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.engine.plan import Limits, RunOptions
+from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import DatasetError, ModelFileError
 from mlperf_docker.evidence import gather
 from mlperf_docker.images.sources import Sources
@@ -54,8 +55,7 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_verify_gives_the_count_and_the_facts(catalog: Catalog, made: Made) -> None:
     dataset = selector.find_dataset(catalog, "resnet50")
     said = dataset_commands.verify(catalog, dataset, made.data, SOURCES, FakeDisplay())
-    assert (said["name"], said["path"], said["samples"]) == (dataset.name, str(made.data), 64)
-    assert isinstance(said["facts"], dict)
+    assert (said.name, said.path, said.samples) == (dataset.name, made.data, 64)
 
 
 def test_a_fault_of_the_data_set_is_the_hosts_own_error(catalog: Catalog, tmp_path: Path) -> None:
@@ -69,15 +69,15 @@ def test_a_fault_of_the_data_set_is_the_hosts_own_error(catalog: Catalog, tmp_pa
 def test_preprocess_gives_the_count_and_where_the_cache_is(catalog: Catalog, made: Made, tmp_path: Path) -> None:
     request = dataset_commands.Preprocess("resnet50", made.data, samples=5, workers=1)
     said = dataset_commands.preprocess(catalog, request, SOURCES, FakeDisplay())
-    assert said["samples"] == 5
-    assert Path(said["cache"]) == job.cache_mount().host
-    assert list(Path(said["cache"]).rglob("*.npy"))
+    assert said.samples == 5
+    assert said.cache == job.cache_mount().host
+    assert list(said.cache.rglob("*.npy"))
 
 
 def test_convert_gives_the_new_file(catalog: Catalog, made: Made, tmp_path: Path) -> None:
     request = convert_models.ConvertRequest("resnet50", made.weights, tmp_path / "network.onnx", SOURCES)
     said = convert_models.convert(catalog, request, FakeDisplay())
-    assert (said["model_file"], said["size_bytes"]) == (str(request.output), request.output.stat().st_size)
+    assert (said.model_file, said.size_bytes) == (request.output, request.output.stat().st_size)
     assert request.output.stat().st_size > made.weights.stat().st_size // 2
 
 
@@ -111,7 +111,9 @@ def root(tmp_path: Path) -> Path:
 
 def request(spec: ImageSpec, root: Path, mode: Mode, **changes: Any) -> session.RunRequest:
     synthetic = None if "dataset" in changes else SyntheticSize.TINY
-    options = RunOptions(Scenario.OFFLINE, mode, Precision.FP32, synthetic=synthetic, min_duration_s=0.2)
+    options = RunOptions(
+        scenario=Scenario.OFFLINE, mode=mode, precision=Precision.FP32, synthetic=synthetic, min_duration_s=0.2
+    )
     return session.RunRequest(spec, options, Limits(), SOURCES, results_root=root, **changes)
 
 

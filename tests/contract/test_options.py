@@ -15,8 +15,8 @@ import typer
 
 from mlperf_docker.cli.app import app
 from mlperf_docker.contract import words
-from mlperf_docker.engine import plan
-from mlperf_docker.errors import UsageError
+from mlperf_docker.contract.commands import RunCommand
+from mlperf_docker.contract.options import RunOptions, declared, refusals
 from mlperf_docker.harness import __main__ as harness
 from mlperf_docker.harness.api.names import Mode, Scenario, SyntheticSize
 from mlperf_docker.harness.commands import options
@@ -139,14 +139,14 @@ def test_no_option_is_on_one_side_alone() -> None:
 
 
 def test_no_field_of_the_options_is_on_one_side_alone() -> None:
-    assert _fields(plan.RunOptions) == {field_of(option) for option in GIVEN}
+    assert _fields(RunOptions) == {*map(field_of, GIVEN), "workers"}
     passed = {HARNESS_FIELDS.get(option, field_of(option)) for option in GIVEN}
     assert _fields(options.RunOptions) == passed | {"cell", "folders", "model_file", "user_conf", "workers"}
 
 
 @pytest.mark.parametrize("option", [option for option, (_, value) in GIVEN.items() if isinstance(value, int | float)])
 def test_numbers_have_the_same_bounds_on_both_sides(option: str) -> None:
-    made = plan.RunOptions(words.Scenario.SERVER, words.Mode.ACCURACY, words.Precision.FP32)
+    made = RunOptions()
     for number in (0, 0.0001, 0.001, 1, 2**31 - 1, 2**31, 1e9, 1.1e9, 1e12, 1.1e12, -1):
         if isinstance(GIVEN[option][1], int) and number != int(number):
             continue
@@ -155,12 +155,8 @@ def test_numbers_have_the_same_bounds_on_both_sides(option: str) -> None:
         assert _host_takes(dataclasses.replace(made, **given)) is _harness_takes(option, str(value)), value
 
 
-def _host_takes(made: plan.RunOptions) -> bool:
-    try:
-        made.check()
-    except UsageError:
-        return False
-    return True
+def _host_takes(made: RunOptions) -> bool:
+    return not list(refusals(made))
 
 
 def _harness_takes(option: str, text: str) -> bool:
@@ -188,3 +184,46 @@ def _harness_options() -> set[str]:
 
 def _fields(kind: Any) -> set[str]:
     return {each.name for each in dataclasses.fields(kind)}
+
+
+def test_options_become_the_words_of_a_command_line() -> None:
+    made = RunCommand(
+        scenario=words.Scenario.SERVER,
+        synthetic=words.SyntheticSize.TINY,
+        samples=10,
+        min_duration_s=2.5,
+        target_latency_ms=30,
+        max_ind_range=1000,
+        data=Path("/mnt/own"),
+    )
+    assert made.argv() == (
+        "run",
+        "--precision=fp32",
+        "--scenario=Server",
+        "--mode=performance",
+        "--synthetic=tiny",
+        "--samples=10",
+        "--min-duration=2.5",
+        "--target-latency=30",
+        "--max-ind-range=1000",
+        "--data=/mnt/own",
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, -1.0, 0.0])
+def test_rates_and_durations_that_cannot_be_are_refused(value: float) -> None:
+    (duration,) = refusals(RunOptions(min_duration_s=value))
+    assert duration == f"--min-duration {value} is not from 0.001 to 1000000000"
+    assert list(refusals(RunOptions(target_qps=value, min_duration_s=1.0))) == [
+        f"--target-qps {value} is not from 0.001 to 1e+12"
+    ]
+
+
+@pytest.mark.parametrize("name", [each.name for each in declared(RunOptions) if each.kind is int])
+def test_counts_of_more_than_32_bits_are_refused(name: str) -> None:
+    given: dict[str, Any] = {name: 2**31 - 1}
+    assert list(refusals(RunOptions(**given))) == []
+    for value in (2**31, 10**30, 0):
+        given = {name: value}
+        (refusal,) = refusals(RunOptions(**given))
+        assert refusal.endswith(f"{value} is not from 1 to 2147483647")

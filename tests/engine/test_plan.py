@@ -1,20 +1,17 @@
 """The docker command of a run, compared as a list."""
 
 import csv
-import dataclasses
 import io
 import os
 import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.printable import has_bytes
-from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunOptions, RunPlan, run_argv, run_command
+from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan, run_argv, run_command
 from mlperf_docker.errors import UsageError
 
 PLAN = RunPlan(
@@ -183,50 +180,3 @@ def test_what_docker_would_not_take(limits: Limits) -> None:
 def test_nothing_is_no_limit() -> None:
     Limits(cpus=0.0, memory="0").check()
     assert not [word for word in run_argv(replace(PLAN, limits=Limits(cpus=0.0))) if "cpus" in word]
-
-
-def test_options_become_the_harness_arguments() -> None:
-    options = RunOptions(
-        scenario=Scenario.SERVER,
-        mode=Mode.PERFORMANCE,
-        precision=Precision.FP32,
-        synthetic=SyntheticSize.TINY,
-        samples=10,
-        min_duration_s=2.5,
-        target_latency_ms=30,
-        max_ind_range=1000,
-    )
-    assert list(options.arguments()) == [
-        "run",
-        "--scenario=Server",
-        "--mode=performance",
-        "--precision=fp32",
-        "--synthetic=tiny",
-        "--samples=10",
-        "--min-duration=2.5",
-        "--target-latency=30",
-        "--max-ind-range=1000",
-    ]
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, -1.0, 0.0])
-def test_rates_and_durations_that_cannot_be_are_refused(value: float) -> None:
-    options = RunOptions(Scenario.OFFLINE, Mode.PERFORMANCE, Precision.FP32)
-    options.check()
-    with pytest.raises(UsageError, match=r"--min-duration .* is not from 0.001 to 1000000000\."):
-        dataclasses.replace(options, min_duration_s=value).check()
-    with pytest.raises(UsageError, match="--target-qps"):
-        dataclasses.replace(options, target_qps=value).check()
-
-
-@pytest.mark.parametrize(
-    "name", ["samples", "target_latency_ms", "batch_size", "instances", "threads_per_instance", "max_ind_range"]
-)
-def test_counts_of_more_than_32_bits_are_refused(name: str) -> None:
-    options = RunOptions(Scenario.SERVER, Mode.PERFORMANCE, Precision.FP32)
-    given: dict[str, Any] = {name: 2**31 - 1}
-    dataclasses.replace(options, **given).check()
-    for value in (2**31, 10**30, 0):
-        given = {name: value}
-        with pytest.raises(UsageError, match=r"is not from 1 to 2147483647\."):
-            dataclasses.replace(options, **given).check()

@@ -1,6 +1,7 @@
 """The record of evidence: its schema, how it is changed, what is shown of it, and the README's table out of it."""
 
 import datetime as dt
+import itertools
 import json
 import re
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
+from mlperf_docker.contract.commands import OutputsCommand, OutputsReply, Pair, ParityReply
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Mode, SyntheticSize
 from mlperf_docker.engine.local_images import LocalImage
@@ -242,23 +244,22 @@ class Host:
         self.step(recipe.spec, "built")
         return values.ImageUsed(tag=f"host.example/private/{recipe}-0123456789ab", id="sha256:1", base="debian (local)")
 
-    def perform(self, _client: object, job: HarnessJob, _display: object) -> Performed:
-        self.step(job.recipe.spec, job.arguments[0])
+    def perform(self, _client: object, job: HarnessJob[Any], _display: object) -> Performed[Any]:
+        self.step(job.recipe.spec, job.command.name)
         image = values.ImageUsed(tag="t", id="i", base="b")
-        if job.arguments[0] == "outputs":
+        if isinstance(job.command, OutputsCommand):
             (folder,) = (mount.host for mount in job.mounts if mount.container == "/results")
             assert folder.is_dir()
             proof = {"gpu": "NVIDIA H100"} if job.recipe.spec.device is Device.CUDA else {}
-            fields: dict[str, Any] = {"samples": 8, "versions": {"numpy": "2"}, "device_proof": proof}
-        else:
-            files = job.arguments[1:]
-            fields = {"pairs": [self.pair(a, b) for at, a in enumerate(files) for b in files[at + 1 :]]}
-        return Performed(fields, image, 1.0)
+            spec, output = job.recipe.spec, job.command.output
+            outputs = OutputsReply(spec.backend, spec.device, 8, output, {"numpy": "2"}, proof)
+            return Performed(outputs, image, 1.0)
+        pairs = tuple(self.pair(*files) for files in itertools.combinations(job.command.argv()[1:], 2))
+        return Performed(ParityReply(pairs, 0.5, 0.5), image, 1.0)
 
     @staticmethod
-    def pair(a: str, b: str) -> dict[str, Any]:
-        difference = 1e-6 if "tensorflow" in a + b else 1e-7
-        return {"a": a, "b": b, "largest_difference": difference, "agreement": 1.0}
+    def pair(a: str, b: str) -> Pair:
+        return Pair(Path(a), Path(b), largest_difference=1e-6 if "tensorflow" in a + b else 1e-7, agreement=1.0)
 
     def run(self, request: RunRequest, _display: object) -> values.RunResult:
         spec, mode = request.spec, request.options.mode
@@ -409,10 +410,10 @@ class TestGather:
 
 
 def options(mode: Mode) -> Any:
+    from mlperf_docker.contract.options import RunOptions
     from mlperf_docker.contract.words import Precision, Scenario
-    from mlperf_docker.engine.plan import RunOptions
 
-    return RunOptions(Scenario.OFFLINE, mode, Precision.FP32, synthetic=SyntheticSize.TINY)
+    return RunOptions(scenario=Scenario.OFFLINE, mode=mode, precision=Precision.FP32, synthetic=SyntheticSize.TINY)
 
 
 def limits() -> Any:

@@ -6,25 +6,29 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.contract.commands import ConvertDataReply
 from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import sources_of
+from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import dataset_commands
-from mlperf_docker.runs.events import Finished
-from mlperf_docker.runs.job import HarnessJob
+from mlperf_docker.runs.job import HarnessJob, Performed
 from tests.evidence.test_evidence import Quiet
+
+Jobs = list[HarnessJob[ConvertDataReply]]
+IMAGE = ImageUsed(tag="tag", id="sha256:0", base="base")
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[HarnessJob]:
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Jobs:
     """The jobs that were started; the harness says where in the container the file is."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    found: list[HarnessJob] = []
+    found: Jobs = []
 
-    def perform(client: object, job: HarnessJob, display: object) -> Finished:
+    def perform(client: object, job: HarnessJob[ConvertDataReply], display: object) -> Performed[ConvertDataReply]:
         found.append(job)
-        said = {"event": "result", "rows": 7, "output": "/results/terabyte_processed_test.bin"}
-        return Finished.model_validate(said)
+        reply = job.command.read({"rows": 7, "output": "/results/terabyte_processed_test.bin"})
+        return Performed(reply, IMAGE, 1.0)
 
     monkeypatch.setattr(dataset_commands, "perform", perform)
     monkeypatch.setattr(dataset_commands, "connect_for", lambda spec: None)
@@ -33,25 +37,23 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[HarnessJob]:
 
 def convert(
     catalog: Catalog, source: Path | None, output: Path | None, *, model: str = "dlrm", **options: Any
-) -> dict[str, Any]:
+) -> ConvertDataReply:
     request = dataset_commands.Convert(model, source, output, **options)
     return dataset_commands.convert(
         catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet()
     )
 
 
-def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path) -> None:
+def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: Jobs, tmp_path: Path) -> None:
     source, output = tmp_path / "raw", tmp_path / "out"
     source.mkdir()
     output.mkdir()
     done = convert(catalog, source, output, max_ind_range=10_000_000, days=2)
-    assert done == {"rows": 7, "output": str(output / "terabyte_processed_test.bin")}
+    assert done == ConvertDataReply(output / "terabyte_processed_test.bin", {"rows": 7})
     (job,) = jobs
     assert str(job.recipe.spec) == "dlrm:pytorch-cpu"
-    assert job.arguments == (
+    assert job.command.argv() == (
         "convert-data",
-        "--data=/data",
-        "--results=/results",
         "--max-ind-range=10000000",
         "--days=2",
     )
@@ -60,7 +62,7 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: list[Ha
 
 
 def test_without_folders_it_works_within_the_data_sets_place(
-    catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))
     place = tmp_path / "criteo-terabyte"
@@ -68,7 +70,7 @@ def test_without_folders_it_works_within_the_data_sets_place(
         convert(catalog, None, None)
     assert "mlperf-docker data fetch criteo-terabyte" in (caught.value.hint or "")
     (place / "raw").mkdir(parents=True)
-    assert convert(catalog, None, None)["output"] == str(place / "terabyte_processed_test.bin")
+    assert convert(catalog, None, None).output == place / "terabyte_processed_test.bin"
     (job,) = jobs
     assert BindMount(place / "raw", "/data", read_only=True) in job.mounts
     assert BindMount(place, "/results", read_only=False) in job.mounts
@@ -77,9 +79,7 @@ def test_without_folders_it_works_within_the_data_sets_place(
 
 
 @pytest.mark.parametrize(("missing", "remedy"), [("raw", "--from DIR"), ("out", "mkdir -p ")])
-def test_both_folders_must_exist(
-    catalog: Catalog, jobs: list[HarnessJob], tmp_path: Path, missing: str, remedy: str
-) -> None:
+def test_both_folders_must_exist(catalog: Catalog, jobs: Jobs, tmp_path: Path, missing: str, remedy: str) -> None:
     for name in {"raw", "out"} - {missing}:
         (tmp_path / name).mkdir()
     with pytest.raises(UsageError, match=f"{missing} does not exist") as caught:

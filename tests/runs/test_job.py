@@ -7,6 +7,7 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.contract import devices
+from mlperf_docker.contract.commands import VerifyCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.container import configuration
 from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
@@ -17,7 +18,7 @@ from mlperf_docker.runs.job import HarnessJob
 
 def plan(catalog: Catalog, device: Device, gpus: str = "") -> RunPlan:
     spec = find(catalog, "resnet50", None, device)
-    return HarnessJob(recipe_of(spec), Sources("r"), ("run",), (), Limits(gpus=gpus)).plan("image", {})
+    return HarnessJob(recipe_of(spec), Sources("r"), VerifyCommand(), (), Limits(gpus=gpus)).plan("image", {})
 
 
 @pytest.mark.parametrize(

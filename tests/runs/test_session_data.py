@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.engine.plan import Limits, RunOptions
+from mlperf_docker.contract.options import RunOptions
+from mlperf_docker.contract.result import RunReply
+from mlperf_docker.contract.words import SyntheticSize
+from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
-from mlperf_docker.results import values
 from mlperf_docker.runs import job, session
 from mlperf_docker.runs.session import RunRequest, dry_run
 from mlperf_docker.system import paths
 from tests.evidence.test_evidence import Quiet
-from tests.results.run_results import FIELDS
+from tests.results.run_results import run_result
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resnet50: ImageSpec) 
 
 @pytest.fixture
 def request_(resnet50: ImageSpec) -> RunRequest:
-    options = RunOptions(Scenario.OFFLINE, Mode.PERFORMANCE, Precision.FP32)
+    options = RunOptions()
     return RunRequest(resnet50, options, Limits(), Sources("mlperf-docker"))
 
 
@@ -132,11 +134,11 @@ def test_a_first_look_has_three_tries(
     """A busy machine that was quicker than estimated makes a short run INVALID."""
     verdicts = [False, False, True, False]
 
-    def perform(_client: object, _job: object, _display: object, _log: Path) -> job.Performed:
+    def perform(_client: object, _job: object, _display: object, _log: Path) -> job.Performed[RunReply]:
         time.sleep(0.002)  # results are named by the millisecond
-        fields = {**FIELDS, "valid": verdicts.pop(0), "reasons": ["It took 4.9 s of 5 s."]}
-        image = values.ImageUsed.model_validate(fields.pop("image"))
-        return job.Performed(fields, image, 1.0)
+        result = run_result(valid=verdicts.pop(0), reasons=["It took 4.9 s of 5 s."])
+        assert result.image is not None
+        return job.Performed(RunCommand().read(result.model_dump(mode="json")), result.image, 1.0)
 
     monkeypatch.setattr(session, "perform", perform)
     monkeypatch.setattr(session, "connect_for", lambda _: None)

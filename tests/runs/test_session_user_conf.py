@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
-from mlperf_docker.engine.plan import Limits, RunOptions
+from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.runs.session import RunRequest, dry_run
@@ -19,7 +20,9 @@ def request_(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resnet50: ImageSpe
     for kind in ("CACHE", "DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    options = RunOptions(Scenario.OFFLINE, Mode.PERFORMANCE, Precision.FP32, synthetic=SyntheticSize.TINY)
+    options = RunOptions(
+        scenario=Scenario.OFFLINE, mode=Mode.PERFORMANCE, precision=Precision.FP32, synthetic=SyntheticSize.TINY
+    )
     return RunRequest(resnet50, options, Limits(), Sources("mlperf-docker"))
 
 

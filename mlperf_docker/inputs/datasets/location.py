@@ -1,13 +1,27 @@
 """Where a data set lies, and the quick look at it before anything heavy starts; the harness checks every file of it."""
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlperf_docker.catalog.spec import DatasetSpec
 from mlperf_docker.errors import DatasetError
 from mlperf_docker.system import paths
 
 _RAW = "raw"
+
+
+@dataclass(frozen=True)
+class DatasetFound:
+    """A data set that is in its folder, as `data verify` prints it."""
+
+    name: str
+    path: Path
+    samples: int | None = None
+    """None if only the folder was looked at."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def place(dataset: DatasetSpec) -> Path:

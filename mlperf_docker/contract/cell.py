@@ -1,0 +1,51 @@
+"""The cell that an image is made for: what the harness reads of images.yaml, in the image as cell.json."""
+
+import json
+from dataclasses import dataclass
+
+from mlperf_docker.contract import json_values
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Precision
+
+
+@dataclass(frozen=True)
+class OfficialFile:
+    """An official model file: its name below /models and its checksums, None if upstream published none."""
+
+    name: str
+    precision: Precision
+    format: ModelFormat
+    md5: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Model, backend and device, and what images.yaml says of them."""
+
+    model: str
+    backend: str
+    device: Device
+    loadgen_key: str
+    """The model's name in mlperf.conf."""
+    precisions: tuple[Precision, ...] = (Precision.FP32,)
+    target: float | None = None
+    """The accuracy target of the closed division, None if unknown."""
+    files: tuple[OfficialFile, ...] = ()
+    """The official files for the backend; the first of a precision is the one that a run takes."""
+
+    def official(self, precision: Precision) -> OfficialFile | None:
+        """The official file for *precision*, or None where there is none."""
+        return next((file for file in self.files if file.precision is precision), None)
+
+    def to_json(self) -> str:
+        """The text of cell.json."""
+        return json.dumps(json_values.fields(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> Cell:
+    """Read the text of a cell.json. Raises ValueError if it describes no cell."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise json_values.MalformedError("it is no JSON object")
+    return json_values.read(Cell, found)

@@ -1,0 +1,80 @@
+"""The reply of `run`: what the harness prints as its result, and the keys of result.json."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The scenario's figure, under LoadGen's own name."""
+
+    name: str
+    value: float | None
+    """None if it could not be measured."""
+    unit: str
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Mean and percentiles of a sample (of a query in MultiStream), in nanoseconds."""
+
+    mean: float | None
+    p50: float | None
+    p90: float | None
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """The benchmark's own score against its target."""
+
+    metric: str
+    value: float | None
+    target: float | None
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether the run could be part of a closed submission, and what is in the way."""
+
+    closed_ready: bool
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunReply:
+    """The result of a LoadGen test."""
+
+    model: str
+    backend: str
+    device: str
+    precision: Precision
+    scenario: Scenario
+    mode: Mode
+    synthetic: bool
+    synthetic_size: SyntheticSize | None
+    valid: bool
+    """LoadGen's verdict, or whether the accuracy was reached."""
+    reasons: tuple[str, ...]
+    """Why it is not valid, each with advice."""
+    metric: Figure | None
+    """Of a performance run."""
+    latency_ns: Latencies | None
+    samples: int
+    """Samples that were answered."""
+    accuracy: Score | None
+    """Of an accuracy run."""
+    versions: dict[str, str]
+    device_proof: dict[str, Any]
+    settings: dict[str, Any]
+    """What LoadGen and the harness were told, or measured."""
+    seeds: dict[str, Any]
+    """LoadGen's, which tell the round."""
+    model_file: dict[str, Any] | None
+    """Name, checksum and variant."""
+    loadgen_errors: tuple[str, ...]
+    submission: Readiness | None
+    """None in results of earlier versions."""
