@@ -36,7 +36,7 @@ class DeviceProfile:
     """What code asks of a device instead of its name."""
 
     title: str
-    """The device for people, in the middle of a sentence."""
+    """The kind of device, for people."""
     memory: str
     """Its memory, in the middle of a sentence."""
     is_accelerator: bool = False
@@ -55,6 +55,11 @@ class DeviceProfile:
     """What a host without it has to install."""
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Backend → the name by which that framework knows the device, where it is not the device's own."""
+
+    @property
+    def docker_options(self) -> str:
+        """The options of `docker run` that give it to a container."""
+        return " ".join([*([f"--gpus {self.gpus}"] if self.gpus else []), *(f"--device {node}" for node in self.nodes)])
 
 
 class Device(StrEnum):
@@ -76,12 +81,12 @@ class Device(StrEnum):
 PROFILES: Mapping[Device, DeviceProfile] = MappingProxyType(
     {
         Device.CPU: DeviceProfile(
-            title="the CPU",
+            title="CPU",
             memory="memory",
             names=MappingProxyType({"onnxruntime": "CPUExecutionProvider", "tensorflow": "CPU"}),
         ),
         Device.CUDA: DeviceProfile(
-            title="an NVIDIA GPU",
+            title="NVIDIA GPU",
             memory="the GPU's memory",
             is_accelerator=True,
             gpus="all",

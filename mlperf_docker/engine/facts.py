@@ -80,12 +80,12 @@ def require_device(client: Engine, device: Device) -> None:
     profile = device.profile
     if profile.runtime is not None and not _has_runtime(profile.runtime, client.info()):
         raise DeviceError(
-            f"--device {device} needs {profile.title}, and this engine has no GPU runtime.",
+            f"--device {device} needs a GPU, and this engine has no GPU runtime.",
             hint=f"Install {profile.runtime.package} and restart the engine; or run with --device cpu.",
         )
     if profile.signs and is_local(engine_host()) and not any(Path(sign).exists() for sign in profile.signs):
         raise DeviceError(
-            f"--device {device} needs {profile.title}, and this host has none (no {profile.signs[0]}).",
+            f"--device {device} needs a GPU, and this host has none (no {profile.signs[0]}).",
             hint=f"Install {profile.requirement}, or run with --device cpu.",
         )
 

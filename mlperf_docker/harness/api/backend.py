@@ -56,8 +56,7 @@ def memory_error(error: Exception, samples: int, device: Device) -> DeviceMemory
     """The error for *samples* that the device's memory does not hold, if *error* is of that kind."""
     if not isinstance(error, MemoryError) and not NO_MEMORY.search(str(error)):
         return None
-    memory = "memory" if device is Device.CPU else "the GPU's memory"
-    return DeviceMemoryError(f"{samples} samples do not fit into {memory}")
+    return DeviceMemoryError(f"{samples} samples do not fit into {device.profile.memory}")
 
 
 class Predictor(Protocol):

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,25 @@ from mlperf_docker.harness.weights.numbers import refuse_not_finite
 Session = Any
 """ort.InferenceSession, which comes without types; so do its inputs and outputs."""
 
-PROVIDERS = {Device.CPU: "CPUExecutionProvider", Device.CUDA: "CUDAExecutionProvider"}
-SETTINGS: dict[Device, dict[str, str]] = {
-    Device.CPU: {},
+NAME = "onnxruntime"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What an execution provider takes, or nothing of it."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    memory: str | None = None
+    """onnxruntime's name of its memory, where inputs are bound; None to hand it those of the host."""
+    is_wheels: bool = False
+    """Its libraries are wheels beside onnxruntime, where the loader does not look."""
+
+
+PROVIDERS = {
     # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
-    Device.CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"},
+    "CUDAExecutionProvider": Provider({"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}, "cuda", is_wheels=True)
 }
+"""Those that need other than the defaults, by name."""
 TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
@@ -64,8 +78,9 @@ def _described(value: Session) -> Tensor:
 
 def _provider(device: Device, number: int) -> tuple[str, dict[str, str]]:
     """The execution provider for a device, and its settings."""
-    which = {"device_id": str(number)} if device is Device.CUDA else {}
-    return PROVIDERS[device], {**SETTINGS[device], **which}
+    name = device.name_for(NAME)
+    which = {"device_id": str(number)} if device.profile.is_accelerator else {}
+    return name, {**PROVIDERS.get(name, Provider()).settings, **which}
 
 
 def _session(request: LoadRequest, profile: Path) -> Session:
@@ -91,9 +106,10 @@ def _session(request: LoadRequest, profile: Path) -> Session:
     options.enable_profiling = request.provable
     options.profile_file_prefix = str(profile / "proof")
     try:
-        if request.device is Device.CUDA:
-            ort.preload_dlls()  # CUDA's libraries are wheels beside onnxruntime, where the loader does not look
-        return ort.InferenceSession(model, options, providers=[_provider(request.device, request.number)])
+        provider = _provider(request.device, request.number)
+        if PROVIDERS.get(provider[0], Provider()).is_wheels:
+            ort.preload_dlls()
+        return ort.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if isinstance(request.source, Network):
             raise
@@ -143,7 +159,8 @@ class OnnxRuntimePredictor:
         there = {value.name for value in self._session.get_outputs()}
         self._outputs += [tensor.name for tensor in request.interface.watched if tensor.name in there]
         self._run = self._session.run
-        self._bound = request.device is Device.CUDA
+        self._provider = request.device.name_for(NAME)
+        self._memory = PROVIDERS.get(self._provider, Provider()).memory
         self._ragged = request.interface.ragged
 
     def predict(self, inputs: Arrays) -> Arrays:
@@ -154,7 +171,7 @@ class OnnxRuntimePredictor:
 
     def _predict(self, inputs: Arrays) -> Arrays:
         try:
-            if self._bound:
+            if self._memory is not None:
                 return self._predict_bound(inputs)
             return tuple(self._run(self._outputs, dict(zip(self._inputs, inputs, strict=True))))
         except Exception as error:
@@ -166,9 +183,9 @@ class OnnxRuntimePredictor:
         """The same through an IO binding: inputs go to the device at once, outputs stay there until asked for."""
         binding = self._session.io_binding()
         for name, array in zip(self._inputs, inputs, strict=True):
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, "cuda", self._number))
+            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array, self._memory, self._number))
         for name in self._outputs:
-            binding.bind_output(name, "cuda", self._number)
+            binding.bind_output(name, self._memory, self._number)
         self._session.run_with_iobinding(binding)
         return tuple(binding.copy_outputs_to_cpu())
 
@@ -177,14 +194,14 @@ class OnnxRuntimePredictor:
         self.predict(inputs)
         nodes, times = _time_by_provider(Path(self._session.end_profiling()))
         self._folder.cleanup()
-        provider = PROVIDERS[self._device]
+        provider = self._provider
         share = times[provider] / max(1, times.total())
         if self._session.get_providers()[0] != provider or not nodes or share < 1 - SMALL_SHARE:
             raise DeviceError(
                 f"onnxruntime ran {share:.0%} of the network on {self._device}, the rest elsewhere",
                 details=[f"{name}: {count} operators" for name, count in nodes.items()],
             )
-        which = self._proven_gpu() if self._device is Device.CUDA else {}
+        which = self._proven_gpu() if self._device.profile.is_accelerator else {}
         return {
             "provider": provider,
             **which,
@@ -195,7 +212,7 @@ class OnnxRuntimePredictor:
 
     def _proven_gpu(self) -> Mapping[str, Any]:
         """The number of the GPU that the session's provider has. Raises DeviceError if it is another's."""
-        found = self._session.get_provider_options()[PROVIDERS[Device.CUDA]].get("device_id", "0")
+        found = self._session.get_provider_options()[self._provider].get("device_id", "0")
         if found != str(self._number):
             raise DeviceError(f"onnxruntime took GPU {found}, not GPU {self._number}")
         return {"gpu_number": self._number}
@@ -204,7 +221,7 @@ class OnnxRuntimePredictor:
 class OnnxRuntime:
     """The backend."""
 
-    name = "onnxruntime"
+    name = NAME
     formats = frozenset({Format.ONNX})
 
     def versions(self) -> Mapping[str, str]:
@@ -212,19 +229,20 @@ class OnnxRuntime:
         return {"onnxruntime": str(ort.__version__)}
 
     def check_device(self, device: Device) -> None:
-        """Raise DeviceError unless this build of onnxruntime has the provider and, for CUDA, a GPU is visible."""
-        available = ort.get_available_providers()
-        if PROVIDERS[device] not in available:
+        """Raise DeviceError unless this build of onnxruntime has the provider, and the device is visible."""
+        available, profile = ort.get_available_providers(), device.profile
+        if device.name_for(NAME) not in available:
             raise DeviceError(
-                f"onnxruntime here has no {PROVIDERS[device]}; it has {', '.join(available)}",
-                hint="Use the image for this device: mlperf-docker run … --device cuda",
+                f"onnxruntime here has no {device.name_for(NAME)}; it has {', '.join(available)}",
+                hint=f"Use the image for this device: mlperf-docker run … --device {device}",
             )
-        if device is Device.CUDA and not Path("/dev/nvidiactl").exists():
-            raise DeviceError("no NVIDIA GPU is visible in here", hint="Start the container with --gpus all.")
+        if profile.signs and not any(Path(sign).exists() for sign in profile.signs):
+            hint = f"Start the container with {profile.docker_options}."
+            raise DeviceError(f"no {profile.title} is visible in here", hint=hint)
 
     def count(self, device: Device) -> int:
-        """The GPUs that CUDA's driver shows: onnxruntime does not tell."""
-        return gpu.count() if device is Device.CUDA else 1
+        """The devices that their driver shows: onnxruntime does not tell."""
+        return gpu.count(device)
 
     def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002, ARG002
         """The interface as the graph has it, all of whose tables are looked at."""

@@ -29,6 +29,7 @@ from mlperf_docker.harness.system.resources import cores
 from mlperf_docker.harness.weights.numbers import refuse_not_finite
 from mlperf_docker.harness.weights.torchscript import held_numbers, open_archive
 
+NAME = "pytorch"
 Module = Any
 """A TorchScript module."""
 EXAMPLES = 2
@@ -104,9 +105,9 @@ def _flat(found: Any, interface: Interface) -> list[torch.Tensor]:  # noqa: ANN4
 
 
 def _device(request: LoadRequest) -> torch.device:
-    """PyTorch's name of the device: a GPU with its number."""
-    kind = request.device.value
-    return torch.device(kind) if request.device is Device.CPU else torch.device(kind, request.number)
+    """PyTorch's name of the device: of a GPU with its number."""
+    kind = request.device.name_for(NAME)
+    return torch.device(kind, request.number) if request.device.profile.is_accelerator else torch.device(kind)
 
 
 class PyTorchPredictor:
@@ -171,17 +172,17 @@ class PyTorchPredictor:
         """Run *inputs* under PyTorch's profiler: where the weights are, where operators ran and for how long."""
         self.predict(inputs)
         kinds = [torch.profiler.ProfilerActivity.CPU]
-        if self._device is Device.CUDA:
-            kinds.append(torch.profiler.ProfilerActivity.CUDA)
+        if self._device.profile.is_accelerator:
+            kinds.append(getattr(torch.profiler.ProfilerActivity, self._where.type.upper()))
         with torch.profiler.profile(activities=kinds) as trace:
             self.predict(inputs)
         operators: Counter[str] = Counter()
         for event in trace.events():
-            on_gpu = event.device_type == torch.autograd.DeviceType.CUDA
+            on_gpu = event.device_type != torch.autograd.DeviceType.CPU
             if on_gpu and event.device_index != self._where.index:
-                operators[f"cuda:{event.device_index}"] += 1
+                operators[f"{self._where.type}:{event.device_index}"] += 1
             elif on_gpu or event.name.startswith(("aten::", "mkldnn", "prepacked", "quantized::")):
-                operators["cuda" if on_gpu else "cpu"] += 1
+                operators[self._where.type if on_gpu else "cpu"] += 1
         elsewhere = {str(tensor.device) for tensor in self._held() if tensor.device != self._where}
         if elsewhere or not operators[self._where.type]:
             raise DeviceError(
@@ -189,16 +190,16 @@ class PyTorchPredictor:
                 details=[f"{name}: {count} operators" for name, count in operators.items()] + sorted(elsewhere),
             )
         proof: dict[str, Any] = {"provider": str(self._where), "operators": dict(operators)}
-        if self._device is Device.CPU:
+        if not self._device.profile.is_accelerator:
             return proof
         busy = sum(event.device_time_total for event in trace.key_averages())
-        memory = torch.cuda.max_memory_allocated(self._where)
+        framework = torch.get_device_module(self._where)
         return {
             **proof,
-            "gpu": torch.cuda.get_device_name(self._where),
+            "gpu": framework.get_device_name(self._where),
             "gpu_number": self._where.index,
             "gpu_time_us": round(busy),
-            "gpu_memory_bytes": memory,
+            "gpu_memory_bytes": framework.max_memory_allocated(self._where),
             "tf32": False,
         }
 
@@ -249,7 +250,7 @@ def _refused(predictor: PyTorchPredictor, interface: Interface, count: int) -> s
 class PyTorch:
     """The backend."""
 
-    name = "pytorch"
+    name = NAME
     formats = frozenset({Format.TORCHSCRIPT})
 
     def __init__(self) -> None:
@@ -266,20 +267,24 @@ class PyTorch:
         return found
 
     def check_device(self, device: Device) -> None:
-        """Raise DeviceError unless this build has CUDA and sees a GPU, where one is asked for."""
-        if device is not Device.CUDA:
+        """Raise DeviceError unless this build is for the device and sees one, where it is an accelerator."""
+        if not device.profile.is_accelerator:
             return
-        if not torch.version.cuda:
+        built_for = torch.accelerator.current_accelerator()
+        if built_for is None or built_for.type != device.name_for(NAME):
             raise DeviceError(
-                f"PyTorch {torch.__version__} is the build for the CPU",
-                hint="Use the image for this device: mlperf-docker run … --device cuda",
+                f"PyTorch {torch.__version__} is the build for the {built_for.type if built_for else 'CPU'}",
+                hint=f"Use the image for this device: mlperf-docker run … --device {device}",
             )
-        if not torch.cuda.is_available():
-            raise DeviceError("PyTorch sees no GPU in here", hint="Start the container with --gpus all.")
+        if not torch.accelerator.is_available():
+            hint = f"Start the container with {device.profile.docker_options}."
+            raise DeviceError("PyTorch sees no GPU in here", hint=hint)
 
     def count(self, device: Device) -> int:
         """The GPUs that PyTorch sees."""
-        return int(torch.cuda.device_count()) if device is Device.CUDA else 1
+        if not device.profile.is_accelerator:
+            return 1
+        return int(torch.get_device_module(device.name_for(NAME)).device_count())
 
     def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
         """The interface as the archive has it: it says nothing of that, so it is tried with samples of zeros."""
@@ -295,7 +300,7 @@ class PyTorch:
 
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:
         """Memory that a GPU copies from by itself, where there is one."""
-        if device is Device.CPU:
+        if not device.profile.is_accelerator:
             return np.empty(shape, dtype=dtype)
         kind: torch.dtype = getattr(torch, np.dtype(dtype).name)
         return np.asarray(torch.empty(shape, dtype=kind, pin_memory=True).numpy())

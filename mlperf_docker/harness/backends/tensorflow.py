@@ -47,7 +47,8 @@ for _name, _value in SETTINGS.items():
 tf: Any = frameworks.load("tensorflow")
 v1 = tf.compat.v1
 
-KINDS = {Device.CPU: "CPU", Device.CUDA: "GPU"}
+NAME = "tensorflow"
+ACCELERATORS = [device.name_for(NAME) for device in Device if device.profile.is_accelerator]
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 ALIGNMENT = 64
 """Bytes; arrays that begin on such an address are fed without a copy."""
@@ -224,7 +225,7 @@ def _room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def _device_name(device: Device, number: int) -> str:
     """TensorFlow's name of a device."""
-    return f"/device:{KINDS[device]}:{number}"
+    return f"/device:{device.name_for(NAME)}:{number}"
 
 
 def _scope(request: LoadRequest) -> str | None:
@@ -239,7 +240,7 @@ def _configuration(request: LoadRequest) -> Any:  # noqa: ANN401
         use_per_session_threads=True,
         # Operators of a graph that is given to another than the first device may have no kernel for it.
         allow_soft_placement=request.number > 0,
-        device_count={"GPU": 0, KINDS[request.device]: request.number + 1},
+        device_count={**dict.fromkeys(ACCELERATORS, 0), request.device.name_for(NAME): request.number + 1},
     )
     config.gpu_options.allow_growth = True
     return config
@@ -353,10 +354,11 @@ class TensorFlowPredictor:
             )
         share = times[where] / max(1, times.total())
         proof = {"provider": where, "operators": dict(operators), "time_share": round(share, 4)}
-        return {**proof, **self._gpu()} if self._device is Device.CUDA else proof
+        return {**proof, **self._gpu()} if self._device.profile.is_accelerator else proof
 
     def _gpu(self) -> Mapping[str, Any]:
-        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[self._number])
+        devices = tf.config.list_physical_devices(self._device.name_for(NAME))
+        details = tf.config.experimental.get_device_details(devices[self._number])
         return {"gpu": details.get("device_name", "unknown"), "gpu_number": self._number, "tf32": False}
 
 
@@ -384,7 +386,7 @@ def _by_device(trace: Any, wanted: str) -> tuple[Counter[str], list[str], Counte
 class TensorFlow:
     """The backend."""
 
-    name = "tensorflow"
+    name = NAME
     formats = frozenset({Format.FROZEN_GRAPH, Format.SAVED_MODEL})
 
     def __init__(self) -> None:
@@ -399,20 +401,21 @@ class TensorFlow:
         return {"tensorflow": str(tf.__version__), **extra}
 
     def check_device(self, device: Device) -> None:
-        """Raise DeviceError unless this build has CUDA and sees a GPU, where one is asked for."""
-        if device is not Device.CUDA:
+        """Raise DeviceError unless this build is for GPUs and sees one, where one is asked for."""
+        if not device.profile.is_accelerator:
             return
-        if not tf.test.is_built_with_cuda():
+        if not tf.test.is_built_with_gpu_support():
             raise DeviceError(
                 "TensorFlow here is the build for the CPU",
-                hint="Use the image for this device: mlperf-docker run … --device cuda",
+                hint=f"Use the image for this device: mlperf-docker run … --device {device}",
             )
-        if not tf.config.list_physical_devices("GPU"):
-            raise DeviceError("TensorFlow sees no GPU in here", hint="Start the container with --gpus all.")
+        if not tf.config.list_physical_devices(device.name_for(NAME)):
+            hint = f"Start the container with {device.profile.docker_options}."
+            raise DeviceError("TensorFlow sees no GPU in here", hint=hint)
 
     def count(self, device: Device) -> int:
         """The GPUs that TensorFlow sees."""
-        return len(tf.config.list_physical_devices("GPU")) if device is Device.CUDA else 1
+        return len(tf.config.list_physical_devices(device.name_for(NAME))) if device.profile.is_accelerator else 1
 
     def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
         """The interface as the graph or the signature has it; all constants and variables are looked at."""

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.errors import DeviceMemoryError, HarnessError, SampleError, UsageError
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.names import Joined, Mode, Scenario
@@ -34,7 +33,7 @@ def check_threads(options: RunOptions, threads: int) -> None:
 
 def check_instances(options: RunOptions, model: Model) -> None:
     """Raise UsageError if the weights of the second instance on the CPU, and those after it, do not fit into memory."""
-    more = options.copies - 1 if options.cell.device is Device.CPU else 0
+    more = 0 if options.cell.device.profile.is_accelerator else options.copies - 1
     _require(more * _weights_bytes(model), f"the weights of {more} more instances need", "Use fewer --instances.")
 
 
@@ -80,7 +79,8 @@ def check_loaded(samples: Samples, count: int) -> None:
 
 def failure(options: RunOptions, error: BaseException) -> HarnessError:
     """What a failure on a sample means for the user."""
-    if isinstance(error, MemoryError) or (isinstance(error, DeviceMemoryError) and options.cell.device is Device.CPU):
+    is_host = not options.cell.device.profile.is_accelerator
+    if isinstance(error, MemoryError) or (isinstance(error, DeviceMemoryError) and is_host):
         hint = "Use a smaller --batch-size, or fewer --instances."
         return UsageError(f"memory ran out: {error}; {gigabytes(free_memory())} are free", hint=hint)
     if isinstance(error, HarnessError):

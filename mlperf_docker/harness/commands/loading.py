@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Backend, Predictor
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
@@ -136,7 +135,7 @@ def operator_threads(options: RunOptions, processors: int) -> int:
     In Server the thread that issues queries spins to keep LoadGen's schedule. Operators that are split evenly over all
     processors would wait for the part that shares one with it: p99 of a small network on two cores falls by half.
     """
-    if options.scenario is Scenario.SERVER and options.cell.device is Device.CPU:
+    if options.scenario is Scenario.SERVER and not options.cell.device.profile.is_accelerator:
         processors -= 1
     return max(1, processors // options.copies)
 

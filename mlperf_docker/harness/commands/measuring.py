@@ -13,7 +13,7 @@ from mlperf_docker.harness.commands.loading import LoadedModel, Prepared
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import settings
 
-CUDA_WAIT_S = 0.001
+ACCELERATOR_WAIT_S = 0.001
 """On a GPU a larger batch is nearly free, so Server waits this long for more samples; on a CPU waiting only costs."""
 
 SPARE = 1.1

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import mlperf_loadgen as lg
 
-from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, UsageError
@@ -17,7 +16,7 @@ from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared, allocator, answering, choose_model, load
-from mlperf_docker.harness.commands.measuring import CUDA_WAIT_S, measure
+from mlperf_docker.harness.commands.measuring import ACCELERATOR_WAIT_S, measure
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import logs, running, settings
 from mlperf_docker.harness.loadgen.worker import Responder
@@ -110,7 +109,7 @@ def run_test(
     limits.check_queries(options, settings.generated(configured, options.scenario), batch)
     limits.check_loaded(prepared.samples, configured.performance_sample_count_override)
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
-    wait_s = CUDA_WAIT_S if options.cell.device is Device.CUDA else 0.0
+    wait_s = ACCELERATOR_WAIT_S if options.cell.device.profile.is_accelerator else 0.0
     model, payload = loaded.model, benchmark.payload(prepared.dataset)
     postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
     outputs = (*model.interface.outputs, *model.interface.watched)

@@ -3,6 +3,7 @@
 import ctypes
 from typing import Any
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.errors import DeviceError
 
 BUS_ID_BYTES = 32
@@ -14,24 +15,31 @@ class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-def count() -> int:
-    """GPUs that this process sees: CUDA's own count, which heeds CUDA_VISIBLE_DEVICES. Raises DeviceError."""
-    found = ctypes.c_int()
+def count(device: Device) -> int:
+    """Devices of this kind that this process sees, 1 without a driver: the driver's own count. Raises DeviceError.
+
+    CUDA's heeds CUDA_VISIBLE_DEVICES.
+    """
+    driver, found = device.profile.driver, ctypes.c_int()
+    if driver is None:
+        return 1
     try:
-        library = ctypes.CDLL("libcuda.so.1")
-        codes = [library.cuInit(0), library.cuDeviceGetCount(ctypes.byref(found))]
+        library = ctypes.CDLL(driver.library)
+        codes = [getattr(library, driver.initialise)(0), getattr(library, driver.count)(ctypes.byref(found))]
     except (OSError, AttributeError) as error:
         raise DeviceError("the driver of the GPU does not tell how many there are", details=[str(error)]) from error
     if any(codes):
-        raise DeviceError(f"the driver of the GPU does not tell how many there are: CUDA says {codes}")
+        raise DeviceError(f"the driver of the GPU does not tell how many there are: {driver.library} says {codes}")
     return found.value
 
 
-def free_bytes(number: int = 0) -> int:
-    """Bytes that are free on the GPU that frameworks call *number*, as the driver says. Raises DeviceError."""
-    memory, handle = _Memory(), ctypes.c_void_p()
+def free_bytes(device: Device, number: int = 0) -> int:
+    """Bytes that are free on the GPU that frameworks call *number*, as NVML says. Raises DeviceError."""
+    driver, memory, handle = device.profile.driver, _Memory(), ctypes.c_void_p()
+    if driver is None or driver.management is None:
+        raise DeviceError(f"the driver of the {device.profile.title} does not tell how much memory it has")
     try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
+        library = ctypes.CDLL(driver.management)
         codes = [
             library.nvmlInit_v2(),
             _find(library, number, handle),

@@ -239,10 +239,10 @@ class TestDevices:
         tf = tensorflow()
         BACKEND.check_device(Device.CPU)
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-        monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: False)
+        monkeypatch.setattr(tf.test, "is_built_with_gpu_support", lambda: False)
         with pytest.raises(DeviceError, match="build for the CPU"):
             BACKEND.check_device(Device.CUDA)
-        monkeypatch.setattr(tf.test, "is_built_with_cuda", lambda: True)
+        monkeypatch.setattr(tf.test, "is_built_with_gpu_support", lambda: True)
         with pytest.raises(DeviceError, match="sees no GPU"):
             BACKEND.check_device(Device.CUDA)
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])

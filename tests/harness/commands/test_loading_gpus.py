@@ -122,7 +122,7 @@ def test_shares_of_the_devices(instances: int, devices: int, shares: tuple[int, 
 def test_tables_are_placed_by_the_gpu_with_least_for_an_instance(monkeypatch: pytest.MonkeyPatch) -> None:
     free = {0: 90, 1: 40}
     seen: list[int] = []
-    monkeypatch.setattr(gpu, "free_bytes", free.__getitem__)
+    monkeypatch.setattr(gpu, "free_bytes", lambda _device, number: free[number])
     monkeypatch.setattr(Dlrm, "read", lambda *_: {})
     monkeypatch.setattr("mlperf_docker.harness.weights.formats.detect", lambda _: Format.SAFETENSORS)
     monkeypatch.setattr(placement, "plan", lambda *_, device_free, **__: seen.append(device_free))
@@ -176,13 +176,13 @@ def test_the_driver_counts_gpus_and_tells_their_memory_by_the_frameworks_numbers
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ctypes, "CDLL", Driver)
-    assert gpu.count() == 2
-    assert [gpu.free_bytes(number) for number in range(2)] == [222, 111]
+    assert gpu.count(Device.CUDA) == 2
+    assert [gpu.free_bytes(Device.CUDA, number) for number in range(2)] == [222, 111]
     monkeypatch.delattr(Driver, "cuDeviceGetPCIBusId")
-    assert [gpu.free_bytes(number) for number in range(2)] == [111, 222], "by NVML's own numbers"
+    assert [gpu.free_bytes(Device.CUDA, number) for number in range(2)] == [111, 222], "by NVML's own numbers"
     monkeypatch.setattr(Driver, "cuInit", lambda *_: 100)
     with pytest.raises(DeviceError, match="does not tell how many"):
-        gpu.count()
+        gpu.count(Device.CUDA)
 
 
 class Session:

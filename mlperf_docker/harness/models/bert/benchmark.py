@@ -64,7 +64,7 @@ class Bert:
 
     def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 8 on a CPU, which a single sample of mean length nearly fills."""
-        return (1, 2, 4, 8) if device is Device.CPU else (1, 2, 4, 8, 16, 32, 64, 128)
+        return (1, 2, 4, 8, 16, 32, 64, 128) if device.profile.is_accelerator else (1, 2, 4, 8)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """An official graph, or one that `convert` wrote. Raises ModelFileError for another BERT, saying which."""

@@ -71,7 +71,7 @@ class Dlrm:
 
     def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """A sample has 270 rows on average; on a CPU 1000 to 4000, which caches still hold, are best."""
-        return (2, 8, 16) if device is Device.CPU else (1, 4, 16, 64, 256)
+        return (1, 4, 16, 64, 256) if device.profile.is_accelerator else (2, 8, 16)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official graph: its weights in a network that leaves the tables where they are."""
@@ -109,8 +109,8 @@ class Dlrm:
         """Where the tables in *path* will be, going by their sizes and by the GPU that has least for an instance."""
         format = formats.detect(path)  # noqa: A001
         free = 0
-        if device is Device.CUDA:
-            free = min(gpu.free_bytes(number) // share for number, share in enumerate(shares))
+        if device.profile.is_accelerator:
+            free = min(gpu.free_bytes(device, number) // share for number, share in enumerate(shares))
         tables = placement.sizes(self._cut(self.read(path, format)))
         return placement.plan(tables, device, host_free=free_memory(), device_free=free)
 

@@ -57,7 +57,7 @@ class Placement:
         total = sum(table.bytes for table in self.tables)
         rows = sum(table.rows for table in self.tables)
         said = [f"tables: {rows} rows, {gigabytes(total)}"]
-        if self.device is Device.CPU:
+        if not self.device.profile.is_accelerator:
             return [*said, f"all {len(self.tables)} in the host's memory, mapped from the file: {gigabytes(total)}"]
         whole = [t for t, r in zip(self.tables, self.resident, strict=True) if r == t.rows]
         said.append(f"on the GPU: {len(whole)} whole tables, {gigabytes(sum(table.bytes for table in whole))}")
@@ -102,7 +102,7 @@ def plan(tables: tuple[Table, ...], device: Device, *, host_free: int, device_fr
     numbered as they came up, so the first rows are the hot ones.
     """
     resident = [0] * len(tables)
-    if device is Device.CUDA:
+    if device.profile.is_accelerator:
         left = max(0, device_free - DEVICE_RESERVE)
         waiting = sorted(range(len(tables)), key=lambda number: tables[number].bytes)
         while waiting and tables[waiting[0]].bytes <= left:

@@ -97,7 +97,7 @@ class ResNet50:
 
     def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
-        return (1, 2, 4, 8, 16, 32) if device is Device.CPU else (1, 4, 16, 64, 128, 256)
+        return (1, 4, 16, 64, 128, 256) if device.profile.is_accelerator else (1, 2, 4, 8, 16, 32)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official graph, or another with its interface."""

@@ -39,7 +39,7 @@ class RetinaNet:
 
     def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:  # noqa: ARG002
         """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
-        return (1, 2, 4) if device is Device.CPU else (1, 2, 4, 8, 16, 32)
+        return (1, 2, 4, 8, 16, 32) if device.profile.is_accelerator else (1, 2, 4)
 
     def native(self, path: Path, format: Format) -> Model:  # noqa: A002
         """The official file, or another with its interface: it takes one image and suppresses overlaps itself.

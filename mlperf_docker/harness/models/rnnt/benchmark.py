@@ -43,7 +43,7 @@ class RnnTransducer:
 
     def batches(self, device: Device, scenario: Scenario) -> tuple[int, ...]:
         """Steps of a recurrent layer are quick for many utterances at once; in Server these wait for the longest."""
-        if device is Device.CUDA:
+        if device.profile.is_accelerator:
             return (1, 16, 64, 256, 1024)
         return (16, 32, 64) if scenario is Scenario.OFFLINE else (1, 2, 4, 8)
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.contract.devices import Device
 from mlperf_docker.harness.api.backend import Arrays, Predictor
 from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.api.model import Surroundings, Tuned
@@ -28,7 +27,7 @@ from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 
 SLAB = 8
 """Planes that a thread weights at once; so many values stay in its processor's cache."""
-BATCHES = {Device.CPU: (1,), Device.CUDA: (1, 2, 4, 8)}
+BATCHES, ACCELERATOR_BATCHES = (1,), (1, 2, 4, 8)
 """Windows in a call that are tried. One fills a CPU: two at once take twice as long, and twice the memory."""
 
 
@@ -228,13 +227,14 @@ class Windows:
 
     def tune(self, batch: int | None) -> Tuned:
         """Measure the first instance on windows of the first volume: no whole volume has to be run for the hints."""
-        sizes = (batch,) if batch else BATCHES[self._device]
+        worth = ACCELERATOR_BATCHES if self._device.profile.is_accelerator else BATCHES
+        sizes = (batch,) if batch else worth
         example = self._windows[0].example(0, max(sizes))
         best = batch_speeds.fastest(batch_speeds.calibrate(self._networks[0], (example,), sizes))
         counts = [len(corners(shape)) for shape in self._volumes.shapes]
         for window in self._windows:
             window.batch = best.batch
-        if self._device is Device.CUDA:
+        if self._device.profile.is_accelerator:
             self._warm_up({count % best.batch for count in counts} - {0}, example)
         # The two go on side by side.
         window_s = max(best.mean_s / best.batch, self._windows[0].own_cost_s())

@@ -304,7 +304,7 @@ def test_the_plan_goes_by_the_files_header_and_is_carried_out(
     path = tmp_path / "w.safetensors"
     weight_files.write(path, arrays)
     monkeypatch.setattr(placement, "DEVICE_RESERVE", 0)
-    monkeypatch.setattr("mlperf_docker.harness.system.gpu.free_bytes", lambda number: 150_000)
+    monkeypatch.setattr("mlperf_docker.harness.system.gpu.free_bytes", lambda _device, number: 150_000)
     plan = Dlrm().plan(path, Device.CUDA)
     assert 140_000 < plan.device_bytes <= 150_000
     placed = plan.place(Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), "w"))
@@ -320,4 +320,4 @@ def test_a_gpu_that_nobody_knows_of_is_a_device_error() -> None:
     if Path("/dev/nvidiactl").exists():
         pytest.skip("there is a GPU")
     with pytest.raises(DeviceError, match="does not tell how much memory"):
-        gpu.free_bytes()
+        gpu.free_bytes(Device.CUDA)
