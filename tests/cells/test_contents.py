@@ -24,8 +24,8 @@ SITE = "/opt/venv/lib/python3.11/site-packages"
 # What somebody with root in a container might do, one line for each difference that must be named.
 TAMPERING = f"""
 set -e
-echo '# edited' >> /opt/mlperf/mlperf_docker/harness/qsl.py
-rm /opt/mlperf/mlperf_docker/harness/sut.py
+echo '# edited' >> /opt/mlperf/mlperf_docker/harness/loadgen/logs.py
+rm /opt/mlperf/mlperf_docker/harness/loadgen/suts.py
 echo 'print()' > /opt/mlperf/mlperf_docker/harness/backdoor.py
 sed -i 's/^Version: .*/Version: 0.0.1/' {SITE}/safetensors-*.dist-info/METADATA
 rm -r {SITE}/mlcommons_loadgen-*.dist-info
@@ -113,8 +113,8 @@ def test_whatever_is_done_to_an_image_is_named(tool: Tool, built: str, bert: Ima
     }
     harness = "/opt/mlperf/mlperf_docker/harness"
     assert subjects(verdict, "harness") == {
-        f"{harness}/qsl.py": f"{harness}/qsl.py: a file was changed",
-        f"{harness}/sut.py": f"{harness}/sut.py: a file is missing",
+        f"{harness}/loadgen/logs.py": f"{harness}/loadgen/logs.py: a file was changed",
+        f"{harness}/loadgen/suts.py": f"{harness}/loadgen/suts.py: a file is missing",
         f"{harness}/backdoor.py": f"{harness}/backdoor.py: not a file of the harness",
     }
     files = subjects(verdict, "file")

@@ -70,8 +70,9 @@ class Tool:
 
 
 def images_named(client: DockerEngine, registry: str) -> list[str]:
+    """Return the tags below *registry*, sorted: the engine lists those of one image in any order."""
     tags = (tag for image in api(client).images() for tag in image["RepoTags"] or ())
-    return [tag for tag in tags if tag.startswith(f"{registry}/")]
+    return sorted(tag for tag in tags if tag.startswith(f"{registry}/"))
 
 
 def containers(client: DockerEngine) -> list[str]:
