@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from benchmarks.overhead import measure_overhead
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.model import Model, Surroundings
-from mlperf_docker.harness.api.names import Scenario
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.architectures.unet3d import ROI

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
 from mlperf_docker.harness import __version__
 from mlperf_docker.harness.api import tables
-from mlperf_docker.harness.api.errors import ExitCode, HarnessError, UsageError
-from mlperf_docker.harness.api.names import Mode, Phase, Scenario, SyntheticSize
+from mlperf_docker.harness.api.errors import HarnessError, UsageError
 from mlperf_docker.harness.system import lifeline
 
 if TYPE_CHECKING:
@@ -281,7 +283,7 @@ def preprocess(arguments: argparse.Namespace, events: "Events") -> ExitCode:
         dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
     report, form = events.reporter(Phase.PREPROCESS), benchmark.default_form(cell.backend)
     samples = benchmark.preprocess(dataset, form, arguments.cache, workers=arguments.workers or cores(), report=report)
-    events.emit("result", {"samples": samples.count, "cache": str(arguments.cache)})
+    events.result({"samples": samples.count, "cache": str(arguments.cache)})
     return ExitCode.VALID
 
 
@@ -297,7 +299,7 @@ def verify(arguments: argparse.Namespace, events: "Events") -> ExitCode:
         dataset = benchmark.open_dataset(arguments.data, limit=arguments.samples)
     report = events.reporter(Phase.VERIFY)
     facts = benchmark.verify(dataset, workers=arguments.workers or cores(), report=report)
-    events.emit("result", {"dataset": str(arguments.data), "samples": dataset.count, "facts": dict(facts)})
+    events.result({"dataset": str(arguments.data), "samples": dataset.count, "facts": dict(facts)})
     return ExitCode.VALID
 
 
@@ -313,7 +315,7 @@ def synthesize(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     events.phase(Phase.SYNTHESIZE)
     size, report = SyntheticSize(arguments.synthetic), events.reporter(Phase.SYNTHESIZE)
     made = benchmark.synthesize(size, arguments.cache, CpuAnswerer(backend, cores()), report)
-    events.emit("result", {"data": str(made.data), "weights": str(made.weights), **made.facts})
+    events.result({"data": str(made.data), "weights": str(made.weights), **made.facts})
     return ExitCode.VALID
 
 
@@ -322,7 +324,7 @@ def inspect_model(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     from mlperf_docker.harness.commands import convert as conversion
 
     events.phase(Phase.LOAD_MODEL)
-    events.emit("result", conversion.inspect(cell_of(arguments), arguments.model_file))
+    events.result(conversion.inspect(cell_of(arguments), arguments.model_file))
     return ExitCode.VALID
 
 
@@ -331,9 +333,7 @@ def convert(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     from mlperf_docker.harness.commands import convert as conversion
 
     events.phase(Phase.CONVERT)
-    events.emit(
-        "result", conversion.convert(cell_of(arguments), arguments.model_file, arguments.output, arguments.tables)
-    )
+    events.result(conversion.convert(cell_of(arguments), arguments.model_file, arguments.output, arguments.tables))
     return ExitCode.VALID
 
 
@@ -349,7 +349,7 @@ def convert_data(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     events.phase(Phase.CONVERT)
     report = events.reporter(Phase.CONVERT)
     made = benchmark.convert_data(arguments.data, arguments.results, days=arguments.days, report=report)
-    events.emit("result", dict(made))
+    events.result(dict(made))
     return ExitCode.VALID
 
 
@@ -359,7 +359,7 @@ def outputs(arguments: argparse.Namespace, events: "Events") -> ExitCode:
 
     size = SyntheticSize(arguments.synthetic)
     made = comparison.trace(cell_of(arguments), size, arguments.cache, arguments.output, arguments.samples, events)
-    events.emit("result", made)
+    events.result(made)
     return ExitCode.VALID
 
 
@@ -370,7 +370,7 @@ def parity(arguments: argparse.Namespace, events: "Events") -> ExitCode:
     if len(arguments.files) < 2:
         raise UsageError("parity compares files: name at least two")
     events.phase(Phase.COMPARE)
-    events.emit("result", comparison.compare(cell_of(arguments), arguments.files))
+    events.result(comparison.compare(cell_of(arguments), arguments.files))
     return ExitCode.VALID
 
 

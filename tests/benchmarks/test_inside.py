@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import inside, measures
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.samples import Samples
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.models import registry

@@ -10,10 +10,10 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.__main__ import DEFAULT_CELL
 from mlperf_docker.harness.api import cell
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.names import Format, Scenario
 from mlperf_docker.harness.backends.registry import BACKENDS
 from mlperf_docker.harness.models import registry
 from mlperf_docker.recipe import render
@@ -117,8 +117,3 @@ def test_a_benchmark_is_what_the_catalog_says(name: str) -> None:
 def test_the_metrics_that_differ_are_known() -> None:
     differing = {name for name, model in MODELS.items() if registry.load(name).metric != model.accuracy.metric}
     assert differing == OTHER_METRICS.keys()
-
-
-def test_every_format_of_the_catalog_is_one_of_the_harness() -> None:
-    formats = {format for backend in CATALOG.backends for format in backend.formats}  # noqa: A001
-    assert formats == {each.value for each in Format} - {Format.SAFETENSORS.value}

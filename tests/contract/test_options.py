@@ -14,11 +14,10 @@ import pytest
 import typer
 
 from mlperf_docker.cli.app import app
-from mlperf_docker.contract import words
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.options import RunOptions, declared, refusals
+from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
 from mlperf_docker.harness import __main__ as harness
-from mlperf_docker.harness.api.names import Mode, Scenario, SyntheticSize
 from mlperf_docker.harness.commands import options
 from mlperf_docker.harness.loadgen import user_conf
 
@@ -188,8 +187,8 @@ def _fields(kind: Any) -> set[str]:
 
 def test_options_become_the_words_of_a_command_line() -> None:
     made = RunCommand(
-        scenario=words.Scenario.SERVER,
-        synthetic=words.SyntheticSize.TINY,
+        scenario=Scenario.SERVER,
+        synthetic=SyntheticSize.TINY,
         samples=10,
         min_duration_s=2.5,
         target_latency_ms=30,

@@ -100,7 +100,7 @@ DATA_SETS = {
 
 def weights() -> Mapping[str, Any]:
     """Of a ResNet of few channels, by the names of the official file."""
-    from mlperf_docker.harness.api.names import SyntheticSize
+    from mlperf_docker.contract.words import SyntheticSize
     from mlperf_docker.harness.models.resnet50 import synthetic
 
     return synthetic.draw_weights(synthetic.RECIPES[SyntheticSize.TINY].config, 7)
@@ -144,7 +144,7 @@ def checkpoint(root: Path) -> None:
 
 
 def _unet() -> Mapping[str, Any]:
-    from mlperf_docker.harness.api.names import SyntheticSize
+    from mlperf_docker.contract.words import SyntheticSize
     from mlperf_docker.harness.models.unet3d import synthetic
 
     return synthetic.draw_weights(synthetic.RECIPES[SyntheticSize.TINY].config, 7)

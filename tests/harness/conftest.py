@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
 from mlperf_docker.harness.models.opening import CpuAnswerer

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 
 Arrays = tuple[NDArray[Any], ...]
@@ -35,7 +35,7 @@ class LoadRequest:
     interface: Interface
     device: Device
     threads: int
-    format: Format | None = None
+    format: ModelFormat | None = None
     precision: str = FP32
     provable: bool = True
     number: int = 0
@@ -75,7 +75,7 @@ class Backend(Protocol):
     """A framework: checks a device without loading a model, and loads models. formats: of files it runs as they are."""
 
     name: str
-    formats: frozenset[Format]
+    formats: frozenset[ModelFormat]
 
     def versions(self) -> Mapping[str, str]:
         """Package versions that the result names."""
@@ -89,7 +89,7 @@ class Backend(Protocol):
         """How many devices of this kind the framework sees; of a CPU always one. After `check_device`."""
         ...
 
-    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+    def examine(self, path: Path, format: ModelFormat, interface: Interface) -> Interface:  # noqa: A002
         """*interface* as a file has it, which the backend would run as it is: with its batch, where that is fixed.
 
         Nothing is kept. Raises ModelFileError if the file is damaged, has another interface, or weights that are not

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Dataset, Form, Named, Payload, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
@@ -45,11 +45,11 @@ class Benchmark(Protocol):
         """Batch sizes worth trying on *device*, ascending."""
         ...
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """The model in an official graph that a backend runs as it is."""
         ...
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights by canonical name out of a file of any format. Raises ModelFileError."""
         ...
 

@@ -1,31 +1,19 @@
 """The harness's error tree: one class a kind, one exit code each. `__main__` is the one place that catches."""
 
 from collections.abc import Sequence
-from enum import IntEnum
 from pathlib import Path
+
+from mlperf_docker.contract.exit_codes import ExitCode
 
 DAMAGED = "It is truncated or of another format. Compare its checksum with: mlperf-docker models verify"
 LONGEST_REASON = 200
 """Characters of what a library says of a file that a message shows."""
 
 
-class ExitCode(IntEnum):
-    """Exit codes of `python -m mlperf_docker.harness`; the host tool passes them on."""
-
-    VALID = 0
-    INVALID = 1
-    USAGE = 2
-    DATASET = 6
-    MODEL_FILE = 7
-    DEVICE = 8
-    CRASH = 9
-    INTERRUPTED = 130
-
-
 class HarnessError(Exception):
     """What failed and where (message), the next step (hint), and single findings (details). Shown without traceback."""
 
-    exit_code = ExitCode.CRASH
+    exit_code = ExitCode.CONTAINER
 
     def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -82,7 +70,7 @@ class DeviceMemoryError(DeviceError):
 class SampleError(HarnessError):
     """The backend failed on a sample, or LoadGen refused to run."""
 
-    exit_code = ExitCode.CRASH
+    exit_code = ExitCode.CONTAINER
 
 
 class BadSample(Exception):  # noqa: N818 (a finding about data, collected and reported together)

@@ -1,6 +1,5 @@
 """JSON lines on the real stdout, one object an event; everything else a library prints goes to stderr."""
 
-import json
 import logging
 import os
 import threading
@@ -8,8 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from mlperf_docker.contract.events import (
+    ErrorEvent,
+    Event,
+    NoticeEvent,
+    Phase,
+    PhaseEvent,
+    ProgressEvent,
+    ResultEvent,
+    line,
+)
 from mlperf_docker.harness.api.errors import HarnessError
-from mlperf_docker.harness.api.names import Phase
 
 PROGRESS_INTERVAL_S = 0.2
 
@@ -25,17 +33,17 @@ class Events:
         self._lock = threading.Lock()
         self._next_progress = 0.0
 
-    def emit(self, event: str, fields: Mapping[str, Any]) -> None:
+    def emit(self, event: Event) -> None:
         """Write one event as one line."""
-        line = json.dumps({"event": event, **fields}, ensure_ascii=False)
+        text = line(event)
         with self._lock:
-            self._stream.write(line + "\n")
+            self._stream.write(text + "\n")
             self._stream.flush()
 
     def phase(self, name: Phase) -> None:
         """Say that the run enters a step; the time is in seconds since the epoch."""
         self._next_progress = 0.0
-        self.emit("phase", {"name": name.value, "time": time.time()})
+        self.emit(PhaseEvent(name, time.time()))
 
     def progress(self, phase: Phase, done: int, total: int | None, unit: str) -> None:
         """Say how far a step is; total is None where nobody knows."""
@@ -43,7 +51,7 @@ class Events:
         if done != total and now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_INTERVAL_S
-        self.emit("progress", {"phase": phase.value, "done": done, "total": total, "unit": unit})
+        self.emit(ProgressEvent(phase, done, total, unit))
 
     def reporter(self, phase: Phase) -> Callable[[int, int, str], None]:
         """A function that says how far *phase* is: done, total, unit."""
@@ -51,12 +59,15 @@ class Events:
 
     def notice(self, message: str) -> None:
         """Say something that the user should know and that is no error."""
-        self.emit("notice", {"message": message})
+        self.emit(NoticeEvent(message))
 
     def error(self, error: HarnessError) -> None:
         """Say why the run ends without a result."""
-        fields = {"message": str(error), "hint": error.hint, "details": list(error.details)}
-        self.emit("error", {"exit_code": int(error.exit_code), **fields})
+        self.emit(ErrorEvent(int(error.exit_code), str(error), error.hint, error.details))
+
+    def result(self, fields: Mapping[str, Any]) -> None:
+        """Say what a command came to."""
+        self.emit(ResultEvent(dict(fields)))
 
 
 class Notices(logging.Handler):

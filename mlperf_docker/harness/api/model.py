@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Allocate, Form, Postprocess, Samples
 
@@ -68,7 +68,7 @@ class Model:
     """
 
     source: Path | Network
-    format: Format | None
+    format: ModelFormat | None
     interface: Interface
     variant: str
     form: Form

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 
 
 class NullPredictor:
@@ -46,7 +46,7 @@ class Dummy:
     """The backend of `NullPredictor`; needs no model file."""
 
     name = "dummy"
-    formats = frozenset(Format)
+    formats = frozenset(ModelFormat)
 
     def versions(self) -> Mapping[str, str]:
         """No package stands behind it."""
@@ -59,7 +59,7 @@ class Dummy:
         """One of each kind."""
         return 1
 
-    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002, ARG002
+    def examine(self, path: Path, format: ModelFormat, interface: Interface) -> Interface:  # noqa: A002, ARG002
         """Any file will do."""
         return interface
 

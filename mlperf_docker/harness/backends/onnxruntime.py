@@ -19,11 +19,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api import interface as interfaces
 from mlperf_docker.harness.api.backend import INT8, Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import DeviceError, damaged
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
@@ -222,7 +222,7 @@ class OnnxRuntime:
     """The backend."""
 
     name = NAME
-    formats = frozenset({Format.ONNX})
+    formats = frozenset({ModelFormat.ONNX})
 
     def versions(self) -> Mapping[str, str]:
         """The version of onnxruntime."""
@@ -244,7 +244,7 @@ class OnnxRuntime:
         """The devices that their driver shows: onnxruntime does not tell."""
         return gpu.count(device)
 
-    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002, ARG002
+    def examine(self, path: Path, format: ModelFormat, interface: Interface) -> Interface:  # noqa: A002, ARG002
         """The interface as the graph has it, all of whose tables are looked at."""
         model = onnx_files.load_model(path)
         found = onnx_files.interface_of(model)

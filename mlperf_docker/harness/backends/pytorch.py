@@ -17,10 +17,10 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import LONGEST_REASON, DeviceError, ModelFileError
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor, differences
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import in_batches_of, one_by_one, zeros
 from mlperf_docker.harness.backends.front import fronted
@@ -251,7 +251,7 @@ class PyTorch:
     """The backend."""
 
     name = NAME
-    formats = frozenset({Format.TORCHSCRIPT})
+    formats = frozenset({ModelFormat.TORCHSCRIPT})
 
     def __init__(self) -> None:
         # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
@@ -286,7 +286,7 @@ class PyTorch:
             return 1
         return int(torch.get_device_module(device.name_for(NAME)).device_count())
 
-    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+    def examine(self, path: Path, format: ModelFormat, interface: Interface) -> Interface:  # noqa: A002
         """The interface as the archive has it: it says nothing of that, so it is tried with samples of zeros."""
         request = LoadRequest(path, interface.with_batch(None), Device.CPU, cores(), format)
         predictor = PyTorchPredictor(request)

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api import interface as interfaces
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor, check_precision, memory_error
 from mlperf_docker.harness.api.errors import DeviceError, ModelFileError, damaged, first_ten
 from mlperf_docker.harness.api.interface import THROUGH, Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends.batches import filled, in_batches_of, one_by_one
 from mlperf_docker.harness.backends.front import fronted
@@ -309,7 +309,7 @@ class TensorFlowPredictor:
 
     def __init__(self, request: LoadRequest) -> None:
         self._device, self._number = request.device, request.number
-        if request.format is Format.SAVED_MODEL and isinstance(request.source, Path):
+        if request.format is ModelFormat.SAVED_MODEL and isinstance(request.source, Path):
             saved = _SavedModel(request, request.source)
             self._session, found = saved.session, saved.opened
         else:
@@ -387,7 +387,7 @@ class TensorFlow:
     """The backend."""
 
     name = NAME
-    formats = frozenset({Format.FROZEN_GRAPH, Format.SAVED_MODEL})
+    formats = frozenset({ModelFormat.FROZEN_GRAPH, ModelFormat.SAVED_MODEL})
 
     def __init__(self) -> None:
         # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
@@ -417,9 +417,9 @@ class TensorFlow:
         """The GPUs that TensorFlow sees."""
         return len(tf.config.list_physical_devices(device.name_for(NAME))) if device.profile.is_accelerator else 1
 
-    def examine(self, path: Path, format: Format, interface: Interface) -> Interface:  # noqa: A002
+    def examine(self, path: Path, format: ModelFormat, interface: Interface) -> Interface:  # noqa: A002
         """The interface as the graph or the signature has it; all constants and variables are looked at."""
-        if format is not Format.SAVED_MODEL:
+        if format is not ModelFormat.SAVED_MODEL:
             opened = _frozen(path, interface)
             refuse_not_finite(str(path), constants(opened.graph))
             return interface.with_batch(opened.batch)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays, Predictor
 from mlperf_docker.harness.api.errors import DeviceMemoryError, NotFiniteError
-from mlperf_docker.harness.api.names import Scenario
 
 MULTI_STREAM_BATCH = 8
 BUDGET_S = 10.0

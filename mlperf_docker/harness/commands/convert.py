@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Named
 from mlperf_docker.harness.api.tables import Tabled
@@ -73,7 +73,7 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
             from mlperf_docker.harness.ops.onnx import serialize
 
             partial.write_bytes(serialize(model.source))
-    form = Format.SAFETENSORS if output.suffix == ".safetensors" else Format.ONNX
+    form = ModelFormat.SAFETENSORS if output.suffix == ".safetensors" else ModelFormat.ONNX
     facts = {"model_file": str(output), "size_bytes": output.stat().st_size, "sha256": checksum(output)}
     return {**facts, "format": form.value, "weights": len(arrays)}
 

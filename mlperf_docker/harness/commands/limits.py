@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.errors import DeviceMemoryError, HarnessError, SampleError, UsageError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Joined, Mode, Scenario
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Payload, Samples
 from mlperf_docker.harness.commands.options import RunOptions

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Backend, Predictor
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model, Surroundings, Whole
-from mlperf_docker.harness.api.names import Format, Phase, Scenario
 from mlperf_docker.harness.api.samples import Allocate, Dataset, Samples
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.api.tables import Tabled
@@ -60,7 +61,7 @@ def choose_model(
     Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
     """
     if backend.name == "dummy":
-        return None, benchmark.native(Path(), Format.ONNX)
+        return None, benchmark.native(Path(), ModelFormat.ONNX)
     if not isinstance(benchmark, Tabled):
         file = model_file(options, synthetic)
         model = open_model(benchmark, backend, file.path)

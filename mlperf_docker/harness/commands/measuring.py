@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.events import Events
-from mlperf_docker.harness.api.names import Phase, Scenario
 from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.calibration.typical_batches import excess, typical
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared

@@ -7,12 +7,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import ModelFileError, SampleError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Surroundings
-from mlperf_docker.harness.api.names import Phase, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Allocate
 from mlperf_docker.harness.backends import registry as backends

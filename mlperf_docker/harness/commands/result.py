@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
-from mlperf_docker.harness.api.errors import ExitCode, first_ten
-from mlperf_docker.harness.api.names import Mode
+from mlperf_docker.harness.api.errors import first_ten
 from mlperf_docker.harness.api.scores import Accuracy
 from mlperf_docker.harness.commands.options import RunOptions
 from mlperf_docker.harness.loadgen import logs, running

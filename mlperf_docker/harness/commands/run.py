@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import mlperf_loadgen as lg
 
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.benchmark import Benchmark
-from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, UsageError
+from mlperf_docker.harness.api.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Mode, Phase, Scenario
 from mlperf_docker.harness.api.samples import Dataset
 from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
@@ -58,7 +60,7 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         found = run_test(options, benchmark, backend, prepared, loaded, events)
         value = result.compose(options, backend, found)
         write_json(folder / "result.json", value)
-        events.emit("result", value)
+        events.result(value)
         return result.exit_code(value)
 
 

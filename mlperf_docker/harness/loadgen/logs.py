@@ -7,8 +7,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import SampleError
-from mlperf_docker.harness.api.names import Scenario
 
 MARK = ":::MLLOG "
 

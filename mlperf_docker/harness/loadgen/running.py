@@ -10,8 +10,8 @@ from pathlib import Path
 
 import mlperf_loadgen as lg
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import SampleError
-from mlperf_docker.harness.api.names import Scenario
 from mlperf_docker.harness.loadgen.suts import SUTS
 from mlperf_docker.harness.loadgen.worker import Responder, Tally
 from mlperf_docker.harness.samples.library import Library

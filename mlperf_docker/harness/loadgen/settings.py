@@ -8,8 +8,8 @@ from typing import Any
 
 import mlperf_loadgen as lg
 
+from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.names import Mode, Scenario
 from mlperf_docker.harness.system.files import write_atomically
 
 OFFICIAL_DURATION_MS = 600_000

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.loadgen.inline import InlineSut
 from mlperf_docker.harness.loadgen.offline import OfflineSut
 from mlperf_docker.harness.loadgen.server import ServerSut

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import BadSample, UsageError, first_ten
-from mlperf_docker.harness.api.names import Scenario
 from mlperf_docker.harness.system import data_files
 
 MOST_BYTES = 64 << 10

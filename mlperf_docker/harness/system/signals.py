@@ -6,7 +6,8 @@ import signal
 import threading
 from types import FrameType
 
-from mlperf_docker.harness.api.errors import ExitCode, HarnessError
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.harness.api.errors import HarnessError
 from mlperf_docker.harness.api.events import Events
 
 

@@ -6,28 +6,28 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import ModelFileError
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.system import archives
 from mlperf_docker.harness.system.files import require_file
 from mlperf_docker.harness.weights.numbers import as_float32, refuse_not_finite
 
 SUFFIXES = {
-    ".onnx": Format.ONNX,
-    ".pb": Format.FROZEN_GRAPH,
-    ".index": Format.CHECKPOINT,
-    ".safetensors": Format.SAFETENSORS,
-    ".pt": Format.STATE_DICT,
-    ".pth": Format.STATE_DICT,
-    ".bin": Format.STATE_DICT,
-    ".pytorch": Format.STATE_DICT,
-    ".ptc": Format.TORCHSCRIPT,
-    ".zip": Format.STATE_DICT,
+    ".onnx": ModelFormat.ONNX,
+    ".pb": ModelFormat.FROZEN_GRAPH,
+    ".index": ModelFormat.CHECKPOINT,
+    ".safetensors": ModelFormat.SAFETENSORS,
+    ".pt": ModelFormat.STATE_DICT,
+    ".pth": ModelFormat.STATE_DICT,
+    ".bin": ModelFormat.STATE_DICT,
+    ".pytorch": ModelFormat.STATE_DICT,
+    ".ptc": ModelFormat.TORCHSCRIPT,
+    ".zip": ModelFormat.STATE_DICT,
 }
 SAVED_MODEL = "saved_model.pb"
 
 
-def detect(path: Path) -> Format:
+def detect(path: Path) -> ModelFormat:
     """The format of the model file *path*. Raises ModelFileError where it cannot be told, or is no file.
 
     PyTorch writes both checkpoints and TorchScript as zip archives with a data.pkl; only TorchScript holds code. A zip
@@ -35,20 +35,20 @@ def detect(path: Path) -> Format:
     """
     require_file(path)
     if path.name == SAVED_MODEL:
-        return Format.SAVED_MODEL
+        return ModelFormat.SAVED_MODEL
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = ", ".join(sorted(SUFFIXES))
         raise ModelFileError(f"{path} has no suffix that names a model format", hint=f"Known are: {known}")
-    if SUFFIXES[suffix] not in (Format.STATE_DICT, Format.TORCHSCRIPT) or not archives.is_archive(path):
+    if SUFFIXES[suffix] not in (ModelFormat.STATE_DICT, ModelFormat.TORCHSCRIPT) or not archives.is_archive(path):
         return SUFFIXES[suffix]
     names = archives.look(path).members
     if any(name.split("/")[-1] == SAVED_MODEL for name in names):
-        return Format.SAVED_MODEL
-    return Format.TORCHSCRIPT if any("/code/" in name for name in names) else Format.STATE_DICT
+        return ModelFormat.SAVED_MODEL
+    return ModelFormat.TORCHSCRIPT if any("/code/" in name for name in names) else ModelFormat.STATE_DICT
 
 
-def no_native(model: str, path: Path, found: Format, known: Iterable[Format]) -> ModelFileError:
+def no_native(model: str, path: Path, found: ModelFormat, known: Iterable[ModelFormat]) -> ModelFileError:
     """A graph of a format that *model* is not run from, though its backend could; it is from those *known*."""
     graphs = ", ".join(known)
     hint = f"As they are, files of these formats run: {graphs}." if graphs else "Its official file is a checkpoint."
@@ -56,10 +56,10 @@ def no_native(model: str, path: Path, found: Format, known: Iterable[Format]) ->
 
 
 def read_weights(
-    readers: Mapping[Format, Callable[[Path], dict[str, NDArray[Any]]]],
+    readers: Mapping[ModelFormat, Callable[[Path], dict[str, NDArray[Any]]]],
     model: str,
     path: Path,
-    found: Format,
+    found: ModelFormat,
     *,
     hint: str | None = None,
     left: Callable[[str], bool] = lambda _: False,

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.backends.pytorch import PyTorch
 from mlperf_docker.harness.weights import nms
 
@@ -84,7 +84,7 @@ def test_detectors_of_both_kinds_call_the_operator_and_give_what_they_find(
     nms.register()
     path = tmp_path / "detector.pth"
     torch.jit.script(kind()).save(str(path))
-    predictor = PyTorch().load(LoadRequest(path, DETECTIONS, Device.CPU, 1, Format.TORCHSCRIPT))
+    predictor = PyTorch().load(LoadRequest(path, DETECTIONS, Device.CPU, 1, ModelFormat.TORCHSCRIPT))
     images = np.zeros((2, 3, 8, 8), dtype=np.float32)
     images[0].flat[:2] = (5, 0)
     images[1].flat[:3] = (0, 1, 4)
@@ -99,7 +99,7 @@ def test_a_detector_with_other_outputs_is_no_model_of_this_cell(tmp_path: Path) 
     path = tmp_path / "detector.pth"
     torch.jit.script(AsDictionaries()).save(str(path))
     other = Interface(DETECTIONS.inputs, (*DETECTIONS.outputs, Tensor("labels", "int64", (None,))), ragged=True)
-    predictor = PyTorch().load(LoadRequest(path, other, Device.CPU, 1, Format.TORCHSCRIPT))
+    predictor = PyTorch().load(LoadRequest(path, other, Device.CPU, 1, ModelFormat.TORCHSCRIPT))
     with pytest.raises(ModelFileError, match="other outputs") as raised:
         predictor.prove((np.ones((1, 3, 8, 8), dtype=np.float32),))
     assert raised.value.details[0] == "output labels int64 [N] is missing"
@@ -110,7 +110,7 @@ def test_what_is_no_archive_is_named_with_its_size(tmp_path: Path, content: byte
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=rf"broken.pt \({len(content)} bytes\)"):
-        PyTorch().load(LoadRequest(path, DETECTIONS, Device.CPU, 1, Format.TORCHSCRIPT))
+        PyTorch().load(LoadRequest(path, DETECTIONS, Device.CPU, 1, ModelFormat.TORCHSCRIPT))
 
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this is the build for CUDA")

@@ -13,10 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.api.errors import DeviceError, DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.weights import frameworks
@@ -230,7 +230,7 @@ print((peak() - before) / sum(weight.nbytes for weight in weights.values()))
     def test_but_not_what_a_file_computes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(FROZEN, raising=False)
         path = graph_file(tmp_path / "model.pb", add_up)
-        BACKEND.load(LoadRequest(path, ROWS, Device.CPU, 1, Format.FROZEN_GRAPH))
+        BACKEND.load(LoadRequest(path, ROWS, Device.CPU, 1, ModelFormat.FROZEN_GRAPH))
         assert FROZEN not in os.environ
 
 
@@ -288,7 +288,7 @@ class TestFrozenGraphs:
         return tmp_path / "model.pb"
 
     def run(self, path: Path, rows: Array) -> Arrays:
-        return BACKEND.load(LoadRequest(path, ROWS, Device.CPU, 1, Format.FROZEN_GRAPH)).predict((rows,))
+        return BACKEND.load(LoadRequest(path, ROWS, Device.CPU, 1, ModelFormat.FROZEN_GRAPH)).predict((rows,))
 
     def refused(self, path: Path) -> str:
         with pytest.raises(ModelFileError) as error:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import DeviceMemoryError
-from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.calibration.batch_speeds import Speed, fastest, fastest_within
 from mlperf_docker.harness.calibration.typical_batches import excess, typical

@@ -4,10 +4,11 @@ import mlperf_loadgen as lg
 import pytest
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import memory_error
 from mlperf_docker.harness.api.cell import Cell
-from mlperf_docker.harness.api.errors import DeviceMemoryError, ExitCode, ModelFileError
-from mlperf_docker.harness.api.names import Mode, Scenario
+from mlperf_docker.harness.api.errors import DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.commands import limits
 from mlperf_docker.harness.commands.options import Folders, RunOptions
 from mlperf_docker.harness.loadgen import settings
@@ -56,7 +57,7 @@ def test_frameworks_without_memory_are_understood(said: str) -> None:
         (DeviceMemoryError("7 samples do not fit into memory"), Device.CPU, ExitCode.USAGE),
         (DeviceMemoryError("7 samples do not fit into the GPU's memory"), Device.CUDA, ExitCode.DEVICE),
         (ModelFileError("wrong"), Device.CPU, ExitCode.MODEL_FILE),
-        (ValueError("no luck"), Device.CPU, ExitCode.CRASH),
+        (ValueError("no luck"), Device.CPU, ExitCode.CONTAINER),
     ],
 )
 def test_a_failure_on_a_sample_says_what_to_do(error: Exception, device: Device, code: ExitCode) -> None:

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import Mode, ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import DeviceError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Format, Joined, Mode, Scenario
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.backends import onnxruntime as ort_backend
 from mlperf_docker.harness.backends import pytorch as torch_backend
@@ -94,7 +95,7 @@ class Images:
 def test_instances_are_dealt_out_to_the_gpus_and_each_is_proven(
     tmp_path: Path, instances: int | None, numbers: list[int]
 ) -> None:
-    model = ResNet50().native(Path(), Format.ONNX)
+    model = ResNet50().native(Path(), ModelFormat.ONNX)
     prepared = loading.Prepared(None, Images(), None)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.OFFLINE, instances).settled(2)
@@ -105,7 +106,7 @@ def test_instances_are_dealt_out_to_the_gpus_and_each_is_proven(
 
 
 def test_a_single_instance_has_a_single_proof(tmp_path: Path) -> None:
-    model = ResNet50().native(Path(), Format.ONNX)
+    model = ResNet50().native(Path(), ModelFormat.ONNX)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.SINGLE_STREAM).settled(2)
         loaded = loading.load(settled, TwoGpus(), None, model, loading.Prepared(None, Images(), None), Events(stream))
@@ -124,7 +125,7 @@ def test_tables_are_placed_by_the_gpu_with_least_for_an_instance(monkeypatch: py
     seen: list[int] = []
     monkeypatch.setattr(gpu, "free_bytes", lambda _device, number: free[number])
     monkeypatch.setattr(Dlrm, "read", lambda *_: {})
-    monkeypatch.setattr("mlperf_docker.harness.weights.formats.detect", lambda _: Format.SAFETENSORS)
+    monkeypatch.setattr("mlperf_docker.harness.weights.formats.detect", lambda _: ModelFormat.SAFETENSORS)
     monkeypatch.setattr(placement, "plan", lambda *_, device_free, **__: seen.append(device_free))
     for shares in ((1,), (1, 1), (3, 1), (2, 2)):
         Dlrm().plan(Path(), Device.CUDA, shares)
@@ -226,7 +227,7 @@ def test_onnxruntime_is_given_the_number_and_binds_to_it(monkeypatch: pytest.Mon
     monkeypatch.setattr(ort, "preload_dlls", lambda: None, raising=False)
     monkeypatch.setattr(ort.OrtValue, "ortvalue_from_numpy", lambda _array, kind, number: (kind, number))
     monkeypatch.setattr(ort_backend, "check_interface", lambda *_: None)
-    request = LoadRequest(Path("model.onnx"), ROWS, Device.CUDA, 1, Format.ONNX, number=1)
+    request = LoadRequest(Path("model.onnx"), ROWS, Device.CUDA, 1, ModelFormat.ONNX, number=1)
     predictor = ort_backend.OnnxRuntimePredictor(request)
     predictor.predict((np.zeros((1, 3), dtype=np.float32),))
     ((provider, settings),) = Session.made
@@ -234,7 +235,9 @@ def test_onnxruntime_is_given_the_number_and_binds_to_it(monkeypatch: pytest.Mon
     assert Session.bound == [("cuda", 1), ("cuda", 1)]
     assert predictor._proven_gpu() == {"gpu_number": 1}
     with pytest.raises(DeviceError, match="took GPU 1, not GPU 0"):
-        ort_backend.OnnxRuntimePredictor(LoadRequest(Path("m.onnx"), ROWS, Device.CUDA, 1, Format.ONNX))._proven_gpu()
+        ort_backend.OnnxRuntimePredictor(
+            LoadRequest(Path("m.onnx"), ROWS, Device.CUDA, 1, ModelFormat.ONNX)
+        )._proven_gpu()
 
 
 def test_onnxruntime_counts_what_the_driver_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +258,7 @@ def test_pytorch_loads_onto_the_gpu_of_that_number(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(torch_backend, "open_archive", opened)
     for number in range(2):
-        request = LoadRequest(Path("m.pt"), ROWS, Device.CUDA, 1, Format.TORCHSCRIPT, number=number)
+        request = LoadRequest(Path("m.pt"), ROWS, Device.CUDA, 1, ModelFormat.TORCHSCRIPT, number=number)
         torch_backend.PyTorchPredictor(request)
     assert seen == [torch.device("cuda", 0), torch.device("cuda", 1)]
 
@@ -297,8 +300,8 @@ def _tensorflow_model(kind: str, folder: Path, weight: NDArray[np.float32], numb
         session.run(v1.global_variables_initializer())
         if kind == "SavedModel":
             v1.saved_model.simple_save(session, str(folder / "model"), {"rows": rows}, {"sums": sums})
-            path, format_ = folder / "model/saved_model.pb", Format.SAVED_MODEL
+            path, format_ = folder / "model/saved_model.pb", ModelFormat.SAVED_MODEL
         else:
-            path, format_ = folder / "model.pb", Format.FROZEN_GRAPH
+            path, format_ = folder / "model.pb", ModelFormat.FROZEN_GRAPH
             path.write_bytes(graph.as_graph_def().SerializeToString())
     return LoadRequest(path, interface, Device.CPU, 1, format_, number=number)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.harness.api.names import Mode, Scenario, SyntheticSize
+from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.ops.onnx import serialize

@@ -17,9 +17,10 @@ import mlperf_loadgen as lg
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import NotFiniteError
-from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Payload
 from mlperf_docker.harness.loadgen import batches, offline, running, worker
 from mlperf_docker.harness.loadgen.settings import SCENARIOS

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
-from mlperf_docker.harness.api.names import Joined, Scenario
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.loadgen.batches import Batch, cut
 from mlperf_docker.harness.loadgen.worker import not_finite
 from mlperf_docker.harness.samples.library import Library

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import SampleError
-from mlperf_docker.harness.api.names import Scenario
 from mlperf_docker.harness.loadgen import logs
 
 

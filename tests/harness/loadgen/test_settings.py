@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.api.names import Scenario
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.loadgen.settings import EQUAL_ISSUE, Hints, user_conf, wanted
 from tests.harness.process import environment
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import mlperf_loadgen
 import pytest
 
+from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.names import Scenario
 from mlperf_docker.harness.loadgen import user_conf
 from tests.harness.process import Harness
 

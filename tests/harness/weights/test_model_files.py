@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.weights import frameworks, numbers, onnx_files
 from mlperf_docker.harness.weights import safetensors as weights
@@ -108,12 +108,12 @@ def write_frozen_script(path: Path, batch: int | None = None, weight: Array = WE
     return Interface((rows(),), (sums(),))
 
 
-KINDS: dict[str, tuple[str, str, Format, Callable[..., Interface]]] = {
-    "onnx": ("onnxruntime", "m.onnx", Format.ONNX, write_onnx),
-    "frozen": ("tensorflow", "m.pb", Format.FROZEN_GRAPH, write_frozen),
-    "saved": ("tensorflow", "saved_model.pb", Format.SAVED_MODEL, write_saved),
-    "script": ("pytorch", "m.pt", Format.TORCHSCRIPT, write_script),
-    "frozen-script": ("pytorch", "m.pt", Format.TORCHSCRIPT, write_frozen_script),
+KINDS: dict[str, tuple[str, str, ModelFormat, Callable[..., Interface]]] = {
+    "onnx": ("onnxruntime", "m.onnx", ModelFormat.ONNX, write_onnx),
+    "frozen": ("tensorflow", "m.pb", ModelFormat.FROZEN_GRAPH, write_frozen),
+    "saved": ("tensorflow", "saved_model.pb", ModelFormat.SAVED_MODEL, write_saved),
+    "script": ("pytorch", "m.pt", ModelFormat.TORCHSCRIPT, write_script),
+    "frozen-script": ("pytorch", "m.pt", ModelFormat.TORCHSCRIPT, write_frozen_script),
 }
 
 
@@ -185,7 +185,7 @@ def test_halves_at_the_ends_of_a_graph_are_refused_with_the_way_out(tmp_path: Pa
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelFileError, match="other inputs") as raised:
-        registry.load("onnxruntime").examine(path, Format.ONNX, Interface((rows(),), (sums(),)))
+        registry.load("onnxruntime").examine(path, ModelFormat.ONNX, Interface((rows(),), (sums(),)))
     assert "should be x float32 [N, 4], is x float16 [N, 4]" in raised.value.details[0]
     assert "models convert" in (raised.value.hint or "")
 
@@ -201,7 +201,7 @@ def test_a_file_for_a_newer_onnxruntime_is_not_called_damaged(tmp_path: Path, ch
         model.opset_import[0].version = 99
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelFileError, match="99") as raised:
-        registry.load("onnxruntime").load(LoadRequest(path, interface, Device.CPU, 1, Format.ONNX))
+        registry.load("onnxruntime").load(LoadRequest(path, interface, Device.CPU, 1, ModelFormat.ONNX))
     assert "/onnxruntime_src" not in str(raised.value)
     assert re.search(r"(version:|till opset) \d+", str(raised.value)), "what this onnxruntime knows is told, too"
     assert "newer onnxruntime" in (raised.value.hint or "")
@@ -262,7 +262,7 @@ def test_weights_in_another_file_are_read_and_looked_at(tmp_path: Path) -> None:
     odd[3, 2] = np.nan
     outside(path, odd)
     with pytest.raises(ModelFileError, match="not finite") as raised:
-        registry.load("onnxruntime").examine(path, Format.ONNX, Interface((rows(),), (sums(),)))
+        registry.load("onnxruntime").examine(path, ModelFormat.ONNX, Interface((rows(),), (sums(),)))
     assert (name, raised.value.details) == ("w", ("w[3, 2] is nan",))
     (tmp_path / "m.data").write_bytes(bytes(80))
     with pytest.raises(ModelFileError, match="that file has 80"):
@@ -284,7 +284,7 @@ def test_links_of_a_model_hub_are_as_good_as_the_files(tmp_path: Path) -> None:
     whole = identify(outside(tmp_path / "m.onnx"), None)
     path = as_hub(tmp_path)
     assert identify(path, None).files == whole.files
-    interface = registry.load("onnxruntime").examine(path, Format.ONNX, Interface((rows(),), (sums(),)))
+    interface = registry.load("onnxruntime").examine(path, ModelFormat.ONNX, Interface((rows(),), (sums(),)))
     x = RNG.standard_normal((2, 4), dtype=np.float32)
     np.testing.assert_allclose(run("onnx", path, interface, x), expected(x), rtol=1e-5, atol=1e-6)
     assert onnx_files.load_graph(path).initializer[0].raw_data == WEIGHT.tobytes()

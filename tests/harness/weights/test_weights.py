@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import ModelFormat, SyntheticSize
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.errors import ModelFileError
-from mlperf_docker.harness.api.names import Format, SyntheticSize
 from mlperf_docker.harness.architectures.resnet50 import FULL, POOL_AS_TENSORFLOW, POOL_AS_TORCH
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.synthetic import RECIPES, draw_weights
@@ -192,13 +192,13 @@ def test_a_number_too_large_for_the_type_that_it_is_written_in_is_not_written(tm
         weights.write(tmp_path / "half.safetensors", {"t": table}, {"t": "float16"})
 
 
-READERS = {Format.SAFETENSORS: weights.read, Format.STATE_DICT: state_dict.read}
+READERS = {ModelFormat.SAFETENSORS: weights.read, ModelFormat.STATE_DICT: state_dict.read}
 
 
 @pytest.mark.parametrize("found", READERS, ids=str)
-def test_weights_are_read_alike_whatever_they_are_saved_in(tmp_path: Path, found: Format) -> None:
+def test_weights_are_read_alike_whatever_they_are_saved_in(tmp_path: Path, found: ModelFormat) -> None:
     path = tmp_path / "w"
-    save = safetensors.torch.save_file if found is Format.SAFETENSORS else torch.save
+    save = safetensors.torch.save_file if found is ModelFormat.SAFETENSORS else torch.save
     for kind in (torch.float16, torch.bfloat16, torch.float64, torch.float32):
         save({"module.w": torch.tensor([0.5, -2.0], dtype=kind)}, path)
         arrays = formats.read_weights(READERS, "some", path, found)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import DatasetError
 from mlperf_docker.harness.api.interface import Tensor
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Postprocess, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
@@ -66,7 +66,7 @@ class Bert:
         """Up to 8 on a CPU, which a single sample of mean length nearly fills."""
         return (1, 2, 4, 8, 16, 32, 64, 128) if device.profile.is_accelerator else (1, 2, 4, 8)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """An official graph, or one that `convert` wrote. Raises ModelFileError for another BERT, saying which."""
         graph = graphs.look(path, format)
         form = Tokens.of(graph.config, graph.interface.inputs[0])
@@ -81,7 +81,7 @@ class Bert:
             for_samples=None if form.whole else within,
         )
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the PyTorch checkpoint's names."""
         return read_weights(READERS, self.name, path, format)
 

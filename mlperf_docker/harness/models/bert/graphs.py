@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.weights.formats import no_native
 from mlperf_docker.harness.weights.onnx_files import load_graph
 
-KNOWN = (Format.ONNX, Format.FROZEN_GRAPH)
+KNOWN = (ModelFormat.ONNX, ModelFormat.FROZEN_GRAPH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Graph:
     variant: str
 
 
-def look(path: Path, format: Format) -> Graph:  # noqa: A002
+def look(path: Path, format: ModelFormat) -> Graph:  # noqa: A002
     """Look into a graph. Raises ModelFileError if it is damaged, no BERT, or another BERT than MLPerf's."""
     if format not in KNOWN:
         raise no_native("bert", path, format, KNOWN)
-    graph = _onnx(path) if format is Format.ONNX else _frozen(path)
+    graph = _onnx(path) if format is ModelFormat.ONNX else _frozen(path)
     networks.refuse_other(graph.config, str(path))
     return graph
 

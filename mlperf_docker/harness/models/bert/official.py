@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import ModelFileError, first_ten
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.models.bert import from_onnx, from_tensorflow
 from mlperf_docker.harness.weights import safetensors as weight_files
 from mlperf_docker.harness.weights import state_dict
@@ -32,10 +32,10 @@ def read_checkpoint(path: Path) -> Arrays:
     return {name: array for name, array in arrays.items() if not name.startswith(LEFT_OUT)}
 
 
-READERS: Mapping[Format, Callable[[Path], Arrays]] = {
-    Format.SAFETENSORS: weight_files.read,
-    Format.STATE_DICT: read_checkpoint,
-    Format.ONNX: from_onnx.read,
-    Format.FROZEN_GRAPH: from_tensorflow.read,
-    Format.CHECKPOINT: from_tensorflow.read_checkpoint,
+READERS: Mapping[ModelFormat, Callable[[Path], Arrays]] = {
+    ModelFormat.SAFETENSORS: weight_files.read,
+    ModelFormat.STATE_DICT: read_checkpoint,
+    ModelFormat.ONNX: from_onnx.read,
+    ModelFormat.FROZEN_GRAPH: from_tensorflow.read,
+    ModelFormat.CHECKPOINT: from_tensorflow.read_checkpoint,
 }

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.interface import Interface
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Postprocess, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation, conversion, placement, preprocess, synthetic
@@ -73,14 +73,14 @@ class Dlrm:
         """A sample has 270 rows on average; on a CPU 1000 to 4000, which caches still hold, are best."""
         return (1, 4, 16, 64, 256) if device.profile.is_accelerator else (2, 8, 16)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """The official graph: its weights in a network that leaves the tables where they are."""
-        if format is Format.ONNX and path == Path():
+        if format is ModelFormat.ONNX and path == Path():
             interface = Interface((DENSE_X, IDS), (networks.PREDICTION,))
             return Model(path, format, interface, "no model", preprocess.Form(), unanswered, answering)
         return self.network(self.read(path, format), str(path))
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the official checkpoint's names; tables are mapped where the file allows it."""
         return read_weights(READERS, self.name, path, format, left=self.is_table)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.names import Format
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.weights import safetensors as weight_files
 from mlperf_docker.harness.weights import state_dict
 from mlperf_docker.harness.weights.onnx_files import array_of, load_model
@@ -37,8 +37,8 @@ def read_graph(path: Path) -> Arrays:
     return found
 
 
-READERS: Mapping[Format, Callable[[Path], Arrays]] = {
-    Format.SAFETENSORS: weight_files.mapped,
-    Format.STATE_DICT: read_checkpoint,
-    Format.ONNX: read_graph,
+READERS: Mapping[ModelFormat, Callable[[Path], Arrays]] = {
+    ModelFormat.SAFETENSORS: weight_files.mapped,
+    ModelFormat.STATE_DICT: read_checkpoint,
+    ModelFormat.ONNX: read_graph,
 }

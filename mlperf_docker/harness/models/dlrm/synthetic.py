@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
-from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.dlrm import FULL, DlrmConfig, weights_of

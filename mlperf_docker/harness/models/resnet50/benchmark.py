@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.interface import Interface, Tensor
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.samples import Named, Payload, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
@@ -51,26 +51,26 @@ def largest_logit(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) ->
 SCORES = (Tensor(PROBABILITIES, "float32", (None, BACKGROUND)),)
 """What the label of the official graphs is made from: a label shows nothing of logits that are no numbers."""
 
-NATIVE: Mapping[Format, Model] = {
-    Format.ONNX: Model(
+NATIVE: Mapping[ModelFormat, Model] = {
+    ModelFormat.ONNX: Model(
         source=Path(),
-        format=Format.ONNX,
+        format=ModelFormat.ONNX,
         interface=Interface((IMAGE,), (LABEL,), watched=SCORES),
         variant="official ONNX graph",
         form=Form(),
         postprocess=shifted_label,
     ),
-    Format.FROZEN_GRAPH: Model(
+    ModelFormat.FROZEN_GRAPH: Model(
         source=Path(),
-        format=Format.FROZEN_GRAPH,
+        format=ModelFormat.FROZEN_GRAPH,
         interface=Interface((IMAGE_CHANNELS_LAST,), (LABEL,), watched=SCORES),
         variant="official TensorFlow graph",
         form=Form(channels_last=True),
         postprocess=shifted_label,
     ),
-    Format.TORCHSCRIPT: Model(
+    ModelFormat.TORCHSCRIPT: Model(
         source=Path(),
-        format=Format.TORCHSCRIPT,
+        format=ModelFormat.TORCHSCRIPT,
         interface=Interface(
             (Tensor("images", "float32", (None, 3, 224, 224)),), (Tensor("logits", "float32", (None, 1000)),)
         ),
@@ -99,13 +99,13 @@ class ResNet50:
         """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
         return (1, 4, 16, 64, 128, 256) if device.profile.is_accelerator else (1, 2, 4, 8, 16, 32)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """The official graph, or another with its interface."""
         if format not in NATIVE:
             raise no_native(self.name, path, format, NATIVE)
         return replace(NATIVE[format], source=path)
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with torchvision's names."""
         return read_weights(READERS, self.name, path, format)
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.models.retinanet import accuracy, detections, official, preprocess, synthetic
@@ -20,7 +20,7 @@ from mlperf_docker.harness.models.retinanet.parity import compare
 from mlperf_docker.harness.samples.preprocessing import cached, read_all
 from mlperf_docker.harness.weights.formats import no_native, read_weights
 
-VARIANTS = {Format.ONNX: "official ONNX graph", Format.TORCHSCRIPT: "official TorchScript archive"}
+VARIANTS = {ModelFormat.ONNX: "official ONNX graph", ModelFormat.TORCHSCRIPT: "official TorchScript archive"}
 
 
 class RetinaNet:
@@ -41,14 +41,14 @@ class RetinaNet:
         """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
         return (1, 2, 4, 8, 16, 32) if device.profile.is_accelerator else (1, 2, 4)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """The official file, or another with its interface: it takes one image and suppresses overlaps itself.
 
         A graph that `convert` wrote is the network up to its candidates, as with weights.
         """
         if format not in VARIANTS:
             raise no_native(self.name, path, format, VARIANTS)
-        count = official.candidates(path) if format is Format.ONNX else None
+        count = official.candidates(path) if format is ModelFormat.ONNX else None
         if count is not None:
             return Model(
                 source=path,
@@ -67,7 +67,7 @@ class RetinaNet:
             postprocess=detections.of_detections,
         )
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the training checkpoint's names."""
         return read_weights(official.READERS, self.name, path, format)
 

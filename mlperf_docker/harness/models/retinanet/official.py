@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import ModelFileError
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.models.resnet50.foreign import norm_of
 from mlperf_docker.harness.models.resnet50.from_onnx import UNIT_VARIANCE
 from mlperf_docker.harness.weights import safetensors as weight_files
@@ -91,9 +91,9 @@ def _factor(
     return (None if array is None else array.reshape(-1)), node.output[0]
 
 
-READERS: Mapping[Format, Callable[[Path], Arrays]] = {
-    Format.SAFETENSORS: weight_files.read,
-    Format.STATE_DICT: read_checkpoint,
-    Format.TORCHSCRIPT: read_archive,
-    Format.ONNX: read_graph,
+READERS: Mapping[ModelFormat, Callable[[Path], Arrays]] = {
+    ModelFormat.SAFETENSORS: weight_files.read,
+    ModelFormat.STATE_DICT: read_checkpoint,
+    ModelFormat.TORCHSCRIPT: read_archive,
+    ModelFormat.ONNX: read_graph,
 }

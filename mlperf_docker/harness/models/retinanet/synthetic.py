@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import SampleError
-from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.samples import Report
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.model import Model, Part
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples, write_rows
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
 from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
@@ -47,7 +47,7 @@ class RnnTransducer:
             return (1, 16, 64, 256, 1024)
         return (16, 32, 64) if scenario is Scenario.OFFLINE else (1, 2, 4, 8)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """There is no official graph; the interfaces serve for what needs no model."""
         if path != Path():
             raise no_native(self.name, path, format, ())
@@ -55,7 +55,7 @@ class RnnTransducer:
         made = (networks.encoder_interface(FULL), networks.prediction_interface(FULL), joint)
         return _model(tuple(Part(path, interface) for interface in made), format, "no model", FULL)
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the official checkpoint's names."""
         return read_weights(READERS, self.name, path, format)
 
@@ -106,7 +106,7 @@ class RnnTransducer:
         return Parity(float(1 - alike[real].mean()), float(same.mean()))
 
 
-def _model(parts: tuple[Part, ...], format: Format | None, variant: str, config: Any) -> Model:  # noqa: A002, ANN401
+def _model(parts: tuple[Part, ...], format: ModelFormat | None, variant: str, config: Any) -> Model:  # noqa: A002, ANN401
     encoder, *others = parts
     return Model(
         source=encoder.source,

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.names import Format
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.weights import safetensors as weight_files
 from mlperf_docker.harness.weights import state_dict
 
@@ -34,7 +34,7 @@ def read_safetensors(path: Path) -> Arrays:
     return renamed(weight_files.read(path))
 
 
-READERS: Mapping[Format, Callable[[Path], Arrays]] = {
-    Format.SAFETENSORS: read_safetensors,
-    Format.STATE_DICT: read_checkpoint,
+READERS: Mapping[ModelFormat, Callable[[Path], Arrays]] = {
+    ModelFormat.SAFETENSORS: read_safetensors,
+    ModelFormat.STATE_DICT: read_checkpoint,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.names import SyntheticSize
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.models.rnnt import chapters, manifest
 from mlperf_docker.harness.models.rnnt.features import HOP, RATE
 from mlperf_docker.harness.models.rnnt.utterances import LONGEST, LONGEST_S

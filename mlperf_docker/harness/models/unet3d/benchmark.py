@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format, Scenario, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples, write_rows
 from mlperf_docker.harness.api.scores import Parity, SyntheticSet
@@ -23,9 +23,9 @@ from mlperf_docker.harness.samples.preprocessing import read_all
 from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 VARIANTS = {
-    Format.ONNX: "official ONNX graph",
-    Format.TORCHSCRIPT: "official TorchScript archive",
-    Format.SAVED_MODEL: "official SavedModel",
+    ModelFormat.ONNX: "official ONNX graph",
+    ModelFormat.TORCHSCRIPT: "official TorchScript archive",
+    ModelFormat.SAVED_MODEL: "official SavedModel",
 }
 
 
@@ -47,13 +47,13 @@ class UNet3D:
         """One volume: batches are of windows, of which a volume has many."""
         return (1,)
 
-    def native(self, path: Path, format: Format) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
         """The official file, or another with its interface."""
         if format not in VARIANTS:
             raise no_native(self.name, path, format, VARIANTS)
         return _model(path, format, VARIANTS[format])
 
-    def read(self, path: Path, format: Format) -> dict[str, NDArray[Any]]:  # noqa: A002
+    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
         """Weights with the checkpoint's names."""
         return read_weights(READERS, self.name, path, format, hint="A SavedModel runs on tensorflow only.")
 
@@ -107,7 +107,7 @@ class UNet3D:
         return Parity(differ, 1 - differ)
 
 
-def _model(source: Path | Network, format: Format | None, variant: str) -> Model:  # noqa: A002
+def _model(source: Path | Network, format: ModelFormat | None, variant: str) -> Model:  # noqa: A002
     return Model(
         source=source,
         format=format,

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.names import Format
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.weights import safetensors as weight_files
 from mlperf_docker.harness.weights import state_dict
 from mlperf_docker.harness.weights.onnx_files import load_graph, values
@@ -50,9 +50,9 @@ def read_safetensors(path: Path) -> Arrays:
     return renamed(weight_files.read(path))
 
 
-READERS: Mapping[Format, Callable[[Path], Arrays]] = {
-    Format.SAFETENSORS: read_safetensors,
-    Format.STATE_DICT: read_checkpoint,
-    Format.TORCHSCRIPT: read_archive,
-    Format.ONNX: read_graph,
+READERS: Mapping[ModelFormat, Callable[[Path], Arrays]] = {
+    ModelFormat.SAFETENSORS: read_safetensors,
+    ModelFormat.STATE_DICT: read_checkpoint,
+    ModelFormat.TORCHSCRIPT: read_archive,
+    ModelFormat.ONNX: read_graph,
 }

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.bert import payload, synthetic

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat, SyntheticSize
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Backend, LoadRequest, Predictor
 from mlperf_docker.harness.api.errors import DeviceError, DeviceMemoryError, ModelFileError
-from mlperf_docker.harness.api.names import Format, SyntheticSize
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import dlrm
 from mlperf_docker.harness.backends import registry
@@ -157,7 +157,7 @@ def test_a_row_that_holds_no_number_is_found_when_its_table_is_loaded(
 ) -> None:
     path, damaged = tmp_path / "w.safetensors", dict(arrays)
     weight_files.write(path, damaged, {key: kind for key in arrays if networks.TABLE.match(key)})
-    found = Dlrm().read(path, Format.SAFETENSORS)
+    found = Dlrm().read(path, ModelFormat.SAFETENSORS)
     for table, row in ((3, 0), (25, RECIPE.rows[25] - 1)):
         broken = dict(found)
         broken[networks.table_name(table)] = found[networks.table_name(table)].copy()
@@ -178,11 +178,11 @@ def test_layers_may_be_saved_in_other_types_and_large_tables_may_not(
     path = tmp_path / "w.safetensors"
     state = {f"module.{name}": torch.from_numpy(array).bfloat16() for name, array in arrays.items()}
     safetensors.torch.save_file(state, path)
-    found = Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), str(path))
+    found = Dlrm().network(Dlrm().read(path, ModelFormat.SAFETENSORS), str(path))
     assert found.form.rows == RECIPE.rows
     monkeypatch.setattr(weight_files, "WIDENED_MOST", 4000)
     with pytest.raises(ModelFileError, match="need") as caught:
-        Dlrm().read(path, Format.SAFETENSORS)
+        Dlrm().read(path, ModelFormat.SAFETENSORS)
     assert "emb_l.2.weight: BF16" in caught.value.details
 
 
@@ -207,17 +207,19 @@ def graph(arrays: Arrays, path: Path) -> None:
     path.write_bytes(helper.make_model(empty).SerializeToString())
 
 
-@pytest.mark.parametrize("kind", [Format.STATE_DICT, Format.ONNX, Format.SAFETENSORS])
-def test_weights_are_mapped_out_of_every_official_file(arrays: Arrays, tmp_path: Path, kind: Format) -> None:
+@pytest.mark.parametrize("kind", [ModelFormat.STATE_DICT, ModelFormat.ONNX, ModelFormat.SAFETENSORS])
+def test_weights_are_mapped_out_of_every_official_file(arrays: Arrays, tmp_path: Path, kind: ModelFormat) -> None:
     path = tmp_path / {"state-dict": "tb00_40M.pt", "onnx": "tb00_40M.onnx", "safetensors": "w.safetensors"}[kind]
-    {Format.STATE_DICT: checkpoint, Format.ONNX: graph}.get(kind, lambda a, p: weight_files.write(p, a))(arrays, path)
+    {ModelFormat.STATE_DICT: checkpoint, ModelFormat.ONNX: graph}.get(kind, lambda a, p: weight_files.write(p, a))(
+        arrays, path
+    )
     found = Dlrm().read(path, kind)
     assert set(found) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
     model = Dlrm().network(found, str(path))
     assert model.form.rows == RECIPE.rows
-    if kind is not Format.STATE_DICT:
+    if kind is not ModelFormat.STATE_DICT:
         assert isinstance(found["emb_l.0.weight"], np.memmap)
 
 
@@ -225,7 +227,7 @@ def test_a_graph_without_its_tables_says_so(arrays: Arrays, tmp_path: Path) -> N
     graph(arrays, tmp_path / "m.onnx")
     (tmp_path / "emb_l.3.weight").unlink()
     with pytest.raises(ModelFileError, match=r"emb_l\.3\.weight: missing") as raised:
-        Dlrm().read(tmp_path / "m.onnx", Format.ONNX)
+        Dlrm().read(tmp_path / "m.onnx", ModelFormat.ONNX)
     assert "unpack all of them into one folder" in (raised.value.hint or "")
 
 
@@ -307,7 +309,7 @@ def test_the_plan_goes_by_the_files_header_and_is_carried_out(
     monkeypatch.setattr("mlperf_docker.harness.system.gpu.free_bytes", lambda _device, number: 150_000)
     plan = Dlrm().plan(path, Device.CUDA)
     assert 140_000 < plan.device_bytes <= 150_000
-    placed = plan.place(Dlrm().network(Dlrm().read(path, Format.SAFETENSORS), "w"))
+    placed = plan.place(Dlrm().network(Dlrm().read(path, ModelFormat.SAFETENSORS), "w"))
     assert isinstance(placed.source, Network)
     expected = predict(reference(arrays, RECIPE), DENSE, IDS)
     np.testing.assert_allclose(load(placed.source, "pytorch").predict((DENSE, IDS))[0], expected, atol=1e-5)

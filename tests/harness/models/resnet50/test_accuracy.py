@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import SampleError
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.scores import Accuracy
 from mlperf_docker.harness.models.resnet50.accuracy import Top1, score
 from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
@@ -24,7 +24,7 @@ def write(path: Path, entries: list[dict[str, object]]) -> Path:
 
 def test_payload_is_one_float32_label_without_the_background() -> None:
     out = np.zeros((3, 1), dtype=np.float32)
-    model = ResNet50().native(Path("resnet50_v1.onnx"), Format.ONNX)
+    model = ResNet50().native(Path("resnet50_v1.onnx"), ModelFormat.ONNX)
     assert model.postprocess((np.array([1, 66, 1000], dtype=np.int64),), (0, 1, 2), out) is None
     assert out.tobytes() == np.array([0, 65, 999], dtype="<f4").tobytes()
 

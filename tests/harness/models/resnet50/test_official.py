@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Interface
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
 from mlperf_docker.harness.backends import registry
@@ -285,7 +285,10 @@ def test_weights_of_the_onnx_graph_give_what_the_graph_gives(exported: Path, bac
 
 
 def test_the_official_files_are_run_as_they_are(frozen: Path, exported: Path) -> None:
-    for path, backend, form in ((frozen, "tensorflow", Format.FROZEN_GRAPH), (exported, "onnxruntime", Format.ONNX)):
+    for path, backend, form in (
+        (frozen, "tensorflow", ModelFormat.FROZEN_GRAPH),
+        (exported, "onnxruntime", ModelFormat.ONNX),
+    ):
         model = open_model(models.load("resnet50"), registry.load(backend), path)
         assert (model.source, model.format) == (path, form)
 

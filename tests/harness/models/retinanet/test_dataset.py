@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.errors import DatasetError, SampleError
-from mlperf_docker.harness.api.names import SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.retinanet import accuracy, preprocess

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.interface import Tensor
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.retinanet import DEVIATION, FULL, MEAN, anchors, grids
 from mlperf_docker.harness.backends import registry
@@ -175,10 +175,10 @@ def test_names_of_newer_torchvisions_are_known() -> None:
 def test_an_archive_runs_as_it_is_and_gives_its_weights(tmp_path: Path) -> None:
     path = tmp_path / "resnext50_32x4d_fpn.pth"
     torch.jit.script(reference()).save(str(path))
-    assert formats.detect(path) is Format.TORCHSCRIPT
+    assert formats.detect(path) is ModelFormat.TORCHSCRIPT
     backend = registry.load("pytorch")
     model = open_model(RetinaNet(), backend, path)
-    assert (model.source, model.format) == (path, Format.TORCHSCRIPT)
+    assert (model.source, model.format) == (path, ModelFormat.TORCHSCRIPT)
     predictor = backend.load(LoadRequest(model.source, model.interface, Device.CPU, 2, model.format))
     found = payloads(predictor.predict((IMAGES,)), [0, 1], native=True)
     for sample, image in enumerate(expected()):
@@ -221,7 +221,7 @@ def test_weights_of_an_exported_graph_are_read_though_its_normalisations_are_fol
     del graph.graph.initializer[0]
     onnx.save(graph, path)
     with pytest.raises(ModelFileError):
-        RetinaNet().network(RetinaNet().read(path, Format.ONNX), str(path))
+        RetinaNet().network(RetinaNet().read(path, ModelFormat.ONNX), str(path))
 
 
 def official_graph(path: Path) -> Path:
@@ -268,7 +268,11 @@ def test_a_graph_that_convert_wrote_runs_in_batches(tmp_path: Path) -> None:
     convert.convert(Cell("retinanet", "onnxruntime", Device.CPU), weights, path)
     backend = registry.load("onnxruntime")
     model = open_model(RetinaNet(), backend, path)
-    assert (model.format, model.interface.ragged, model.postprocess) == (Format.ONNX, False, detections.of_candidates)
+    assert (model.format, model.interface.ragged, model.postprocess) == (
+        ModelFormat.ONNX,
+        False,
+        detections.of_candidates,
+    )
     predictor = backend.load(LoadRequest(model.source, model.interface, Device.CPU, 2, model.format))
     found = payloads(predictor.predict((IMAGES,)), [0, 1])
     for sample, image in enumerate(expected()):

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.errors import DatasetError, SampleError
-from mlperf_docker.harness.api.names import Joined, SyntheticSize
+from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.architectures.rnnt import BLANK, CHARACTERS
 from mlperf_docker.harness.models.rnnt import accuracy, archive, chapters, preprocess, synthetic_speech, vocabulary
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispeech

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest, Predictor
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.model import Surroundings
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FULL, RnntConfig
@@ -188,7 +188,7 @@ def checkpoint(path: Path, weights: Weights, **more: Any) -> Path:
 
 def test_the_official_checkpoint_is_read(tmp_path: Path, weights: Weights) -> None:
     benchmark = RnnTransducer()
-    found = benchmark.read(checkpoint(tmp_path / "rnnt.pt", weights), Format.STATE_DICT)
+    found = benchmark.read(checkpoint(tmp_path / "rnnt.pt", weights), ModelFormat.STATE_DICT)
     assert set(found) == set(weights)
     for name, array in weights.items():
         np.testing.assert_array_equal(found[name], array)

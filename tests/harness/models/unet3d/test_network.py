@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.names import Format
 from mlperf_docker.harness.architectures.unet3d import FULL, UNetConfig
 from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.models.opening import open_model
@@ -92,7 +92,7 @@ def test_a_checkpoint(tmp_path: Path, nested: bool, key: str | None) -> None:
     torch.save({"epoch": 3000, key: state, "optimizer_state_dict": {}} if key else state, path)
     model = open_model(UNet3D(), registry.load("pytorch"), path)
     assert model.variant == "checkpoint's weights"
-    found = READERS[Format.STATE_DICT](path)
+    found = READERS[ModelFormat.STATE_DICT](path)
     assert found.keys() == arrays().keys()
     assert all(np.array_equal(found[name], array) for name, array in arrays().items())
 
@@ -106,7 +106,7 @@ def test_a_torchscript_archive_runs_as_it_is_and_its_weights_elsewhere(tmp_path:
     assert model.variant == "official TorchScript archive"
     if nested:
         same(logits("pytorch", model))
-    found = READERS[Format.TORCHSCRIPT](path)
+    found = READERS[ModelFormat.TORCHSCRIPT](path)
     assert all(np.array_equal(found[name], array) for name, array in arrays().items())
 
 
@@ -147,7 +147,7 @@ def test_an_onnx_graph_runs_as_it_is_and_its_weights_elsewhere(tmp_path: Path, b
     # onnxruntime's InstanceNormalization is not exact.
     same(found[:1], 5e-3)
     assert not np.array_equal(found[0], found[1])
-    read = READERS[Format.ONNX](path)
+    read = READERS[ModelFormat.ONNX](path)
     assert read.keys() == arrays().keys()
     assert all(np.array_equal(read[name], array) for name, array in arrays().items())
 
@@ -169,7 +169,7 @@ def zipped(folder: Path, path: Path, below: str) -> Path:
 @pytest.mark.parametrize("below", ["3dunet_kits19_128x128x128.tf", ".", "a/b"])
 def test_a_saved_model_in_a_zip_runs_as_it_is(tmp_path: Path, saved: Path, below: str) -> None:
     path = zipped(saved, tmp_path / "3dunet_kits19_128x128x128.tf.zip", below)
-    assert formats.detect(path) is Format.SAVED_MODEL
+    assert formats.detect(path) is ModelFormat.SAVED_MODEL
     model = open_model(UNet3D(), registry.load("tensorflow"), path)
     assert model.variant == "official SavedModel"
     same(logits("tensorflow", model))
