@@ -1,1 +1,1 @@
-"""The Docker engine: the connection, bases, builds and containers."""
+"""The container engine: its protocol, Docker's client, containers, transfers, local images."""

@@ -1,6 +1,6 @@
-"""The address of the Docker engine: found as the docker command finds it, and checked before it is used.
+"""Address of the Docker engine: found as the docker command finds it, and checked before it is used.
 
-docker-py is loaded only where a docker context or an address of the user's own has to be understood.
+docker-py is imported only for a docker context, and for an address that is not a local socket.
 """
 
 import os

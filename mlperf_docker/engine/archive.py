@@ -1,6 +1,6 @@
-"""Images out of the engine and into it, as one archive: what `docker save` writes and `docker load` reads.
+"""Archives of images: what `docker save` writes and `docker load` reads.
 
-A layer that several images have is in it once.
+A layer that several images share is stored once.
 """
 
 import json

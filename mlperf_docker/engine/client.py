@@ -1,4 +1,4 @@
-"""The connection to the Docker engine, and the one place that knows docker-py."""
+"""Client of the Docker engine, and the one place that calls docker-py."""
 
 import codecs
 import json

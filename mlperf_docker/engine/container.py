@@ -1,4 +1,4 @@
-"""Run one container through the Docker Engine API, and know afterwards how it ended."""
+"""Run of one container through the engine, from its creation to its exit code."""
 
 import codecs
 import contextlib
@@ -36,11 +36,12 @@ _END: Output = (None, None)
 
 @dataclass(frozen=True)
 class ContainerExit:
-    """How a container ended. signal: the one sent through the engine from outside, or None."""
+    """How a container ended."""
 
     code: int
     out_of_memory: bool
     signal: int | None
+    """The one sent through the engine from outside, or None."""
 
 
 def run_container(
@@ -133,7 +134,7 @@ def _host_configuration(plan: RunPlan) -> dict[str, Any]:
         "ReadonlyRootfs": True,
         "Tmpfs": {"/tmp": plan.tmpfs},  # noqa: S108  # the container's own, in memory
         "GroupAdd": [str(group) for group in host_side.groups],
-        "UsernsMode": host_side.userns,
+        "UsernsMode": host_side.userns or "",
         "PidsLimit": host_side.processes,
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],

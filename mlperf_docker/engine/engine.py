@@ -1,6 +1,6 @@
-"""The container engine as this tool uses it: its calls, and the errors they raise.
+"""Protocol of the container engine: the calls that this tool uses, and the errors that they raise.
 
-Free of docker-py and of requests, so that naming the type costs no command anything. `client` has the implementation.
+Imports neither docker-py nor requests, so that a command that only names the type starts fast. `client` implements it.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an engine is and can do: its version, builder, GPU runtime and security, and the demands made of it."""
+"""Properties of an engine: version, builder, devices, security; and the requirements made of it."""
 
 import shutil
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The files of an image, read by the engine from outside: nothing of the image runs, so nothing in it can deceive."""
+"""File system of an image, exported by the engine: no code of the image runs, so it cannot forge the answer."""
 
 import hashlib
 import io
@@ -38,24 +38,29 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One entry of a file system, without its times. target: of a link; md5, sha256: of a file's content."""
+    """One entry of a file system, without its times."""
 
     kind: FileKind
     mode: int
     uid: int
     gid: int
-    target: str = ""
-    md5: str = ""
-    sha256: str = ""
+    target: str | None = None
+    """Of a link."""
+    md5: str | None = None
+    """Of a file's content, as sha256."""
+    sha256: str | None = None
     size_bytes: int = 0
+    """Of a file's content."""
 
 
 @dataclass(frozen=True)
 class FileSystem:
-    """Path without a leading slash → entry; and the content of the files that were asked for."""
+    """The entries of a file system, and the content of the files that were asked for."""
 
     entries: Mapping[str, FileEntry]
+    """Path without a leading slash → entry."""
     contents: Mapping[str, bytes] = field(default_factory=dict)
+    """Path → bytes."""
 
     def text(self, path: str) -> str | None:
         """The content of a file that was asked for, or None where there is no such file."""
@@ -75,7 +80,7 @@ class FileSystem:
                 at = at.parent
                 continue
             entry = self.entries.get(str(at / part))
-            if entry is None or entry.kind is not FileKind.LINK or followed == _SYMLINKS_AT_MOST:
+            if entry is None or entry.target is None or followed == _SYMLINKS_AT_MOST:
                 at /= part
                 continue
             followed += 1
@@ -146,7 +151,7 @@ def _entry(member: tarfile.TarInfo, data: IO[bytes] | None) -> FileEntry:
     mode = stat.S_IMODE(member.mode)  # the engine writes the kind of a file into it too
     if data is None:
         kind = FileKind.FOLDER if member.isdir() else FileKind.LINK if member.issym() else FileKind.OTHER
-        target = member.linkname if member.issym() else ""
+        target = member.linkname if member.issym() else None
         return FileEntry(kind, mode, member.uid, member.gid, target)
     hashes = [hashlib.new(name, usedforsecurity=False) for name in ("md5", "sha256")]
     while chunk := data.read(_CHUNK_BYTES):

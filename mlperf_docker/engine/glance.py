@@ -1,7 +1,7 @@
-"""Ask a local engine which images it has, and what it is, without loading docker-py.
+"""Read-only client of a local engine's socket, without docker-py.
 
-docker-py and what it needs take a third of the time that `list` may take, for a few GET requests; everything that
-changes anything goes through `client.connect`.
+Importing docker-py would take a third of the time that `list` may take, for a few GET requests. Whatever changes the
+engine goes through `client.connect`.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
-"""What the links in the user's folders lead to, so that a container is given it where the links lead there, too.
+"""Symbolic links in the user's folders, and the mounts that make them resolve inside a container.
 
-A folder with such links is mounted under its own path and not under the container's usual one: so absolute and relative
-links lead to the same names inside as outside. A model file is mounted under the name that the user gave, link or not.
+A folder with links that lead out of it is mounted under its own path and not under the container's usual one, so that
+absolute and relative links resolve to the same names inside as outside. A model file is mounted under the name that the
+user gave, link or not.
 """
 # Names are texts here: a data set may have 50,000 links, for which Path would take seconds.
 # ruff: noqa: PTH114, PTH115, PTH116, PTH117, PTH118, PTH119, PTH120
@@ -35,11 +36,14 @@ _NEVER_WHOLE = ("/", "/tmp", "/home", "/root")  # noqa: S108  # folders of much 
 
 @dataclass(frozen=True)
 class Seen:
-    """path: what the container calls the folder or file; mounts: what it needs for that; notes: what links lack."""
+    """A host folder or file as a container sees it."""
 
     path: str
+    """What the container calls it."""
     mounts: tuple[BindMount, ...]
+    """What it needs for that."""
     notes: tuple[str, ...] = ()
+    """What its links lack."""
 
 
 def folder(path: Path, place: str) -> Seen:
@@ -65,19 +69,19 @@ def folder(path: Path, place: str) -> Seen:
 
 @dataclass
 class _Led:
-    """Where links below *root* lead. Everything is told twice: by its name in the container, and by the host's own.
-
-    out: the links that need more than the root's mount at another place, and their texts. files: single files, by
-    folder; folders: whole ones; each name inside → on the host. few: so many of a folder's files are mounted singly.
-    """
+    """Where links below *root* lead. Every place is named twice: as in the container, and as on the host."""
 
     root: str
     out: dict[str, str] = field(default_factory=dict)
+    """The links that need a mount beside the root's, and their texts."""
     files: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    """Single files, by folder: name inside → on the host."""
     folders: dict[str, str] = field(default_factory=dict)
+    """Whole folders: name inside → on the host."""
     dangling: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     few: int = _FEW
+    """The number of a folder's files up to which they are mounted singly."""
     _walked: set[str] = field(default_factory=set)
     _real: dict[str, str] = field(default_factory=dict)
 

@@ -12,14 +12,16 @@ _OUR_IMAGES = f"{LABEL}=image"
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image on the engine. digests: `name@sha256:…`, as registries know it; platform: as `linux/amd64`."""
+    """An image on the engine."""
 
     id: str
     tags: tuple[str, ...]
     digests: tuple[str, ...]
+    """`name@sha256:…`, as registries know it."""
     labels: dict[str, str]
     size_bytes: int
-    platform: str = "linux/amd64"
+    platform: str
+    """As `linux/amd64`."""
 
     def digest_in(self, name: str) -> str | None:
         """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""

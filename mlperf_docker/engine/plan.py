@@ -1,4 +1,4 @@
-"""What a run will do, as a value: image, mounts, limits and arguments. Pure: nothing here touches disk or docker."""
+"""Plan of a container, as a value: image, mounts, limits and arguments. Pure: no disk, no engine."""
 
 import csv
 import io
@@ -27,15 +27,14 @@ _LINE_END = "\r\n"
 
 @dataclass(frozen=True)
 class BindMount:
-    """A host folder or file inside the container. host must exist: the engine refuses otherwise, it never creates one.
-
-    shown: the name that the user knows it by; None for host.
-    """
+    """A host folder or file inside the container."""
 
     host: Path
+    """Must exist: the engine refuses otherwise, it never creates one."""
     container: str
     read_only: bool
     shown: Path | None = None
+    """The name that the user knows it by; None for host."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for a name that the engine's API, which is JSON, cannot be told."""
@@ -47,9 +46,10 @@ class BindMount:
 
 @dataclass(frozen=True)
 class Gpus:
-    """What docker's `--gpus` asks for. count: -1 for all of them, 0 where devices are named."""
+    """What docker's `--gpus` asks for."""
 
     count: int
+    """-1 for all of them, 0 where devices are named."""
     devices: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     driver: str = ""
@@ -69,15 +69,16 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the container may use, in docker's own words; an empty string is no limit.
-
-    cpus: a number, fractions allowed; cpuset: "0-3,6"; memory: "8g"; gpus: "all", a count or "device=0,1".
-    """
+    """What the container may use, in docker's own words; an empty string is no limit."""
 
     cpus: float | None = None
+    """Processors, fractions allowed."""
     cpuset: str = ""
+    """Which processors: "0-3,6"."""
     memory: str = ""
+    """Size: "8g"."""
     gpus: str = ""
+    """"all", a count or "device=0,1"."""
 
     @property
     def memory_bytes(self) -> int | None:
@@ -158,16 +159,18 @@ def _gpu_count(text: str) -> int:
 
 @dataclass(frozen=True)
 class ContainerUser:
-    """What the engine and its host decide. user: uid:gid; groups: its supplementary ones; userns: "" for the engine's.
-
-    processes: the most, threads among them; tmp_bytes: the size of /tmp, which is in memory.
-    """
+    """The user of a container and its bounds, as the engine and its host decide."""
 
     user: str
+    """`uid:gid`."""
     groups: tuple[int, ...] = ()
-    userns: str = ""
+    """Its supplementary groups."""
+    userns: str | None = None
+    """The user namespace; None for the engine's own."""
     processes: int = 4096
+    """The most processes, threads among them."""
     tmp_bytes: int = 2**30
+    """The size of /tmp, which is in memory."""
 
 
 @dataclass(frozen=True)

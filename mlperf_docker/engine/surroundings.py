@@ -1,4 +1,4 @@
-"""What the engine and its host decide of how a container runs: whose it is there, and its bounds."""
+"""User and bounds of a container, derived from the engine's description of itself."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ def surroundings(info: Mapping[str, Any]) -> ContainerUser:
     return ContainerUser(
         f"{os.getuid()}:{os.getgid()}",
         groups=tuple(sorted(set(os.getgroups()) - {os.getgid()})),
-        userns="host" if "userns" in modes else "",  # users that are mapped could not write to the caller's folders
+        userns="host" if "userns" in modes else None,  # users that are mapped could not write to the caller's folders
         processes=processes,
         tmp_bytes=tmp_bytes,
     )

@@ -1,4 +1,4 @@
-"""Pull and push an image through the engine. A fault that may pass is tried again; one that is settled is explained."""
+"""Pulls and pushes through the engine. A temporary fault is retried; a permanent one is explained."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,24 +12,27 @@ from mlperf_docker.registry.refusals import patiently, refused
 
 @dataclass(frozen=True)
 class LayerEvent:
-    """How far one layer has come. state: the engine's words; current, total: bytes, 0 where it does not say."""
+    """Progress of one layer."""
 
     layer: str
     state: str
+    """The engine's words."""
     current: int = 0
+    """Bytes so far; 0 if it does not say."""
     total: int = 0
+    """Bytes in all; 0 if it does not say."""
 
 
 @dataclass(frozen=True)
 class TransferListener:
-    """Who hears of a transfer: of every layer's progress, and of every attempt that failed and is repeated.
-
-    waits_s: before each further attempt; None for the usual ones, and () is for what has another way out.
-    """
+    """Callbacks of a transfer."""
 
     on_layer: Callable[[LayerEvent], None] = lambda _: None
+    """Called with every layer's progress."""
     say: Callable[[str], None] = lambda _: None
+    """Called with every attempt that failed and is repeated."""
     waits_s: Sequence[float] | None = None
+    """Before each further attempt; None for the usual ones, () for a transfer that has an alternative."""
 
 
 def pull(client: Engine, reference: str, listener: TransferListener) -> None:

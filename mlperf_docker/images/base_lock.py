@@ -1,4 +1,4 @@
-"""The registry → the digests of the base images in images.yaml, which keeps its comments and its layout."""
+"""Digests of the base images in images.yaml, updated from the registry; comments and layout stay."""
 
 import copy
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Where a base image comes from: this engine, a registry, or the Debian mirror."""
+"""Base images: taken from this engine, pulled, or bootstrapped from the Debian mirror."""
 
 import os
 import re

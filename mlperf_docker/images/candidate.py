@@ -1,4 +1,4 @@
-"""One way the image of a cell can be: its base, its hash and its two tags. Pure: no engine, no network."""
+"""A possible image of a cell: base, content hash, exact and moving tag. Pure: no engine, no network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Prebuilt images: find a cell's image in a registry, pull it, push it. What is not what its tag says is refused."""
+"""Prebuilt images: found in a registry, pulled, pushed; refused if they are not what their tag says."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

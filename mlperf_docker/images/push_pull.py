@@ -1,4 +1,4 @@
-"""Many cells' images between this engine and a registry, several at a time; one that fails does not stop the others."""
+"""Transfers of many cells' images, several at a time; one failure does not stop the others."""
 
 import threading
 import time

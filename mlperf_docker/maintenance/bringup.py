@@ -1,4 +1,4 @@
-"""Have an engine: check it, and as root on Debian or Ubuntu install and start one where there is none.
+"""Bring-up of an engine: checked, and as root on Debian or Ubuntu installed and started if there is none.
 
 `make demo`, `make test` and `make image` call this as `python -m mlperf_docker.maintenance.bringup`; the command-line
 tool itself never installs anything.

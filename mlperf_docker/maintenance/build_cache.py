@@ -1,6 +1,6 @@
-"""BuildKit's cache: which of it is surely ours, and how to remove that and nothing else.
+"""BuildKit's cache: the records that are certainly ours, and their removal.
 
-Its records carry no labels. What tells is the command that made a record, and the record that it stands on.
+Records carry no labels. A record is recognised by the command that made it, and by its parent.
 Source: Docker Engine API, `GET /system/df` and `POST /build/prune`.
 """
 
@@ -13,14 +13,16 @@ from mlperf_docker.recipe.layout import LAYOUT
 
 @dataclass(frozen=True)
 class CacheRecord:
-    """A record. parents: the ids of those it stands on; shared: an image has it as a layer, so it is free."""
+    """A record of BuildKit's cache."""
 
     id: str
     parents: tuple[str, ...]
+    """The ids of the records that it stands on."""
     description: str
     size_bytes: int
     in_use: bool
     shared: bool
+    """Whether an image has it as a layer, so that it takes no space of its own."""
 
     @property
     def is_our_step(self) -> bool:

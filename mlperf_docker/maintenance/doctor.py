@@ -47,12 +47,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding, and what to do about it; no remedy where nothing is wrong."""
+    """One finding, and what to do about it."""
 
     name: str
     level: Severity
     finding: str
     remedy: str = ""
+    """Empty if nothing is wrong."""
 
     def without_secrets(self, environment: Mapping[str, str]) -> "Check":
         """Return it without what is a secret in *environment* or on this host."""

@@ -1,7 +1,7 @@
-"""`prune`: remove what this tool left on an engine and in its folder of logs, and nothing that is anybody else's.
+"""Removal of what this tool left on an engine and in its folder of logs, and of nothing else.
 
-Images and containers hand their labels on, to what is built or started from them. So the label alone does not make an
-object ours: a container must say that it is one of ours, and an image must end with our own last step.
+Images and containers inherit labels from the image they were made from, so the label alone does not make an object
+ours: a container must be labelled as a container of ours, and an image must end with our own last step.
 """
 
 import datetime as dt
@@ -46,12 +46,14 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to remove. id: what the engine or the file system knows it by; size_bytes: what only this one takes."""
+    """One thing to remove."""
 
     kind: ItemKind
     id: str
+    """What the engine or the file system knows it by."""
     name: str
     size_bytes: int = 0
+    """What only this one takes."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,15 @@ class KeptItem:
 
 @dataclass
 class Pruned:
-    """What was removed, or would be. freed_bytes: exact where it was done; for a dry run the least that it would be.
-
-    foreign_cache_bytes: of build cache that nothing shows to be ours.
-    """
+    """What was removed, or would be."""
 
     dry_run: bool
     removed: list[Item] = field(default_factory=list)
     kept: list[KeptItem] = field(default_factory=list)
     freed_bytes: int = 0
+    """Exact if it was done; for a dry run the least that it would be."""
     foreign_cache_bytes: int = 0
+    """Build cache that nothing shows to be ours."""
 
     def fields(self) -> dict[str, Any]:
         """The same for programs."""
@@ -224,13 +225,15 @@ def _containers(client: Engine, done: Pruned) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class _Image:
-    """An image that has our label. tags: all of its names; ours: those that this tool gave it."""
+    """An image that has our label."""
 
     id: str
     labels: Mapping[str, str]
     created: str
     tags: tuple[str, ...]
+    """All of its names."""
     ours: tuple[str, ...]
+    """The names that this tool gave it."""
     size_bytes: int
 
     @property

@@ -1,4 +1,4 @@
-"""An image in a registry, and the questions that registries answer. Free of requests; `registry` has the client."""
+"""An image in a registry, and the protocol of registries. Free of requests; `client` has the implementation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,18 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Remote:
-    """An image in a registry. name: without its tag; digest: of the manifest, or of the index that a tag names.
-
-    platforms: those it is offered for, as "linux/amd64"; labels, layers (digest → compressed bytes): of the platform
-    asked for, empty where it is not among them.
-    """
+    """An image in a registry."""
 
     name: str
+    """Without its tag."""
     digest: str
+    """Of the manifest, or of the index that a tag names."""
     platforms: tuple[str, ...]
+    """Those it is offered for, as "linux/amd64"."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the platform asked for; empty if it is not among them."""
     layers: Mapping[str, int] = field(default_factory=dict)
+    """Digest → compressed bytes, of the platform asked for."""
 
     @property
     def pinned(self) -> str:

@@ -14,13 +14,13 @@ GIB = 2**30
 @pytest.mark.parametrize(
     ("options", "user", "userns"),
     [
-        (["name=seccomp,profile=default"], f"{os.getuid()}:{os.getgid()}", ""),
+        (["name=seccomp,profile=default"], f"{os.getuid()}:{os.getgid()}", None),
         (["name=seccomp,profile=default", "name=userns"], f"{os.getuid()}:{os.getgid()}", "host"),
-        (["name=rootless", "name=cgroupns"], "0:0", ""),
-        (None, f"{os.getuid()}:{os.getgid()}", ""),
+        (["name=rootless", "name=cgroupns"], "0:0", None),
+        (None, f"{os.getuid()}:{os.getgid()}", None),
     ],
 )
-def test_the_caller(options: list[str] | None, user: str, userns: str) -> None:
+def test_the_caller(options: list[str] | None, user: str, userns: str | None) -> None:
     found = surroundings({"SecurityOptions": options})
     assert (found.user, found.userns) == (user, userns)
 

@@ -222,7 +222,7 @@ class Host:
         self.invalid: set[str] = set()
         self.steps: list[tuple[str, str]] = []
         self.has_gpu = True
-        image = LocalImage("sha256:1", (), (), {}, 525_000_000)
+        image = LocalImage("sha256:1", (), (), {}, 525_000_000, "linux/amd64")
         monkeypatch.setattr(gather, "connect", lambda: None)
         monkeypatch.setattr(gather, "builder_of", lambda _client: None)
         monkeypatch.setattr(gather, "find", lambda _client, _tag: image)

@@ -1,4 +1,4 @@
-"""Build of an image with Podman, which answers to Docker's API and builds with Buildah: no traces, only lines of text.
+"""Builds with Podman, which answers to Docker's API and builds with Buildah: no traces, only lines of text.
 
 podman-py 5.8 was tried: it hands the lines over when the build has ended, and knows no steps in them.
 """

@@ -1,4 +1,4 @@
-"""What a builder is, so that a fake can stand in for BuildKit in tests."""
+"""Interface of builders: the request, the events, the protocol."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,18 +41,18 @@ class BuildEventKind(StrEnum):
 
 @dataclass(frozen=True)
 class BuildEvent:
-    """One thing that happened in a build.
-
-    text: a line of output (LOG), the reason (FAILED), or what is being transferred (PROGRESS); current, total: bytes;
-    seconds: how long the step took (DONE).
-    """
+    """One event of a build."""
 
     kind: BuildEventKind
     step: str
     text: str = ""
+    """A line of output (LOG), the reason (FAILED), or what is being transferred (PROGRESS)."""
     current: int = 0
+    """Bytes so far (PROGRESS)."""
     total: int = 0
+    """Bytes in all (PROGRESS)."""
     seconds: float = 0.0
+    """How long the step took (DONE)."""
 
 
 class Builder(Protocol):

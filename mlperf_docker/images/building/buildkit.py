@@ -1,4 +1,4 @@
-"""Build an image with BuildKit inside the engine; no docker command and no plugin is needed."""
+"""Builds with BuildKit through the engine's API; no docker command and no plugin is needed."""
 
 import io
 import json
@@ -141,15 +141,18 @@ def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
 
 @dataclass
 class BuildListener(ABC):
-    """Listens to one build: writes the log, hands events on, and remembers how it ended."""
+    """Listener to one build: writes the log, hands events on, and remembers how it ended."""
 
     on_event: Callable[[BuildEvent], None]
     log: TextIO = field(default_factory=io.StringIO)
     image: str | None = None
+    """The id of the image that was built."""
     error: str = ""
     engine_stopped: bool = False
+    """Whether the connection to the engine broke."""
     failed_step: str = ""
     tails: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_TAIL_LINES)))
+    """Step → its last lines."""
 
     @abstractmethod
     def hear(self, message: Message) -> None:

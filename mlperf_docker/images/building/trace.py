@@ -1,4 +1,4 @@
-"""BuildKit's progress messages → BuildEvents. Pure.
+"""Parser of BuildKit's progress messages. Pure.
 
 The engine sends them as base64 in the `aux` of messages with id `moby.buildkit.trace`: a `StatusResponse` of BuildKit's
 control API. Only the fields used here are declared; protobuf skips the others.

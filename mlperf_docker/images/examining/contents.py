@@ -1,4 +1,4 @@
-"""What is really in an image: its file system read as packages, locks and bill of materials. Pure."""
+"""Contents of an image: its file system read as packages, locks and bill of materials. Pure."""
 
 import base64
 import csv

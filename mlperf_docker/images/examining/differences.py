@@ -1,4 +1,4 @@
-"""Where an image is not what its spec, its labels and its SBOM say. Pure: each check yields what it finds."""
+"""Differences between an image and its spec, labels and SBOM. Pure: each check yields what it finds."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""`verify`: read what is in an image from outside, and compare it with what its cell is made from today."""
+"""Verification of an image: its files, read from outside, compared with its cell's recipe of today."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
