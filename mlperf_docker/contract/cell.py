@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import ModelFormat, Precision
+from mlperf_docker.contract.words import Precision
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,6 @@ class OfficialFile:
 
     name: str
     precision: Precision
-    format: ModelFormat
     md5: str | None = None
     sha256: str | None = None
 
@@ -34,9 +33,9 @@ class Cell:
     files: tuple[OfficialFile, ...] = ()
     """The official files for the backend; the first of a precision is the one that a run takes."""
 
-    def official(self, precision: Precision) -> OfficialFile | None:
+    def official(self, precision: str) -> OfficialFile | None:
         """The official file for *precision*, or None where there is none."""
-        return next((file for file in self.files if file.precision is precision), None)
+        return next((file for file in self.files if file.precision == precision), None)
 
     def to_json(self) -> str:
         """The text of cell.json."""

@@ -18,7 +18,7 @@ from mlperf_docker.harness.api.errors import HarnessError, UsageError
 from mlperf_docker.harness.system import lifeline
 
 if TYPE_CHECKING:
-    from mlperf_docker.harness.api.cell import Cell
+    from mlperf_docker.contract.cell import Cell
     from mlperf_docker.harness.api.events import Events
     from mlperf_docker.harness.commands.options import Folders, RunOptions
 

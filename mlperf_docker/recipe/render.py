@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.spec import ImageSpec, ModelFile
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe import left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
@@ -76,31 +76,23 @@ def _assignments(variables: Mapping[str, str]) -> str:
     return " \\\n    ".join(lines)
 
 
-def cell(spec: ImageSpec) -> bytes:
-    """Return cell.json: all that the harness in the image knows of the catalog."""
-    facts = {
-        "model": spec.model.name,
-        "title": spec.model.title,
-        "backend": spec.backend,
-        "device": spec.device,
-        "precisions": spec.precisions,
-        "loadgen_key": spec.model.loadgen_key,
-        "scenarios": spec.model.scenarios,
-        "accuracy": spec.model.accuracy.model_dump(include={"metric", "unit", "reference", "target"}),
-        "dataset": spec.model.dataset.model_dump(include={"name", "title", "marker", "count"}),
-        "files": [_file(file) for file in spec.model.files if file.backend == spec.backend],
-    }
-    return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _file(file: ModelFile) -> dict[str, str | None]:
-    return {
-        "name": file.name,
-        "precision": file.precision,
-        "format": file.format,
-        "md5": file.md5,
-        "sha256": file.sha256,
-    }
+def cell(spec: ImageSpec) -> Cell:
+    """Return what the harness in the image of *spec* knows of the catalog, which is cell.json there."""
+    model = spec.model
+    files = (
+        OfficialFile(file.name, file.precision, file.md5, file.sha256)
+        for file in model.files
+        if file.backend == spec.backend
+    )
+    return Cell(
+        model=model.name,
+        backend=spec.backend,
+        device=spec.device,
+        loadgen_key=model.loadgen_key,
+        precisions=spec.precisions,
+        target=model.accuracy.target,
+        files=tuple(files),
+    )
 
 
 def recipe_of(spec: ImageSpec) -> Recipe:
@@ -109,7 +101,7 @@ def recipe_of(spec: ImageSpec) -> Recipe:
     Raises UsageError if its lock is missing or does not hold what the catalog asks for.
     """
     found = layers(spec)
-    files = (*tools(), *harness_files(), ContextFile("harness/cell.json", cell(spec)))
+    files = (*tools(), *harness_files(), ContextFile("harness/cell.json", cell(spec).to_json().encode()))
     return Recipe(spec, BuildInputs(render(spec), files, found))
 
 

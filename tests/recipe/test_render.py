@@ -1,6 +1,5 @@
 """The committed Dockerfiles are what the templates give, and pass the linter."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -146,38 +145,6 @@ def test_a_file_made_by_hand_is_not_removed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="belongs to no cell"):
         render.write(CATALOG, tmp_path)
     assert path.exists()
-
-
-def test_cell_json_tells_the_harness_all_it_needs() -> None:
-    facts = json.loads(render.cell(SPEC))
-    assert list(facts) == [
-        "model",
-        "title",
-        "backend",
-        "device",
-        "precisions",
-        "loadgen_key",
-        "scenarios",
-        "accuracy",
-        "dataset",
-        "files",
-    ]
-    assert facts["accuracy"] == {"metric": "top-1", "unit": "%", "reference": 76.46, "target": 75.6954}
-    assert facts["dataset"] == {
-        "name": "imagenet2012",
-        "title": "ImageNet 2012 validation set",
-        "marker": "val_map.txt",
-        "count": 50000,
-    }
-    assert facts["scenarios"] == ["SingleStream", "MultiStream", "Server", "Offline"]
-    assert facts["files"][0] == {
-        "name": "resnet50_v1.onnx",
-        "precision": "fp32",
-        "format": "onnx",
-        "md5": "f6a4da60cd5f084d97efc2c1ddb10beb",
-        "sha256": None,
-    }
-    assert {file["name"] for file in facts["files"]} == {"resnet50_v1.onnx", "resnet50_v1_modified.onnx"}
 
 
 def test_the_build_context_is_complete_and_clean() -> None:

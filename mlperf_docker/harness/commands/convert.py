@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.benchmark import Benchmark
-from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.network import Network

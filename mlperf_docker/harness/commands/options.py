@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
-from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.loadgen.user_conf import UserConf
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import LoadRequest
-from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import ModelFileError, SampleError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Surroundings

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.harness.api.cell import OfficialFile
+from mlperf_docker.contract.cell import OfficialFile
 from mlperf_docker.harness.api.errors import ModelFileError
 from mlperf_docker.harness.system import archives
 from mlperf_docker.harness.system.files import checksum, require_file

@@ -3,11 +3,11 @@
 import mlperf_loadgen as lg
 import pytest
 
+from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import memory_error
-from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.commands import limits
 from mlperf_docker.harness.commands.options import Folders, RunOptions
@@ -61,7 +61,7 @@ def test_frameworks_without_memory_are_understood(said: str) -> None:
     ],
 )
 def test_a_failure_on_a_sample_says_what_to_do(error: Exception, device: Device, code: ExitCode) -> None:
-    options = RunOptions(Cell("resnet50", "pytorch", device), Scenario.OFFLINE, Mode.PERFORMANCE, Folders())
+    options = RunOptions(Cell("resnet50", "pytorch", device, "resnet50"), Scenario.OFFLINE, Mode.PERFORMANCE, Folders())
     found = limits.failure(options, error)
     assert found.exit_code == code
     assert str(error) in str(found)

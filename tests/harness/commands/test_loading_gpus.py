@@ -11,10 +11,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Mode, ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest, Predictor
-from mlperf_docker.harness.api.cell import Cell
 from mlperf_docker.harness.api.errors import DeviceError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.interface import Interface, Tensor
@@ -37,7 +37,7 @@ ROWS = Interface((Tensor("rows:0", "float32", (None, 3)),), (Tensor("sums:0", "f
 
 def options(scenario: Scenario, instances: int | None = None) -> RunOptions:
     return RunOptions(
-        Cell("resnet50", "dummy", Device.CUDA), scenario, Mode.PERFORMANCE, Folders(), instances=instances
+        Cell("resnet50", "dummy", Device.CUDA, "resnet50"), scenario, Mode.PERFORMANCE, Folders(), instances=instances
     )
 
 

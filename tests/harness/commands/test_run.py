@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.ops.onnx import serialize
@@ -113,13 +114,14 @@ def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("mode", "issued"), [(Mode.PERFORMANCE, 40), (Mode.ACCURACY, 32)])
 def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
-    from mlperf_docker.harness.api.cell import Cell
     from mlperf_docker.harness.api.scores import Accuracy
     from mlperf_docker.harness.commands import result
     from mlperf_docker.harness.commands.options import Folders, RunOptions
     from mlperf_docker.harness.loadgen import logs
 
-    options = RunOptions(Cell("resnet50", "onnxruntime", Device.CPU), Scenario.MULTI_STREAM, mode, Folders())
+    options = RunOptions(
+        Cell("resnet50", "onnxruntime", Device.CPU, "resnet50"), Scenario.MULTI_STREAM, mode, Folders()
+    )
     log = {"result_validity": "VALID", "result_query_count": 5, "effective_samples_per_query": 8}
     accuracy = Accuracy("top1", 80.0, 76.0, exact=False, line="")
     parts: dict[str, Any] = {"dataset_count": 32, "proof": {}, "settings": {}, "model_file": None, "variant": ""}
@@ -168,9 +170,9 @@ def cell(tmp_path: Path, data: bytes) -> Path:
 
     path = tmp_path / "cell.json"
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    file = {"name": "resnet50_v1.onnx", "precision": "fp32", "format": "onnx", "md5": md5}
-    value = {"model": "resnet50", "backend": "onnxruntime", "device": "cpu", "precisions": ["fp32"], "files": [file]}
-    path.write_text(json.dumps({**value, "accuracy": {"target": 75.6954}}))
+    files = (OfficialFile("resnet50_v1.onnx", Precision.FP32, md5=md5),)
+    made = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50", target=75.6954, files=files)
+    path.write_text(made.to_json())
     return path
 
 
@@ -373,11 +375,10 @@ def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet, tmp_path: 
     [(Scenario.OFFLINE, 1, 8), (Scenario.OFFLINE, 3, 2), (Scenario.SERVER, 1, 7), (Scenario.SERVER, 4, 1)],
 )
 def test_server_leaves_a_processor_to_loadgen(scenario: Scenario, instances: int, threads: int) -> None:
-    from mlperf_docker.harness.api.cell import Cell
     from mlperf_docker.harness.commands.loading import operator_threads
     from mlperf_docker.harness.commands.options import Folders, RunOptions
 
-    cell = Cell("resnet50", "onnxruntime", Device.CPU)
+    cell = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50")
     options = RunOptions(cell, scenario, Mode.PERFORMANCE, Folders(), instances=instances)
     assert operator_threads(options, 8) == threads
     assert operator_threads(options, 1) == 1
@@ -412,7 +413,6 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
 def test_outputs_that_are_not_finite_are_none_to_compare(
     cache: Path, tiny: SyntheticSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlperf_docker.harness.api.cell import Cell
     from mlperf_docker.harness.api.errors import SampleError
     from mlperf_docker.harness.api.events import Events
     from mlperf_docker.harness.commands import parity
@@ -420,7 +420,7 @@ def test_outputs_that_are_not_finite_are_none_to_compare(
 
     large = dataclasses.replace(tiny, weights=overflowing(tiny, tmp_path))
     monkeypatch.setattr(ResNet50, "synthesize", lambda *_: large)
-    cell = Cell("resnet50", "onnxruntime", Device.CPU)
+    cell = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50")
     with (tmp_path / "events").open("w") as stream, pytest.raises(SampleError, match="logits:0 of sample 0 is not fin"):
         parity.trace(cell, SyntheticSize.TINY, cache, tmp_path / "outputs.safetensors", 6, Events(stream))
     assert not list(tmp_path.glob("*outputs*"))
