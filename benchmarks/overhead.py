@@ -15,7 +15,7 @@ from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.interface import Interface, Tensor
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Payload
-from mlperf_docker.harness.backends.dummy import NullPredictor
+from mlperf_docker.harness.backends.dummy.backend import NullPredictor
 from mlperf_docker.harness.loadgen import logs, running
 from mlperf_docker.harness.loadgen.settings import SCENARIOS
 from mlperf_docker.harness.loadgen.worker import Responder

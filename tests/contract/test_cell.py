@@ -15,7 +15,7 @@ from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.__main__ import DEFAULT_CELL
 from mlperf_docker.harness.api import cell
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.backends.registry import BACKENDS
+from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.models import registry
 from mlperf_docker.recipe import render
 from mlperf_docker.system.paths import assets
@@ -89,7 +89,7 @@ def test_the_image_has_it_where_the_harness_looks() -> None:
 
 def test_both_know_the_same_models_and_backends() -> None:
     assert set(registry.MODELS) == set(MODELS)
-    assert set(BACKENDS) == {*(backend.name for backend in CATALOG.backends), "dummy"}
+    assert set(backends.names()) == {*(backend.name for backend in CATALOG.backends), "dummy"}
 
 
 @pytest.mark.parametrize("name", MODELS)

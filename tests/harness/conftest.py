@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticSet
-from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
+from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
 from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.resnet50.synthetic import synthesize
 from tests.harness.process import Finished, Harness, command, finished

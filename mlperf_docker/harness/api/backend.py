@@ -72,10 +72,15 @@ class Predictor(Protocol):
 
 
 class Backend(Protocol):
-    """A framework: checks a device without loading a model, and loads models. formats: of files it runs as they are."""
+    """A framework: checks a device without loading a model, and loads models."""
 
     name: str
     formats: frozenset[ModelFormat]
+    """Formats of files that it runs as they are."""
+    computes: bool
+    """False if its answers are made up; then it needs no model file."""
+    writes: frozenset[ModelFormat]
+    """Formats that it writes networks in, besides safetensors."""
 
     def versions(self) -> Mapping[str, str]:
         """Package versions that the result names."""

@@ -54,8 +54,9 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
     """
     if output.suffix not in (".safetensors", ".onnx"):
         raise UsageError(f"{output} is neither a .safetensors nor an .onnx file", hint="Name one with --output.")
-    if output.suffix == ".onnx" and cell.backend != "onnxruntime":
-        raise UsageError("ONNX files are written by the onnxruntime backend", hint="Say --backend onnxruntime.")
+    if output.suffix == ".onnx" and ModelFormat.ONNX not in backends.load(cell.backend).writes:
+        hint = "Write a .safetensors file, and convert that with a backend that writes them."
+        raise UsageError(f"{cell.backend} writes no ONNX files", hint=hint)
     identify(path, None)
     benchmark = models.load(cell.model)
     if tables and not isinstance(benchmark, Tabled):

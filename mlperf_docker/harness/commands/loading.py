@@ -50,17 +50,17 @@ class LoadedModel:
 
 def answering(backend: Backend) -> Backend:
     """The backend that decides what synthetic samples show: *backend*, unless it computes nothing."""
-    return backends.load("onnxruntime") if backend.name == "dummy" else backend
+    return backend if backend.computes else backends.load(backends.REFERENCE)
 
 
 def choose_model(
     options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
 ) -> tuple[UsedModelFile | None, Model]:
-    """The model of the run and the file that it comes from; the dummy backend needs none. Raises ModelFileError.
+    """The model of the run and its file, None for a backend that computes nothing. Raises ModelFileError.
 
     Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
     """
-    if backend.name == "dummy":
+    if not backend.computes:
         return None, benchmark.native(Path(), ModelFormat.ONNX)
     if not isinstance(benchmark, Tabled):
         file = model_file(options, synthetic)

@@ -11,7 +11,7 @@ from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import DeviceError, ModelFileError
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.backends.pytorch import PyTorch
+from mlperf_docker.harness.backends.pytorch.backend import PyTorch
 from mlperf_docker.harness.weights import nms
 
 DETECTIONS = Interface(

@@ -355,7 +355,7 @@ class TestQuiet:
     def test_a_run_prints_nothing_but_what_it_is_told_to(self) -> None:
         code = """
 import numpy as np
-from mlperf_docker.harness.backends.tensorflow import tf
+from mlperf_docker.harness.backends.tensorflow.backend import tf
 graph = tf.Graph()
 with graph.as_default():
     x = tf.compat.v1.placeholder("float32", (None, 4)); y = tf.nn.relu(x)

@@ -20,10 +20,10 @@ from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.interface import Interface, Tensor
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.network import Network
-from mlperf_docker.harness.backends import onnxruntime as ort_backend
-from mlperf_docker.harness.backends import pytorch as torch_backend
 from mlperf_docker.harness.backends import registry
-from mlperf_docker.harness.backends.dummy import Dummy, NullPredictor
+from mlperf_docker.harness.backends.dummy.backend import Dummy, NullPredictor
+from mlperf_docker.harness.backends.onnxruntime import backend as ort_backend
+from mlperf_docker.harness.backends.pytorch import backend as torch_backend
 from mlperf_docker.harness.commands import loading
 from mlperf_docker.harness.commands.options import Folders, RunOptions
 from mlperf_docker.harness.models.dlrm import placement

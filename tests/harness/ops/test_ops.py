@@ -26,7 +26,7 @@ MATRIX = RNG.standard_normal((2, 5), dtype=np.float32)
 ROWS = RNG.standard_normal((2, 6, 3), dtype=np.float32)
 WHOLE = np.array([[0, 7, 263], [264, 265, 31_702_967]], dtype=np.int64)
 
-BACKENDS = [name for name in registry.BACKENDS if name != "dummy"]
+BACKENDS = [name for name in registry.names() if name != "dummy"]
 
 
 @cache

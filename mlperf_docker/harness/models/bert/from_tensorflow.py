@@ -37,7 +37,7 @@ def canonical(name: str) -> str | None:
 def read(path: Path) -> Arrays:
     """Weights of a frozen graph with PyTorch's names, and which GELU it has. Raises ModelFileError."""
     tf = _tensorflow(path)
-    from mlperf_docker.harness.backends.tensorflow import read_graph
+    from mlperf_docker.harness.backends.tensorflow.backend import read_graph
 
     nodes = read_graph(path).get_operations()
     constants = {node.name: node for node in nodes if node.type == "Const" and canonical(node.name)}

@@ -52,7 +52,7 @@ def _onnx(path: Path) -> Graph:
 
 
 def _frozen(path: Path) -> Graph:
-    from mlperf_docker.harness.backends.tensorflow import read_graph
+    from mlperf_docker.harness.backends.tensorflow.backend import read_graph
 
     nodes = read_graph(path).get_operations()
     tables = {

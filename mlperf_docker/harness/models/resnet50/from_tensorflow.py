@@ -31,7 +31,7 @@ Graph = Any
 def read(path: Path) -> Arrays:
     """Weights with torchvision's names. Raises ModelFileError, naming every constant that is missing or left over."""
     try:
-        from mlperf_docker.harness.backends.tensorflow import read_graph
+        from mlperf_docker.harness.backends.tensorflow.backend import read_graph
     except ImportError as error:
         raise unreadable_here(path, "TensorFlow", "tensorflow") from error
     graph = read_graph(path)

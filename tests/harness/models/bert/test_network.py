@@ -21,7 +21,7 @@ from mlperf_docker.harness.models.bert.weights import draw
 from tests.harness.models.bert import reference as bert_reference
 
 Array = NDArray[Any]
-BACKENDS = [name for name in registry.BACKENDS if name != "dummy"]
+BACKENDS = [name for name in registry.names() if name != "dummy"]
 SMALL = replace(TINY, vocabulary=101)
 LENGTHS = (17, 1, 40)
 
@@ -166,7 +166,7 @@ def test_foreign_weights_are_refused() -> None:
 
 
 def test_int8_is_near_fp32_and_is_int8() -> None:
-    from mlperf_docker.harness.backends.quantise import quantise
+    from mlperf_docker.harness.backends.onnxruntime.quantise import quantise
     from mlperf_docker.harness.ops.onnx import serialize
 
     (exact,) = predictor("onnxruntime").predict(batch(samples()))

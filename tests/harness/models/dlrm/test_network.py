@@ -37,7 +37,7 @@ RECIPE = replace(RECIPES[SyntheticSize.TINY], count=4, limit=200)
 ROWS = draw_rows(RECIPE, 5)
 DENSE = np.log(ROWS[:, 1:14].astype(np.float32) + 1)
 IDS = np.ascontiguousarray(ROWS[:, 14:])
-BACKENDS = [name for name in registry.BACKENDS if name != "dummy"]
+BACKENDS = [name for name in registry.names() if name != "dummy"]
 
 
 @pytest.fixture(scope="module")

@@ -471,7 +471,7 @@ def test_without_the_framework_the_right_image_is_named(
 
     path: Path = request.getfixturevalue(file)
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, "mlperf_docker.harness.backends.tensorflow", raising=False)
+    monkeypatch.delitem(sys.modules, "mlperf_docker.harness.backends.tensorflow.backend", raising=False)
     with pytest.raises(ModelFileError) as error:
         models.load("resnet50").read(path, detect(path))
     assert error.value.hint is not None

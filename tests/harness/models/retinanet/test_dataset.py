@@ -269,7 +269,7 @@ def test_impossible_answers_are_errors(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(cache: Path) -> SyntheticSet:
-    from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
+    from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
 
     return RetinaNet().synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)
 

@@ -539,7 +539,7 @@ def test_a_log_that_is_none(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def volumes(cache: Path) -> SyntheticSet:
     from mlperf_docker.contract.words import SyntheticSize
-    from mlperf_docker.harness.backends.onnxruntime import OnnxRuntime
+    from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
     from mlperf_docker.harness.models.opening import CpuAnswerer
 
     return synthetic.synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)

@@ -12,7 +12,7 @@ from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import NotFiniteError
 from mlperf_docker.harness.api.model import Surroundings
 from mlperf_docker.harness.api.samples import write_rows
-from mlperf_docker.harness.backends.dummy import NullPredictor
+from mlperf_docker.harness.backends.dummy.backend import NullPredictor
 from mlperf_docker.harness.models.unet3d import geometry, windows
 from mlperf_docker.harness.models.unet3d.network import WINDOWS
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes

@@ -252,6 +252,8 @@ class PyTorch:
 
     name = NAME
     formats = frozenset({ModelFormat.TORCHSCRIPT})
+    computes = True
+    writes = frozenset[ModelFormat]()
 
     def __init__(self) -> None:
         # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
@@ -304,3 +306,6 @@ class PyTorch:
             return np.empty(shape, dtype=dtype)
         kind: torch.dtype = getattr(torch, np.dtype(dtype).name)
         return np.asarray(torch.empty(shape, dtype=kind, pin_memory=True).numpy())
+
+
+BACKEND = PyTorch

@@ -90,7 +90,7 @@ def _session(request: LoadRequest, profile: Path) -> Session:
         from mlperf_docker.harness.ops import onnx as graphs
 
         if request.precision == INT8:
-            from mlperf_docker.harness.backends.quantise import quantise
+            from mlperf_docker.harness.backends.onnxruntime.quantise import quantise
 
             model = quantise(graphs.serialize(request.source))
         else:
@@ -223,6 +223,8 @@ class OnnxRuntime:
 
     name = NAME
     formats = frozenset({ModelFormat.ONNX})
+    computes = True
+    writes = frozenset({ModelFormat.ONNX})
 
     def versions(self) -> Mapping[str, str]:
         """The version of onnxruntime."""
@@ -260,3 +262,6 @@ class OnnxRuntime:
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Plain memory: onnxruntime copies from it to the device by itself."""
         return np.empty(shape, dtype=dtype)
+
+
+BACKEND = OnnxRuntime

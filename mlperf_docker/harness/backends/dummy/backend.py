@@ -47,6 +47,8 @@ class Dummy:
 
     name = "dummy"
     formats = frozenset(ModelFormat)
+    computes = False
+    writes = frozenset[ModelFormat]()
 
     def versions(self) -> Mapping[str, str]:
         """No package stands behind it."""
@@ -70,3 +72,6 @@ class Dummy:
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Plain memory."""
         return np.empty(shape, dtype=dtype)
+
+
+BACKEND = Dummy

@@ -388,6 +388,8 @@ class TensorFlow:
 
     name = NAME
     formats = frozenset({ModelFormat.FROZEN_GRAPH, ModelFormat.SAVED_MODEL})
+    computes = True
+    writes = frozenset[ModelFormat]()
 
     def __init__(self) -> None:
         # fp32 means fp32: TF32 would keep ten bits of a factor's mantissa, and no longer agree with other backends.
@@ -438,3 +440,6 @@ class TensorFlow:
     def allocate(self, shape: tuple[int, ...], dtype: DTypeLike, device: Device) -> NDArray[Any]:  # noqa: ARG002
         """Memory that begins where TensorFlow can read it in place."""
         return _room(shape, dtype)
+
+
+BACKEND = TensorFlow

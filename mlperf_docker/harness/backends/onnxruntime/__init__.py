@@ -1,0 +1,1 @@
+"""onnxruntime: .onnx files as they are, networks as ONNX graphs."""

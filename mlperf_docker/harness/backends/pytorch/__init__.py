@@ -1,0 +1,1 @@
+"""PyTorch: TorchScript as it is, networks traced."""

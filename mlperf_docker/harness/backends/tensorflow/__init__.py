@@ -1,0 +1,1 @@
+"""TensorFlow: frozen graphs and SavedModels as they are, networks as graphs."""
