@@ -1,0 +1,95 @@
+"""A run from the request to result.json, in a container of an engine that is made up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.events import ErrorEvent, ResultEvent
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.options import RunOptions
+from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.engine.plan import Limits
+from mlperf_docker.errors import ContainerError, DatasetError
+from mlperf_docker.images.provide import candidates
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.results import store
+from mlperf_docker.runs import session
+from mlperf_docker.runs.session import RunRequest
+from tests.fakes.container_engine import ContainerEngine, died
+from tests.fakes.engine import FakeDisplay, FakeEngine
+from tests.results.run_results import run_result
+
+
+@pytest.fixture
+def request_(resnet50: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunRequest:
+    for kind in ("CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
+    (tmp_path / "results").mkdir()
+    options = RunOptions(
+        scenario=Scenario.OFFLINE, mode=Mode.PERFORMANCE, precision=Precision.FP32, synthetic=SyntheticSize.TINY
+    )
+    return RunRequest(resnet50, options, Limits(), Sources("mlperf-docker"), results_root=tmp_path / "results")
+
+
+def engine_that_prints(
+    request: RunRequest, monkeypatch: pytest.MonkeyPatch, *lines: ResultEvent | ErrorEvent, code: int = 0
+) -> ContainerEngine:
+    """An engine with the image of *request*, whose container prints *lines*."""
+    exact = candidates(FakeEngine(), recipe_of(request.spec), request.sources)[0].exact
+    engine = ContainerEngine(exact, lines=lines, ending=died(code))
+    monkeypatch.setattr(session, "connect_for", lambda _: engine)
+    return engine
+
+
+def reply() -> dict[str, Any]:
+    """What the harness says: a result without what the host adds."""
+    return run_result().model_dump(mode="json", exclude={"image", "results_dir", "duration_s"})
+
+
+def test_a_run_writes_the_harnesses_result_with_the_image_and_the_folder(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_that_prints(request_, monkeypatch, ResultEvent(reply()))
+    result = session.run(request_, FakeDisplay())
+    assert result.results_dir is not None
+    folder = Path(result.results_dir)
+    written = json.loads((folder / store.RESULT_FILE).read_text())
+    assert written["metric"] == reply()["metric"]
+    assert written["image"]["tag"] in engine.present
+    assert folder.parent == request_.root
+    assert (folder / store.LOG_FILE).read_text().startswith('{"event": "result"')
+
+
+def test_the_container_gets_the_options_the_folders_and_no_data_for_a_synthetic_run(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = engine_that_prints(request_, monkeypatch, ResultEvent(reply()))
+    result = session.run(replace(request_, limits=Limits(cpus=2.0)), FakeDisplay())
+    (configuration,) = engine.configurations
+    assert configuration["Image"] in engine.present
+    assert {"--scenario=Offline", "--synthetic=tiny"} <= set(configuration["Cmd"])
+    mounts = {each["Target"]: each["Source"] for each in configuration["HostConfig"]["Mounts"]}
+    assert mounts == {"/cache": str(tmp_path / "cache/mlperf-docker/harness"), "/results": result.results_dir}
+    assert configuration["HostConfig"]["NanoCpus"] == 2_000_000_000
+
+
+def test_a_run_that_fails_leaves_its_log_and_no_result(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine_that_prints(request_, monkeypatch, ErrorEvent(int(ExitCode.DATASET), "no such data"), code=6)
+    with pytest.raises(DatasetError, match="no such data") as caught:
+        session.run(request_, FakeDisplay())
+    assert caught.value.log is not None
+    assert caught.value.log.is_file()
+    assert list(request_.root.rglob(store.RESULT_FILE)) == []
+
+
+def test_a_reply_of_another_harness_is_an_error_that_names_the_key(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine_that_prints(request_, monkeypatch, ResultEvent({**reply(), "scenario": "Batch"}))
+    with pytest.raises(ContainerError, match=r"reply to run cannot be read: .*scenario"):
+        session.run(request_, FakeDisplay())
