@@ -105,6 +105,11 @@ def found(
 
 
 def contents(changes: dict[str, bytes | None]) -> Contents:
+    return Contents(read_archive(io.BytesIO(archived(changes)), is_wanted))
+
+
+def archived(changes: dict[str, bytes | None]) -> bytes:
+    """That image's file system as a tar, as an engine exports it."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         link = tarfile.TarInfo("bin")
@@ -115,8 +120,7 @@ def contents(changes: dict[str, bytes | None]) -> Contents:
                 entry = tarfile.TarInfo(path)
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
-    archive.seek(0)
-    return Contents(read_archive(archive, is_wanted))
+    return archive.getvalue()
 
 
 def test_an_image_as_it_should_be_has_none() -> None:
