@@ -44,7 +44,7 @@ def test_defaults_and_spelling(arguments: tuple[str, ...], cell: str) -> None:
         (("unet3d",), "Unknown model 'unet3d'. Did you mean 3d-unet?"),
         (("zzz",), "Unknown model 'zzz'. Known: resnet50"),
         (("resnet50", "onnx"), "Unknown backend 'onnx'. Did you mean onnxruntime?"),
-        (("resnet50", None, "cudo"), "Unknown device 'cudo'. Did you mean cuda? Known: cpu, cuda."),
+        (("resnet50", None, "cudo"), "Unknown device 'cudo'. Did you mean cuda? Known: cpu, "),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(arguments: tuple[str, ...], message: str) -> None:
@@ -67,7 +67,7 @@ def test_nothing_near_gives_nothing() -> None:
 
 def test_all_takes_what_fits() -> None:
     assert find_all(CATALOG) == CATALOG.specs
-    assert [spec.model.name for spec in find_all(CATALOG, "resnet50")] == ["resnet50"] * 6
+    assert find_all(CATALOG, "resnet50") == tuple(spec for spec in CATALOG.specs if spec.model.name == "resnet50")
     assert {spec.backend for spec in find_all(CATALOG, backend="PyTorch")} == {"pytorch"}
     assert {spec.device for spec in find_all(CATALOG, device="cuda")} == {Device.CUDA}
     assert [str(spec) for spec in find_all(CATALOG, "resnet50", "onnxruntime", "cpu")] == ["resnet50:onnxruntime-cpu"]
@@ -109,7 +109,7 @@ def test_all_skips_what_is_not_offered_unless_that_is_all() -> None:
 
 def test_a_command_line_selects_one_cell_or_all() -> None:
     assert [str(spec) for spec in select(CATALOG, "rnnt", "", "")] == ["rnnt:pytorch-cpu"]
-    assert len(select(CATALOG, "rnnt", "", "", every=True)) == 6
+    assert select(CATALOG, "rnnt", "", "", every=True) == find_all(CATALOG, "rnnt")
     with pytest.raises(UsageError, match=r"No model is named\. Known: resnet50, ") as caught:
         select(CATALOG, "", "pytorch", "")
     assert caught.value.hint == "Name one, or take every cell with --all."

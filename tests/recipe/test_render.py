@@ -54,7 +54,6 @@ def test_models_of_a_backend_share_everything_above_their_own_layer() -> None:
             for spec in CATALOG.specs
             if spec.variant == variant
         ]
-        assert len(texts) == 6
         assert len(set(texts)) == 1
 
 
@@ -180,7 +179,7 @@ def hadolint() -> str:
 
 
 def test_hadolint_finds_nothing(tmp_path: Path) -> None:
-    """All 36 Dockerfiles in one call."""
+    """All Dockerfiles in one call."""
     rendered = [tmp_path / str(spec).replace(":", "-") for spec in CATALOG.specs]
     for path, spec in zip(rendered, CATALOG.specs, strict=True):
         path.write_text(render.render(spec))
