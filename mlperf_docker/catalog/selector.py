@@ -35,7 +35,8 @@ class NotOfferedError(UsageError):
 
     def __init__(self, catalog: Catalog, cells: Sequence[AbsentCell]) -> None:
         self.cells = tuple(cells)
-        message = "\n".join(f"{cell} is not offered: {cell.reason}" for cell in self.cells)
+        named = {cell.reason: str(cell) if len(self.cells) == 1 else cell.variant for cell in self.cells}
+        message = "\n".join(f"{name} is not offered: {reason}" for reason, name in named.items())
         super().__init__(message, hint=_offered_instead(catalog, self.cells[0]))
 
 

@@ -91,19 +91,23 @@ def test_a_cell_that_is_not_offered_is_refused_with_the_reason_and_what_is() -> 
     with pytest.raises(NotOfferedError) as caught:
         find(catalog, "bert", "TensorFlow", "cuda")
     assert str(caught.value) == "bert:tensorflow-cuda is not offered: tensorflow has no wheels"
-    assert caught.value.hint == "Offered in its place: bert -b onnxruntime -d cuda, bert -b pytorch -d cuda."
+    assert (caught.value.hint or "").startswith(
+        "Offered in its place: bert -b onnxruntime -d cuda, bert -b pytorch -d "
+    )
     assert caught.value.exit_code == ExitCode.USAGE
     with pytest.raises(NotOfferedError) as caught:
-        find(without_cuda("onnxruntime", "tensorflow", "pytorch"), "bert", None, "cuda")
+        find(without_cuda(*(backend.name for backend in CATALOG.backends)), "bert", None, "cuda")
     assert caught.value.hint == "Offered in its place: bert -b onnxruntime -d cpu."
 
 
 def test_all_skips_what_is_not_offered_unless_that_is_all() -> None:
     catalog = without_cuda("tensorflow")
-    assert {spec.variant for spec in find_all(catalog, device="cuda")} == {"onnxruntime-cuda", "pytorch-cuda"}
+    known = {spec.variant for spec in find_all(CATALOG, device="cuda")}
+    assert {spec.variant for spec in find_all(catalog, device="cuda")} == known - {"tensorflow-cuda"}
     assert len(find_all(catalog)) == len(CATALOG.specs) - len(CATALOG.models)
-    with pytest.raises(NotOfferedError, match="dlrm:tensorflow-cuda is not offered") as caught:
+    with pytest.raises(NotOfferedError) as caught:
         find_all(catalog, None, "tensorflow", "cuda")
+    assert str(caught.value) == "tensorflow-cuda is not offered: tensorflow has no wheels"
     assert len(caught.value.cells) == len(CATALOG.models)
 
 

@@ -3,10 +3,12 @@
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.system.paths import assets
 
 from .imports import (
@@ -143,8 +145,15 @@ def _told(found: list[Import]) -> list[str]:
 
 
 def _declared(half: str) -> set[str]:
-    """The packages that pyproject.toml declares for a half, by the names that they are imported by."""
+    """The packages that pyproject.toml or images.yaml declares for a half, by the names that they are imported by."""
     project = tomllib.loads(Path(assets() / "pyproject.toml").read_text())
-    lines = project["project"]["dependencies"] if half == "host" else project["dependency-groups"]["harness"]
+    lines = project["project"]["dependencies"] if half == "host" else [*_of_images()]
     names = [re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in lines]
     return {IMPORTED_AS.get(name, name) for name in names}
+
+
+def _of_images() -> Iterator[str]:
+    """What images for the CPU ask for, one package each."""
+    for spec in Catalog.load().specs:
+        if not spec.device.profile.is_accelerator:
+            yield from (*spec.common_requirements, *spec.backend_requirements, *spec.model_requirements)
