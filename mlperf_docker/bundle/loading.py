@@ -21,7 +21,8 @@ from mlperf_docker.engine.engine import Engine
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import image_labels, render
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.identity import exact_tag
 from mlperf_docker.recipe.origin import revision
 from mlperf_docker.system import exclusive, paths
 
@@ -129,7 +130,7 @@ def _has(client: Engine, cell: BundledCell) -> bool:
 
 def _named(client: Engine, spec: ImageSpec | None, cell: BundledCell, registry: str) -> str:
     """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
-    exact = image_labels.tags(spec, cell.hash, registry)[0] if spec else cell.tag
+    exact = exact_tag(cell.cell, cell.hash, registry) if spec else cell.tag
     if exact != cell.tag:
         client.tag(cell.tag, exact)
     return exact

@@ -36,7 +36,7 @@ FilePath = Annotated[
 class BundledCell(Frozen):
     """A cell of the matrix and its image.
 
-    base, base_identity, base_origin: as `images.bases.Base` has them; platform: as engines say it, `linux/amd64`.
+    base, base_identity, base_origin: as `images.known_bases.Base` has them; platform: as engines say it, `linux/amd64`.
     """
 
     cell: str

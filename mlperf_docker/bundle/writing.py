@@ -19,7 +19,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BundleError, ModelFileError, UsageError
-from mlperf_docker.images.provide import likely_image
+from mlperf_docker.images.lookup import likely_image
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.inputs.models.official_files import Official
@@ -122,7 +122,7 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
 
 def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[BundledCell, ...], list[LocalImage]]:
     """Return the cells and their images on the engine. Raises UsageError that names every one that is not there."""
-    likely = [(spec, *likely_image(client, recipe_of(spec), request.sources)) for spec in request.specs]
+    likely = [(spec, *likely_image(client, recipe_of(spec).identity, request.sources)) for spec in request.specs]
     absent = [spec for spec, _, present in likely if not present]
     if absent:
         lines = (f"{spec}: mlperf-docker build {spec.words}" for spec in absent)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
@@ -30,7 +31,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class BaseImage(Frozen):
+class BaseImage(PinnedBase, Frozen):
     """A base image, by tag and digest.
 
     recorded: the day on which the registry had this digest under the tag, None where it was never asked; suite: of
@@ -44,16 +45,6 @@ class BaseImage(Frozen):
     suite: str
     python: str
     recorded: dt.date | None = None
-
-    @property
-    def pinned(self) -> str:
-        """The reference that `FROM` takes: tag for people, digest for machines."""
-        return f"{self.reference}@{self.digest}"
-
-    @property
-    def is_debian(self) -> bool:
-        """Whether it is the suite that stands in for it, and not another distribution's."""
-        return self.reference.rpartition("/")[2].startswith("debian:")
 
 
 class ModelFile(Frozen):

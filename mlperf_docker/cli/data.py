@@ -107,7 +107,7 @@ def verify(
         path = location.check_folder(dataset, folder or location.place(dataset))
         found = location.DatasetFound(dataset.name, path)
     else:
-        from mlperf_docker.images.sources import sources_of
+        from mlperf_docker.cli.sources import sources_of
 
         sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
         with display() as show:
@@ -153,8 +153,8 @@ def convert(
     files. Exits 6 if a day or a line is invalid.
     """
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
-    from mlperf_docker.images.sources import sources_of
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
@@ -185,8 +185,8 @@ def preprocess(
 ) -> None:
     """Preprocess a data set into the cache, as the first run would; resumes if it was interrupted."""
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
-    from mlperf_docker.images.sources import sources_of
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()

@@ -64,6 +64,7 @@ def evidence(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_all, parse_choice
+    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.contract.words import SyntheticSize
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import fitted
@@ -71,7 +72,6 @@ def evidence(
     from mlperf_docker.evidence.gather import from_results as take
     from mlperf_docker.evidence.records import place
     from mlperf_docker.evidence.text import EVIDENCE_HEADER, EVIDENCE_ORDER, evidence_line
-    from mlperf_docker.images.sources import sources_of
 
     catalog = Catalog.load()
     size = parse_choice("synthetic size", synthetic, SyntheticSize)

@@ -148,9 +148,9 @@ def convert(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import parse_choice
+    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.contract.words import TableType
     from mlperf_docker.display.progress import display
-    from mlperf_docker.images.sources import sources_of
     from mlperf_docker.runs.convert_models import ConvertRequest
     from mlperf_docker.runs.convert_models import convert as convert_file
 

@@ -65,10 +65,10 @@ def run(
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
+    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import folded
     from mlperf_docker.engine.plan import Limits
-    from mlperf_docker.images.sources import sources_of
     from mlperf_docker.results.text import result_text
     from mlperf_docker.runs.session import RunRequest
     from mlperf_docker.runs.session import dry_run as docker_command

@@ -6,26 +6,24 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from mlperf_docker.catalog.spec import BaseImage
+from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
-from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, Images
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.engine.transfer import TransferListener
 from mlperf_docker.errors import BaseImageError, MlperfDockerError
+from mlperf_docker.images.known_bases import BOOTSTRAP_NAME, GIVEN, Base, bootstrap_tag, bootstrapped
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.registry.references import parted
 from mlperf_docker.registry.refusals import RefusedError
 from mlperf_docker.system import owner
 
-_BOOTSTRAP_NAME = "mlperf-docker/base"
-_GIVEN = "given"
 _BOOTSTRAP_TIMEOUT_S = 900
 _STOP_TIMEOUT_S = 30
 _FOLDER_PREFIX = "mlperf-docker-base-"
@@ -36,34 +34,10 @@ _KEPT = "/usr/share/doc/*/copyright"
 KEYRING, KEYRING_PACKAGE = Path("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"
 
 
-@dataclass(frozen=True)
-class Base:
-    """A base image on this engine, or one that could be pulled.
-
-    reference: what `FROM` takes; identity: `sha256:…`, the registry's digest where it has one, else the image's id;
-    origin: local, pulled, bootstrapped or given.
-    """
-
-    reference: str
-    identity: str
-    origin: str
-
-    @classmethod
-    def recorded(cls, labels: Mapping[str, str]) -> "Base | None":
-        """Return the base that an image with *labels* was built on, or None if they do not tell."""
-        reference, identity, origin = (labels.get(f"{LABEL}.{key}") for key in ("base", "base.identity", "base.origin"))
-        return cls(reference, identity, origin) if reference and identity and origin else None
-
-    @property
-    def is_given(self) -> bool:
-        """Whether somebody chose it with --base."""
-        return self.origin == _GIVEN
-
-
 class OtherDigestError(BaseImageError):
     """An image has the base's name, and not the digest that images.yaml pins. A build takes it only when told to."""
 
-    def __init__(self, base: BaseImage, found: LocalImage) -> None:
+    def __init__(self, base: PinnedBase, found: LocalImage) -> None:
         self.base, self.found = base, found
         known = ", ".join(each.rpartition("@")[2] for each in found.digests) or "no registry's digest"
         super().__init__(
@@ -74,41 +48,11 @@ class OtherDigestError(BaseImageError):
         )
 
 
-def local_bases(client: Images, base: BaseImage, override: str = "") -> list[Base]:
-    """Return the bases that an image may stand on, the preferred first, without asking any network.
-
-    The pinned base needs not be here for that: its digest is known. A bootstrapped one counts once it is here.
-    """
-    if override:
-        given = images.find(client, override)
-        return [Base(override, given.id if given else override, _GIVEN)]
-    found = _bootstrapped(client, base)
-    return [Base(base.pinned, base.digest, "local"), *([found] if found else [])]
-
-
-def recorded_bases(client: Images, cell: str, override: str = "") -> list[Base]:
-    """Return the bases that the images of *cell* on this engine were built on, as their labels tell.
-
-    So an image is found that came from another host, by a registry or a bundle, without its base. One on a base of its
-    builder's own choice counts only where that base is asked for by name and is not here itself.
-    """
-    if override and images.find(client, override) is not None:
-        return []
-    found = []
-    for labels in images.our_labels(client):
-        base = Base.recorded(labels)
-        if base is None or labels.get(f"{LABEL}.cell") != cell:
-            continue
-        if base.is_given == bool(override) and override in ("", base.reference):
-            found.append(base)
-    return found
-
-
 def resolve_base(
     client: Engine,
-    base: BaseImage,
+    base: PinnedBase,
     *,
-    override: str = "",
+    override: str | None = None,
     bootstrap: bool = False,
     say: Callable[[str], None],
 ) -> Base:
@@ -121,7 +65,7 @@ def resolve_base(
         return _given(client, override, say)
     if _is_here(client, base):
         return Base(base.pinned, base.digest, "local")
-    found = _bootstrapped(client, base)
+    found = bootstrapped(client, base)
     refusal = _pull(client, base.pinned, say, patient=found is None and not bootstrap)
     if refusal is None and _is_here(client, base):
         return Base(base.pinned, base.digest, "pulled")
@@ -141,17 +85,12 @@ def resolve_base(
     )
 
 
-def _is_here(client: Engine, base: BaseImage) -> bool:
+def _is_here(client: Engine, base: PinnedBase) -> bool:
     """Tell whether the pinned base is on the engine. Raises OtherDigestError for what has its name alone."""
     found = images.find(client, base.pinned)
     if found is not None and not any(each.endswith(f"@{base.digest}") for each in found.digests):
         raise OtherDigestError(base, found)
     return found is not None
-
-
-def bootstrap_tag(base: BaseImage) -> str:
-    """Return the name that a bootstrapped base goes by, which no registry has."""
-    return f"{_BOOTSTRAP_NAME}:{base.suite}"
 
 
 def _given(client: Engine, override: str, say: Callable[[str], None]) -> Base:
@@ -165,7 +104,7 @@ def _given(client: Engine, override: str, say: Callable[[str], None]) -> Base:
             f"The base image {override} is not on this engine and cannot be pulled: {refusal}",
             hint="See what there is with: docker image ls",
         )
-    return Base(_named(client, override, found), found.id, _GIVEN)
+    return Base(_named(client, override, found), found.id, GIVEN)
 
 
 def _named(client: Engine, override: str, found: LocalImage) -> str:
@@ -173,7 +112,7 @@ def _named(client: Engine, override: str, found: LocalImage) -> str:
     digits = found.id.removeprefix("sha256:")
     if not (_IMAGE_ID.fullmatch(override) and digits.startswith(override.removeprefix("sha256:"))):
         return override
-    name = f"{_BOOTSTRAP_NAME}:given-{digits[:12]}"
+    name = f"{BOOTSTRAP_NAME}:given-{digits[:12]}"
     client.tag(found.id, name)
     return name
 
@@ -190,12 +129,7 @@ def _pull(client: Engine, reference: str, say: Callable[[str], None], *, patient
     return None
 
 
-def _bootstrapped(client: Images, base: BaseImage) -> Base | None:
-    found = images.find(client, bootstrap_tag(base))
-    return Base(bootstrap_tag(base), found.id, "bootstrapped") if found else None
-
-
-def _bootstrap(client: Engine, base: BaseImage) -> Base:
+def _bootstrap(client: Engine, base: PinnedBase) -> Base:
     """Make a root file system with mmdebstrap and import it."""
     if shutil.which("mmdebstrap") is None:
         raise BaseImageError(
@@ -205,7 +139,7 @@ def _bootstrap(client: Engine, base: BaseImage) -> Base:
         archive = folder / "base.tar"
         debootstrap(base.suite, archive)
         _import(client, archive, bootstrap_tag(base))
-    found = _bootstrapped(client, base)
+    found = bootstrapped(client, base)
     if found is None:
         raise BaseImageError(f"The engine did not import {bootstrap_tag(base)}.", hint="See: mlperf-docker doctor")
     return found

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.identity import Identity
 from mlperf_docker.registry.references import parted
 
 
@@ -29,13 +29,13 @@ class Candidate:
         return self.repository.rpartition("/")[0]
 
 
-def candidate(recipe: Recipe, base: Base, registry: str) -> Candidate:
-    """Return the image of *recipe* on *base*, named in *registry*."""
-    return Candidate(base, recipe.content(base.identity), *recipe.tags(base.identity, registry))
+def candidate(identity: Identity, base: Base, registry: str) -> Candidate:
+    """Return the image of *identity* on *base*, named in *registry*."""
+    return Candidate(base, identity.content(base.identity), *identity.tags(base.identity, registry))
 
 
-def same_source(recipe: Recipe, labels: Mapping[str, str], registry: str) -> Candidate | None:
-    """Return what an image with *labels* is if all but its base is what *recipe* says; else None.
+def same_source(identity: Identity, labels: Mapping[str, str], registry: str) -> Candidate | None:
+    """Return what an image with *labels* is if all but its base is what *identity* says; else None.
 
     So an image is known again where its base cannot be known beforehand: one that was bootstrapped on another machine.
     One on a base that somebody gave with --base is never taken for another.
@@ -43,5 +43,5 @@ def same_source(recipe: Recipe, labels: Mapping[str, str], registry: str) -> Can
     base = Base.recorded(labels)
     if base is None or base.is_given:
         return None
-    found = candidate(recipe, base, registry)
+    found = candidate(identity, base, registry)
     return found if found.content == labels.get(f"{LABEL}.hash") else None

@@ -15,6 +15,7 @@ from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images.candidate import Candidate, same_source
 from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.identity import Identity
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.registry.references import has_host
 from mlperf_docker.registry.remote import Registries, Remote
@@ -55,7 +56,7 @@ class Moved:
 
 
 def find(
-    registries: Registries, recipe: Recipe, known: Sequence[Candidate], *, other_bases: bool = True
+    registries: Registries, identity: Identity, known: Sequence[Candidate], *, other_bases: bool = True
 ) -> Offer | None:
     """Return the first of *known* that the registry has, else one of the same source on another base, else None.
 
@@ -68,7 +69,7 @@ def find(
     newest = registries.describe(known[0].moving) if other_bases else None
     if newest is None:
         return None
-    other = same_source(recipe, newest.labels, known[0].registry)
+    other = same_source(identity, newest.labels, known[0].registry)
     return Offer(other, newest) if other else None
 
 
@@ -88,7 +89,7 @@ def pull(
     comes. digest: the only one that will do, or "".
     """
     require_host(known[0].registry, "pulled")
-    offer = find(registries, recipe, known, other_bases=other_bases)
+    offer = find(registries, recipe.identity, known, other_bases=other_bases)
     if offer is None:
         raise _not_offered(registries, recipe.spec, known[0])
     _check(offer, recipe.spec, registries.platform, digest)

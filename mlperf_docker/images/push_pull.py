@@ -14,10 +14,11 @@ from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import Interrupted, MlperfDockerError
 from mlperf_docker.images import prebuilt
+from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.prebuilt import Moved
 from mlperf_docker.images.progress import TransferProgress
-from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.identity import Identity
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import threads
@@ -68,7 +69,7 @@ def pull_each(
 
     def one(spec: ImageSpec, listener: TransferListener) -> Moved:
         recipe = recipe_of(spec)
-        known = candidates(client, recipe, sources)
+        known = candidates(client, recipe.identity, sources)
         return prebuilt.pull(client, registries, recipe, known, listener, digest=digest)
 
     return _each(specs, one, display, jobs=jobs, alike=str)
@@ -85,15 +86,15 @@ def push_each(
 
     def one(spec: ImageSpec, listener: TransferListener) -> Moved:
         recipe = recipe_of(spec)
-        known = candidates(client, recipe, sources)
-        own = candidates(client, recipe, replace(sources, registry=built_as))
+        known = candidates(client, recipe.identity, sources)
+        own = candidates(client, recipe.identity, replace(sources, registry=built_as))
         return prebuilt.push(client, spec, known, own, listener)
 
     return _each(specs, one, display, jobs=jobs, alike=lambda spec: spec.variant)
 
 
-def offered(client: Engine, recipes: Sequence[Recipe], sources: Sources) -> set[str]:
-    """Return the cells among those of *recipes* that could be pulled; none where the registry names no host.
+def offered(client: Engine, identities: Sequence[Identity], sources: Sources) -> set[str]:
+    """Return the cells among those of *identities* that could be pulled; none where the registry names no host.
 
     Raises RegistryError where it cannot be asked.
     """
@@ -101,18 +102,18 @@ def offered(client: Engine, recipes: Sequence[Recipe], sources: Sources) -> set[
         return set()
     registries = client.registries(lambda _: None)
 
-    def is_offered(recipe: Recipe) -> bool:
-        offer = prebuilt.find(registries, recipe, candidates(client, recipe, sources))
+    def is_offered(identity: Identity) -> bool:
+        offer = prebuilt.find(registries, identity, candidates(client, identity, sources))
         return offer is not None and registries.platform in offer.remote.platforms
 
-    return {str(recipe) for recipe in recipes if is_offered(recipe)}
+    return {identity.cell for identity in identities if is_offered(identity)}
 
 
 def push_built(client: Engine, recipe: Recipe, sources: Sources, display: Display) -> Moved:
     """Push the image of *recipe* that was just built from *sources*. Raises RegistryError."""
     display.phase(f"push {sources.registry}/{recipe}")
     listener = TransferListener(TransferProgress(display, str(recipe)).show, display.say)
-    moved = prebuilt.push(client, recipe.spec, candidates(client, recipe, sources), (), listener)
+    moved = prebuilt.push(client, recipe.spec, candidates(client, recipe.identity, sources), (), listener)
     display.say(f"Image {moved.candidate.exact}: {moved.state}.")
     return moved
 

@@ -23,7 +23,8 @@ from mlperf_docker.engine.engine import EngineDownError
 from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.local_images import find
 from mlperf_docker.errors import EngineError, MlperfDockerError
-from mlperf_docker.images.bases import KEYRING, KEYRING_PACKAGE, bootstrap_tag
+from mlperf_docker.images.bases import KEYRING, KEYRING_PACKAGE
+from mlperf_docker.images.known_bases import bootstrap_tag
 from mlperf_docker.system import paths
 from mlperf_docker.system.redaction import hidden
 

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from mlperf_docker.recipe.requirements import Pin
 
-_HASH_DIGITS = 12
 _FORMAT = b"mlperf-docker build inputs 2"
 
 
@@ -90,11 +89,6 @@ class BuildInputs:
         for file in sorted(self.context(), key=lambda each: each.path):
             fields += [file.path.encode(), f"{file.mode:o}".encode(), file.digest]
         return hashlib.sha256(b"".join(len(field).to_bytes(8, "big") + field for field in fields)).digest()
-
-
-def content_hash(inputs: BuildInputs, base_identity: str) -> str:
-    """Return 12 hex digits over everything that decides what is in the image: its inputs, and its base's identity."""
-    return hashlib.sha256(inputs.digest + base_identity.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def versions(inputs: BuildInputs) -> dict[str, str]:

@@ -7,17 +7,6 @@ from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
 
 
-def tags(spec: ImageSpec, content: str, registry: str) -> tuple[str, str]:
-    """Return the exact tag of *spec* with hash *content*, and the tag that moves with every build."""
-    moving = moving_tag(spec, registry)
-    return f"{moving}-{content}", moving
-
-
-def moving_tag(spec: ImageSpec, registry: str) -> str:
-    """Return the tag that moves with every build of *spec*."""
-    return f"{registry}/{spec.model.name}:{spec.variant}"
-
-
 def labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -> dict[str, str]:
     """Return the OCI annotations and our own labels of an image. No time stamp: equal inputs give equal labels."""
     return {LABEL: "image", **_own_labels(spec, inputs, content, origin), **_oci_labels(spec, content, origin)}

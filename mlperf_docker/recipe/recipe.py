@@ -4,10 +4,12 @@ Made once by `render.recipe_of`, then handed to whatever builds, looks for or co
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.recipe import image_labels
-from mlperf_docker.recipe.build_inputs import BuildInputs, content_hash
+from mlperf_docker.recipe.build_inputs import BuildInputs
+from mlperf_docker.recipe.identity import BaseName, Identity
 from mlperf_docker.recipe.origin import Origin
 
 
@@ -21,6 +23,12 @@ class Recipe:
     def __str__(self) -> str:
         return str(self.spec)
 
+    @cached_property
+    def identity(self) -> Identity:
+        """What the names of the image follow from."""
+        base = self.spec.base
+        return Identity(str(self.spec), self.inputs.digest.hex(), BaseName(base.reference, base.digest, base.suite))
+
     @property
     def source(self) -> str:
         """Hash over everything but the base, which differs from host to host."""
@@ -28,11 +36,7 @@ class Recipe:
 
     def content(self, base_identity: str) -> str:
         """Return the hash of the image on the base with this identity."""
-        return content_hash(self.inputs, base_identity)
-
-    def tags(self, base_identity: str, registry: str) -> tuple[str, str]:
-        """Return the exact tag of the image on the base with this identity, and the tag that moves with every build."""
-        return image_labels.tags(self.spec, self.content(base_identity), registry)
+        return self.identity.content(base_identity)
 
     def labels(self, origin: Origin) -> dict[str, str]:
         """Return the labels of the image that is built from *origin*."""

@@ -16,7 +16,7 @@ from mlperf_docker.engine import glance, links
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.plan import BindMount, Limits, run_command
 from mlperf_docker.errors import UsageError
-from mlperf_docker.images.provide import likely_images
+from mlperf_docker.images.lookup import likely_images
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
@@ -95,7 +95,7 @@ def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
     inputs = _inputs(request, say)
     store.check_writable(request.root)
     job = _job(request, inputs, request.root)
-    ((tag, _),) = likely_images([job.recipe], request.sources)
+    ((tag, _),) = likely_images([job.recipe.identity], request.sources)
     return run_command(job.plan(tag, glance.info()))
 
 

@@ -24,7 +24,7 @@ from mlperf_docker.engine.facts import facts
 from mlperf_docker.engine.plan import CONTAINER_LABEL, BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import ContainerError, DeviceError
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.maintenance.doctor import engine_checks
 from mlperf_docker.system import owner
 from tests.fixtures import tiny_image

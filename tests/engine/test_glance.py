@@ -16,7 +16,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.glance import Glance
 from mlperf_docker.errors import EngineError
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.names import LABEL
 from tests.fixtures.docker_client import api
 

@@ -9,7 +9,7 @@ from mlperf_docker.engine import links
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.container import run_container
 from mlperf_docker.engine.plan import ContainerUser, RunPlan
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from tests.fixtures.engine import MARK, TEST_LABEL
 
 pytestmark = pytest.mark.engine

@@ -7,8 +7,10 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.engine import glance
-from mlperf_docker.evidence.matrix import HEADER, AbsentRow, Row, matrix
-from mlperf_docker.images.provide import candidates
+from mlperf_docker.evidence import reading
+from mlperf_docker.evidence.matrix import HEADER, Row, matrix
+from mlperf_docker.evidence.records import Record
+from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from tests.fakes.engine import FakeEngine
@@ -21,7 +23,7 @@ from tests.fakes.engine import FakeEngine
 def test_the_state_is_the_quickest_way_to_the_image(
     resnet50: ImageSpec, present: bool, pullable: bool | None, state: str
 ) -> None:
-    assert Row(resnet50, "image", present, pullable=pullable).state == state
+    assert Row(reading.offered(resnet50, Record()), "image", present, pullable).state == state
 
 
 def test_every_cell_has_a_row_in_the_catalogs_order(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +37,7 @@ def test_every_cell_has_a_row_in_the_catalogs_order(catalog: Catalog, monkeypatc
 def test_an_image_is_present_where_the_engine_has_its_exact_tag(
     resnet50: ImageSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = candidates(FakeEngine(), recipe_of(resnet50), Sources("mlperf-docker"))[0].exact
+    exact = candidates(FakeEngine(), recipe_of(resnet50).identity, Sources("mlperf-docker"))[0].exact
     monkeypatch.setattr(glance, "images", lambda: FakeEngine(exact))
     states = {row.fields()["image"]: row.fields()["state"] for row in matrix("mlperf-docker")}
     assert states.pop(exact) == "present"
@@ -44,7 +46,7 @@ def test_an_image_is_present_where_the_engine_has_its_exact_tag(
 
 def test_without_an_engine_nothing_is_said_of_presence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    rows = [row for row in matrix() if isinstance(row, Row)]
+    rows = [row for row in matrix() if row.cell.reason is None]
     assert {(row.present, row.state) for row in rows} == {(None, "buildable")}
 
 
@@ -52,7 +54,8 @@ def test_an_absent_cell_has_the_keys_of_an_offered_one_and_its_reason(resnet50: 
     cell = AbsentCell(
         model=resnet50.model, backend=resnet50.backend, device=resnet50.device, reason="there are no wheels"
     )
-    absent = AbsentRow(cell).fields()
-    assert list(absent) == list(Row(resnet50, "image", present=None).fields())
+    row = Row(reading.absent(cell))
+    absent = row.fields()
+    assert list(absent) == list(Row(reading.offered(resnet50, Record()), "image").fields())
     assert (absent["offered"], absent["reason"], absent["state"]) == (False, "there are no wheels", "not offered")
-    assert "there are no wheels" in AbsentRow(cell).cells()
+    assert "there are no wheels" in row.cells()

@@ -17,7 +17,7 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.sources import Sources
 from tests.cells.tool import COMMAND
 from tests.fakes.engine import FakeDisplay

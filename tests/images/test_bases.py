@@ -19,10 +19,10 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.engine import Engine, EngineRefusedError, Message
 from mlperf_docker.errors import BaseImageError
-from mlperf_docker.images import bases
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images import bases, known_bases
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
@@ -85,7 +85,7 @@ def test_a_local_base_is_taken_without_a_word() -> None:
 
 
 def test_a_missing_base_is_pulled_by_its_digest() -> None:
-    fake = FakeEngine({bases.bootstrap_tag(PINNED): BOOTSTRAPPED_ID}, {PINNED.pinned: PULLED_ID})
+    fake = FakeEngine({known_bases.bootstrap_tag(PINNED): BOOTSTRAPPED_ID}, {PINNED.pinned: PULLED_ID})
     found, said = resolve(fake)
     assert found == Base(PINNED.pinned, PINNED.digest, "pulled")
     assert fake.calls == [("pull", "debian", PINNED.digest)]
@@ -109,7 +109,7 @@ def test_a_base_of_another_distribution_is_bootstrapped_as_debian_and_that_is_sa
     fake, said, made = FakeEngine({}), list[str](), list[str]()
 
     def bootstrap(_client: Engine, asked: BaseImage) -> Base:
-        made.append(bases.bootstrap_tag(asked))
+        made.append(known_bases.bootstrap_tag(asked))
         return Base(made[-1], BOOTSTRAPPED_ID, "bootstrapped")
 
     monkeypatch.setattr(bases, "_bootstrap", bootstrap)
@@ -121,7 +121,7 @@ def test_a_base_of_another_distribution_is_bootstrapped_as_debian_and_that_is_sa
 def test_a_bootstrapped_base_stands_in_for_one_of_another_distribution() -> None:
     fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
     assert bases.resolve_base(fake, CUDA, say=lambda _: None).reference == "mlperf-docker/base:bookworm"
-    assert bases.local_bases(fake, CUDA)[1].identity == BOOTSTRAPPED_ID
+    assert known_bases.local_bases(fake, CUDA)[1].identity == BOOTSTRAPPED_ID
 
 
 @pytest.mark.parametrize(
@@ -223,11 +223,11 @@ def test_a_base_that_is_given_may_have_any_digest() -> None:
 
 def test_local_bases_need_no_network() -> None:
     fake = FakeEngine({"mlperf-docker/base:bookworm": BOOTSTRAPPED_ID})
-    assert bases.local_bases(fake, PINNED) == [
+    assert known_bases.local_bases(fake, PINNED) == [
         Base(PINNED.pinned, PINNED.digest, "local"),
         Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped"),
     ]
-    assert bases.local_bases(FakeEngine({}), PINNED)[0].identity == PINNED.digest
+    assert known_bases.local_bases(FakeEngine({}), PINNED)[0].identity == PINNED.digest
     assert fake.calls == []
 
 
@@ -244,11 +244,11 @@ def test_bases_on_record_are_those_of_the_cell() -> None:
         {LABEL: "image"},
     ]
     carried = Base("mlperf-docker/base:bookworm", BOOTSTRAPPED_ID, "bootstrapped")
-    assert bases.recorded_bases(fake, "bert:x") == [carried]
-    assert bases.recorded_bases(fake, "bert:x", "own:1") == [Base("own:1", PULLED_ID, "given")]
-    assert bases.recorded_bases(fake, "bert:x", "own:2") == []
+    assert known_bases.recorded_bases(fake, "bert:x") == [carried]
+    assert known_bases.recorded_bases(fake, "bert:x", "own:1") == [Base("own:1", PULLED_ID, "given")]
+    assert known_bases.recorded_bases(fake, "bert:x", "own:2") == []
     fake.local["own:1"] = BOOTSTRAPPED_ID
-    assert bases.recorded_bases(fake, "bert:x", "own:1") == [], "the base itself is here, and is another one"
+    assert known_bases.recorded_bases(fake, "bert:x", "own:1") == [], "the base itself is here, and is another one"
 
 
 def test_bootstrapping_without_mmdebstrap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +362,7 @@ def test_a_bootstrap_that_fails_says_why_and_leaves_nothing(
         bases.resolve_base(engine, base, bootstrap=True, say=lambda _: None)
     assert "no-such-suite" in str(caught.value).partition("\n")[2], "mmdebstrap's own words"
     assert list(tmp_path.iterdir()) == []
-    assert images.find(engine, bases.bootstrap_tag(base)) is None
+    assert images.find(engine, known_bases.bootstrap_tag(base)) is None
 
 
 @pytest.mark.engine

@@ -5,7 +5,8 @@ import pytest
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.errors import BaseImageError, RegistryError
-from mlperf_docker.images.provide import candidates, likely_image, provide
+from mlperf_docker.images.lookup import candidates, likely_image
+from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy
 from mlperf_docker.recipe import origin
@@ -35,7 +36,7 @@ class Case:
 
 
 def tag(spec: ImageSpec, sources: Sources) -> str:
-    return candidates(FakeEngine(), recipe_of(spec), sources)[0].exact
+    return candidates(FakeEngine(), recipe_of(spec).identity, sources)[0].exact
 
 
 @pytest.mark.parametrize("pull", [PullPolicy.MISSING, PullPolicy.NEVER])
@@ -60,11 +61,11 @@ def test_an_image_of_another_hash_is_not(resnet50: ImageSpec) -> None:
 def test_an_image_on_the_bootstrapped_base_is_found_too(resnet50: ImageSpec) -> None:
     sources = Sources(BARE)
     engine = FakeEngine(BOOTSTRAPPED)
-    exact = candidates(engine, recipe_of(resnet50), sources)[1].exact
+    exact = candidates(engine, recipe_of(resnet50).identity, sources)[1].exact
     engine.present.update(FakeEngine(exact).present)
     case = Case(resnet50, engine, sources)
     assert case().base == f"{BOOTSTRAPPED} (bootstrapped)"
-    assert likely_image(engine, recipe_of(resnet50), sources) == (exact, True)
+    assert likely_image(engine, recipe_of(resnet50).identity, sources) == (exact, True)
     assert case.did == (0, 0)
 
 
@@ -72,7 +73,7 @@ def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageS
     """It came from another host, where its base had been bootstrapped."""
     sources = Sources(BARE)
     at_home = FakeEngine(BOOTSTRAPPED)
-    exact = candidates(at_home, recipe_of(resnet50), sources)[1].exact
+    exact = candidates(at_home, recipe_of(resnet50).identity, sources)[1].exact
     engine = FakeEngine(exact)
     labels = {"cell": str(resnet50), "base": BOOTSTRAPPED, "base.origin": "bootstrapped"}
     identity = image_id(BOOTSTRAPPED)
@@ -85,7 +86,7 @@ def test_an_image_whose_base_is_not_here_is_found_by_its_labels(resnet50: ImageS
     assert case() == ImageUsed(tag=exact, id=image_id(exact), base=f"{BOOTSTRAPPED} (bootstrapped)")
     assert case.did == (0, 0)
     engine.present[exact]["Config"]["Labels"]["org.mlperf-docker.base.identity"] = image_id("another")
-    assert likely_image(engine, recipe_of(resnet50), sources)[1] is False, "the hash is over the base too"
+    assert likely_image(engine, recipe_of(resnet50).identity, sources)[1] is False, "the hash is over the base too"
 
 
 def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
@@ -195,7 +196,7 @@ def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: 
 
 
 def test_two_bases_give_two_hashes(resnet50: ImageSpec) -> None:
-    one, other = candidates(FakeEngine(BOOTSTRAPPED), recipe_of(resnet50), Sources(BARE))
+    one, other = candidates(FakeEngine(BOOTSTRAPPED), recipe_of(resnet50).identity, Sources(BARE))
     assert one.exact != other.exact
     assert one.moving == other.moving
 

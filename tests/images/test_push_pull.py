@@ -15,8 +15,8 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
 from mlperf_docker.images import push_pull
+from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.prebuilt import RegistryState, check_digest
-from mlperf_docker.images.provide import candidates
 from mlperf_docker.images.push_pull import TransferredCell
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
@@ -38,7 +38,7 @@ def engine_with(*specs: ImageSpec, registry: str = HOSTED) -> FakeEngine:
 
 
 def tag(spec: ImageSpec, registry: str = HOSTED) -> str:
-    return candidates(FakeEngine(), recipe_of(spec), Sources(registry))[0].exact
+    return candidates(FakeEngine(), recipe_of(spec).identity, Sources(registry))[0].exact
 
 
 def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:

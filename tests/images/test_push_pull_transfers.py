@@ -14,7 +14,7 @@ from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import MlperfDockerError, RegistryError
 from mlperf_docker.images import push_pull
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.prebuilt import Moved, RegistryState
 from mlperf_docker.images.push_pull import SeveralFailedError, TransferredCell
 from mlperf_docker.images.sources import Sources
@@ -162,7 +162,7 @@ def test_one_that_fails_does_not_stop_the_others(
     assert caught.value.exit_code is ExitCode.REGISTRY
     pulled = pull(there, name, *specs)
     assert [each.fields()["digest"] for each in pulled] == [each.fields()["digest"] for each in pushed]
-    assert push_pull.offered(there, [recipe_of(spec) for spec in specs], Sources(name)) == {
+    assert push_pull.offered(there, [recipe_of(spec).identity for spec in specs], Sources(name)) == {
         str(specs[0]),
         str(specs[2]),
     }

@@ -13,7 +13,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.engine import EngineDownError
 from mlperf_docker.errors import EngineError
-from mlperf_docker.images.bases import bootstrap_tag
+from mlperf_docker.images.known_bases import bootstrap_tag
 from mlperf_docker.maintenance import bringup
 
 NOT_RUNNING = EngineDownError("No Docker engine is running.", hint="Start it.")

@@ -6,8 +6,9 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.recipe import render
-from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, content_hash, lock_digest, versions
-from mlperf_docker.recipe.image_labels import labels, tags
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, lock_digest, versions
+from mlperf_docker.recipe.identity import exact_tag, moving_tag
+from mlperf_docker.recipe.image_labels import labels
 from mlperf_docker.recipe.origin import Origin
 from mlperf_docker.recipe.requirements import Pin
 from mlperf_docker.system.paths import assets
@@ -68,21 +69,22 @@ def with_layer(**changes: object) -> BuildInputs:
     ],
 )
 def test_every_ingredient_counts(changed: BuildInputs) -> None:
-    assert content_hash(changed, BASE) != content_hash(INPUTS, BASE)
+    assert changed.digest != INPUTS.digest
 
 
 def test_the_base_counts() -> None:
-    assert content_hash(INPUTS, BASE) != content_hash(INPUTS, "sha256:" + "1" * 64)
+    recipe = render.recipe_of(SPEC)
+    assert recipe.content(BASE) != recipe.content("sha256:" + "1" * 64)
 
 
 def test_the_order_of_files_does_not_count() -> None:
     other = dataclasses.replace(INPUTS, layers=(COMMON, Layer("backend", ())))
     turned = dataclasses.replace(other, files=other.files[::-1], layers=other.layers[::-1])
-    assert content_hash(turned, BASE) == content_hash(other, BASE)
+    assert turned.digest == other.digest
 
 
 def test_the_hash_is_the_same_tomorrow() -> None:
-    assert content_hash(INPUTS, BASE) == "41827f22a559"
+    assert INPUTS.digest.hex() == "b2b82c5d309676b56bbf2fb9d7a4d2edd84354570f3741fc1552e8b3cf343e02"
 
 
 def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
@@ -107,10 +109,11 @@ def test_host_settings_are_no_input() -> None:
 
 
 def test_tags() -> None:
-    assert tags(SPEC, "0123456789ab", "registry.example/mlperf") == (
-        "registry.example/mlperf/resnet50:onnxruntime-cpu-0123456789ab",
-        "registry.example/mlperf/resnet50:onnxruntime-cpu",
-    )
+    moving = "registry.example/mlperf/resnet50:onnxruntime-cpu"
+    assert moving_tag(str(SPEC), "registry.example/mlperf") == moving
+    assert exact_tag(str(SPEC), "0123456789ab", "registry.example/mlperf") == f"{moving}-0123456789ab"
+    recipe = render.recipe_of(SPEC)
+    assert recipe.identity.tags(BASE, "registry.example/mlperf") == (f"{moving}-{recipe.content(BASE)}", moving)
 
 
 def test_labels_describe_the_image() -> None:

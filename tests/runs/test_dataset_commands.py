@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.cli.sources import sources_of
 from mlperf_docker.contract.commands import ConvertDataReply
 from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
-from mlperf_docker.images.sources import sources_of
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import dataset_commands
 from mlperf_docker.runs.job import HarnessJob, Performed

@@ -14,7 +14,7 @@ from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import ContainerError, DatasetError
-from mlperf_docker.images.provide import candidates
+from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
@@ -40,7 +40,7 @@ def engine_that_prints(
     request: RunRequest, monkeypatch: pytest.MonkeyPatch, *lines: ResultEvent | ErrorEvent, code: int = 0
 ) -> ContainerEngine:
     """An engine with the image of *request*, whose container prints *lines*."""
-    exact = candidates(FakeEngine(), recipe_of(request.spec), request.sources)[0].exact
+    exact = candidates(FakeEngine(), recipe_of(request.spec).identity, request.sources)[0].exact
     engine = ContainerEngine(exact, lines=lines, ending=died(code))
     monkeypatch.setattr(session, "connect_for", lambda _: engine)
     return engine

@@ -9,9 +9,9 @@ from threading import Thread
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.system.pip_config import pip_files

@@ -13,9 +13,9 @@ from mlperf_docker.engine.engine import Engine, Images
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import Contents, is_wanted
 from mlperf_docker.images.examining.differences import Difference, Examined, differences
-from mlperf_docker.images.provide import likely_image
+from mlperf_docker.images.lookup import likely_image
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe import image_labels
+from mlperf_docker.recipe.identity import moving_tag
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.recipe import Recipe
 
@@ -72,10 +72,10 @@ def locate(client: Images, recipe: Recipe, sources: Sources) -> str:
 
     Raises ImageAbsentError.
     """
-    exact, present = likely_image(client, recipe, sources)
+    exact, present = likely_image(client, recipe.identity, sources)
     if present:
         return exact
-    moving = image_labels.moving_tag(recipe.spec, sources.registry)
+    moving = moving_tag(str(recipe), sources.registry)
     if images.find(client, moving) is None:
         raise ImageAbsentError(exact, recipe.spec)
     return moving

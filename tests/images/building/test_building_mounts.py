@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.builders import builder_of
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
 from tests.fixtures.engine import MARK, TEST_LABEL

@@ -9,9 +9,9 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import filesystem
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.filesystem import FileSystem
-from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.images.known_bases import Base
 from tests.fixtures import tiny_wheel
 from tests.fixtures.engine import MARK, TEST_LABEL
 from tests.images.building.test_building_layers import Wheels

@@ -18,9 +18,9 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.errors import BuildError
-from mlperf_docker.images.bases import Base
 from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, BuildRequest
 from mlperf_docker.images.building.buildkit import BuildKitBuilder
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile
 from mlperf_docker.recipe.host_settings import HostSettings
 from tests.fixtures.engine import MARK, TEST_LABEL, tags

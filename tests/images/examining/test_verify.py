@@ -12,9 +12,9 @@ from mlperf_docker.engine.engine import NotOnEngineError
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import SBOM
 from mlperf_docker.images.examining.verify import ImageAbsentError, locate, sbom, verify
-from mlperf_docker.images.provide import candidates
+from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe.image_labels import moving_tag
+from mlperf_docker.recipe.identity import moving_tag
 from tests.fakes.engine import FakeDisplay, FakeEngine, image_id
 from tests.images.examining.test_differences import CONFIG, RECIPE, SPEC, TAG, archived, files, labels
 
@@ -88,8 +88,8 @@ def test_an_image_that_is_not_there_is_a_usage_error_that_tells_how_to_build_it(
 
 def test_the_image_of_todays_sources_comes_before_the_last_one_made() -> None:
     sources = Sources("mlperf-docker")
-    exact = candidates(FakeEngine(), RECIPE, sources)[0].exact
-    moving = moving_tag(SPEC, sources.registry)
+    exact = candidates(FakeEngine(), RECIPE.identity, sources)[0].exact
+    moving = moving_tag(str(SPEC), sources.registry)
     assert locate(FakeEngine(exact, moving), RECIPE, sources) == exact
     assert locate(FakeEngine(moving), RECIPE, sources) == moving
     with pytest.raises(ImageAbsentError, match=exact):
