@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
@@ -41,9 +41,9 @@ class Display(Protocol):
 class PlainDisplay:
     """One line per phase, and one now and then within a long one."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._start = time.monotonic()
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._start = clock()
         self._phase = ""
         self._spoke = self._start
 
@@ -55,7 +55,7 @@ class PlainDisplay:
 
     def phase(self, name: str) -> None:
         """Print the phase with the seconds since the start."""
-        self._phase, self._spoke = name, time.monotonic()
+        self._phase, self._spoke = name, self._clock()
         self.say(f"[{self._spoke - self._start:6.1f} s] {name}")
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
@@ -70,7 +70,7 @@ class PlainDisplay:
         """Say nothing."""
 
     def _sometimes(self, text: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._spoke >= _PLAIN_INTERVAL_S:
             self._spoke = now
             self.say(f"[{now - self._start:6.1f} s] {text}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
+from mlperf_docker.images.bases import Base
 from tests.cells.imagenet import lay_out_noise
 from tests.cells.tool import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.fixtures.docker_client import api
@@ -226,7 +227,7 @@ def test_a_killed_tool_and_the_same_command_again(tool: Tool, image: str, result
     assert not containers(client)
 
 
-def test_interrupting_a_build(tool: Tool, client: DockerEngine, tmp_path: Path, base_image: object) -> None:
+def test_interrupting_a_build(tool: Tool, client: DockerEngine, tmp_path: Path, base_image: Base) -> None:
     registry = f"{tool.environment['MLPERF_DOCKER_REGISTRY']}/interrupted"
     building = tool.start("build", "resnet50", "--no-cache", "--bootstrap-base", "--registry", registry)
     logs = tool.home / "state/mlperf-docker/logs"
@@ -238,7 +239,7 @@ def test_interrupting_a_build(tool: Tool, client: DockerEngine, tmp_path: Path, 
     assert tags == []
 
 
-def test_a_failing_step_ends_with_the_log(tool: Tool, base_image: object) -> None:
+def test_a_failing_step_ends_with_the_log(tool: Tool, base_image: Base) -> None:
     done = tool(
         "build", "resnet50", "--no-cache", "--bootstrap-base", expect=5, PIP_INDEX_URL="http://127.0.0.1:9/simple"
     )

@@ -128,69 +128,10 @@ def test_unloaded_samples_are_not_found() -> None:
         library.find([1])
 
 
-PROGRAM = """
-import sys, json
-from pathlib import Path
-import mlperf_loadgen as lg, numpy as np
-from mlperf_docker.harness.loadgen import running
-from mlperf_docker.harness.api.samples import Payload
-from mlperf_docker.harness.api.backend import Arrays
-from mlperf_docker.harness.api.names import Joined, Scenario
-from mlperf_docker.harness.samples.library import Library
-from mlperf_docker.harness.loadgen.settings import SCENARIOS
-from mlperf_docker.harness.loadgen.worker import Responder
-
-scenario, batch, instances, performance, fault = Scenario(sys.argv[1]), *map(int, sys.argv[2:5]), sys.argv[5]
-
-class Numbers:
-    count = 100
-    lengths = 1 + np.arange(100) * 7 % 12 if fault in ("lengths", "pieces") else None
-    joined = Joined.CONCATENATED if fault == "pieces" else Joined.PADDED
-    def load(self, indices):
-        if fault == "pieces": return (np.repeat(np.float32(indices), self.lengths[list(indices)]),)
-        if fault != "lengths": return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
-        rows = np.zeros((len(indices), 12), np.float32)
-        for row, n in zip(rows, indices): row[: self.lengths[n]] = n
-        return (rows,)
-
-class Echo:
-    def __init__(self): self.calls = 0
-    def predict(self, inputs):
-        self.calls += 1
-        if fault == "raise" and self.calls == 3: raise ValueError("no luck")
-        return (inputs[0][::-1],) if fault == "reorder" else inputs
-
-def post(outputs, samples, out):
-    if fault == "pieces":
-        ends = np.cumsum(Numbers.lengths[list(samples)])
-        assert len(outputs[0]) == ends[-1]
-        out[:, 0] = outputs[0][ends - 1]
-    elif fault == "samples": out[:, 0] = samples
-    else: out[:, :1] = outputs[0][:, :1]
-    return [1 + int(n) % 3 for n in samples] if slow else None
-
-slow = fault == "slow"
-s = lg.TestSettings()
-s.scenario, s.mode = SCENARIOS[scenario], lg.TestMode.AccuracyOnly
-s.server_target_qps, s.performance_sample_count_override = 2000, performance
-payload = Payload(np.float32, 3 if slow else 1, slow)
-responder = Responder(tuple(Echo() for _ in range(instances)), post, payload, batch, wait_s=0.001)
-watch = running.Watch(progress=lambda n: None, stuck=lambda e: sys.exit(3))
-try:
-    running.run(running.LoadGenTest(scenario, s, Path("."), Library(Numbers()), responder), watch)
-except ValueError as error:
-    print("failed:", error); sys.exit(0)
-entries = json.load(open("mlperf_log_accuracy.json"))
-answers = {e["qsl_idx"]: np.frombuffer(bytes.fromhex(e["data"]), np.float32) for e in entries}
-print(sorted(answers) == list(range(100)),
-    sum(len(a) == (1 + i % 3 if slow else 1) and a[0] == i for i, a in answers.items()))
-"""
-
-
-def echo(tmp_path: Path, scenario: Scenario, fault: str = "", **options: int) -> str:
+def echo(tmp_path: Path, scenario: Scenario, kind: str = "plain", **options: int) -> str:
     given = {"batch": 8, "instances": 1, "performance": 64, **options}
     numbers = [str(given[name]) for name in ("batch", "instances", "performance")]
-    line = [sys.executable, "-c", PROGRAM, scenario.value, *numbers, fault]
+    line = [sys.executable, "-m", "tests.harness.loadgen.echo_sut", scenario.value, *numbers, kind]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

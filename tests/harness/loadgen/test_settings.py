@@ -67,21 +67,9 @@ def test_the_users_own_keys_win_also_as_wildcards() -> None:
     ]
 
 
-PROGRAM = """
-import sys
-from pathlib import Path
-from mlperf_docker.harness.api.names import Mode, Scenario
-from mlperf_docker.harness.loadgen.settings import loadgen_settings
-s = loadgen_settings(Path("user.conf"), sys.argv[1], model="resnet50", scenario=Scenario.OFFLINE,
-                  mode=Mode.ACCURACY, samples=int(sys.argv[2]))
-print(s.offline_expected_qps, s.min_duration_ms, s.min_query_count, s.performance_sample_count_override, s.mode.name,
-      s.qsl_rng_seed)
-"""
-
-
 def in_child(tmp_path: Path, text: str, samples: int) -> subprocess.CompletedProcess[str]:
     """LoadGen reads its embedded configuration once in a process, so each case has its own."""
-    line = [sys.executable, "-c", PROGRAM, text, str(samples)]
+    line = [sys.executable, "-m", "tests.harness.loadgen.embedded_settings", text, str(samples)]
     return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
 
 
