@@ -60,10 +60,10 @@ def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Disp
     missing = _missing_models(manifest, request)
     tags = _load_images(client, catalog, manifest, request, display)
     for file in missing:
-        _place(file, request.folder, display)
+        place(file, request.folder, display)
     for name in manifest.missing:
         display.say(f"Model file {name}: not in the bundle.")
-    return LoadedBundle(tags, tuple(_place_of(file) for file in manifest.model_files))
+    return LoadedBundle(tags, tuple(place_of(file) for file in manifest.model_files))
 
 
 def _check_platform(client: Engine, manifest: Manifest) -> None:
@@ -136,14 +136,15 @@ def _named(client: Engine, spec: ImageSpec | None, cell: BundledCell, registry: 
     return exact
 
 
-def _place_of(file: File) -> Path:
+def place_of(file: File) -> Path:
+    """The path of a model file in the cache of this host."""
     return paths.models_dir(str(file.model)) / file.name
 
 
 def _missing_models(manifest: Manifest, request: BundleRequest) -> list[File]:
     """Return the model files that are not in the cache. Raises UsageError for others that have their names there."""
-    missing = [file for file in manifest.model_files if _sha256(_place_of(file)) != file.sha256]
-    others = [str(_place_of(file)) for file in missing if _place_of(file).exists()]
+    missing = [file for file in manifest.model_files if _sha256(place_of(file)) != file.sha256]
+    others = [str(place_of(file)) for file in missing if place_of(file).exists()]
     if others and not request.force:
         raise UsageError(
             "\n  ".join(("Other files than the bundle's are in the cache:", *others)),
@@ -169,9 +170,9 @@ def _sha256(path: Path) -> str | None:
         raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
 
 
-def _place(file: File, folder: Path, display: Display) -> None:
+def place(file: File, folder: Path, display: Display) -> None:
     """Copy *file* aside in its place's folder, and give it its name when its checksum is right."""
-    target = _place_of(file)
+    target = place_of(file)
     display.phase(f"copy {file.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -114,10 +114,10 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
-    return _with_data(request, say)
+    return with_data(request, say)
 
 
-def _with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     """Return *request* with a data set: the user's, else what lies in its place, else, said aloud, one that is made up.
 
     What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one. Where

@@ -289,7 +289,7 @@ def test_what_is_no_bundle(empty: Host, tmp_path: Path) -> None:
     assert "There is no bundle in" in empty("bundle", "load", tmp_path / "none", expect=10).stderr
 
 
-def test_another_architecture(copy: Path, empty: Host) -> None:
+def test_a_bundle_for_another_architecture_is_refused(copy: Path, empty: Host) -> None:
     reseal(copy, lambda fields: fields["cells"][0].update(platform="linux/arm64"))
     done = empty("bundle", "load", copy, expect=ExitCode.ENGINE)
     assert "runs images for linux/amd64" in done.stderr

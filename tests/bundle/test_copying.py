@@ -36,16 +36,16 @@ def test_a_model_file_gets_its_name_when_its_checksum_is_right(tmp_path: Path, m
     """Whatever a loading that was killed left beside it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entry = File(path="models/bert/model.onnx", size_bytes=len(CONTENT), sha256=sha256(CONTENT))
-    place, source = loading._place_of(entry), tmp_path / "bundle" / entry.path
+    place, source = loading.place_of(entry), tmp_path / "bundle" / entry.path
     for folder in (place.parent, source.parent):
         folder.mkdir(parents=True)
     place.with_name(".model.onnx.loading").write_bytes(b"left behind" * 2**20)
     source.write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(BundleError, match="changed while it was loaded"):
-        loading._place(entry, tmp_path / "bundle", FakeDisplay())
+        loading.place(entry, tmp_path / "bundle", FakeDisplay())
     assert [each.name for each in place.parent.iterdir() if each.name.endswith((".onnx", ".loading"))] == []
     place.with_name(".model.onnx.loading").write_bytes(b"left behind" * 2**20)
     source.write_bytes(CONTENT)
-    loading._place(entry, tmp_path / "bundle", FakeDisplay())
+    loading.place(entry, tmp_path / "bundle", FakeDisplay())
     assert place.read_bytes() == CONTENT
     assert [each.name for each in place.parent.iterdir() if "loading" in each.name] == []

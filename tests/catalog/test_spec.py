@@ -114,7 +114,7 @@ def test_two_files_of_one_name_differ_by_checksum() -> None:
     assert pair == ["f6a4da60cd5f084d97efc2c1ddb10beb", "a638cf028b5870da29e09ccc2f7182e7"]
 
 
-def test_sample_counts() -> None:
+def test_data_sets_have_upstreams_sample_counts() -> None:
     counts = {model.dataset.name: model.dataset.count for model in CATALOG.models}
     assert counts == {
         "imagenet2012": 50000,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.engine.client import DockerEngine
-from mlperf_docker.images.bases import Base
+from mlperf_docker.images.known_bases import Base
 from tests.cells.imagenet import lay_out_noise
 from tests.cells.tool import PERFORMED, REGISTRY, Tool, containers, images_named, interrupt, wait_for
 from tests.fixtures.docker_client import api
@@ -34,18 +34,20 @@ LONG = ("--scenario", "Offline", "--min-duration", "60", "--target-qps", "100")
         ((*TINY, "--require-dataset"), "exclude each other"),
     ],
 )
-def test_usage(tool: Tool, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_ends_with_2_and_prints_nothing_on_stdout(
+    tool: Tool, arguments: tuple[str, ...], said: str
+) -> None:
     done = tool(*arguments, expect=2)
     assert said in done.stderr
     assert done.stdout == ""
 
 
-def test_no_engine(tool: Tool) -> None:
+def test_an_engine_that_is_not_there_ends_with_3(tool: Tool) -> None:
     done = tool(*TINY, expect=3, DOCKER_HOST="unix:///nowhere/docker.sock")
     assert "/nowhere/docker.sock" in done.stderr
 
 
-def test_no_base(tool: Tool) -> None:
+def test_a_base_that_cannot_be_had_ends_with_4(tool: Tool) -> None:
     done = tool("build", "resnet50", "--base", "no-such-base:1", expect=4)
     assert "no-such-base:1" in done.stderr
 
@@ -68,7 +70,7 @@ def test_no_registry_to_pull_from(tool: Tool, image: str) -> None:
     assert "cannot be looked up" in refused.stderr
 
 
-def test_data_set_folder(tool: Tool, tmp_path: Path) -> None:
+def test_a_wrong_data_set_folder_ends_with_6(tool: Tool, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     unmarked = tmp_path / "unmarked"
@@ -80,7 +82,7 @@ def test_data_set_folder(tool: Tool, tmp_path: Path) -> None:
         assert str(folder) in done.stderr
 
 
-def test_model_file(tool: Tool, tmp_path: Path) -> None:
+def test_a_model_file_that_is_missing_or_wrong_ends_with_7(tool: Tool, tmp_path: Path) -> None:
     data = lay_out_noise(tmp_path / "data", count=1)
     run = ("run", "resnet50", "--dataset", str(data))
     assert "resnet50_v1.onnx" in tool(*run, expect=7).stderr
@@ -120,7 +122,9 @@ def test_bad_images_are_counted_and_named(tool: Tool, image: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "said"), [("only-a-name", "line 2"), ("image.JPEG 1000", "1000"), ("image.JPEG dog", "line 2")]
 )
-def test_val_map(tool: Tool, image: str, tmp_path: Path, results: Path, line: str, said: str) -> None:
+def test_a_wrong_line_of_val_map_ends_with_6(
+    tool: Tool, image: str, tmp_path: Path, results: Path, line: str, said: str
+) -> None:
     data = lay_out_noise(tmp_path / "data", count=1)
     with (data / "val_map.txt").open("a") as val_map:
         val_map.write(f"{line}\n")
@@ -129,7 +133,7 @@ def test_val_map(tool: Tool, image: str, tmp_path: Path, results: Path, line: st
     assert said in tool("run", "resnet50", *options, expect=6).stderr
 
 
-def test_results_folder(tool: Tool, image: str, tmp_path: Path) -> None:
+def test_a_results_folder_that_cannot_be_used_ends_with_2(tool: Tool, image: str, tmp_path: Path) -> None:
     assert "does not exist" in tool(*TINY, "--results", str(tmp_path / "no"), expect=2).stderr
     assert not (tmp_path / "no").exists()
     assert "not writable" in tool(*TINY, "--results", "/proc/sys", expect=2).stderr
@@ -148,7 +152,7 @@ def test_out_of_memory_says_so_and_the_limit(tool: Tool, image: str, results: Pa
     assert "48m" in done.stderr
 
 
-def test_killed_from_outside(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
+def test_a_container_that_is_killed_ends_with_9(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
     running = tool.start(*TINY, *LONG, "--results", str(results))
     (container,) = wait_for(lambda: containers(client))
     wait_for(lambda: list(results.glob("*/mlperf_log_detail.txt")))

@@ -70,7 +70,9 @@ def test_what_is_refused_before_a_container_starts(tool: Tool, weights: Path, ou
     assert not list(out.iterdir())
 
 
-def test_interrupted(tool: Tool, weights: Path, out: Path, client: DockerEngine) -> None:
+def test_a_conversion_that_is_interrupted_leaves_no_file(
+    tool: Tool, weights: Path, out: Path, client: DockerEngine
+) -> None:
     running = tool.start("models", "convert", "resnet50", "--model-file", str(weights), "--to", str(out / "r.onnx"))
     wait_for(lambda: containers(client))
     os.killpg(running.pid, signal.SIGINT)

@@ -41,7 +41,9 @@ def test_without_a_data_set_it_runs_on_made_up_data_and_says_so(tool: Tool, imag
     assert "mlperf-docker data fetch imagenet2012" in tool("run", "resnet50", "--require-dataset", expect=6).stderr
 
 
-def test_the_container_is_confined(tool: Tool, image: str, results: Path, client: DockerEngine) -> None:
+def test_a_run_has_no_network_no_capabilities_and_a_read_only_root(
+    tool: Tool, image: str, results: Path, client: DockerEngine
+) -> None:
     options = ("--min-duration", "4", "--results", str(results), "--cpus", "1.5", "--cpuset", "0,1", "--memory", "3g")
     running = tool.start(*TINY, *options)
     (container,) = wait_for(lambda: containers(client))

@@ -119,7 +119,7 @@ def test_a_traceback_only_with_debug() -> None:
     assert "Traceback" in tool("--debug", *run, expect=1).stderr
 
 
-def test_results_of_nobody(tmp_path: Path) -> None:
+def test_a_folder_without_results_is_an_empty_list_and_a_missing_one_an_error(tmp_path: Path) -> None:
     assert "does not exist" in tool("results", "list", "--results", str(tmp_path / "no"), expect=2).stderr
     assert "There are no results" in tool("results", "show", "--results", str(tmp_path), expect=2).stderr
     assert json.loads(tool("results", "list", "--json", "--results", str(tmp_path)).stdout) == []

@@ -65,7 +65,7 @@ def test_what_is_for_a_checkout_says_so_in_one_line(arguments: str, site: Path, 
 
 
 @pytest.mark.parametrize("arguments", ["list", "list --markdown", "show bert --dockerfile", "data list", "models list"])
-def test_what_reads_works(arguments: str, site: Path, work: Path) -> None:
+def test_commands_that_only_read_work_installed(arguments: str, site: Path, work: Path) -> None:
     done = installed(site, work, *arguments.split())
     assert done.returncode == 0, done.stderr
     assert done.stdout

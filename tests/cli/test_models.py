@@ -202,7 +202,7 @@ def test_all_goes_on_after_a_file_that_cannot_be_had(tool: Tool) -> None:
     assert tool.left() == ["r.onnx", "r.pth"]
 
 
-def test_another_folder(tool: Tool, tmp_path: Path) -> None:
+def test_models_fetch_takes_another_folder_that_exists(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     out, _ = tool(*FETCH, "-b", "pytorch", "--to", str(tmp_path / "to"), "--url", tool.server.address("x"))
     assert out == f"{tmp_path / 'to' / 'r.pth'}\n"
@@ -238,7 +238,7 @@ def test_nothing_to_verify(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_at_random_moments_and_started_again(tool: Tool, number: signal.Signals) -> None:
+def test_models_fetch_goes_on_after_an_interruption(tool: Tool, number: signal.Signals) -> None:
     """15 times each: whatever is left is a beginning of the file, and the next fetch ends with it and nothing else."""
     kept = 0
     for _ in range(15):

@@ -1,5 +1,7 @@
-"""Folders of the tests against folders of the package: a test file is named after the module that it tests."""
+"""Folders and names of the tests: a test file is named after the module that it tests, a test is found by its name."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 from mlperf_docker.system.paths import assets
@@ -29,3 +31,11 @@ def _subjects(path: Path) -> list[str]:
     known = [*modules, folder.name]
     stem = path.stem.removeprefix("test_")
     return [name for name in known if stem == name or stem.startswith(f"{name}_")]
+
+
+def test_a_name_of_a_test_occurs_once() -> None:
+    """One word of `pytest -k` is one test, and a name says of what it is."""
+    names = Counter(
+        name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    )
+    assert [name for name, times in names.items() if times > 1] == []

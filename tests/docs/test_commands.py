@@ -26,7 +26,7 @@ def test_it_has_the_options_that_help_shows(command: str) -> None:
             assert f"{words[0]}{' ' if words[0].startswith('--') else ','}" in section.replace("`", " "), line
 
 
-def test_make_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_docs_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "docs").mkdir()
     main(tmp_path)
     assert (tmp_path / PAGE).read_text() == reference()

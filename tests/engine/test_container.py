@@ -110,7 +110,7 @@ def shell(clean: DockerEngine, base_image: Base) -> Shell:
 
 
 @pytest.mark.engine
-def test_the_container_is_confined(shell: Shell, tmp_path: Path) -> None:
+def test_a_container_has_no_network_no_capabilities_and_a_read_only_root(shell: Shell, tmp_path: Path) -> None:
     ending = shell(
         shell.plan(
             "id -u; id -g; ls /sys/class/net; cat /proc/1/comm; sed -n 's/^\\(CapEff\\|CapBnd\\|NoNewPrivs\\):\\t//p' "

@@ -56,7 +56,7 @@ def test_a_docker_context_is_left_to_the_client(plain: Path, monkeypatch: pytest
         glance.images()
 
 
-def test_nobody_there(short: Path) -> None:
+def test_a_socket_that_is_not_there_is_an_engine_error(short: Path) -> None:
     with pytest.raises(EngineError) as caught:
         Glance(short / "none.sock").find_image("x")
     assert caught.value.exit_code is ExitCode.ENGINE
@@ -64,7 +64,7 @@ def test_nobody_there(short: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK", "garbage"])
-def test_something_else_answers(short: Path, answer: str) -> None:
+def test_what_is_no_docker_engine_is_an_engine_error(short: Path, answer: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(short / "other.sock"))
         server.listen()

@@ -20,7 +20,9 @@ GIB = 2**30
         (None, f"{os.getuid()}:{os.getgid()}", None),
     ],
 )
-def test_the_caller(options: list[str] | None, user: str, userns: str | None) -> None:
+def test_a_container_runs_as_the_caller_unless_the_engine_is_rootless(
+    options: list[str] | None, user: str, userns: str | None
+) -> None:
     found = surroundings({"SecurityOptions": options})
     assert (found.user, found.userns) == (user, userns)
 

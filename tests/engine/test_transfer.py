@@ -132,7 +132,7 @@ def test_an_engine_that_goes_away_is_no_registry_that_is_down(slept: list[float]
 
 
 @pytest.mark.parametrize("answering", [False, True])
-def test_silence_may_pass(slept: list[float], *, answering: bool) -> None:
+def test_a_silent_engine_is_asked_again(slept: list[float], *, answering: bool) -> None:
     transfer.pull(Scripted([EngineSilentError("x", answering=answering)], []), REFERENCE, TransferListener())
     assert slept == [1.0]
 

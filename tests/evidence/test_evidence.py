@@ -137,7 +137,7 @@ class TestShown:
         assert records.is_current([], "0123456789ab") is None
         assert records.shown([], "0123456789ab") == ""
 
-    def test_the_table(self, catalog: Catalog) -> None:
+    def test_the_coverage_table_has_the_best_of_each_cell(self, catalog: Catalog) -> None:
         record = Record(
             entries=(
                 whole(),
@@ -195,7 +195,7 @@ class TestCommitted:
         assert found, "README.md has no table between <!-- coverage --> and <!-- /coverage -->"
         assert found[1].strip() == tool("list", "--markdown").stdout.strip(), "put `list --markdown` there"
 
-    def test_list_tells_it(self, catalog: Catalog) -> None:
+    def test_list_shows_the_committed_record(self, catalog: Catalog) -> None:
         record = records.read(assets() / "evidence.json")
         for row in (row for row in json.loads(tool("list", "--json").stdout) if row["offered"]):
             spec = cell(catalog, f"{row['model']}:{row['backend']}-{row['device']}")

@@ -159,7 +159,7 @@ def test_a_registry_without_a_host_is_never_asked(resnet50: ImageSpec) -> None:
         ("a/b.c", False),
     ],
 )
-def test_what_names_a_host(registry: str, has_host: bool) -> None:
+def test_a_registry_is_asked_only_if_its_name_has_a_host(registry: str, has_host: bool) -> None:
     assert Sources(registry).has_registry is has_host
 
 

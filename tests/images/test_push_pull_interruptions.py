@@ -64,7 +64,7 @@ class Command:
             assert b"Traceback" not in said
 
 
-def test_pull(
+def test_a_pull_that_was_interrupted_is_repeated_and_leaves_nothing(
     here: DockerEngine, there: DockerEngine, other_machine: SecondEngine, resnet50: ImageSpec, name: str, tmp_path: Path
 ) -> None:
     wanted = cells.make(here, resnet50, name, *(os.urandom(LAYER_BYTES) for _ in range(LAYERS)))
@@ -82,7 +82,9 @@ def test_pull(
         assert len(list(described(there, wanted))) == 1, "and nothing beside it"
 
 
-def test_push(here: DockerEngine, resnet50: ImageSpec, name: str, tmp_path: Path) -> None:
+def test_a_push_that_was_interrupted_is_repeated_and_leaves_nothing(
+    here: DockerEngine, resnet50: ImageSpec, name: str, tmp_path: Path
+) -> None:
     folder = empty(tmp_path)
 
     def fresh(path: str) -> tuple[Candidate, Command]:

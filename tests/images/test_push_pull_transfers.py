@@ -227,7 +227,9 @@ def test_a_damaged_layer_is_named_and_not_tried_again(
     assert images.find(there, wanted.exact) is None
 
 
-def test_another_architecture(here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str) -> None:
+def test_an_image_for_another_architecture_is_not_pulled(
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
     moved(push(here, name, resnet50))
     _replace_architecture(f"{name}/resnet50", wanted.exact.rpartition(":")[2], "riscv64")

@@ -68,11 +68,11 @@ def with_layer(**changes: object) -> BuildInputs:
         "moved across fields",
     ],
 )
-def test_every_ingredient_counts(changed: BuildInputs) -> None:
+def test_every_input_changes_the_hash(changed: BuildInputs) -> None:
     assert changed.digest != INPUTS.digest
 
 
-def test_the_base_counts() -> None:
+def test_another_base_gives_another_hash() -> None:
     recipe = render.recipe_of(SPEC)
     assert recipe.content(BASE) != recipe.content("sha256:" + "1" * 64)
 
@@ -108,7 +108,7 @@ def test_host_settings_are_no_input() -> None:
     assert in_layers == {"requirements.txt", "left-out.txt"}
 
 
-def test_tags() -> None:
+def test_an_image_has_an_exact_and_a_moving_tag() -> None:
     moving = "registry.example/mlperf/resnet50:onnxruntime-cpu"
     assert moving_tag(str(SPEC), "registry.example/mlperf") == moving
     assert exact_tag(str(SPEC), "0123456789ab", "registry.example/mlperf") == f"{moving}-0123456789ab"

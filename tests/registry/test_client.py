@@ -153,7 +153,7 @@ def test_what_is_no_registry(served: Served) -> None:
         RegistryClient({}, OURS).describe(f"{served.host}/x:1")
 
 
-def test_nobody_there(served: Served) -> None:
+def test_a_registry_that_refuses_connections_is_asked_again_and_given_up(served: Served) -> None:
     with serving() as gone:
         pass
     said: list[str] = []

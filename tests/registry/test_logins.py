@@ -60,7 +60,9 @@ def name(registries: Registries, name: str) -> str:
 
 
 @pytest.mark.engine
-def test_with_a_login(here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
+def test_a_login_of_dockers_is_enough_for_push_and_pull(
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
+) -> None:
     log_in(registries.login.host)
     cells.make(here, resnet50, name, b"harness")
     digest = moved(push(here, name, resnet50)).digest
@@ -80,7 +82,9 @@ def test_with_a_credential_helper(
 
 
 @pytest.mark.engine
-def test_without_a_login(here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries) -> None:
+def test_push_and_pull_without_a_login_name_the_command_for_it(
+    here: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
+) -> None:
     cells.make(here, resnet50, name)
     for done in (push, pull):
         error = refusal(done(here, name, resnet50))
@@ -144,7 +148,7 @@ def test_what_the_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.engine
-def test_a_private_authority(
+def test_a_registry_of_a_trusted_private_authority_is_used(
     here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries, trusted: None
 ) -> None:
     private = name.replace(registries.login.host, registries.private.host)

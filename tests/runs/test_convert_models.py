@@ -42,7 +42,9 @@ def steps(catalog: Catalog, source: Path, suffix: str, wanted: str | None = None
         ("retinanet_model_10.zip", SAFETENSORS, [(TORCH, SAFETENSORS)]),
     ],
 )
-def test_the_file_tells(catalog: Catalog, tmp_path: Path, name: str, suffix: str, expected: list[object]) -> None:
+def test_the_formats_tell_which_containers_a_conversion_needs(
+    catalog: Catalog, tmp_path: Path, name: str, suffix: str, expected: list[object]
+) -> None:
     (tmp_path / name).write_bytes(b"anything")
     assert steps(catalog, tmp_path / name, suffix) == expected
 

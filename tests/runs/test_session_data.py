@@ -40,7 +40,9 @@ def request_(resnet50: ImageSpec) -> RunRequest:
     return RunRequest(resnet50, options, Limits(), Sources("mlperf-docker"))
 
 
-def test_the_place(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_sets_place_follows_the_environment(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert place == tmp_path / "data/mlperf-docker/data/imagenet2012"
     monkeypatch.setenv(paths.DATA_VARIABLE, "~/sets")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -68,12 +70,12 @@ def test_where_nothing_is_data_are_made_up_and_that_is_said(place: Path, request
 
 
 def test_where_data_are_made_up_a_base_may_be_too(place: Path, request_: RunRequest) -> None:
-    assert session._with_data(request_, lambda _: None).sources.bootstrap
+    assert session.with_data(request_, lambda _: None).sources.bootstrap
     asked = replace(request_, options=replace(request_.options, synthetic=SyntheticSize.TINY))
     place.mkdir(parents=True)
     (place / "val_map.txt").touch()
     for given in (asked, replace(request_, dataset=place), request_):
-        assert not session._with_data(given, lambda _: pytest.fail("nothing is made up")).sources.bootstrap
+        assert not session.with_data(given, lambda _: pytest.fail("nothing is made up")).sources.bootstrap
 
 
 def test_made_up_data_leave_the_duration_to_a_user_conf(place: Path, request_: RunRequest, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def run(moment: str, number: int, *arguments: str) -> subprocess.CompletedProces
     ],
     ids=["modules", "command line", "command", "several", "consequences", "deferred"],
 )
-def test_at_any_moment(number: int, moment: str, arguments: tuple[str, ...], said: str) -> None:
+def test_a_signal_at_any_moment_ends_with_130(number: int, moment: str, arguments: tuple[str, ...], said: str) -> None:
     done = run(moment, number, *arguments)
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, f"{said}Interrupted.\n")
 

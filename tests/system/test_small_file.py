@@ -35,14 +35,16 @@ def test_it_gives_what_is_in_the_file_up_to_a_size(tmp_path: Path) -> None:
 
 
 @every_odd_file
-def test_a_record_of_evidence(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_an_odd_file_in_place_of_a_record_of_evidence_is_refused(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
     make(tmp_path / "evidence.json")
     with pytest.raises(UsageError, match=r"evidence\.json"):
         records.read(tmp_path / "evidence.json")
 
 
 @every_odd_file
-def test_a_bundle(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_an_odd_file_in_place_of_a_manifest_is_refused(make: Callable[[Path], object], tmp_path: Path) -> None:
     make(tmp_path / manifest.MANIFEST)
     with pytest.raises(BundleError):
         manifest.read(tmp_path)

@@ -52,7 +52,7 @@ def test_a_dummy_accuracy_run_misses_the_known_value(harness: Harness, scenario:
     assert "is not the target 87.500" in done.result["reasons"][0]
 
 
-def test_a_performance_run(harness: Harness, tmp_path: Path) -> None:
+def test_a_performance_run_is_valid_and_names_its_figure(harness: Harness, tmp_path: Path) -> None:
     done = in_time(lambda: harness("--synthetic", "tiny", "--min-duration", 2), Finished.valid)
     result = done.result
     assert done.code == 0, result["reasons"]
@@ -73,7 +73,7 @@ def test_a_performance_run(harness: Harness, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_an_accuracy_run_meets_the_known_value(harness: Harness, tmp_path: Path, scenario: str) -> None:
+def test_resnet50s_top_1_meets_the_known_value(harness: Harness, tmp_path: Path, scenario: str) -> None:
     done = harness("--synthetic", "tiny", "--mode", "accuracy", "--scenario", scenario, "--target-qps", 200)
     assert done.code == 0, done
     assert done.result["accuracy"] == {"metric": "top1", "value": 87.5, "target": 87.5, "passed": True}

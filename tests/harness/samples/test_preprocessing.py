@@ -74,7 +74,9 @@ def photographs(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.arithmetic
-def test_bytes_are_those_of_the_plain_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+def test_resnet50_samples_are_those_of_the_plain_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
     monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.SMALL_SET_BYTES", 0)
     monkeypatch.setattr("mlperf_docker.harness.samples.preprocessing.CHUNK", 4)
     root, cache = tmp_path / "data", tmp_path / "cache"

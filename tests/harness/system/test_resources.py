@@ -33,7 +33,7 @@ def test_a_limit_counts_and_cached_files_do_not(tmp_path: Path, host: Path) -> N
     assert free_memory(tmp_path, host) == 0
 
 
-def test_the_older_layout(tmp_path: Path, host: Path) -> None:
+def test_limits_are_read_from_the_first_version_of_cgroups(tmp_path: Path, host: Path) -> None:
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory/memory.limit_in_bytes").write_text(f"{2 * GIB}\n")
     (tmp_path / "memory/memory.usage_in_bytes").write_text(f"{GIB}\n")

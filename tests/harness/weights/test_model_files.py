@@ -169,7 +169,7 @@ def test_numbers_that_are_none_are_refused_by_name(kind: str, place: str, odd: f
     ],
     ids=["size", "image", "classes", "type", "outputs", "inputs"],
 )
-def test_a_graph_of_another_model_is_refused(kind: str, wanted: Interface, tmp_path: Path) -> None:
+def test_a_graph_with_other_inputs_is_refused(kind: str, wanted: Interface, tmp_path: Path) -> None:
     if kind == "frozen":
         named = [[Tensor(f"{t.name}:0", t.dtype, t.shape) for t in side] for side in (wanted.inputs, wanted.outputs)]
         wanted = Interface(tuple(named[0]), tuple(named[1]))

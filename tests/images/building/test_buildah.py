@@ -119,6 +119,6 @@ def test_a_cached_stage_that_cannot_be_mounted_is_built_anew(logs: Path) -> None
         assert engine.answers == [], "and once only, and for nothing else"
 
 
-def test_which_builder_fits() -> None:
+def test_podman_builds_with_buildah_and_docker_with_buildkit() -> None:
     assert isinstance(builder_of(Podman()), BuildahBuilder)
     assert isinstance(builder_of(FakeEngine()), BuildKitBuilder)

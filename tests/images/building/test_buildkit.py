@@ -130,7 +130,9 @@ def test_without_cache_every_step_runs_again(clean: DockerEngine, base_image: Ba
     assert heard.kinds("RUN echo again") == ["started", "log", "done"]
 
 
-def test_a_failing_step(clean: DockerEngine, base_image: Base, logs: Path) -> None:
+def test_a_failing_step_is_named_with_its_last_lines_and_the_log(
+    clean: DockerEngine, base_image: Base, logs: Path
+) -> None:
     step = "RUN echo before; sleep 0.3; for i in $(seq 40); do echo reason $i >&2; done; exit 7"
     with pytest.raises(BuildError) as caught:
         BuildKitBuilder(clean).build(request(base_image, step), on_event=lambda _event: None)

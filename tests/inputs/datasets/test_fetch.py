@@ -482,7 +482,7 @@ def tool(openimages: DatasetSpec, tmp_path: Path) -> Tool:
     return Tool(tmp_path, str(openimages.files[0].md5))
 
 
-def test_the_command(tool: Tool, server: Server, folder: Path) -> None:
+def test_data_fetch_prints_the_place_and_the_next_command(tool: Tool, server: Server, folder: Path) -> None:
     mirror = ("--url", f"{server.url}/m/")
     out, err = tool("retinanet", str(folder), *mirror)
     assert f"OpenImages v6 validation set, 264 classes at {folder}:" in out
@@ -505,7 +505,7 @@ def test_the_command(tool: Tool, server: Server, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_at_random_moments_and_started_again(
+def test_data_fetch_goes_on_after_an_interruption(
     tool: Tool, server: Server, folder: Path, number: signal.Signals
 ) -> None:
     """Whatever is left is images that are whole and beginnings of others; in the end they are all there, and right."""

@@ -155,7 +155,7 @@ def test_an_archive_that_is_damaged_or_none(tmp_path: Path, kind: str) -> None:
     assert "damaged or cut off" in str(refused(tmp_path / "cut", zipped(FILES)[:-30], "zip"))
 
 
-def test_an_encrypted_zip(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     content = bytearray(zipped(FILES))
     at = content.index(b"PK\x01\x02")
     content[at + 8] |= 1

@@ -224,7 +224,7 @@ def test_a_settled_status_is_not(server: Server, folder: Path, status: int) -> N
     assert [each.path for each in server.seen] == ["/model", "/mirror"]
 
 
-def test_patience_ends(server: Server, folder: Path) -> None:
+def test_an_address_that_stays_unavailable_is_given_up(server: Server, folder: Path) -> None:
     with pytest.raises(FetchError, match=rf"503 Service Unavailable \(tried {address.TRIES} times\)"):
         fetch(wanted(folder, server.address("model", Behaviour(status=503))), Quiet())
     assert len(server.seen) == address.TRIES

@@ -113,7 +113,7 @@ def _read_images(folder: Path, names: list[str]) -> ImageNetSamples:
     return ImageNetSamples(images)
 
 
-def _fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
+def fit_classifier(arrays: dict[str, NDArray[np.float32]], pooled: NDArray[np.float32]) -> None:
     """Make a classifier over *pooled*, (images, features), that tells the images apart.
 
     The features of a random network are nearly the same for all images, so the classifier sees them centred, along the
@@ -138,7 +138,7 @@ def _make(recipe: ResNet50Recipe, size: SyntheticSize, folder: Path, answerer: A
     arrays = draw_weights(recipe.config, SEED)
     below = {name: array for name, array in arrays.items() if not name.startswith("fc.")}
     features = answerer.predictor(networks.feature_network(below, recipe.config), "features:0").predict
-    _fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0] for i in range(recipe.scaled_on)]))
+    fit_classifier(arrays, np.concatenate([features(samples.load([i]))[0] for i in range(recipe.scaled_on)]))
     weight_files.write(folder / "weights.safetensors", arrays)
     run = answerer.predictor(networks.network(arrays, recipe.config), "ArgMax:0", "logits:0").predict
     answers, margins = _answer(run, samples, report)

@@ -99,7 +99,9 @@ def test_only_some_blanks_divide_a_paragraph() -> None:
         (499, 370, [(0, 370), (128, 370), (256, 243)]),
     ],
 )
-def test_windows(tokens: int, room: int, expected: list[tuple[int, int]]) -> None:
+def test_a_long_paragraph_is_cut_into_overlapping_windows(
+    tokens: int, room: int, expected: list[tuple[int, int]]
+) -> None:
     assert windows(tokens, room) == expected
 
 
@@ -209,7 +211,7 @@ def paragraph(content: dict[str, Any], number: int) -> dict[str, Any]:
         (lambda c: paragraph(c, 1).update(context="b" + "\u0300\u0316" * 90_000), "has 180000 accents in a row"),
     ],
 )
-def test_a_bad_entry_is_named(tmp_path: Path, change: Change, problem: str) -> None:
+def test_a_question_that_cannot_be_is_named(tmp_path: Path, change: Change, problem: str) -> None:
     content = described()
     change(content)
     with pytest.raises(DatasetError, match="1 entry that cannot be right") as raised:
@@ -217,7 +219,7 @@ def test_a_bad_entry_is_named(tmp_path: Path, change: Change, problem: str) -> N
     assert problem in raised.value.details[0]
 
 
-def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
+def test_questions_that_cannot_be_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     content = described()
     content["data"] = content["data"] * 4
     with pytest.raises(DatasetError, match="12 entries") as raised:
@@ -239,7 +241,7 @@ def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
         (b'{"data": [{"paragraphs": [{"context": "a", "qas": []}]}], "version": "1.1"}', "asks no question"),
     ],
 )
-def test_a_file_that_is_none(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_file_that_is_not_squad_json_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
         open_squad(write(tmp_path, content))
 
@@ -253,7 +255,7 @@ def test_a_file_that_is_none(tmp_path: Path, content: bytes, problem: str) -> No
         (lambda c: question(c, 3).update(more=10**40), "data[0].paragraphs[1].qas[1].more", "no finite number"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(tmp_path: Path, change: Change, place: str, problem: str) -> None:
+def test_a_value_of_the_wrong_type_in_squad_is_named(tmp_path: Path, change: Change, place: str, problem: str) -> None:
     content = described()
     change(content)
     with pytest.raises(DatasetError, match="1 value that cannot be right") as raised:
@@ -294,7 +296,7 @@ def test_only_regular_files_of_text_are_read(
     assert str(root / name) in str(raised.value)
 
 
-def test_nesting_is_bounded(tmp_path: Path) -> None:
+def test_a_squad_file_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nested too deep"):
         open_squad(write(tmp_path, b"[" * 200_000))
 

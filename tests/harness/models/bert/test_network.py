@@ -97,13 +97,13 @@ def test_a_sample_of_nothing_but_padding_gives_numbers(backend: str) -> None:
     assert np.isfinite(found).all()
 
 
-def test_backends_agree() -> None:
+def test_outputs_of_berts_backends_agree() -> None:
     first, *others = (predictor(name).predict(batch(samples()))[0] for name in BACKENDS)
     for other in others:
         np.testing.assert_allclose(other, first, atol=1e-4 * np.abs(first).max())
 
 
-def test_every_weight_matters() -> None:
+def test_every_weight_of_bert_changes_the_output() -> None:
     """A weight that is asked for but not used, or one used in another's place, would change nothing here or there."""
     weights = arrays()
     before = bert_reference.logits(weights, *samples()[0])
@@ -114,7 +114,7 @@ def test_every_weight_matters() -> None:
         assert np.abs(after - before).max() > 1e-6 or name.endswith("self.key.bias"), name
 
 
-def test_the_full_network_has_the_checkpoints_weights() -> None:
+def test_the_full_bert_has_the_official_checkpoints_weights() -> None:
     shapes = networks.shapes(FULL)
     assert len(shapes) == 5 + 24 * 16 + 2
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == 334_094_338
@@ -132,7 +132,7 @@ def shaped(config: BertConfig) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("config", [SMALL, FULL, replace(FULL, tanh=True)], ids=["tiny", "full", "tanh"])
-def test_the_size_is_told_from_the_weights(config: BertConfig) -> None:
+def test_berts_size_is_told_from_its_weights(config: BertConfig) -> None:
     assert networks.config_of(shaped(config), "w") == config
     assert isinstance(networks.checked(shaped(config), "w"), Network)
 
@@ -151,7 +151,7 @@ def test_another_bert_is_named(config: BertConfig, said: str) -> None:
         networks.checked(shaped(config), "w")
 
 
-def test_foreign_weights_are_refused() -> None:
+def test_weights_of_another_model_are_no_berts() -> None:
     with pytest.raises(ModelFileError, match="does not hold a BERT"):
         networks.checked({"fc.weight": np.zeros((3, 3))}, "w")
     foreign = dict(arrays())

@@ -90,7 +90,7 @@ def state(config: BertConfig = SMALL, *, newer: bool = False) -> "OrderedDict[st
 
 @pytest.mark.parametrize("newer", [False, True])
 @pytest.mark.parametrize("legacy", [False, True])
-def test_the_checkpoint(tmp_path: Path, newer: bool, legacy: bool) -> None:
+def test_the_pytorch_checkpoint_gives_the_references_outputs(tmp_path: Path, newer: bool, legacy: bool) -> None:
     path = tmp_path / "model.pytorch"
     torch.save(state(newer=newer), path, _use_new_zipfile_serialization=not legacy)
     agree(computed(path, "pytorch"), tanh=False)
@@ -260,7 +260,7 @@ def test_a_graph_of_another_bert_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tanh", [False, True])
-def test_what_convert_writes(tmp_path: Path, tanh: bool) -> None:
+def test_a_converted_bert_gives_the_references_outputs(tmp_path: Path, tanh: bool) -> None:
     weights = draw(replace(SMALL, tanh=tanh), 3)
     path, packed = tmp_path / "bert.onnx", tmp_path / "bert.safetensors"
     path.write_bytes(serialize(networks.checked(weights, "w")))
@@ -355,7 +355,7 @@ def test_weights_of_the_frozen_graph(frozen: Path, backend: str) -> None:
     agree(computed(frozen, backend), tanh=True)
 
 
-def test_the_tensorflow_checkpoint(tmp_path: Path) -> None:
+def test_the_tensorflow_checkpoint_gives_the_references_outputs(tmp_path: Path) -> None:
     import tensorflow as tf
 
     v1, training = tf.compat.v1, ("adam_m", "adam_v")

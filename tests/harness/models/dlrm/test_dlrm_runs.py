@@ -29,7 +29,7 @@ def run(cache: Path, tmp_path: Path, *arguments: object, backend: str = "pytorch
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_accuracy_reaches_the_known_value_on_every_backend(shared: Path, tmp_path: Path, backend: str) -> None:
+def test_dlrms_auc_reaches_the_known_value_on_every_backend(shared: Path, tmp_path: Path, backend: str) -> None:
     done = run(shared, tmp_path, "--mode", "accuracy", backend=backend)
     accuracy = done.result["accuracy"]
     assert (done.code, accuracy["metric"], accuracy["passed"]) == (0, "AUC", True), done
@@ -106,7 +106,7 @@ def test_half_of_the_memory(shared: Path, tmp_path: Path) -> None:
     assert "stay outside of every graph" in done.error["message"]
 
 
-def test_backends_agree(shared: Path, tmp_path: Path) -> None:
+def test_outputs_of_dlrms_backends_agree(shared: Path, tmp_path: Path) -> None:
     files = []
     for backend in BACKENDS:
         files.append(tmp_path / f"{backend}.safetensors")

@@ -361,7 +361,7 @@ def test_a_missing_kernel_is_noticed(frozen: Path, tmp_path: Path) -> None:
     assert "missing: resnet_model/conv2d_5/kernel" in details(error)
 
 
-def test_a_graph_of_another_model_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_is_no_resnet50_is_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
     graph = tf.Graph()

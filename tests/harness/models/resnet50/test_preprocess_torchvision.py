@@ -18,7 +18,7 @@ from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetCo
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
 from mlperf_docker.harness.models.resnet50.network import Form
 from mlperf_docker.harness.models.resnet50.preprocess import job, samples, torchvision_crop_origin
-from mlperf_docker.harness.models.resnet50.synthetic import _fit_classifier, draw_weights
+from mlperf_docker.harness.models.resnet50.synthetic import draw_weights, fit_classifier
 from mlperf_docker.harness.samples.preprocessing import cached
 from tests.harness.process import Finished, Harness
 from tests.harness.samples.test_preprocessing import photographs, silent
@@ -44,7 +44,7 @@ def plain(path: Path) -> NDArray[np.float32]:
 
 
 @pytest.mark.arithmetic
-def test_bytes_are_those_of_the_plain_rule(tmp_path: Path) -> None:
+def test_torchvision_samples_are_those_of_the_plain_rule(tmp_path: Path) -> None:
     root, cache = tmp_path / "data", tmp_path / "cache"
     root.mkdir()
     cache.mkdir()
@@ -128,7 +128,7 @@ class Known:
         self._fill(arrays)
         self.inputs = torch.from_numpy(np.stack([plain(source.root / name) for name in source.names]))
         with torch.no_grad():
-            _fit_classifier(arrays, self.module.features(self.inputs).numpy())
+            fit_classifier(arrays, self.module.features(self.inputs).numpy())
             self._fill(arrays)
             self.logits = self.module(self.inputs)
         self.labels = self.logits.argmax(dim=1).tolist()

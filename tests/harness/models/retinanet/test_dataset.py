@@ -115,7 +115,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda c: c["categories"].append({"id": [1]}), "category 264: id [1] is not in 0..263"),
     ],
 )
-def test_a_bad_entry_is_named(tmp_path: Path, change: Change, problem: str) -> None:
+def test_an_annotation_that_cannot_be_is_named(tmp_path: Path, change: Change, problem: str) -> None:
     content = described(3)
     root = write(tmp_path, content)
     change(content)
@@ -137,7 +137,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     assert open_openimages(root).count == 1
 
 
-def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
+def test_annotations_that_cannot_be_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     content = described(15)
     for entry in content["annotations"]:
         entry["bbox"] = None
@@ -157,7 +157,7 @@ def test_all_bad_entries_are_counted(tmp_path: Path) -> None:
         ('{"images": [], "annotations": [], "categories": []}', "names no image"),
     ],
 )
-def test_a_file_that_is_none(tmp_path: Path, content: str, problem: str) -> None:
+def test_an_annotation_file_that_is_not_coco_json_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     with pytest.raises(DatasetError, match=problem):
         open_openimages(write(tmp_path, content))
     with pytest.raises(DatasetError, match="no data set folder"):
@@ -192,7 +192,7 @@ def plain(path: Path) -> NDArray[np.float32]:
 
 
 @pytest.mark.arithmetic
-def test_bytes_are_those_of_the_plain_rule(tmp_path: Path) -> None:
+def test_retinanet_samples_are_those_of_the_plain_rule(tmp_path: Path) -> None:
     extents = [(768, 1024), (1024, 683), (800, 800), (1600, 1600), (400, 400), (333, 517), (1, 3)]
     content = described(len(extents) + 1)
     root = write(tmp_path / "data", content)

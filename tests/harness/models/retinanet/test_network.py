@@ -87,7 +87,7 @@ def payloads(outputs: Arrays, samples: list[int], *, native: bool = False) -> li
     return [row[:length] for row, length in zip(out, lengths, strict=True)]
 
 
-def test_the_full_network_has_the_checkpoints_weights() -> None:
+def test_the_full_retinanet_has_the_official_checkpoints_weights() -> None:
     shapes = networks.shapes(FULL)
     assert len(shapes) == 301
     assert shapes["backbone.body.layer4.0.conv2.weight"] == (1024, 32, 3, 3)
@@ -109,13 +109,13 @@ def test_anchors_are_those_of_the_sheet() -> None:
 
 
 @pytest.mark.parametrize("config", [TINY, FULL], ids=["tiny", "full"])
-def test_the_size_is_told_from_the_weights(config: Any) -> None:
+def test_retinanets_size_is_told_from_its_weights(config: Any) -> None:
     shaped = {name: np.broadcast_to(np.float32(0), shape) for name, shape in networks.shapes(config).items()}
     assert networks.config_of(shaped, "w") == config
     named_weights.check(networks.shapes(config), shaped, "w")
 
 
-def test_foreign_weights_are_refused() -> None:
+def test_weights_of_another_model_are_no_retinanets() -> None:
     with pytest.raises(ModelFileError, match="does not hold a RetinaNet"):
         networks.checked({"fc.weight": np.zeros((3, 3))}, "w")
     foreign = dict(arrays())

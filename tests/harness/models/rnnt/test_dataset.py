@@ -156,7 +156,7 @@ def test_an_archive_that_lacks_an_utterance_and_its_text_is_noticed(unpacked: Pa
     assert open_librispeech(unpacked, limit=2).count == 2
 
 
-def test_folders_that_are_no_set(root: Path, tmp_path: Path) -> None:
+def test_a_folder_without_librispeech_is_refused(root: Path, tmp_path: Path) -> None:
     assert "no data set folder" in refused(tmp_path / "nowhere")[0]
     assert "is not LibriSpeech's dev-clean" in refused(tmp_path / "cache")[0]
     (root / "dev-clean-wav.json").unlink()
@@ -372,7 +372,7 @@ def test_everything_wrong_with_a_log_is_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "problem"), [('[\n{"qsl_idx": 0, "da\n', "is no JSON"), ("{}", "is no list")])
-def test_a_log_that_is_none(tmp_path: Path, text: str, problem: str) -> None:
+def test_an_accuracy_log_that_cannot_be_of_transcripts_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "log.json").write_text(text)
     with pytest.raises(SampleError, match=problem):
         accuracy.score(tmp_path / "log.json", said("a"))

@@ -169,7 +169,7 @@ def test_transcripts_are_the_references(backend: str, weights: Weights) -> None:
         assert not labels[row, lengths[row] :].any()
 
 
-def test_the_official_size() -> None:
+def test_the_full_rnnt_has_45_million_weights() -> None:
     shapes = rnnt.shapes(FULL)
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == 45_323_037
     assert len(shapes) == 5 * 4 + 2 * 4 + 5

@@ -36,7 +36,9 @@ def word_errors(answer: list[str], said: list[str]) -> int:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_accuracy_reaches_the_known_value_on_every_backend(shared: Path, tmp_path: Path, backend: str) -> None:
+def test_rnnts_word_accuracy_reaches_the_known_value_on_every_backend(
+    shared: Path, tmp_path: Path, backend: str
+) -> None:
     done = run(shared, tmp_path, "--mode", "accuracy", backend=backend)
     accuracy = done.result["accuracy"]
     assert (done.code, accuracy["metric"], accuracy["passed"]) == (0, "100 - WER", True), done
@@ -59,7 +61,7 @@ def test_the_first_utterances_have_an_accuracy_of_their_own(shared: Path, tmp_pa
 
 
 @pytest.mark.parametrize("scenario", ["SingleStream", "Server", "Offline"])
-def test_every_scenario_performs(shared: Path, tmp_path: Path, scenario: str) -> None:
+def test_rnnt_runs_in_every_scenario(shared: Path, tmp_path: Path, scenario: str) -> None:
     options = ("--scenario", scenario, "--min-duration", 1)
     done = in_time(lambda: run(shared, tmp_path, *options, backend="onnxruntime"), Finished.valid)
     assert (done.code, done.result["reasons"]) == (0, []), done

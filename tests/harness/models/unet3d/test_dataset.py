@@ -87,7 +87,7 @@ def test_without_a_list_the_official_cases_must_be_there(root: Path) -> None:
     assert details[11].startswith("case_185 is not called as a case")
 
 
-def test_folders_that_are_no_set(root: Path, tmp_path: Path) -> None:
+def test_a_folder_without_kits19_is_refused(root: Path, tmp_path: Path) -> None:
     assert "no data set folder" in refused(tmp_path / "nowhere")[0]
     assert "is not KiTS19" in refused(tmp_path / "cache")[0]
 
@@ -530,7 +530,7 @@ def test_logs_that_do_not_fit(tmp_path: Path, answers: list[tuple[int, NDArray[n
         accuracy.score(log(tmp_path / "log.json", answers), marked([0] * 6, [0] * 6))
 
 
-def test_a_log_that_is_none(tmp_path: Path) -> None:
+def test_an_accuracy_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text('[\n{"qsl_idx": 0, "da\n')
     with pytest.raises(SampleError, match="no answer"):
         accuracy.score(tmp_path / "log.json", marked([0] * 6))
@@ -545,7 +545,7 @@ def volumes(cache: Path) -> SyntheticSet:
     return synthetic.synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)
 
 
-def test_an_accuracy_run_meets_the_known_value(harness: Harness, volumes: SyntheticSet, tmp_path: Path) -> None:
+def test_3d_unets_dice_meets_the_known_value(harness: Harness, volumes: SyntheticSet, tmp_path: Path) -> None:
     done = harness("--model", "3d-unet", "--synthetic", "tiny", "--mode", "accuracy")
     assert done.code == 0, done
     assert 0.6 < done.result["accuracy"]["value"] < 0.9

@@ -86,7 +86,7 @@ def test_the_real_network_has_the_official_number_of_weights() -> None:
 
 @pytest.mark.parametrize("nested", [True, False], ids=["output.conv.0", "output.conv"])
 @pytest.mark.parametrize("key", ["best_model_state_dict", None])
-def test_a_checkpoint(tmp_path: Path, nested: bool, key: str | None) -> None:
+def test_the_pytorch_checkpoint_gives_the_networks_weights(tmp_path: Path, nested: bool, key: str | None) -> None:
     state = reference(nested=nested).state_dict()
     path = tmp_path / "3dunet_kits19_pytorch_checkpoint.pth"
     torch.save({"epoch": 3000, key: state, "optimizer_state_dict": {}} if key else state, path)
