@@ -142,6 +142,33 @@ class VerifyCommand(Command[VerifyReply]):
 
 
 @dataclass(frozen=True)
+class InspectReply:
+    """What a model file is, and facts about it."""
+
+    format: str
+    variant: str
+    """Which of the benchmark's models it is."""
+    as_it_is: bool
+    """Whether the backend runs the file itself, and not its weights."""
+    fixed_batch: int | None
+    """Samples that it takes at once; None for any number."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    facts: dict[str, Any] = json_values.spread()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectCommand(Command[InspectReply]):
+    """A look at a model file."""
+
+    name = "inspect-model"
+    help = "Load a model file and tell what it is."
+    reply = InspectReply
+
+    model_file: Path = option(help="An official file, or weights.", metavar="FILE")
+
+
+@dataclass(frozen=True)
 class ConvertReply:
     """A model file that was written."""
 

@@ -9,10 +9,10 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract import places
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Scenario
-from mlperf_docker.harness.__main__ import DEFAULT_CELL
 from mlperf_docker.harness.api import cell
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.backends import registry as backends
@@ -83,8 +83,8 @@ def test_the_image_has_it_where_the_harness_looks() -> None:
     (file,) = (file for file in render.recipe_of(spec).inputs.files if file.path.endswith("cell.json"))
     assert (file.path, file.data.decode()) == ("harness/cell.json", render.cell(spec).to_json())
     text = render.render(spec)
-    assert f"COPY harness/ {DEFAULT_CELL.parent}/\n" in text
-    assert f'MLPERF_CELL="{DEFAULT_CELL}"' in text
+    assert f"COPY harness/ {places.HOME}/\n" in text
+    assert f'{places.CELL_VARIABLE}="{places.CELL}"' in text
 
 
 def test_both_know_the_same_models_and_backends() -> None:

@@ -35,6 +35,7 @@ SHARED = [NAME, *(module for module in modules(PACKAGE) if is_in(module, CONTRAC
 """What the host's tool and the harness both may import."""
 
 BY_NAME = {
+    f"{HARNESS}.__main__",
     f"{HARNESS}.weights.frameworks",
     f"{HARNESS}.backends.registry",
     f"{HARNESS}.models.registry",

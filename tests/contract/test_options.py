@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +15,21 @@ import pytest
 import typer
 
 from mlperf_docker.cli.app import app
-from mlperf_docker.contract.commands import RunCommand
-from mlperf_docker.contract.options import RunOptions, declared, refusals
-from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
-from mlperf_docker.harness import __main__ as harness
-from mlperf_docker.harness.commands import options
+from mlperf_docker.contract.cell import Cell
+from mlperf_docker.contract.commands import Command, RunCommand
+from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.options import Option, RunOptions, declared, refusals, values
+from mlperf_docker.contract.words import Precision, Scenario, SyntheticSize
+from mlperf_docker.harness.__main__ import COMMANDS
+from mlperf_docker.harness.commands import arguments
+from mlperf_docker.harness.commands.options import LoadgenRun, run_of
 from mlperf_docker.harness.loadgen import user_conf
 
-COMMAND = Path(sys.executable).with_name("mlperf-docker")
+PROGRAM = Path(sys.executable).with_name("mlperf-docker")
 CELL = ("bert", "--backend=onnxruntime")
 """A cell with two precisions."""
 
-GIVEN: dict[str, tuple[str, Any]] = {
-    "scenario": ("Server", Scenario.SERVER),
-    "mode": ("accuracy", Mode.ACCURACY),
-    "precision": ("int8", "int8"),
-    "synthetic": ("full", SyntheticSize.FULL),
-    "samples": ("11", 11),
-    "min-duration": ("12.5", 12.5),
-    "target-qps": ("13.25", 13.25),
-    "target-latency": ("14", 14),
-    "batch-size": ("15", 15),
-    "instances": ("16", 16),
-    "threads-per-instance": ("17", 17),
-    "max-ind-range": ("18", 18),
-}
-"""Option of `run` → what is typed and what the harness makes of it: never its default, and no two alike."""
-
-FIELDS = {"min-duration": "min_duration_s", "target-latency": "target_latency_ms"}
-"""Options that have another name in `RunOptions` of either side, for their unit."""
-HARNESS_FIELDS = {"threads-per-instance": "threads"}
+SHARED = [each for each in declared(RunOptions) if not each.only_harness]
 
 FILES = {"dataset": "data", "model-file": "model-file", "user-conf": "user-conf"}
 """Options of `run` with paths → the harness's own, with paths in the container."""
@@ -55,15 +41,30 @@ HOST_ONLY = {
 }
 """Options of `run` that the harness is told nothing of: they choose the image, the container and the output."""
 
-HARNESS_ONLY = {*("help", "cell", "model", "backend", "device"), "workers", *("models", "cache", "results")}
-"""Options of the harness's `run` that are in cell.json, are mount points, or have a default that is always right."""
+HARNESS_ONLY = {*("help", "cell", "model", "backend", "device"), *("models", "cache", "results")}
+"""Options of the harness's `run` that are in cell.json, or are mount points."""
 
 
-def command_line(place: Path, *arguments: str) -> list[str]:
+def given(option: Option, place: int) -> Any:
+    """A value of *option* that is not its default; no two numbers are alike."""
+    if issubclass(option.kind, StrEnum):
+        return next(word for word in reversed(list(option.kind)) if word != option.default)
+    number = 10.25 + place
+    return int(number) if option.kind is int else number
+
+
+GIVEN = {each.name: given(each, place) for place, each in enumerate(SHARED)}
+
+
+def words_of(options: dict[str, Any]) -> list[str]:
+    return [f"{each.flag}={options[each.name]}" for each in SHARED if each.name in options]
+
+
+def command_line(place: Path, *typed: str) -> list[str]:
     """The docker command that `run` would be equal to, where there is no engine."""
     homes = {f"XDG_{kind}_HOME": str(place / kind.lower()) for kind in ("CACHE", "DATA", "STATE")}
     environment = {**os.environ, **homes, "DOCKER_HOST": f"unix://{place}/no-engine.sock"}
-    line = [str(COMMAND), "run", *CELL, *arguments, "--dry-run"]
+    line = [str(PROGRAM), "run", *CELL, *typed, "--dry-run"]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return shlex.split(done.stdout)
@@ -73,36 +74,28 @@ def container_arguments(command: list[str]) -> list[str]:
     return command[command.index("run", command.index("run") + 1) :]
 
 
-def harness_options(arguments: list[str]) -> options.RunOptions:
-    cell = ("--model=bert", "--backend=onnxruntime", "--device=cpu")
-    return harness.options_of(harness.parser().parse_args([*arguments, *cell]))
+def parsed(line: list[str]) -> RunCommand:
+    """What the harness makes of a command line."""
+    found = arguments.parser(COMMANDS).parse_args(line)
+    return RunCommand(**values(RunCommand, found))
 
 
-def field_of(option: str) -> str:
-    return FIELDS.get(option, option.replace("-", "_"))
+def harness_run(line: list[str]) -> LoadgenRun:
+    return run_of(parsed(line), Cell("bert", "onnxruntime", Device.CPU, "bert"))
 
 
 def test_every_value_arrives(tmp_path: Path) -> None:
-    command = command_line(tmp_path, *(f"--{option}={text}" for option, (text, _) in GIVEN.items()))
-    made = harness_options(container_arguments(command))
-    arrived = {option: getattr(made, HARNESS_FIELDS.get(option, field_of(option))) for option in GIVEN}
-    assert arrived == {option: value for option, (_, value) in GIVEN.items()}
-    assert {option: type(value) for option, value in arrived.items()} == {
-        option: type(value) for option, (_, value) in GIVEN.items()
-    }
-
-
-def test_the_values_are_no_defaults(tmp_path: Path) -> None:
-    made = harness_options(["run"])
-    for option, (_, value) in GIVEN.items():
-        assert getattr(made, HARNESS_FIELDS.get(option, field_of(option))) != value, option
-    numbers = [value for _, value in GIVEN.values() if not isinstance(value, str)]
-    assert len(set(numbers)) == len(numbers)
+    wanted = {**GIVEN, "scenario": Scenario.SERVER}  # the one that takes all of them
+    made = harness_run(container_arguments(command_line(tmp_path, *words_of(wanted))))
+    arrived = {name: getattr(made, name) for name in wanted}
+    assert arrived == wanted
+    assert {name: type(value) for name, value in arrived.items()} == {name: type(wanted[name]) for name in wanted}
+    assert made.precision is Precision.INT8
 
 
 def test_what_is_not_given_is_the_harness_own_default(tmp_path: Path) -> None:
     command = command_line(tmp_path, "--synthetic=tiny")
-    assert harness_options(container_arguments(command)) == harness_options(["run", "--synthetic=tiny"])
+    assert harness_run(container_arguments(command)) == harness_run(["run", "--synthetic=tiny"])
 
 
 def test_files_arrive_by_their_places_in_the_container(tmp_path: Path) -> None:
@@ -112,16 +105,16 @@ def test_files_arrive_by_their_places_in_the_container(tmp_path: Path) -> None:
     files["model-file"].write_bytes(b"weights")
     files["user-conf"].write_text("*.Offline.target_qps = 5\n")
     command = command_line(tmp_path, *(f"--{option}={path}" for option, path in files.items()))
-    parsed = harness.parser().parse_args(container_arguments(command))
+    made = parsed(container_arguments(command))
     mounts = dict(_mounts(command))
     for option, name in FILES.items():
-        inside = getattr(parsed, name.replace("-", "_"))
+        inside = getattr(made, name.replace("-", "_"))
         host = next(mounts[place] / inside.relative_to(place) for place in mounts if inside.is_relative_to(place))
         assert host == files[option]
-    assert parsed.cache in mounts
-    assert parsed.results in mounts
-    arguments = [text.replace(str(parsed.user_conf), str(files["user-conf"])) for text in container_arguments(command)]
-    assert harness_options(arguments).user_conf == user_conf.read(files["user-conf"])
+    assert made.cache in mounts
+    assert made.results in mounts
+    line = [text.replace(str(made.user_conf), str(files["user-conf"])) for text in container_arguments(command)]
+    assert harness_run(line).user_conf == user_conf.read(files["user-conf"])
 
 
 def _mounts(command: list[str]) -> list[tuple[Path, Path]]:
@@ -131,36 +124,32 @@ def _mounts(command: list[str]) -> list[tuple[Path, Path]]:
 
 
 def test_no_option_is_on_one_side_alone() -> None:
-    """A new one is either in `GIVEN`, and so is seen to arrive, or in one of the lists of those that need not."""
-    passed = {*GIVEN, *FILES}
-    assert _host_options() == passed | HOST_ONLY
-    assert _harness_options() == {*GIVEN, *FILES.values()} | HARNESS_ONLY
+    shared = {each.flag.removeprefix("--") for each in SHARED}
+    own = {each.flag.removeprefix("--") for each in declared(RunOptions)}
+    assert _host_options() == shared | FILES.keys() | HOST_ONLY
+    assert _harness_options(RunCommand) == own | {*FILES.values()} | HARNESS_ONLY
 
 
-def test_no_field_of_the_options_is_on_one_side_alone() -> None:
-    assert _fields(RunOptions) == {*map(field_of, GIVEN), "workers"}
-    passed = {HARNESS_FIELDS.get(option, field_of(option)) for option in GIVEN}
-    assert _fields(options.RunOptions) == passed | {"cell", "folders", "model_file", "user_conf", "workers"}
+def test_both_have_the_same_help() -> None:
+    run = _commands()["run"]
+    for each in SHARED:
+        (action,) = (action for action in run._actions if each.flag in action.option_strings)
+        assert action.help == each.help
 
 
-@pytest.mark.parametrize("option", [option for option, (_, value) in GIVEN.items() if isinstance(value, int | float)])
-def test_numbers_have_the_same_bounds_on_both_sides(option: str) -> None:
-    made = RunOptions()
+@pytest.mark.parametrize("option", [each for each in SHARED if each.bounds], ids=lambda each: each.name)
+def test_numbers_have_the_same_bounds_on_both_sides(option: Option) -> None:
     for number in (0, 0.0001, 0.001, 1, 2**31 - 1, 2**31, 1e9, 1.1e9, 1e12, 1.1e12, -1):
-        if isinstance(GIVEN[option][1], int) and number != int(number):
+        if option.kind is int and number != int(number):
             continue
-        value = type(GIVEN[option][1])(number)
-        given: dict[str, Any] = {field_of(option): value}
-        assert _host_takes(dataclasses.replace(made, **given)) is _harness_takes(option, str(value)), value
+        made = dataclasses.replace(RunOptions(), **{option.name: option.kind(number)})
+        refused = bool(list(refusals(made)))
+        assert refused is not _harness_takes(f"{option.flag}={option.kind(number)}"), number
 
 
-def _host_takes(made: RunOptions) -> bool:
-    return not list(refusals(made))
-
-
-def _harness_takes(option: str, text: str) -> bool:
+def _harness_takes(word: str) -> bool:
     try:
-        harness.parser().parse_args(["run", f"--{option}={text}"])
+        parsed(["run", word])
     except SystemExit:
         return False
     return True
@@ -174,15 +163,29 @@ def _host_options() -> set[str]:
     return {name.removeprefix("--") for name in names if name.startswith("--")}
 
 
-def _harness_options() -> set[str]:
-    root = harness.parser()
-    (commands,) = (each for each in root._actions if isinstance(each, argparse._SubParsersAction))
-    names = [name for each in commands.choices["run"]._actions for name in each.option_strings]
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (found,) = (each for each in arguments.parser(COMMANDS)._actions if isinstance(each, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def _harness_options(command: type[Command[Any]]) -> set[str]:
+    names = [name for each in _commands()[command.name]._actions for name in each.option_strings]
     return {name.removeprefix("--") for name in names if name.startswith("--")}
 
 
-def _fields(kind: Any) -> set[str]:
-    return {each.name for each in dataclasses.fields(kind)}
+@pytest.mark.parametrize("kind", COMMANDS, ids=lambda kind: kind.name)
+def test_a_command_is_what_it_was_after_its_way_over_the_command_line(kind: type[Command[Any]]) -> None:
+    options: dict[str, Any] = {each.name: _some(each) for each in declared(kind)}
+    made = kind(**options)
+    found = arguments.parser(COMMANDS).parse_args([*made.argv()])
+    assert found.command is kind
+    assert kind(**values(kind, found)) == made
+
+
+def _some(option: Option) -> Any:
+    if option.positional:
+        return (Path("a"), Path("b"))
+    return Path(f"/mnt/{option.name}") if option.kind is Path else given(option, 1)
 
 
 def test_options_become_the_words_of_a_command_line() -> None:

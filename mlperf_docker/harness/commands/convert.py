@@ -1,57 +1,35 @@
-"""Model files from one form to another: official files to named weights, and weights to an ONNX graph."""
-
-from pathlib import Path
-from typing import Any
+"""`convert`: an official model file to named weights, or weights to an ONNX graph."""
 
 from mlperf_docker.contract.cell import Cell
-from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import ModelFormat
+from mlperf_docker.contract.commands import ConvertCommand, ConvertReply
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.words import ModelFormat, TableType
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
+from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Named
 from mlperf_docker.harness.api.tables import Tabled
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.backends.batches import zeros
+from mlperf_docker.harness.commands.folders import new_file_path
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.opening import Loading, blaming, load_parts, open_model, trying
+from mlperf_docker.harness.models.opening import blaming
 from mlperf_docker.harness.system.files import checksum, new_file
-from mlperf_docker.harness.system.resources import cores
 from mlperf_docker.harness.weights import formats
 from mlperf_docker.harness.weights import safetensors as weight_files
 from mlperf_docker.harness.weights.model_files import identify
 
-
-def inspect(cell: Cell, path: Path) -> dict[str, Any]:
-    """What *path* is, after loading it on the CPU. Raises ModelFileError if it is not a model of this cell.
-
-    A graph that is run as it is has to take zeros too. fixed_batch: the number of samples that it takes at once, or
-    None for any.
-    """
-    file = identify(path, None)
-    backend = backends.load(cell.backend)
-    model = open_model(models.load(cell.model), backend, path)
-    predictor, *_ = load_parts(backend, model, Loading(Device.CPU, cores()))
-    if model.format is not None:
-        with trying(model):
-            predictor.predict(zeros(model.interface, 1))
-    tensors = model.interface.inputs, model.interface.outputs
-    inputs, outputs = ([str(tensor) for tensor in side] for side in tensors)
-    facts = {"format": formats.detect(path).value, "variant": model.variant, **file.facts}
-    as_it_is = {"as_it_is": model.format is not None, "fixed_batch": model.interface.batch}
-    return {**facts, **as_it_is, "inputs": inputs, "outputs": outputs}
+TABLE_TYPES = {TableType.FP32: "float32", TableType.FP16: "float16"}
 
 
-TABLE_TYPES = {"fp32": "float32", "fp16": "float16"}
-
-
-def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> dict[str, Any]:
-    """Write the model in *path* as *output*, whose suffix says how. Raises ModelFileError or UsageError.
+def execute(command: ConvertCommand, cell: Cell, events: Events) -> ConvertReply:
+    """Write the model as --output, whose suffix says how. Raises ModelFileError or UsageError.
 
     .safetensors: its weights by canonical name, checked against the architecture; .onnx: the network with them.
-    tables: fp32 or fp16, the type that tables get; None leaves them.
     """
+    path, output, tables = command.model_file, new_file_path(command.output), command.tables
+    events.phase(Phase.CONVERT)
     if output.suffix not in (".safetensors", ".onnx"):
         raise UsageError(f"{output} is neither a .safetensors nor an .onnx file", hint="Name one with --output.")
     if output.suffix == ".onnx" and ModelFormat.ONNX not in backends.load(cell.backend).writes:
@@ -75,8 +53,7 @@ def convert(cell: Cell, path: Path, output: Path, tables: str | None = None) -> 
 
             partial.write_bytes(serialize(model.source))
     form = ModelFormat.SAFETENSORS if output.suffix == ".safetensors" else ModelFormat.ONNX
-    facts = {"model_file": str(output), "size_bytes": output.stat().st_size, "sha256": checksum(output)}
-    return {**facts, "format": form.value, "weights": len(arrays)}
+    return ConvertReply(output, output.stat().st_size, checksum(output), form.value, len(arrays))
 
 
 def check_one_graph(benchmark: Benchmark, model: Model) -> None:
@@ -89,7 +66,7 @@ def check_one_graph(benchmark: Benchmark, model: Model) -> None:
         raise UsageError(f"the tables of {benchmark.name} stay outside of every graph", hint=hint)
 
 
-def _table_types(benchmark: Benchmark, arrays: Named, tables: str | None) -> dict[str, str]:
+def _table_types(benchmark: Benchmark, arrays: Named, tables: TableType | None) -> dict[str, str]:
     """The type that each table gets, by name, where one is asked for."""
     if not tables or not isinstance(benchmark, Tabled):
         return {}

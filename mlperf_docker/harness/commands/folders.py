@@ -44,3 +44,15 @@ def cache_folder(cache: Path) -> Path:
     if not cache.is_dir():
         raise UsageError(f"the cache folder {cache} is not there")
     return cache
+
+
+def new_file_path(path: Path) -> Path:
+    """*path*, if a file can be written there. Raises UsageError where its folder is missing, or it is a folder."""
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent}: make it, or name another")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    return path

@@ -8,7 +8,7 @@ from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Payload, Samples
-from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen.settings import Generated
 from mlperf_docker.harness.system.resources import free_memory, free_threads
 
@@ -22,7 +22,7 @@ THREADS_BESIDE = 3
 """Threads of an instance beside its operators': its own, and those that gather and finish batches."""
 
 
-def check_threads(options: RunOptions, threads: int) -> None:
+def check_threads(options: LoadgenRun, threads: int) -> None:
     """Raise UsageError if the instances' threads are more than the system lets this process start."""
     needed, free = options.copies * (threads + THREADS_BESIDE), free_threads()
     if needed > free:
@@ -32,13 +32,13 @@ def check_threads(options: RunOptions, threads: int) -> None:
         )
 
 
-def check_instances(options: RunOptions, model: Model) -> None:
+def check_instances(options: LoadgenRun, model: Model) -> None:
     """Raise UsageError if the weights of the second instance on the CPU, and those after it, do not fit into memory."""
     more = 0 if options.cell.device.profile.is_accelerator else options.copies - 1
     _require(more * _weights_bytes(model), f"the weights of {more} more instances need", "Use fewer --instances.")
 
 
-def check_batch(options: RunOptions, model: Model, samples: Samples, payload: Payload) -> None:
+def check_batch(options: LoadgenRun, model: Model, samples: Samples, payload: Payload) -> None:
     """Raise UsageError if the inputs and answers of batches of --batch-size do not fit into memory."""
     size = options.batch_size
     if size is None or options.scenario not in (Scenario.OFFLINE, Scenario.SERVER):
@@ -52,7 +52,7 @@ def check_batch(options: RunOptions, model: Model, samples: Samples, payload: Pa
     )
 
 
-def check_queries(options: RunOptions, generated: Generated, batch: int) -> None:
+def check_queries(options: LoadgenRun, generated: Generated, batch: int) -> None:
     """Raise UsageError if the queries that LoadGen prepares before a performance test do not fit into memory."""
     if options.mode is not Mode.PERFORMANCE:
         return
@@ -78,7 +78,7 @@ def check_loaded(samples: Samples, count: int) -> None:
     )
 
 
-def failure(options: RunOptions, error: BaseException) -> HarnessError:
+def failure(options: LoadgenRun, error: BaseException) -> HarnessError:
     """What a failure on a sample means for the user."""
     is_host = not options.cell.device.profile.is_accelerator
     if isinstance(error, MemoryError) or (isinstance(error, DeviceMemoryError) and is_host):

@@ -17,7 +17,7 @@ from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.api.tables import Tabled
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import limits
-from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.models.opening import Loading, blaming, load_parts, open_model, trying
 from mlperf_docker.harness.system.resources import cores, free_memory
 from mlperf_docker.harness.weights import model_files
@@ -54,7 +54,7 @@ def answering(backend: Backend) -> Backend:
 
 
 def choose_model(
-    options: RunOptions, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
+    options: LoadgenRun, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
 ) -> tuple[UsedModelFile | None, Model]:
     """The model of the run and its file, None for a backend that computes nothing. Raises ModelFileError.
 
@@ -80,11 +80,11 @@ def choose_model(
 
 
 def load(
-    options: RunOptions, backend: Backend, file: UsedModelFile | None, model: Model, prepared: Prepared, events: Events
+    options: LoadgenRun, backend: Backend, file: UsedModelFile | None, model: Model, prepared: Prepared, events: Events
 ) -> LoadedModel:
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
-    threads = options.threads or operator_threads(options, cores())
+    threads = options.threads_per_instance or operator_threads(options, cores())
     limits.check_threads(options, threads)
     limits.check_instances(options, model)
     check_memory(options, model, prepared, events)
@@ -111,12 +111,12 @@ def shares(instances: int, devices: int) -> tuple[int, ...]:
     return tuple(len(range(number, instances, devices)) for number in range(min(instances, devices)))
 
 
-def allocator(options: RunOptions, backend: Backend) -> Allocate:
+def allocator(options: LoadgenRun, backend: Backend) -> Allocate:
     """Memory for samples on their way to the device of the run."""
     return lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device)
 
 
-def check_memory(options: RunOptions, model: Model, prepared: Prepared, events: Events) -> None:
+def check_memory(options: LoadgenRun, model: Model, prepared: Prepared, events: Events) -> None:
     """Say what memory the samples take, for a model that takes much of it. Raises UsageError if it is not there."""
     if model.memory is None:
         return
@@ -130,7 +130,7 @@ def check_memory(options: RunOptions, model: Model, prepared: Prepared, events: 
         )
 
 
-def operator_threads(options: RunOptions, processors: int) -> int:
+def operator_threads(options: LoadgenRun, processors: int) -> int:
     """Threads for the operators of each instance, by default.
 
     In Server the thread that issues queries spins to keep LoadGen's schedule. Operators that are split evenly over all
@@ -141,7 +141,7 @@ def operator_threads(options: RunOptions, processors: int) -> int:
     return max(1, processors // options.copies)
 
 
-def model_file(options: RunOptions, synthetic: SyntheticSet | None) -> UsedModelFile:
+def model_file(options: LoadgenRun, synthetic: SyntheticSet | None) -> UsedModelFile:
     """The file named, the synthetic weights, or the official file, in this order."""
     official = options.cell.official(options.precision)
     if synthetic and options.model_file is None:

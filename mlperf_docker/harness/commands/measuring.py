@@ -11,7 +11,7 @@ from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.calibration.typical_batches import excess, typical
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared
-from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen import settings
 
 ACCELERATOR_WAIT_S = 0.001
@@ -31,7 +31,7 @@ class Measured:
 
 
 def measure(
-    options: RunOptions, benchmark: Benchmark, prepared: Prepared, loaded: LoadedModel, events: Events
+    options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, loaded: LoadedModel, events: Events
 ) -> Measured:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)

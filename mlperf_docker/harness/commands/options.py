@@ -1,48 +1,36 @@
-"""The options of a run, parsed and checked: what the command line says, and nothing of how it was said."""
+"""Options of a run with its cell and its files, checked against each other."""
 
+import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.contract.cell import Cell
-from mlperf_docker.contract.words import Mode, Scenario, SyntheticSize
+from mlperf_docker.contract.commands import RunCommand
+from mlperf_docker.contract.options import RunOptions
+from mlperf_docker.contract.words import Scenario
+from mlperf_docker.harness.api.errors import UsageError
+from mlperf_docker.harness.loadgen import user_conf
 from mlperf_docker.harness.loadgen.user_conf import UserConf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Folders:
     """Where a run finds and leaves its files."""
 
-    data: Path = Path("/data")
-    models: Path = Path("/models")
-    cache: Path = Path("/cache")
-    results: Path = Path("/results")
+    data: Path = RunCommand.data
+    models: Path = RunCommand.models
+    cache: Path = RunCommand.cache
+    results: Path = RunCommand.results
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """One LoadGen test. None stands for "measure it" or "the benchmark's own".
-
-    min_duration_s: seconds; max_batch: the batch size, fixed; samples: use only the first so many of the data set.
-    threads: operator threads of each instance; workers: preprocessing processes. max_ind_range: rows of each table.
-    """
+@dataclass(frozen=True, kw_only=True)
+class LoadgenRun(RunOptions):
+    """One LoadGen test: its options, the cell that is tested, and its files."""
 
     cell: Cell
-    scenario: Scenario
-    mode: Mode
-    folders: Folders
-    precision: str = "fp32"
-    synthetic: SyntheticSize | None = None
+    folders: Folders = Folders()
     model_file: Path | None = None
-    samples: int | None = None
-    min_duration_s: float | None = None
-    target_qps: float | None = None
-    target_latency_ms: int | None = None
-    batch_size: int | None = None
-    instances: int | None = None
-    threads: int | None = None
     user_conf: UserConf | None = None
-    workers: int | None = None
-    max_ind_range: int | None = None
 
     @property
     def copies(self) -> int:
@@ -59,7 +47,23 @@ class RunOptions:
         }
         return frozenset(key for key, value in values.items() if value is not None)
 
-    def settled(self, devices: int) -> "RunOptions":
+    def settled(self, devices: int) -> "LoadgenRun":
         """The options with a number of instances: by default one on each of *devices*, if a scenario takes several."""
         several = self.scenario in (Scenario.OFFLINE, Scenario.SERVER)
         return replace(self, instances=self.instances or (devices if several else 1))
+
+
+def run_of(command: RunCommand, cell: Cell) -> LoadgenRun:
+    """The LoadGen test that *command* asks for. Raises UsageError for options that contradict each other."""
+    if (command.instances or 1) > 1 and command.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
+        raise UsageError(f"{command.scenario} has one query at a time: --instances must be 1")
+    if command.target_latency_ms is not None and command.scenario is not Scenario.SERVER:
+        raise UsageError(f"{command.scenario} has no bound on latency: --target-latency is for Server")
+    options = {each.name: getattr(command, each.name) for each in dataclasses.fields(RunOptions)}
+    return LoadgenRun(
+        **options,
+        cell=cell,
+        folders=Folders(command.data, command.models, command.cache, command.results),
+        model_file=command.model_file,
+        user_conf=user_conf.read(command.user_conf) if command.user_conf else None,
+    )

@@ -1,16 +1,16 @@
-"""The result of a run, as it is printed and as result.json holds it."""
+"""Result of a run: verdict, reasons, and the reply that holds them."""
 
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
 from mlperf_docker.harness.api.errors import first_ten
 from mlperf_docker.harness.api.scores import Accuracy
-from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen import logs, running
 from mlperf_docker.harness.loadgen.settings import OFFICIAL_DURATION_MS
 from mlperf_docker.harness.weights.model_files import UsedModelFile
@@ -48,7 +48,7 @@ def versions(backend: Backend) -> dict[str, str]:
     return {**shared, **backend.versions()}
 
 
-def is_valid(options: RunOptions, findings: Findings) -> bool:
+def is_valid(options: LoadgenRun, findings: Findings) -> bool:
     """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met.
 
     Neither counts where samples or instances are missing, or outputs are no numbers: LoadGen may know nothing of that.
@@ -61,7 +61,7 @@ def is_valid(options: RunOptions, findings: Findings) -> bool:
     return passed and not findings.log.errors
 
 
-def missing(options: RunOptions, findings: Findings) -> list[str]:
+def missing(options: LoadgenRun, findings: Findings) -> list[str]:
     """What was left undone: samples without an answer, and instances that answered none."""
     log, performance = findings.log, options.mode is Mode.PERFORMANCE
     queried = log.number("result_query_count") * log.number("effective_samples_per_query")
@@ -77,7 +77,7 @@ def missing(options: RunOptions, findings: Findings) -> list[str]:
     return found
 
 
-def reasons(options: RunOptions, findings: Findings) -> list[str]:
+def reasons(options: LoadgenRun, findings: Findings) -> list[str]:
     """Why the run is not valid, each with advice."""
     broken = f"{findings.not_finite}: such weights, or such a precision, give no answers" if findings.not_finite else ""
     found = [broken] if broken else missing(options, findings)
@@ -89,7 +89,7 @@ def reasons(options: RunOptions, findings: Findings) -> list[str]:
     return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
 
 
-def closed_obstacles(options: RunOptions, findings: Findings) -> list[str]:
+def closed_obstacles(options: LoadgenRun, findings: Findings) -> list[str]:
     """Why the run cannot be part of a closed submission; a submission needs more than one run in any case."""
     found = []
     if options.synthetic:
@@ -109,33 +109,34 @@ def closed_obstacles(options: RunOptions, findings: Findings) -> list[str]:
     return found
 
 
-def compose(options: RunOptions, backend: Backend, findings: Findings) -> dict[str, Any]:
-    """The result as one JSON object; DESIGN.md and the README name its keys."""
-    cell, log, accuracy, file = options.cell, findings.log, findings.accuracy, findings.model_file
+def compose(options: LoadgenRun, backend: Backend, findings: Findings) -> RunReply:
+    """The result, as it is printed and as result.json holds it."""
+    cell, log = options.cell, findings.log
+    figure, latencies = logs.metric(log, options.scenario), logs.latency_ns(log, options.scenario)
     performance = options.mode is Mode.PERFORMANCE
-    return {
-        "model": cell.model,
-        "backend": cell.backend,
-        "device": cell.device.value,
-        "precision": options.precision,
-        "scenario": options.scenario.value,
-        "mode": options.mode.value,
-        "synthetic": options.synthetic is not None,
-        "synthetic_size": options.synthetic.value if options.synthetic else None,
-        "valid": is_valid(options, findings),
-        "reasons": reasons(options, findings),
-        "metric": logs.metric(log, options.scenario) if performance else None,
-        "latency_ns": logs.latency_ns(log, options.scenario) if performance else None,
-        "samples": findings.samples,
-        "accuracy": _accuracy(accuracy),
-        "versions": versions(backend),
-        "device_proof": dict(findings.proof),
-        "settings": dict(findings.settings),
-        "seeds": logs.seeds(log),
-        "model_file": _model_file(file, findings.variant),
-        "loadgen_errors": list(log.errors),
-        "submission": {"closed_ready": False, "why": closed_obstacles(options, findings)},
-    }
+    return RunReply(
+        model=cell.model,
+        backend=cell.backend,
+        device=cell.device.value,
+        precision=options.precision,
+        scenario=options.scenario,
+        mode=options.mode,
+        synthetic=options.synthetic is not None,
+        synthetic_size=options.synthetic,
+        valid=is_valid(options, findings),
+        reasons=tuple(reasons(options, findings)),
+        metric=Figure(**figure) if performance and figure else None,
+        latency_ns=Latencies(**latencies) if performance and latencies else None,
+        samples=findings.samples,
+        accuracy=_score(findings.accuracy),
+        versions=versions(backend),
+        device_proof=dict(findings.proof),
+        settings=dict(findings.settings),
+        seeds=logs.seeds(log),
+        model_file=_model_file(findings.model_file, findings.variant),
+        loadgen_errors=tuple(log.errors),
+        submission=Readiness(closed_ready=False, why=tuple(closed_obstacles(options, findings))),
+    )
 
 
 def _model_file(file: UsedModelFile | None, variant: str) -> dict[str, Any] | None:
@@ -144,13 +145,7 @@ def _model_file(file: UsedModelFile | None, variant: str) -> dict[str, Any] | No
     return {"name": file.path.name, **file.facts, "official": file.official, "variant": variant}
 
 
-def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
+def _score(accuracy: Accuracy | None) -> Score | None:
     if accuracy is None:
         return None
-    fields = {"metric": accuracy.metric, "value": accuracy.value, "target": accuracy.target}
-    return {**fields, "passed": accuracy.passed}
-
-
-def exit_code(result: Mapping[str, Any]) -> ExitCode:
-    """0 or 1."""
-    return ExitCode.VALID if result["valid"] else ExitCode.INVALID
+    return Score(accuracy.metric, accuracy.value, accuracy.target, accuracy.passed)

@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import mlperf_loadgen as lg
 
+from mlperf_docker.contract import json_values
+from mlperf_docker.contract.cell import Cell
+from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.events import Phase
-from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.benchmark import Benchmark
@@ -19,7 +22,7 @@ from mlperf_docker.harness.commands import limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared, allocator, answering, choose_model, load
 from mlperf_docker.harness.commands.measuring import ACCELERATOR_WAIT_S, measure
-from mlperf_docker.harness.commands.options import RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun, run_of
 from mlperf_docker.harness.loadgen import logs, running, settings
 from mlperf_docker.harness.loadgen.worker import Responder
 from mlperf_docker.harness.models import registry as models
@@ -35,8 +38,9 @@ REDUCED_SHARE = 0.9
 random network decides more narrowly than a trained one; answers that got mixed up would cost most of the accuracy."""
 
 
-def run(options: RunOptions, events: Events) -> ExitCode:
-    """Do one LoadGen test; print and write its result. Raises HarnessError where there is none."""
+def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
+    """Do one LoadGen test, and write its result. Raises HarnessError where there is none."""
+    options = run_of(command, cell)
     with claimed(options.folders.results) as folder, storage.writing(folder):
         benchmark, backend = (
             models.cut(models.load(options.cell.model), options.max_ind_range),
@@ -58,20 +62,19 @@ def run(options: RunOptions, events: Events) -> ExitCode:
         limits.check_batch(options, model, prepared.samples, benchmark.payload(dataset))
         loaded = load(options, backend, file, model, prepared, events)
         found = run_test(options, benchmark, backend, prepared, loaded, events)
-        value = result.compose(options, backend, found)
-        write_json(folder / "result.json", value)
-        events.result(value)
-        return result.exit_code(value)
+        reply = result.compose(options, backend, found)
+        write_json(folder / "result.json", json_values.fields(reply))
+        return reply
 
 
-def check_precision(options: RunOptions) -> None:
+def check_precision(options: LoadgenRun) -> None:
     """Raise UsageError for a precision that the cell does not have."""
     if options.precision not in options.cell.precisions:
         there = ", ".join(options.cell.precisions)
         raise UsageError(f"{options.cell.model} on {options.cell.backend} has no {options.precision}; it has {there}")
 
 
-def synthesize(options: RunOptions, benchmark: Benchmark, backend: Backend, events: Events) -> SyntheticSet | None:
+def synthesize(options: LoadgenRun, benchmark: Benchmark, backend: Backend, events: Events) -> SyntheticSet | None:
     """The synthetic set of a synthetic run, made where the cache lacks it."""
     if options.synthetic is None:
         return None
@@ -82,7 +85,7 @@ def synthesize(options: RunOptions, benchmark: Benchmark, backend: Backend, even
 
 
 def prepare(
-    options: RunOptions,
+    options: LoadgenRun,
     benchmark: Benchmark,
     model: Model,
     dataset: Dataset,
@@ -97,7 +100,7 @@ def prepare(
 
 
 def run_test(
-    options: RunOptions, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: LoadedModel, events: Events
+    options: LoadgenRun, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: LoadedModel, events: Events
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
     try:
@@ -147,12 +150,12 @@ def run_test(
     )
 
 
-def multi(options: RunOptions) -> bool:
+def multi(options: LoadgenRun) -> bool:
     """Whether queries have several samples."""
     return options.scenario is Scenario.MULTI_STREAM
 
 
-def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
+def configure(options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
     """TestSettings, after writing the user.conf that they come from."""
     keys = settings.wanted(
         options.scenario,
@@ -174,7 +177,7 @@ def configure(options: RunOptions, benchmark: Benchmark, prepared: Prepared, hin
     )
 
 
-def watch(options: RunOptions, prepared: Prepared, events: Events) -> running.Watch:
+def watch(options: LoadgenRun, prepared: Prepared, events: Events) -> running.Watch:
     """Progress of the test as events. In accuracy mode the number of samples is known."""
     total = prepared.samples.count if options.mode is Mode.ACCURACY else None
 
@@ -185,7 +188,7 @@ def watch(options: RunOptions, prepared: Prepared, events: Events) -> running.Wa
     return running.Watch(progress=progress, stuck=stuck)
 
 
-def score(options: RunOptions, benchmark: Benchmark, prepared: Prepared, events: Events) -> Accuracy | None:
+def score(options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, events: Events) -> Accuracy | None:
     """The accuracy of an accuracy run, also written to accuracy.txt; None for a performance run."""
     if options.mode is not Mode.ACCURACY:
         return None

@@ -5,18 +5,19 @@ import os
 import signal
 import time
 
-VARIABLE = "MLPERF_END_WITH_STDIN"
+from mlperf_docker.contract import places
+
 _PATIENCE_S = 3.0  # between SIGTERM and SIGKILL
 _LOOK_S = 0.1
 
 
 def hold() -> None:
-    """Where the starter asks for it by `VARIABLE`, have a child of this process end it when stdin is closed.
+    """Where the starter asks for it by `LIFELINE_VARIABLE`, have a child of this process end it when stdin is closed.
 
     A process and no thread: a thread could not run while a call in C or C++ holds the interpreter's lock. To be called
     before anything starts threads. A container's end is the child's end too. Afterwards this process's stdin is empty.
     """
-    if not os.environ.pop(VARIABLE, ""):
+    if not os.environ.pop(places.LIFELINE_VARIABLE, ""):
         return
     parent = os.getpid()
     if os.fork() == 0:

@@ -10,7 +10,7 @@ from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import memory_error
 from mlperf_docker.harness.api.errors import DeviceMemoryError, ModelFileError
 from mlperf_docker.harness.commands import limits
-from mlperf_docker.harness.commands.options import Folders, RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen import settings
 
 
@@ -61,7 +61,9 @@ def test_frameworks_without_memory_are_understood(said: str) -> None:
     ],
 )
 def test_a_failure_on_a_sample_says_what_to_do(error: Exception, device: Device, code: ExitCode) -> None:
-    options = RunOptions(Cell("resnet50", "pytorch", device, "resnet50"), Scenario.OFFLINE, Mode.PERFORMANCE, Folders())
+    options = LoadgenRun(
+        cell=Cell("resnet50", "pytorch", device, "resnet50"), scenario=Scenario.OFFLINE, mode=Mode.PERFORMANCE
+    )
     found = limits.failure(options, error)
     assert found.exit_code == code
     assert str(error) in str(found)

@@ -25,7 +25,7 @@ from mlperf_docker.harness.backends.dummy.backend import Dummy, NullPredictor
 from mlperf_docker.harness.backends.onnxruntime import backend as ort_backend
 from mlperf_docker.harness.backends.pytorch import backend as torch_backend
 from mlperf_docker.harness.commands import loading
-from mlperf_docker.harness.commands.options import Folders, RunOptions
+from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.models.dlrm import placement
 from mlperf_docker.harness.models.dlrm.benchmark import Dlrm
 from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
@@ -35,9 +35,12 @@ from mlperf_docker.harness.weights import frameworks
 ROWS = Interface((Tensor("rows:0", "float32", (None, 3)),), (Tensor("sums:0", "float32", (None,)),))
 
 
-def options(scenario: Scenario, instances: int | None = None) -> RunOptions:
-    return RunOptions(
-        Cell("resnet50", "dummy", Device.CUDA, "resnet50"), scenario, Mode.PERFORMANCE, Folders(), instances=instances
+def options(scenario: Scenario, instances: int | None = None) -> LoadgenRun:
+    return LoadgenRun(
+        cell=Cell("resnet50", "dummy", Device.CUDA, "resnet50"),
+        scenario=scenario,
+        mode=Mode.PERFORMANCE,
+        instances=instances,
     )
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from mlperf_docker.contract.cell import Cell, OfficialFile
+from mlperf_docker.contract.commands import OutputsCommand
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import Mode, Precision, Scenario
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.ops.onnx import serialize
@@ -116,11 +117,11 @@ def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
 def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
     from mlperf_docker.harness.api.scores import Accuracy
     from mlperf_docker.harness.commands import result
-    from mlperf_docker.harness.commands.options import Folders, RunOptions
+    from mlperf_docker.harness.commands.options import LoadgenRun
     from mlperf_docker.harness.loadgen import logs
 
-    options = RunOptions(
-        Cell("resnet50", "onnxruntime", Device.CPU, "resnet50"), Scenario.MULTI_STREAM, mode, Folders()
+    options = LoadgenRun(
+        cell=Cell("resnet50", "onnxruntime", Device.CPU, "resnet50"), scenario=Scenario.MULTI_STREAM, mode=mode
     )
     log = {"result_validity": "VALID", "result_query_count": 5, "effective_samples_per_query": 8}
     accuracy = Accuracy("top1", 80.0, 76.0, exact=False, line="")
@@ -376,10 +377,10 @@ def test_synthesize_and_convert(harness: Harness, tiny: SyntheticSet, tmp_path: 
 )
 def test_server_leaves_a_processor_to_loadgen(scenario: Scenario, instances: int, threads: int) -> None:
     from mlperf_docker.harness.commands.loading import operator_threads
-    from mlperf_docker.harness.commands.options import Folders, RunOptions
+    from mlperf_docker.harness.commands.options import LoadgenRun
 
     cell = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50")
-    options = RunOptions(cell, scenario, Mode.PERFORMANCE, Folders(), instances=instances)
+    options = LoadgenRun(cell=cell, scenario=scenario, mode=Mode.PERFORMANCE, instances=instances)
     assert operator_threads(options, 8) == threads
     assert operator_threads(options, 1) == 1
 
@@ -415,12 +416,13 @@ def test_outputs_that_are_not_finite_are_none_to_compare(
 ) -> None:
     from mlperf_docker.harness.api.errors import SampleError
     from mlperf_docker.harness.api.events import Events
-    from mlperf_docker.harness.commands import parity
+    from mlperf_docker.harness.commands import outputs
     from mlperf_docker.harness.models.resnet50.benchmark import ResNet50
 
     large = dataclasses.replace(tiny, weights=overflowing(tiny, tmp_path))
     monkeypatch.setattr(ResNet50, "synthesize", lambda *_: large)
     cell = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50")
+    command = OutputsCommand(output=tmp_path / "outputs.safetensors", samples=6, cache=cache)
     with (tmp_path / "events").open("w") as stream, pytest.raises(SampleError, match="logits:0 of sample 0 is not fin"):
-        parity.trace(cell, SyntheticSize.TINY, cache, tmp_path / "outputs.safetensors", 6, Events(stream))
+        outputs.execute(command, cell, Events(stream))
     assert not list(tmp_path.glob("*outputs*"))

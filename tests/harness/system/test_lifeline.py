@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mlperf_docker.harness.system import lifeline
+from mlperf_docker.contract import places
 from tests.harness.process import command, environment
 from tests.harness.samples.test_preprocessing import many, preprocess_command, workers_gone
 
-_HELD = {lifeline.VARIABLE: "1"}
+_HELD = {places.LIFELINE_VARIABLE: "1"}
 _LOCKED = (
     "from mlperf_docker.harness.system import lifeline; lifeline.hold()\n"
     "import ctypes, signal, sys\n"

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from mlperf_docker.contract.cell import Cell
+from mlperf_docker.contract.commands import ConvertCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.errors import ModelFileError
+from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.interface import Tensor
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.retinanet import DEVIATION, FULL, MEAN, anchors, grids
@@ -265,7 +267,8 @@ def test_a_graph_runs_as_it_is_image_by_image(tmp_path: Path) -> None:
 def test_a_graph_that_convert_wrote_runs_in_batches(tmp_path: Path) -> None:
     weights, path = tmp_path / "w.safetensors", tmp_path / "w.onnx"
     weight_files.write(weights, arrays())
-    convert.convert(Cell("retinanet", "onnxruntime", Device.CPU, "retinanet"), weights, path)
+    command = ConvertCommand(model_file=weights, output=path)
+    convert.execute(command, Cell("retinanet", "onnxruntime", Device.CPU, "retinanet"), Events(io.StringIO()))
     backend = registry.load("onnxruntime")
     model = open_model(RetinaNet(), backend, path)
     assert (model.format, model.interface.ragged, model.postprocess) == (
