@@ -18,7 +18,7 @@ _ALWAYS_NEW = {"results_dir", "duration_s"}
 
 
 @dataclass(frozen=True)
-class Figure:
+class ComparedFigure:
     """One measured quantity. values: each run's, or None; ratios: to the first run's, None where that says nothing."""
 
     name: str
@@ -47,10 +47,10 @@ class Comparison:
         """The facts in which the runs differ: a key's path in result.json → each run's value, None where absent."""
         return _unequal(_side_by_side([_facts(result) for result in self.results]))
 
-    def figures(self) -> tuple[Figure, ...]:
+    def figures(self) -> tuple[ComparedFigure, ...]:
         """The metric, and the latency's mean and percentiles, of those that any run has."""
         columns = _side_by_side([dict(_measured(result)) for result in self.results])
-        return tuple(Figure(name, values, self._ratios(values)) for name, values in columns.items())
+        return tuple(ComparedFigure(name, values, self._ratios(values)) for name, values in columns.items())
 
     def _ratios(self, values: tuple[Metric | None, ...]) -> tuple[float | None, ...]:
         like_first = (benchmark(result) == benchmark(self.results[0]) for result in self.results)
