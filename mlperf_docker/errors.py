@@ -1,4 +1,4 @@
-"""The error tree. One class per kind, one documented exit code each; `cli.app` is the one place that catches."""
+"""Errors of the host: one class per kind, each with a documented exit code. `cli.app` is the one place that catches."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Words that only the host uses: pull policies, the prefix of labels, the names of cells."""
+"""Words that only the host uses: pull policies, prefix of labels, names of cells."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Every file of a bundle against its manifest."""
+"""Check of a bundle: every file against its manifest."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files that are hashed while they are written, and are on the disk when that has ended."""
+"""Copies of files, hashed while they are written and synced to the disk before they count."""
 
 import hashlib
 import os

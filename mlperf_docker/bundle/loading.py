@@ -1,4 +1,4 @@
-"""`bundle load`: the images of a bundle into the engine, its model files into the cache."""
+"""`bundle load`: images of a bundle into the engine, its model files into the cache."""
 
 import contextlib
 import shutil

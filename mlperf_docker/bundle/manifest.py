@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and the layout of its folder.
+"""Manifest of a bundle, and the layout of its folder.
 
 manifest.json          cells, and every file with its size and sha256
 manifest.json.sha256   the manifest's own checksum, as sha256sum writes and checks it

@@ -1,4 +1,4 @@
-"""images.yaml → Catalog: parse, validate, complete. After `Catalog.load` nothing asks whether a value is there."""
+"""Catalog of all cells, loaded from images.yaml: parsed, validated, completed with defaults."""
 
 import functools
 import itertools

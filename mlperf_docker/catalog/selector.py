@@ -1,4 +1,4 @@
-"""What the user named → cells of the catalog. An unknown name is answered with the nearest one, then the list."""
+"""Selection of cells by name. For an unknown name the error lists the nearest ones, then all."""
 
 import difflib
 from collections.abc import Iterable, Sequence

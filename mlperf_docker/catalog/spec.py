@@ -1,4 +1,4 @@
-"""Frozen values that describe the catalog. They come complete out of `Catalog.load`; what may be missing says so."""
+"""Immutable models of the catalog, built by `Catalog.load`. Optional fields are typed `… | None`."""
 
 import datetime as dt
 from typing import Annotated, Literal, Self

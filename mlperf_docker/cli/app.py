@@ -1,4 +1,4 @@
-"""The commands by their names, and the one place where errors become messages and exit codes.
+"""Typer application: commands by name, and the one place where errors become messages and exit codes.
 
 Only Typer and the words of the command line are imported here: `--help` should not wait for what a command needs.
 """

@@ -1,4 +1,4 @@
-"""Where the mlperf-docker command begins and ends: without a traceback, whenever a signal comes."""
+"""Entry point of the mlperf-docker command: no traceback, whenever a signal comes."""
 
 import signal
 import sys

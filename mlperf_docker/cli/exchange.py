@@ -1,4 +1,4 @@
-"""What `push` and `pull` print."""
+"""Output of `push` and `pull`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

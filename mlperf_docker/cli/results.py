@@ -1,4 +1,4 @@
-"""`mlperf-docker results`: what earlier runs gave."""
+"""`mlperf-docker results`: list, show and compare earlier runs, and report on them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

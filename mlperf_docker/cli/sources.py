@@ -1,4 +1,4 @@
-"""Options of the commands that need an image → the sources that it may come from."""
+"""Options of commands that need an image, as the sources that it may come from."""
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import parse_choice

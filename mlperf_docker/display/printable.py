@@ -1,4 +1,4 @@
-"""Text of foreign origin (names, results, output of containers) without control characters: they are written out."""
+"""Printable text: control characters in names, results and output of containers are escaped."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""stdout and stderr as they may be: closed, full, without a reader, in any encoding, or a terminal.
+"""stdout and stderr that never fail: closed, full, without a reader, in any encoding, or a terminal.
 
 Writing to them never fails, so that a command comes to its own end and exit code. What went wrong is told at the end.
 """

@@ -1,4 +1,4 @@
-"""Tables and facts that fit a terminal. Elsewhere they are as wide as they are: programs cut them, people scroll."""
+"""Tables and lists of facts, wrapped to the terminal's width; unwrapped if stdout is not a terminal."""
 
 import io
 import textwrap

@@ -1,4 +1,4 @@
-"""The coverage table of the README, out of the record of evidence alone: nothing in it is ticked by hand."""
+"""Coverage table of the README, generated from evidence.json."""
 
 from collections.abc import Sequence
 

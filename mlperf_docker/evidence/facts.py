@@ -1,4 +1,4 @@
-"""Facts of the cells that `list` shows, whatever the engine has: plain values, to JSON and back."""
+"""Facts of the cells that `list` shows, independent of the engine: plain values, to JSON and back."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Run the cells and put on record what came of it: image, performance, accuracy, and parity with the other backends."""
+"""Recording of evidence: builds and runs cells, records image, performance, accuracy and parity with other backends."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The matrix as `list` shows it: every cell, its image, whether it is here, and what was shown of it."""
+"""Matrix of cells as `list` shows it: image, whether it is present, and evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

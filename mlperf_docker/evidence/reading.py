@@ -1,4 +1,4 @@
-"""Catalog, recipes and evidence → the facts that `list` shows."""
+"""Facts that `list` shows, computed from catalog, recipes and evidence."""
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import AbsentCell, ImageSpec

@@ -1,4 +1,4 @@
-"""The record of what was really run, evidence.json: one entry for each cell and precision, written by a command only.
+"""evidence.json: one entry for each cell and precision, written by commands only.
 
 Every finding carries the hash of the source that it was found with, so that an old one can be told from a current one.
 """

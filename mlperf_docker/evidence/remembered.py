@@ -1,4 +1,4 @@
-"""The facts of the matrix, remembered in the user's cache.
+"""Cache of the facts that `list` shows, in the user's cache folder.
 
 To compute them takes 0.2 s, most of it the import of what reads and checks catalog and evidence. So they are kept under
 a digest over the contents of everything that they were computed from.

@@ -1,4 +1,4 @@
-"""Get the image of a cell: take it, pull it or build it, and say which."""
+"""Provision of a cell's image: taken from the engine, pulled or built."""
 
 from mlperf_docker import __version__
 from mlperf_docker.display.progress import Display

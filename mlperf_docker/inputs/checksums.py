@@ -1,4 +1,4 @@
-"""Checksums of large files, and an index of those known, so that 100 MB are not read for every look.
+"""Checksums of large files, with an index of known ones, so that a file is hashed once.
 
 hashlib.file_digest and pooch.file_hash (pooch 1.9) read the file once for each algorithm, and report no progress.
 """

@@ -1,4 +1,4 @@
-"""BuildInputs and the host's settings → the tar that the engine takes as build context. Equal inputs, equal bytes.
+"""Build context as a tar, from BuildInputs and the host's settings. Equal inputs give equal bytes.
 
 Each layer has a folder of its own below layers/: its requirements, and what the host adds, pip's settings and the
 wheels that the layer needs. So a wheel that only one layer needs leaves the others as they are.

@@ -1,4 +1,4 @@
-"""How this host reaches its networks, taken over into builds: proxies, pip's index, a CA bundle, a wheelhouse.
+"""Network settings of this host for builds: proxies, pip's index, a CA bundle, a wheelhouse.
 
 Everything but the proxies travels in the build context and is only mounted, so that no layer and no history line keeps
 it. Proxies are build arguments of the names that BuildKit leaves out of the history by itself.

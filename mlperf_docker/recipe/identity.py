@@ -1,4 +1,4 @@
-"""Identity of a cell's image: what its names on any base follow from.
+"""Identity of a cell's image: what its tags on any base are computed from.
 
 Plain values: to look for an image takes no catalog, no template and no lock, so `list` can remember them.
 """

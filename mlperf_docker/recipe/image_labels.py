@@ -1,4 +1,4 @@
-"""What goes into an image, the hash over it, and the names and labels that follow from it. Pure: no disk, no clock."""
+"""Labels and tags of an image. Pure: no disk, no clock."""
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.names import LABEL

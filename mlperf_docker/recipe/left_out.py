@@ -1,4 +1,4 @@
-"""Folders of installed libraries that images do without: test suites, and headers to build against. Pure."""
+"""Folders of installed libraries that images leave out: test suites, and headers to build against. Pure."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""images.yaml → locks/: one hash-locked requirements file for each backend and device, for every Python of a base."""
+"""Locks: a hash-locked requirements file for each backend and device, for every Python of a base."""
 
 import difflib
 import json

@@ -1,4 +1,4 @@
-"""ImageSpec → the Dockerfile's text and the build context. Needs Jinja2, so import it where an image is looked at."""
+"""Rendering of a cell's Dockerfile, and its recipe. Needs Jinja2, so import it only where an image is needed."""
 
 import difflib
 import functools

@@ -1,4 +1,4 @@
-"""A hash-locked requirements file, and its split into the layers of an image. Pure."""
+"""Parser of hash-locked requirements files, and their split into the layers of an image. Pure."""
 
 import re
 from collections import Counter

@@ -1,1 +1,1 @@
-"""An image registry over HTTP: references, logins, client, refusals."""
+"""Image registries over HTTP: references, logins, client, refusals."""

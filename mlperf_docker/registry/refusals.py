@@ -1,4 +1,4 @@
-"""Refusals of engine and registries: settled, with their cause and a remedy, or passing and tried again by tenacity."""
+"""Refusals of engine and registries: permanent with a cause and a remedy, or temporary and retried by tenacity."""
 
 import re
 from collections.abc import Callable, Sequence

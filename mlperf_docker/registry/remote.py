@@ -1,4 +1,4 @@
-"""An image in a registry, and the protocol of registries. Free of requests; `client` has the implementation."""
+"""Image in a registry, and the protocol of registries. Free of requests; `client` has the implementation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

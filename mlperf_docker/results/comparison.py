@@ -1,4 +1,4 @@
-"""What differs between runs: their figures side by side, and the facts that may be the cause."""
+"""Comparison of runs: figures side by side, and the facts in which they differ."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Results as one HTML file. Needs Jinja2, so import it where a report is written."""
+"""Report of results as one HTML file. Needs Jinja2, so import it where a report is written."""
 
 import datetime as dt
 import functools

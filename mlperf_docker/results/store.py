@@ -1,4 +1,4 @@
-"""Results of runs: the value, its file, and the folder that a run writes to."""
+"""Store of results: one folder per run, its result file, and its lock while the run lasts."""
 
 import collections
 import contextlib

@@ -1,4 +1,4 @@
-"""The result of a run: the value behind `run --json` and result.json."""
+"""Result of a run: the value behind `run --json` and result.json."""
 
 import datetime as dt
 import math

@@ -1,4 +1,4 @@
-"""`models convert`: a model file in another form, made in a container of the backend that can read it."""
+"""`models convert`: conversion of a model file in a container of a backend that can read it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""`data verify`, `data convert` and `data preprocess`: the harness's own look at a data set, in a container."""
+"""`data verify`, `data convert` and `data preprocess`: commands of the harness on a data set, in a container."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A harness command in a container: image provided, container run, reply read."""
+"""Harness job in a container: image provided, container run, reply read."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""RunPlan → container → what the harness came to, or the error that says why not."""
+"""Execution of a plan: container run, events followed, its end turned into a reply or an error."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""A harness command from the user's request to its result: check, plan, provide the image, execute."""
+"""`run`: request checked, inputs located, image provided, container run, result written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

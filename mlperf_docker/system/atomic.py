@@ -1,4 +1,4 @@
-"""Files that are replaced in one step.
+"""Atomic replacement of files; pipes and devices are written in place.
 
 atomicwrites 1.4 does this, but it replaces a pipe by a file, too, and makes no folder.
 """

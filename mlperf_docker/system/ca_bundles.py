@@ -1,4 +1,4 @@
-"""The user's own CA bundle: the variables that may name one, in the order in which they count."""
+"""Environment variables that name a CA bundle, in order of precedence."""
 
 import os
 from collections.abc import Mapping

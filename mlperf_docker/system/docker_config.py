@@ -1,4 +1,4 @@
-"""Docker's own configuration file, read as docker reads it: one that is damaged is no obstacle, only a finding."""
+"""Docker's configuration file. A damaged one is a finding of `doctor`, never an error by itself."""
 
 import json
 import os

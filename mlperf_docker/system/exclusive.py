@@ -1,4 +1,4 @@
-"""Locks between processes, on a file or a folder, gone with their holder.
+"""Locks between processes, on a file or a folder, released when the holder ends.
 
 File systems without locks (Lustre without -o flock, some NFS) are no error: then nothing keeps a second process out,
 which is for the caller to say. filelock 4.3 locks no folder, leaves its lock files behind, and of the errors that tell

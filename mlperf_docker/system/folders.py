@@ -1,4 +1,4 @@
-"""The user's folders: those that are named for what is to be written, and what their file systems refuse."""
+"""Folders of the user: created or checked before something is written, with an error that names the variable."""
 
 import contextlib
 import errno

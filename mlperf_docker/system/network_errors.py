@@ -1,4 +1,4 @@
-"""What an error of the network is made of: requests wraps urllib3's errors, docker-py wraps those of requests."""
+"""System error inside an exception of requests or docker-py, which wrap it several times."""
 
 from collections.abc import Iterator
 

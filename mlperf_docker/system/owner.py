@@ -1,4 +1,4 @@
-"""Who started a container: a process of this boot, so that an orphan can be told from a neighbour's container."""
+"""Owner of a container: process, start time and boot, to tell an orphan from a container in use."""
 
 import os
 from pathlib import Path

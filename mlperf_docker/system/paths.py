@@ -1,4 +1,4 @@
-"""The project's own assets, and the user's folders for caches, logs and results: XDG's, as platformdirs knows them."""
+"""Paths of the project's assets, and of the user's folders for caches, logs and results (XDG, by platformdirs)."""
 
 import datetime as dt
 import os

@@ -1,4 +1,4 @@
-"""pip's own configuration files, read as pip reads them."""
+"""pip's configuration files, read as pip reads them."""
 
 import configparser
 import os

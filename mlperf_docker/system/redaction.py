@@ -1,4 +1,4 @@
-"""Which words are secret, and text without them: the one place that knows.
+"""Redaction of secrets in text: the one place that knows what is secret.
 
 What this host is configured with (proxies, package indexes, logins of registries, the engine's address) is known word
 for word, and hidden in whatever spelling it comes. Of all other addresses the form tells where a login stands.

@@ -1,4 +1,4 @@
-"""Being told to stop: by a service manager, or by a terminal's end, it is like Ctrl-C, which cleans up."""
+"""SIGTERM and SIGHUP handled as Ctrl-C, which cleans up, and blocks of code that no signal interrupts."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""Files of a few kilobytes that somebody else may have written: a FIFO, a device or an endless one is refused."""
+"""Reader of small files that others may have written; refuses pipes, devices and files over a size."""
 
 import os
 import stat

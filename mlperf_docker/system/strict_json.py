@@ -1,4 +1,4 @@
-"""JSON that every reader takes: no NaN, no infinity, no half of a surrogate pair."""
+"""JSON that every reader accepts: no NaN, no infinity, no lone surrogates."""
 
 import json
 import math

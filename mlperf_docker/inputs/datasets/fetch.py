@@ -1,4 +1,4 @@
-"""`data fetch`: a data set's folder from what is offered for download, or as much of it as can be had."""
+"""`data fetch`: download of a data set into its folder, as far as it can be downloaded."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Where a data set lies, and the quick look at it before anything heavy starts; the harness checks every file of it."""
+"""Location of a data set, and a quick check of its folder; the harness checks every file."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Archives of data sets: unpacked in a folder beside, moved into place when complete, and recorded with what came out.
+"""Unpacking of data set archives: in a folder beside, moved into place when complete, with a record of the files.
 
 Only files with names below the folder are taken; a link, a device or a name that leads elsewhere refuses the archive.
 tarfile's "data" filter takes links, and Python 3.11 has it only from its fourth patch on; pooch 1.9's Untar writes to

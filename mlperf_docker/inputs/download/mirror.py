@@ -1,4 +1,4 @@
-"""--url: the user's own mirror, one file's address or a folder's."""
+"""Mirror given by --url: the address of one file, or of a folder."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""`models fetch`: which official files are meant, and their fetching one after the other."""
+"""`models fetch`: selection of official files, and their download one after the other."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The official model files: where each lies on this host, whether it is the right one, and which one a run takes."""
+"""Official model files: path on this host, state, and which one a run uses by default."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The files that a model is made of, and their checksum as one: what result.json says of a model in several files."""
+"""Model files in several parts, and one checksum over all parts, as result.json has it."""
 
 import hashlib
 import mmap

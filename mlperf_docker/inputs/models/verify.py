@@ -1,4 +1,4 @@
-"""`models verify`: is each model file that is here the right one, and which official file is one of the user's own."""
+"""`models verify`: checksums of official model files in the cache, and identification of a user's own file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
