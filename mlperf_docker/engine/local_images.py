@@ -40,7 +40,7 @@ def find(images: Images, reference: str) -> LocalImage | None:
         digests=tuple(found["RepoDigests"] or ()),
         labels=dict(found["Config"]["Labels"] or {}),
         size_bytes=int(found["Size"]),
-        platform=f"{found.get('Os', 'linux')}/{found.get('Architecture', 'amd64')}",
+        platform=f"{found['Os']}/{found['Architecture']}",
     )
 
 

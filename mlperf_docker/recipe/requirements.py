@@ -10,6 +10,7 @@ from types import MappingProxyType
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.errors import UsageError
+from mlperf_docker.recipe import platform
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<marker>\s*;[^\\]+)?\s*\\?$")
 _HASH = re.compile(r"^\s+--hash=(?P<hash>sha256:[0-9a-f]{64})\s*\\?$")
@@ -20,7 +21,7 @@ _NARROW = "Name versions in images.yaml that are for every Python there, or fewe
 _IMAGE = {
     "implementation_name": "cpython",
     "os_name": "posix",
-    "platform_machine": "x86_64",
+    "platform_machine": platform.IMAGES.machine,
     "platform_python_implementation": "CPython",
     "platform_system": "Linux",
     "sys_platform": "linux",
@@ -46,7 +47,7 @@ class Pin:
         return " \\\n".join(lines)
 
     def is_for(self, python: str) -> bool:
-        """Tell whether it is installed beside *python*, "3.11", in an image: by CPython on x86_64 Linux."""
+        """Tell whether it is installed beside *python*, "3.11", in an image: by CPython on the images' platform."""
         if not self.marker:
             return True
         from packaging.markers import Marker  # few pins have one

@@ -28,7 +28,8 @@ def image_id(name: str) -> str:
 
 def description(name: str) -> Message:
     digests = [name] if "@" in name else []
-    return {"Id": image_id(name), "RepoTags": [name], "RepoDigests": digests, "Config": {"Labels": {}}, "Size": 1}
+    names = {"Id": image_id(name), "RepoTags": [name], "RepoDigests": digests}
+    return {**names, "Config": {"Labels": {}}, "Size": 1, "Os": "linux", "Architecture": "amd64"}
 
 
 def manifest_digest(name: str) -> str:

@@ -53,6 +53,8 @@ class FakeEngine(EmptyEngine):
             "Id": found,
             "RepoTags": [],
             "RepoDigests": digests,
+            "Os": "linux",
+            "Architecture": "amd64",
             "Config": {"Labels": {}},
             "Size": 1,
         }
