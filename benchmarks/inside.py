@@ -53,7 +53,7 @@ def silent(done: int, total: int, unit: str) -> None:
     """Report no progress."""
 
 
-def opened(model: str, backend: str, limit: int | None = None) -> tuple[Model, Samples]:
+def opened(model: str, backend: str, limit: int | None = None) -> tuple[Model[Any, Any], Samples]:
     """The real-size network with the weights in the cache, and the first *limit* samples."""
     benchmark = registry.load(model)
     folder = full_size(model)
@@ -90,7 +90,7 @@ def _windows(volume: NDArray[np.float32], size: int) -> Iterator[Call]:
         yield (gather(volume, part, np.empty((len(part), 1, ROI, ROI, ROI), np.float32)),), len(part) / len(starts)
 
 
-def bare(model: Model, backend: str, samples: Samples) -> Run:
+def bare(model: Model[Any, Any], backend: str, samples: Samples) -> Run:
     """The framework's own call on the framework's own object: no predictor, no LoadGen, no SUT, no QSL.
 
     What is no framework's is the harness's own: looking up in tables, and for a model of several parts the loop around
@@ -108,15 +108,15 @@ def bare(model: Model, backend: str, samples: Samples) -> Run:
     return lambda inputs: run(prepare(inputs))
 
 
-def _own_loop(model: Model, backend: str, samples: Samples, threads: int) -> Run:
+def _own_loop(model: Model[Any, Any], backend: str, samples: Samples, threads: int) -> Run:
     framework = backends.load(backend)
     around = Surroundings(Device.CPU, threads, lambda shape, dtype: framework.allocate(shape, dtype, Device.CPU))
-    assert model.around is not None
+    assert model.splitting is not None
     parts = load_parts(framework, model, Loading(Device.CPU, threads))
-    return model.around((parts,), samples, around).predictors[0].predict
+    return model.splitting.whole((parts,), samples, around).predictors[0].predict
 
 
-def _forward(network: Network, model: Model, backend: str, threads: int) -> Run:
+def _forward(network: Network, model: Model[Any, Any], backend: str, threads: int) -> Run:
     if backend == "onnxruntime":
         return _session_run(network, model, threads)
     request = LoadRequest(network, network.interface.fetching(*_outputs(model)), Device.CPU, threads)
@@ -133,7 +133,7 @@ def _forward(network: Network, model: Model, backend: str, threads: int) -> Run:
     return run
 
 
-def _session_run(network: Network, model: Model, threads: int) -> Run:
+def _session_run(network: Network, model: Model[Any, Any], threads: int) -> Run:
     import onnxruntime
 
     from mlperf_docker.harness.ops.onnx import serialize
@@ -145,7 +145,7 @@ def _session_run(network: Network, model: Model, threads: int) -> Run:
     return lambda arrays: session.run(_outputs(model), dict(zip(names, arrays, strict=True)))
 
 
-def _outputs(model: Model) -> list[str]:
+def _outputs(model: Model[Any, Any]) -> list[str]:
     return [tensor.name for tensor in model.interface.outputs]
 
 

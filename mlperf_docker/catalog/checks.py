@@ -25,13 +25,6 @@ def cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _unsuitable(data)
     yield from _undistributed(data)
     yield from _unreadable(data)
-    for path, accuracy in values_at(data, "models", "*", "accuracy"):
-        values = (
-            [accuracy.get(key) for key in ("target", "high_target", "reference")] if isinstance(accuracy, dict) else []
-        )
-        numbers = [value for value in values if isinstance(value, int | float)]
-        if numbers != sorted(numbers):
-            yield path, "a target must not be above the reference, nor target above high_target"
 
 
 def _dangling(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
@@ -61,7 +54,7 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     Two files may share a name (ResNet50 has such a pair) if their checksums tell them apart.
     """
     lists = [
-        *(("models", "*", key) for key in ("scenarios", "requirements", "apt", "files")),
+        *(("models", "*", key) for key in ("scenarios", "accuracy", "requirements", "apt", "files")),
         ("left_out", "*"),
         *(("models", "*", key, "*") for key in ("precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),
@@ -77,10 +70,17 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         for path, items in values_at(data, *pattern):
             seen: set[str] = set()
             for index, item in enumerate(items if isinstance(items, list) else ()):
-                key = f"{item.get('name')} {item.get('md5')}" if isinstance(item, dict) else str(item)
+                key = _identity(item)
                 if key in seen:
                     yield (*path, index), f"duplicate: {_brief(key.removesuffix(' None'))} is already in this list"
                 seen.add(key)
+
+
+def _identity(item: object) -> str:
+    """What tells an item of a list from the others: a file's name and checksum, a score's metric, else the item."""
+    if not isinstance(item, dict):
+        return str(item)
+    return str(item["metric"]) if "metric" in item else f"{item.get('name')} {item.get('md5')}"
 
 
 def _absent(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:

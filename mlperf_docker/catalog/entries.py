@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlperf_docker.catalog.spec import (
-    AccuracyTarget,
     BackendSpec,
     BaseImage,
     DatasetSpec,
@@ -16,6 +15,7 @@ from mlperf_docker.catalog.spec import (
     ModelFile,
     Name,
     PythonVersion,
+    ScoreTarget,
     Setting,
     Url,
     Variable,
@@ -96,6 +96,13 @@ class BackendEntry(BackendSpec):
     devices: dict[Device, OnDevice]
 
 
+def _some(scores: tuple[ScoreTarget, ...]) -> tuple[ScoreTarget, ...]:
+    """Refuse a model without a score; unlike a least length, only where each of them is valid by itself."""
+    if not scores:
+        raise ValueError("a model needs at least one score")
+    return scores
+
+
 class ModelEntry(Frozen):
     """`models.<name>`, with its data set by name. backend_requirements: what it needs on one backend besides.
 
@@ -106,7 +113,7 @@ class ModelEntry(Frozen):
     loadgen_key: str
     dataset: Name
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
-    accuracy: AccuracyTarget
+    accuracy: Annotated[tuple[ScoreTarget, ...], AfterValidator(_some)]
     default_backend: Name | None = None
     precisions: dict[Name, tuple[Precision, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()

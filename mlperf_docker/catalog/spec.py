@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.scores import Bound, Sense
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
 
@@ -147,17 +148,39 @@ class DatasetSpec(Frozen):
     note: str = ""
 
 
-class AccuracyTarget(Frozen):
-    """The metric of a benchmark, its reference value, and the least value that a closed submission must reach.
+class ScoreTarget(Frozen):
+    """One score of a benchmark's accuracy: its reference value, and what a closed submission must reach."""
 
-    target is 99 % of the reference; high_target 99.9 %, where the benchmark has that level too.
-    """
-
-    metric: str
+    metric: Annotated[str, Field(min_length=1)]
     unit: str
     reference: float
-    target: float
-    high_target: float | None = None
+    sense: Sense = Sense.AT_LEAST
+    """How a value is compared with its targets."""
+    target: Bound
+    """The bound of the benchmark's usual level, often 99 % of the reference."""
+    high_target: Bound | None = None
+    """The bound of its higher level, often 99.9 %; None if the benchmark has one level."""
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> Self:
+        bounds = [bound for bound in (self.target, self.high_target) if bound is not None]
+        if self.sense is Sense.EXACTLY:
+            raise ValueError("only synthetic runs have a value that is known exactly")
+        if any(isinstance(bound, tuple) is not (self.sense is Sense.BETWEEN) for bound in bounds):
+            raise ValueError("a target is one number; with `sense: between` it is two, the least and the greatest")
+        if not _narrowing(self.sense, bounds, self.reference):
+            sides = {Sense.AT_LEAST: "above", Sense.AT_MOST: "below"}
+            side = sides.get(self.sense, "away from")
+            raise ValueError(f"a target must not be {side} the reference, nor target {side} high_target")
+        return self
+
+
+def _narrowing(sense: Sense, bounds: list[Bound], reference: float) -> bool:
+    """Whether each of *bounds* allows less than the one before it, and all of them allow *reference*."""
+    least = [bound[0] if isinstance(bound, tuple) else bound for bound in bounds if sense is not Sense.AT_MOST]
+    greatest = [bound[1] if isinstance(bound, tuple) else bound for bound in bounds if sense is not Sense.AT_LEAST]
+    rising = [*least, reference, *reversed(greatest)]
+    return rising == sorted(rising)
 
 
 class BackendSpec(Frozen):
@@ -181,7 +204,7 @@ class ModelSpec(Frozen):
     dataset: DatasetSpec
     default_backend: Name
     scenarios: tuple[Scenario, ...]
-    accuracy: AccuracyTarget
+    accuracy: tuple[ScoreTarget, ...]
     files: tuple[ModelFile, ...]
 
 

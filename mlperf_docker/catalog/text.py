@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.catalog.spec import ImageSpec, ScoreTarget
+from mlperf_docker.contract.scores import bound_text
 from mlperf_docker.display.tables import fact_lines
 
 
@@ -17,8 +18,8 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
     yield "Benchmark", f"{model.title} ({model.loadgen_key} in mlperf.conf)"
     yield "Precisions", ", ".join(spec.precisions)
     yield "Scenarios", ", ".join(model.scenarios)
-    accuracy = model.accuracy
-    yield "Accuracy", f"{accuracy.metric} {accuracy.reference} {accuracy.unit}, target {accuracy.target}"
+    for score in model.accuracy:
+        yield "Accuracy", _score_text(score)
     yield "Data set", f"{model.dataset.title}: {model.dataset.count} samples, {model.dataset.marker} in its folder"
     for file in model.files:
         if file.backend == spec.backend:
@@ -26,3 +27,9 @@ def _spec_facts(spec: ImageSpec) -> Iterable[tuple[str, str]]:
     recorded = spec.base.recorded
     yield "Base", f"{spec.base.pinned} ({f'recorded {recorded}' if recorded else 'not confirmed by a registry yet'})"
     yield "Dockerfile", f"dockerfiles/{spec.dockerfile}"
+
+
+def _score_text(score: ScoreTarget) -> str:
+    high = "" if score.high_target is None else f", high target {bound_text(score.sense, score.high_target)}"
+    target = bound_text(score.sense, score.target)
+    return f"{score.metric} {score.reference} {score.unit}, target {target}{high}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.scores import Target
 from mlperf_docker.contract.words import Precision
 
 
@@ -28,10 +29,14 @@ class Cell:
     loadgen_key: str
     """The model's name in mlperf.conf."""
     precisions: tuple[Precision, ...] = (Precision.FP32,)
-    target: float | None = None
-    """The accuracy target of the closed division, None if unknown."""
+    accuracy: tuple[Target, ...] = ()
+    """The targets of the closed division; none if unknown."""
     files: tuple[OfficialFile, ...] = ()
     """The official files for the backend; the first of a precision is the one that a run takes."""
+
+    def target(self, metric: str) -> Target | None:
+        """The targets of *metric*, or None where they are not known."""
+        return next((each for each in self.accuracy if each.metric == metric), None)
 
     def official(self, precision: str) -> OfficialFile | None:
         """The official file for *precision*, or None where there is none."""

@@ -70,7 +70,7 @@ def _value(annotation: Any, found: Any, key: str) -> Any:  # noqa: ANN401  # wha
         return found
     if origin in (typing.Union, types.UnionType):
         return _of_union(inner, found, key)
-    if origin is tuple and isinstance(found, list):
+    if origin is tuple and isinstance(found, list) and (inner[-1] is ... or len(inner) == len(found)):
         return tuple(_value(inner[0], each, key) for each in found)
     if origin in (dict, Mapping) and isinstance(found, dict):
         return {name: _value(inner[1], each, f"{key}.{name}") for name, each in found.items()}
@@ -82,8 +82,12 @@ def _value(annotation: Any, found: Any, key: str) -> Any:  # noqa: ANN401  # wha
 def _of_union(kinds: tuple[Any, ...], found: object, key: str) -> object:
     if found is None and types.NoneType in kinds:
         return None
-    (kind,) = (each for each in kinds if each is not types.NoneType)
-    return _value(kind, found, key)
+    for kind in kinds:
+        try:
+            return _value(kind, found, key)
+        except MalformedError:
+            continue
+    raise MalformedError(f"{key} is {found!r}")
 
 
 def _of_class(kind: type, found: object, key: str) -> object:

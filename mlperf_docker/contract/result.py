@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.contract.scores import Bound, Sense
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 
 
@@ -28,12 +29,33 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Score:
-    """The benchmark's own score against its target."""
+    """One score of an accuracy run against its targets."""
 
     metric: str
     value: float | None
-    target: float | None
+    target: Bound | None
+    """The bound of the benchmark's usual level; of synthetic data the value that is known beforehand."""
     passed: bool
+    """Whether the target is met."""
+    unit: str = ""
+    sense: Sense = Sense.AT_LEAST
+    """How the value is compared with the targets."""
+    reference: float | None = None
+    """The value of the reference implementation; None for synthetic data."""
+    high_target: Bound | None = None
+    """The bound of the benchmark's 99.9 % level, None where there is none."""
+    high: bool | None = None
+    """Whether high_target is met, None where there is none."""
+
+
+@dataclass(frozen=True)
+class Scores(Score):
+    """The decisive score, the first that failed or else the first, and all of them.
+
+    passed, high: of all scores together.
+    """
+
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +87,7 @@ class RunReply:
     latency_ns: Latencies | None
     samples: int
     """Samples that were answered."""
-    accuracy: Score | None
+    accuracy: Scores | None
     """Of an accuracy run."""
     versions: dict[str, str]
     device_proof: dict[str, Any]

@@ -254,9 +254,7 @@ def _of_result(recipe: Recipe, result: values.RunResult) -> dict[str, Performanc
         "in_container": result.image is not None,
     }
     if result.accuracy is not None:
-        score = result.accuracy
-        figures = {"metric": score.metric, "value": score.value, "target": score.target, "passed": score.passed}
-        return {"accuracy": Accuracy.model_validate({**ran, **figures})}
+        return {"accuracy": Accuracy.model_validate({**ran, "scores": result.accuracy.scores})}
     if result.metric is None:
         raise UsageError(f"The result of {recipe} has neither a metric nor an accuracy.")
     metric = result.metric

@@ -17,6 +17,7 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import cell_name
+from mlperf_docker.results.values import AccuracyScore
 from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
 
 FILE = "evidence.json"
@@ -82,12 +83,23 @@ class Performance(Ran):
 
 
 class Accuracy(Ran):
-    """An accuracy run. target: of made-up data the known value, which must be met exactly."""
+    """An accuracy run and its scores. Of synthetic data a score's target is the known value, which it must be."""
 
-    metric: str
-    value: float
-    target: float
-    passed: bool
+    scores: tuple[AccuracyScore, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_its_scores(cls, value: Any) -> Any:  # noqa: ANN401  # whatever the file holds
+        """Read the one score of a record that was written when there was no list of them."""
+        if not isinstance(value, dict) or "scores" in value:
+            return value
+        one = {key: value[key] for key in ("metric", "value", "target", "passed") if key in value}
+        return {**{key: each for key, each in value.items() if key not in one}, "scores": [one]}
+
+    @property
+    def passed(self) -> bool:
+        """Every score reached its target."""
+        return all(score.passed for score in self.scores)
 
 
 class Peer(_Record):

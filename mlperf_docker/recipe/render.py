@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.cell import Cell, OfficialFile
+from mlperf_docker.contract.scores import Target
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe import left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
@@ -90,7 +91,7 @@ def cell(spec: ImageSpec) -> Cell:
         device=spec.device,
         loadgen_key=model.loadgen_key,
         precisions=spec.precisions,
-        target=model.accuracy.target,
+        accuracy=tuple(Target(**score.model_dump()) for score in model.accuracy),
         files=tuple(files),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker import __version__
+from mlperf_docker.contract.scores import Sense
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
@@ -134,6 +135,7 @@ def _environment() -> Environment:
         "fact": text.fact_text,
         "metric": text.metric_text,
         "ms": text.milliseconds,
+        "levels": text.levels,
         "tag_parts": re.compile(r"[^/:]+[/:]?").findall,
         "verdict": text.verdict,
     }
@@ -158,18 +160,24 @@ def _history(runs: Sequence[Run]) -> History:
     changes = ({}, *(Comparison(pair).differing() for pair in pairwise(results)))
     return History(
         title=f"{first.cell} {first.precision}, {first.scenario}, {first.mode}, {first.data}",
-        higher_is_better=first.mode is Mode.ACCURACY or first.scenario.higher_is_better,
+        higher_is_better=_higher_is_better(first),
         steps=tuple(map(ReportStep, runs, _bars(results), ratios.get(METRIC, (None,) * len(runs)), changes)),
     )
+
+
+def _higher_is_better(result: RunResult) -> bool:
+    if result.accuracy is not None:
+        return result.accuracy.sense is not Sense.AT_MOST
+    return result.mode is Mode.ACCURACY or result.scenario.higher_is_better
 
 
 def _bars(results: Sequence[RunResult]) -> Iterator[Bar]:
     """Yield the bar of each result's figure, all on one scale with their targets."""
     values = [_value(result) for result in results]
-    targets = [result.accuracy.target if result.accuracy else None for result in results]
+    targets = [_target(result) for result in results]
     shares = _shares([*values, *targets])
     for result, share, target in zip(results, shares[: len(values)], shares[len(values) :], strict=True):
-        yield Bar(text.figure(result), share, target if result.accuracy else None)
+        yield Bar(text.figure(result), share, None if _target(result) is None else target)
 
 
 def _value(result: RunResult) -> float | None:
@@ -177,6 +185,12 @@ def _value(result: RunResult) -> float | None:
     if result.accuracy is not None:
         return result.accuracy.value
     return result.metric.value if result.metric else None
+
+
+def _target(result: RunResult) -> float | None:
+    """The number that a line marks on the bar: the accuracy's target, of two bounds the lower one."""
+    target = result.accuracy.target if result.accuracy else None
+    return target[0] if isinstance(target, tuple) else target
 
 
 def _shares(values: Iterable[float | None]) -> list[float]:

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mlperf_docker.contract.scores import bound_text
 from mlperf_docker.display import printable
 from mlperf_docker.display.tables import fact_lines, fitted
 from mlperf_docker.results.comparison import METRIC, Comparison
-from mlperf_docker.results.values import Metric, RunResult
+from mlperf_docker.results.values import AccuracyScore, Metric, RunResult
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
@@ -44,10 +45,24 @@ def verdict(result: RunResult) -> str:
 def figure(result: RunResult) -> str:
     """The figure that the run was made for: the scenario's metric, or the accuracy."""
     if result.accuracy is not None:
-        return f"{result.accuracy.metric} {result.accuracy.value:.4f} (target {result.accuracy.target:.4f})"
+        return "; ".join(map(score_text, result.accuracy.scores))
     if result.metric is not None:
         return metric_text(result.metric)
     return "-"
+
+
+def score_text(score: AccuracyScore) -> str:
+    """A score with its target, and with that of the 99.9 % level where the benchmark has it."""
+    (target, _), *high = levels(score)
+    more = (f", {words} {'reached' if reached else 'missed'}" for words, reached in high)
+    return f"{score.metric} {score.value:.4f} ({target}{''.join(more)})"
+
+
+def levels(score: AccuracyScore) -> Iterator[tuple[str, bool]]:
+    """Each target of a score in words, and whether it was reached."""
+    yield f"target {bound_text(score.sense, score.target, 4)}", score.passed
+    if score.high_target is not None:
+        yield f"high target {bound_text(score.sense, score.high_target, 4)}", bool(score.high)
 
 
 def metric_text(metric: Metric) -> str:
@@ -75,8 +90,8 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
     if result.latency_ns is not None:
         parts = result.latency_ns.named().items()
         yield "Latency", ", ".join(f"{name} {milliseconds(value)}" for name, value in parts)
-    if result.accuracy is not None:
-        yield "Accuracy", figure(result)
+    for score in result.accuracy.scores if result.accuracy else ():
+        yield "Accuracy", score_text(score)
     yield "Device", _proof(result.device_proof)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
     if result.image is not None:

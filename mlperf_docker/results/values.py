@@ -5,10 +5,10 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score
+from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score, Scores
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
@@ -41,11 +41,23 @@ class Latency(_Value, Latencies, frozen=True):
         return {"mean": self.mean, "p50": self.p50, "p90": self.p90, "p99": self.p99}
 
 
-class Accuracy(_Value, Score, frozen=True):
-    """The benchmark's own score against its target."""
+class AccuracyScore(_Value, Score, frozen=True):
+    """One score of an accuracy run against its targets."""
 
     value: _Number
-    target: _Number
+    target: _Number | tuple[float, float]
+
+
+class Accuracy(AccuracyScore, Scores, frozen=True):
+    """The decisive score, and the list of all of them."""
+
+    scores: tuple[AccuracyScore, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_its_scores(cls, value: Any) -> Any:  # noqa: ANN401  # whatever the file holds
+        """Give a result of a version that had one score, and no list of them, that list."""
+        return {**value, "scores": [value]} if isinstance(value, dict) and "scores" not in value else value
 
 
 class ImageUsed(_Value, frozen=True):

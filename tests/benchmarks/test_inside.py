@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def prepare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inside, "full_size", lambda model: next(cache.glob(f"synthetic/{model}-tiny-*/")))
 
 
-def opened(model: str, backend: str, cache: Path, limit: int | None) -> tuple[Model, Samples]:
+def opened(model: str, backend: str, cache: Path, limit: int | None) -> tuple[Model[Any, Any], Samples]:
     answerer = CpuAnswerer(backends.load("onnxruntime"), 2)
     registry.load(model).synthesize(SyntheticSize.TINY, cache, answerer, inside.silent)
     return inside.opened(model, backend, limit)

@@ -96,7 +96,7 @@ def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
 
 
 def test_what_the_harness_is_told_counts() -> None:
-    accuracy = SPEC.model.accuracy.model_copy(update={"target": 1.0})
+    accuracy = tuple(score.model_copy(update={"target": 1.0}) for score in SPEC.model.accuracy)
     other = SPEC.model_copy(update={"model": SPEC.model.model_copy(update={"accuracy": accuracy})})
     assert render.recipe_of(other).content(BASE) != render.recipe_of(SPEC).content(BASE)
 

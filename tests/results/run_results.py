@@ -25,6 +25,22 @@ FIELDS: dict[str, Any] = {
 }
 
 
+BETWEEN = {
+    "metric": "FID", "value": 23.1, "unit": "", "sense": "between", "target": [23.0, 24.0], "passed": True,
+    "reference": 23.5, "high_target": None, "high": None,
+}  # fmt: skip
+HIGH = {
+    "metric": "F1", "value": 90.5, "unit": "%", "sense": "at least", "target": 89.96526, "passed": True,
+    "reference": 90.874, "high_target": 90.783126, "high": False,
+}  # fmt: skip
+AT_MOST = {
+    "metric": "WER", "value": 6.5, "unit": "%", "sense": "at most", "target": 6.2, "passed": False,
+    "reference": 6.0, "high_target": None, "high": None,
+}  # fmt: skip
+SCORES = {**AT_MOST, "high": False, "scores": [BETWEEN, HIGH, AT_MOST]}
+"""An accuracy of three scores, of which the last fails and decides."""
+
+
 def run_result(**changes: Any) -> values.RunResult:
     return values.RunResult.model_validate({**FIELDS, **changes})
 

@@ -12,7 +12,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.results import report
 from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
-from tests.results.run_results import run_result
+from tests.results.run_results import SCORES, run_result
 
 NOW = dt.datetime(2026, 2, 3, 4, 5, tzinfo=dt.UTC)
 VOID = {"meta", "br", "wbr", "rect", "line"}
@@ -102,6 +102,20 @@ def test_an_accuracy_is_shown_beside_its_target() -> None:
     assert column(found, "Verdict") == ["VALID", "INVALID"]
     assert column(found, "Data")[1] == "real"
     assert column(found, "Metric")[1] == column(found, "p99, ms")[1] == "-"
+
+
+def test_every_score_is_shown_with_its_levels() -> None:
+    found = page(named("a", accuracy=SCORES, metric=None, latency_ns=None, valid=False, mode="accuracy"))
+    (shown,) = column(found, "Accuracy")
+    assert "FID 23.1000 target 23.0000 to 24.0000 reached" in shown
+    assert "F1 90.5000 target 89.9653 reached high target 90.7831 missed" in shown
+    assert "WER 6.5000 target at most 6.2000 missed" in shown
+
+
+def test_a_lower_score_may_be_the_better_one() -> None:
+    fields = {"mode": "accuracy", "metric": None, "latency_ns": None}
+    runs = [named(name, **fields, accuracy={**SCORES, "value": value}) for name, value in (("a", 6.5), ("b", 6.1))]
+    assert page(*runs).texts("caption")[0].endswith("(lower is better)")
 
 
 def test_the_newest_run_is_the_first_and_links_lead_to_sections() -> None:

@@ -12,7 +12,7 @@ from mlperf_docker.display.tables import table
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import store
 from mlperf_docker.results.text import result_line, result_text
-from tests.results.run_results import FIELDS, run_result, write_damaged, write_run
+from tests.results.run_results import FIELDS, SCORES, run_result, write_damaged, write_run
 
 
 def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -139,6 +139,28 @@ def test_texts_hold_the_figures() -> None:
     assert "top1 87.5000 (target 87.5000)" in text
     assert "INVALID" in text
     assert "why not" in text
+
+
+def test_every_score_is_shown_with_both_levels() -> None:
+    text = result_text(run_result(accuracy=SCORES, valid=False))
+    assert "FID 23.1000 (target 23.0000 to 24.0000)\n" in text
+    assert "F1 90.5000 (target 89.9653, high target 90.7831 missed)\n" in text
+    assert "WER 6.5000 (target at most 6.2000)\n" in text
+    assert result_line(run_result(accuracy=SCORES))[-1].count(";") == 2
+
+
+def test_scores_come_back_as_they_were_written() -> None:
+    accuracy = json.loads(run_result(accuracy=SCORES).to_json())["accuracy"]
+    assert accuracy == SCORES
+
+
+def test_a_result_of_one_score_has_it_in_its_list() -> None:
+    """As the versions before the list wrote it."""
+    old = {"metric": "top1", "value": 74.0, "target": 75.5, "passed": False}
+    made = run_result(accuracy=old).accuracy
+    assert made is not None
+    (score,) = made.scores
+    assert (score.metric, score.value, score.target, score.passed) == ("top1", 74.0, 75.5, False)
 
 
 def test_table_columns_line_up() -> None:

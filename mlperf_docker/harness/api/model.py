@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.interface import Interface
 from mlperf_docker.harness.api.network import Network
-from mlperf_docker.harness.api.samples import Allocate, Form, Postprocess, Samples
+from mlperf_docker.harness.api.samples import Allocate, F, Postprocess, S, Samples
+
+S_contra = TypeVar("S_contra", bound=Samples, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +57,61 @@ class Part:
     interface: Interface
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model as its file makes it: what runs, what it takes, and what its outputs mean.
+class Splitting(Protocol[S_contra]):
+    """How whole samples are predicted by a model that takes parts of them: windows of a volume, steps in time."""
 
-    source: an official graph (with its format), or a network made of weights. variant: which of the benchmark's models
-    this is, for people. form: how its samples must be prepared. for_samples: makes the postprocessing that has to know
-    the samples of a run; None where `postprocess` serves all. beside: further parts of a model that is not one graph.
-    around: makes predictors of samples out of those of the parts, *source*'s first, for each instance. memory: bytes
-    that so many instances need beside the network's own, and what for. batch_bytes: that each part of a batch takes,
-    where parts are not samples or their inputs are made while the test runs; None where they are what is loaded.
-    """
+    def whole(self, instances: Sequence[Sequence[Predictor]], samples: S_contra, surroundings: Surroundings) -> Whole:
+        """Predictors of samples, one around the predictors of the model's parts in each of *instances*."""
+        ...
+
+    def batch_bytes(self, samples: S_contra) -> int:
+        """Bytes that each part of a batch takes."""
+        ...
+
+    def memory(self, samples: S_contra, instances: int) -> tuple[int, str] | None:
+        """Bytes that so many instances need beside the network's own, and what for; None if few."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Generic[F, S]):
+    """A model as its file makes it: what runs, what it takes, and what its outputs mean."""
 
     source: Path | Network
+    """An official graph, or a network made of weights."""
     format: ModelFormat | None
+    """The format of the official graph; None for a network."""
     interface: Interface
     variant: str
-    form: Form
-    postprocess: Postprocess
-    for_samples: "Callable[[Samples], Postprocess] | None" = None
+    """Which of the benchmark's models this is, for people."""
+    form: F
+    """How its samples must be prepared."""
+    postprocess_for: Callable[[S], Postprocess]
+    """Makes the postprocessing for the samples of a run; `for_all` where it needs not know them."""
     beside: tuple[Part, ...] = ()
-    around: "Callable[[Sequence[Sequence[Predictor]], Any, Surroundings], Whole] | None" = None
-    memory: "Callable[[Any, int], tuple[int, str]] | None" = None
-    batch_bytes: "Callable[[Any], int] | None" = None
+    """Further parts of a model that is not one graph."""
+    splitting: Splitting[S] | None = None
+    """How it predicts samples, if its inputs are parts of them; None if they are what `Samples.load` gives."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All that has to be loaded."""
         return (Part(self.source, self.interface), *self.beside)
+
+
+class Plan(Protocol[F, S]):
+    """Where the parts of a model that may be larger than memory will be."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The same for people: what is where, and how much."""
+        ...
+
+    def place(self, model: Model[F, S]) -> Model[F, S]:
+        """The model, its parts placed like this."""
+        ...
+
+
+def for_all(postprocess: Postprocess) -> Callable[[Samples], Postprocess]:
+    """Postprocessing that is the same for all samples, as `Model.postprocess_for` has it."""
+    return lambda _: postprocess

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,12 +12,6 @@ from mlperf_docker.harness.api.names import Joined
 
 Report = Callable[[int, int, str], None]
 """Called with done, total and unit while a step works."""
-
-Dataset = Any
-"""A benchmark's own data set; the harness only hands it from one method of the benchmark to the next."""
-
-Form = Any
-"""How a benchmark's samples must be prepared for a model (numerics, layout): its own affair, handed on likewise."""
 
 Named = Mapping[str, NDArray[Any]]
 """Arrays by name."""
@@ -84,3 +78,22 @@ class Samples(Protocol):
         Samples of different length are filled up behind to that of the longest of all, or concatenated.
         """
         ...
+
+
+class Dataset(Protocol):
+    """A data set on disk, opened and checked."""
+
+    @property
+    def count(self) -> int:
+        """Samples that LoadGen sees."""
+        ...
+
+
+D = TypeVar("D", bound=Dataset)
+"""A benchmark's own data set."""
+
+F = TypeVar("F")
+"""The form that a model takes its samples in: numerics and layout. None where all models take the same."""
+
+S = TypeVar("S", bound=Samples)
+"""A benchmark's own preprocessed samples."""

@@ -1,31 +1,95 @@
 """Scores, synthetic sets with known scores, and the parity of two backends."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from mlperf_docker.contract.result import Score, Scores
+from mlperf_docker.contract.scores import Bound, Sense, reaches
+
+ROUNDING = 1e-6
+"""How far an exact score may be off in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What scoring an accuracy log gives."""
+
+    values: tuple[float, ...]
+    """One for each of the benchmark's metrics, in their order."""
+    line: str
+    """Upstream's own line, for accuracy.txt."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedScore:
+    """A score and the targets that it is held to."""
+
+    metric: str
+    value: float
+    sense: Sense = Sense.AT_LEAST
+    target: Bound | None = None
+    """None if unknown: then every value passes."""
+    high_target: Bound | None = None
+    """The bound of the benchmark's higher level; None if it has none, or the data are synthetic."""
+    reference: float | None = None
+    unit: str = ""
+    tolerance: float = 0.0
+    """How far an exact score may be off, beside rounding."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the target is met."""
+        return self.target is None or reaches(self.value, self.sense, self.target, self.tolerance + ROUNDING)
+
+    @property
+    def high(self) -> bool | None:
+        """Whether the target of the higher level is met; None where there is none."""
+        return None if self.high_target is None else reaches(self.value, self.sense, self.high_target)
+
+    def reply(self) -> Score:
+        """The score as the result has it."""
+        return Score(
+            self.metric,
+            self.value,
+            self.target,
+            self.passed,
+            self.unit,
+            self.sense,
+            self.reference,
+            self.high_target,
+            self.high,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A score. exact: the value must be the target itself (synthetic runs know it), not just reach it.
+    """The scores of an accuracy run."""
 
-    tolerance: how far an exact score may be off; 0.0 still forgives rounding.
-    """
+    scores: tuple[JudgedScore, ...]
 
-    metric: str
-    value: float
-    target: float | None
-    exact: bool
-    line: str
-    tolerance: float = 0.0
+    @property
+    def failed(self) -> tuple[JudgedScore, ...]:
+        """Scores that miss their target."""
+        return tuple(score for score in self.scores if not score.passed)
 
     @property
     def passed(self) -> bool:
-        """Whether the target is met; without a target every score passes."""
-        if self.target is None:
-            return True
-        return abs(self.value - self.target) <= self.tolerance + 1e-6 if self.exact else self.value >= self.target
+        """Whether every score meets its target."""
+        return not self.failed
+
+    @property
+    def high(self) -> bool | None:
+        """Whether every score that has a higher level reaches it; None where none has."""
+        levels = [score.high for score in self.scores if score.high is not None]
+        return all(levels) and self.passed if levels else None
+
+    def reply(self) -> Scores:
+        """The decisive score, the first that failed or else the first of all, and the list of them."""
+        decisive = (*self.failed, *self.scores)[0]
+        whole = replace(decisive.reply(), passed=self.passed, high=self.high)
+        return Scores(**vars(whole), scores=tuple(score.reply() for score in self.scores))
 
 
 @dataclass(frozen=True, slots=True)

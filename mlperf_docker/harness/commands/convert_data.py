@@ -5,20 +5,19 @@ from pathlib import Path
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import ConvertDataCommand, ConvertDataReply
 from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.events import Events
-from mlperf_docker.harness.api.tables import Raw
 from mlperf_docker.harness.models import registry
 
 
 def execute(command: ConvertDataCommand, cell: Cell, events: Events) -> ConvertDataReply:
     """Make the data set out of the files in --data, in --results."""
-    benchmark = registry.cut(registry.load(cell.model), command.max_ind_range)
-    if not isinstance(benchmark, Raw):
-        raise UsageError(f"the data set of {cell.model} is used as it is")
+    options = of_values({"max-ind-range": command.max_ind_range, "days": command.days})
+    benchmark = registry.load(cell.model).configured(options)
     if not command.results.is_dir():
         raise UsageError(f"the folder {command.results} is not there")
     events.phase(Phase.CONVERT)
     report = events.reporter(Phase.CONVERT)
-    facts = dict(benchmark.convert_data(command.data, command.results, days=command.days, report=report))
+    facts = dict(benchmark.convert_data(command.data, command.results, report))
     return ConvertDataReply(Path(facts.pop("output")), facts)

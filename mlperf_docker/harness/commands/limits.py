@@ -7,7 +7,7 @@ from mlperf_docker.harness.api.errors import DeviceMemoryError, HarnessError, Sa
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.network import Network
-from mlperf_docker.harness.api.samples import Payload, Samples
+from mlperf_docker.harness.api.samples import F, Payload, S, Samples
 from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen.settings import Generated
 from mlperf_docker.harness.system.resources import free_memory, free_threads
@@ -32,18 +32,18 @@ def check_threads(options: LoadgenRun, threads: int) -> None:
         )
 
 
-def check_instances(options: LoadgenRun, model: Model) -> None:
+def check_instances(options: LoadgenRun, model: Model[F, S]) -> None:
     """Raise UsageError if the weights of the second instance on the CPU, and those after it, do not fit into memory."""
     more = 0 if options.cell.device.profile.is_accelerator else options.copies - 1
     _require(more * _weights_bytes(model), f"the weights of {more} more instances need", "Use fewer --instances.")
 
 
-def check_batch(options: LoadgenRun, model: Model, samples: Samples, payload: Payload) -> None:
+def check_batch(options: LoadgenRun, model: Model[F, S], samples: S, payload: Payload) -> None:
     """Raise UsageError if the inputs and answers of batches of --batch-size do not fit into memory."""
     size = options.batch_size
     if size is None or options.scenario not in (Scenario.OFFLINE, Scenario.SERVER):
         return
-    inputs = model.batch_bytes(samples) if model.batch_bytes else _sample_bytes(samples)
+    inputs = model.splitting.batch_bytes(samples) if model.splitting else _sample_bytes(samples)
     answer = payload.bytes + RESPONSE_BYTES
     _require(
         size * (inputs + options.copies * answer),
@@ -106,7 +106,7 @@ def _sample_bytes(samples: Samples) -> int:
     return sum(array.nbytes for array in samples.load([largest]))
 
 
-def _weights_bytes(model: Model) -> int:
+def _weights_bytes(model: Model[F, S]) -> int:
     """Bytes of a model's weights, each of them once, as far as its file or its networks tell."""
     sources = [part.source for part in model.parts]
     arrays = {

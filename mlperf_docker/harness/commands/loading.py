@@ -1,10 +1,11 @@
 """Model file chosen, model loaded on each instance, memory checked before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Backend, Predictor
@@ -12,9 +13,8 @@ from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model, Surroundings, Whole
-from mlperf_docker.harness.api.samples import Allocate, Dataset, Samples
+from mlperf_docker.harness.api.samples import Allocate, D, F, S
 from mlperf_docker.harness.api.scores import SyntheticSet
-from mlperf_docker.harness.api.tables import Tabled
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import limits
 from mlperf_docker.harness.commands.options import LoadgenRun
@@ -25,27 +25,35 @@ from mlperf_docker.harness.weights.model_files import UsedModelFile
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """The data set of a run, preprocessed. synthetic: what is known about it, if it is synthetic."""
+class Prepared(Generic[D, S]):
+    """The data set of a run, preprocessed."""
 
-    dataset: Dataset
-    samples: Samples
+    dataset: D
+    samples: S
     synthetic: SyntheticSet | None
+    """What is known about it, if it is synthetic."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """The model of a run: its file, one predictor for each instance, and the proof of the device.
+class Instances:
+    """The instances of a model: a predictor of samples for each."""
 
-    whole: what made the predictors, where the model's own take parts of samples.
-    """
+    predictors: tuple[Predictor, ...]
+    whole: Whole | None = None
+    """What made the predictors, where the model's own take parts of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel(Generic[F, S]):
+    """The model of a run: its file, its instances, and the proof of the device."""
 
     file: UsedModelFile | None
-    model: Model
+    model: Model[F, S]
     predictors: tuple[Predictor, ...]
     threads: int
     proof: Mapping[str, Any]
     whole: Whole | None = None
+    """What made the predictors, where the model's own take parts of samples."""
 
 
 def answering(backend: Backend) -> Backend:
@@ -54,56 +62,70 @@ def answering(backend: Backend) -> Backend:
 
 
 def choose_model(
-    options: LoadgenRun, benchmark: Benchmark, backend: Backend, synthetic: SyntheticSet | None, events: Events
-) -> tuple[UsedModelFile | None, Model]:
+    options: LoadgenRun,
+    benchmark: Benchmark[D, F, S],
+    backend: Backend,
+    synthetic: SyntheticSet | None,
+    events: Events,
+) -> tuple[UsedModelFile | None, Model[F, S]]:
     """The model of the run and its file, None for a backend that computes nothing. Raises ModelFileError.
 
     Whether a model that may be larger than memory fits, and how, is settled and said before its file is read.
     """
     if not backend.computes:
         return None, benchmark.native(Path(), ModelFormat.ONNX)
-    if not isinstance(benchmark, Tabled):
-        file = model_file(options, synthetic)
-        model = open_model(benchmark, backend, file.path)
-        if model.interface.batch:
-            said = f"The batch of {file.path.name} is fixed to {model.interface.batch}"
-            events.notice(f"{said}: fewer samples at once are filled up, and take as long.")
-        return file, model
     given = synthetic.weights if synthetic and options.model_file is None else options.model_file
     path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
     with blaming(path):
         plan = benchmark.plan(path, options.cell.device, shares(options.copies, backend.count(options.cell.device)))
-    for line in plan.lines:
+    for line in plan.lines if plan else ():
         events.notice(line)
     file = model_file(options, synthetic)
-    return file, plan.place(open_model(benchmark, backend, file.path))
+    model = open_model(benchmark, backend, file.path)
+    if model.interface.batch:
+        said = f"The batch of {file.path.name} is fixed to {model.interface.batch}"
+        events.notice(f"{said}: fewer samples at once are filled up, and take as long.")
+    return file, plan.place(model) if plan else model
 
 
 def load(
-    options: LoadgenRun, backend: Backend, file: UsedModelFile | None, model: Model, prepared: Prepared, events: Events
-) -> LoadedModel:
+    options: LoadgenRun,
+    backend: Backend,
+    file: UsedModelFile | None,
+    model: Model[F, S],
+    samples: S,
+    events: Events,
+) -> LoadedModel[F, S]:
     """Load the model once for each instance and prove where it runs. Raises ModelFileError or DeviceError."""
     events.phase(Phase.LOAD_MODEL)
     threads = options.threads_per_instance or operator_threads(options, cores())
     limits.check_threads(options, threads)
     limits.check_instances(options, model)
-    check_memory(options, model, prepared, events)
-    count = backend.count(options.cell.device)
-    instances = [
-        load_parts(backend, model, Loading(options.cell.device, threads, options.precision, number % count))
-        for number in range(options.copies)
-    ]
-    whole, predictors = None, tuple(parts[0] for parts in instances)
-    if model.around is not None:
-        surroundings = Surroundings(options.cell.device, threads, allocator(options, backend))
-        whole = model.around(instances, prepared.samples, surroundings)
-        predictors = whole.predictors
+    loading = Loading(options.cell.device, threads, options.precision)
+    made = instances(backend, model, samples, loading, options.copies, events)
     events.phase(Phase.PROVE_DEVICE)
-    sample = prepared.samples.load([0])
+    sample = samples.load([0])
     with trying(model):
-        proofs = [dict(predictor.prove(sample)) for predictor in predictors]
+        proofs = [dict(predictor.prove(sample)) for predictor in made.predictors]
     proof = {**proofs[0], "instances": proofs} if len(proofs) > 1 else proofs[0]
-    return LoadedModel(file, model, predictors, threads, proof, whole)
+    return LoadedModel(file, model, made.predictors, threads, proof, made.whole)
+
+
+def instances(
+    backend: Backend, model: Model[F, S], samples: S, loading: Loading, count: int, events: Events
+) -> Instances:
+    """Load *model* so many times, on each of the backend's devices in turn, to predict *samples*.
+
+    Raises ModelFileError, and UsageError where the memory that samples take is not there.
+    """
+    check_memory(model, samples, count, events)
+    devices = backend.count(loading.device)
+    loaded = [load_parts(backend, model, replace(loading, number=number % devices)) for number in range(count)]
+    if model.splitting is None:
+        return Instances(tuple(parts[0] for parts in loaded))
+    surroundings = Surroundings(loading.device, loading.threads, allocator(backend, loading.device))
+    whole = model.splitting.whole(loaded, samples, surroundings)
+    return Instances(whole.predictors, whole)
 
 
 def shares(instances: int, devices: int) -> tuple[int, ...]:
@@ -111,16 +133,17 @@ def shares(instances: int, devices: int) -> tuple[int, ...]:
     return tuple(len(range(number, instances, devices)) for number in range(min(instances, devices)))
 
 
-def allocator(options: LoadgenRun, backend: Backend) -> Allocate:
-    """Memory for samples on their way to the device of the run."""
-    return lambda shape, dtype: backend.allocate(shape, dtype, options.cell.device)
+def allocator(backend: Backend, device: Device) -> Allocate:
+    """Memory for samples on their way to *device*."""
+    return lambda shape, dtype: backend.allocate(shape, dtype, device)
 
 
-def check_memory(options: LoadgenRun, model: Model, prepared: Prepared, events: Events) -> None:
+def check_memory(model: Model[F, S], samples: S, count: int, events: Events) -> None:
     """Say what memory the samples take, for a model that takes much of it. Raises UsageError if it is not there."""
-    if model.memory is None:
+    wanted = model.splitting.memory(samples, count) if model.splitting else None
+    if wanted is None:
         return
-    needed, purpose = model.memory(prepared.samples, options.copies)
+    needed, purpose = wanted
     free = free_memory()
     events.notice(f"Memory beside the network's own: {purpose}; {free / 1e9:.1f} GB are free.")
     if needed > free:

@@ -8,6 +8,7 @@ from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.events import Events
+from mlperf_docker.harness.api.samples import D, F, S
 from mlperf_docker.harness.calibration import batch_speeds
 from mlperf_docker.harness.calibration.typical_batches import excess, typical
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared
@@ -31,7 +32,11 @@ class Measured:
 
 
 def measure(
-    options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, loaded: LoadedModel, events: Events
+    options: LoadgenRun,
+    benchmark: Benchmark[D, F, S],
+    prepared: Prepared[D, S],
+    loaded: LoadedModel[F, S],
+    events: Events,
 ) -> Measured:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)

@@ -1,20 +1,20 @@
 """`outputs`: the raw outputs of a network for the synthetic samples."""
 
+from dataclasses import replace
+
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import OutputsCommand, OutputsReply
 from mlperf_docker.contract.events import Phase
-from mlperf_docker.harness.api.backend import LoadRequest
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.events import Events
-from mlperf_docker.harness.api.model import Surroundings
 from mlperf_docker.harness.api.network import Network
-from mlperf_docker.harness.api.samples import Allocate
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.commands.folders import cache_folder, new_file_path
+from mlperf_docker.harness.commands.loading import instances
 from mlperf_docker.harness.loadgen.worker import not_finite
 from mlperf_docker.harness.models import registry as models
-from mlperf_docker.harness.models.opening import CpuAnswerer, Loading, load_parts, open_model
+from mlperf_docker.harness.models.opening import CpuAnswerer, Loading, open_model
 from mlperf_docker.harness.samples.library import Library
 from mlperf_docker.harness.system.files import new_file
 from mlperf_docker.harness.system.resources import cores
@@ -41,15 +41,10 @@ def execute(command: OutputsCommand, cell: Cell, events: Events) -> OutputsReply
     samples = benchmark.preprocess(dataset, model.form, cache, workers=cores(), report=report)
     events.phase(Phase.COMPARE)
     report = events.reporter(Phase.COMPARE)
-    batch = BATCH
-    if model.around is not None:
-        allocate: Allocate = lambda shape, dtype: backend.allocate(shape, dtype, cell.device)  # noqa: E731
-        parts = load_parts(backend, model, Loading(cell.device, cores()))
-        (predictor,) = model.around((parts,), samples, Surroundings(cell.device, cores(), allocate)).predictors
-        batch = 1  # whole samples are large
-    else:
-        interface = model.source.interface.fetching(*benchmark.traced)
-        predictor = backend.load(LoadRequest(model.source, interface, cell.device, cores()))
+    if model.splitting is None:
+        model = replace(model, interface=model.source.interface.fetching(*benchmark.traced))
+    batch = BATCH if model.splitting is None else 1  # whole samples are large
+    (predictor,) = instances(backend, model, samples, Loading(cell.device, cores()), 1, events).predictors
     proof = predictor.prove(samples.load([0]))
     batches = []
     for start in range(0, samples.count, batch):

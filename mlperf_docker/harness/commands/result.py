@@ -5,15 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score
+from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply
+from mlperf_docker.contract.scores import Sense, bound_text
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
 from mlperf_docker.harness.api.errors import first_ten
-from mlperf_docker.harness.api.scores import Accuracy
+from mlperf_docker.harness.api.scores import Accuracy, JudgedScore
 from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen import logs, running
 from mlperf_docker.harness.loadgen.settings import OFFICIAL_DURATION_MS
 from mlperf_docker.harness.weights.model_files import UsedModelFile
+
+MISSED = {
+    Sense.AT_LEAST: "is below",
+    Sense.AT_MOST: "is above",
+    Sense.BETWEEN: "is not within",
+    Sense.EXACTLY: "is not",
+}
+"""How a value that misses its target stands to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,7 @@ def reasons(options: LoadgenRun, findings: Findings) -> list[str]:
     broken = f"{findings.not_finite}: such weights, or such a precision, give no answers" if findings.not_finite else ""
     found = [broken] if broken else missing(options, findings)
     found += [f"LoadGen reported an error: {error}" for error in findings.log.errors]
-    accuracy = findings.accuracy
-    if accuracy is not None and not accuracy.passed:
-        relation = "is not" if accuracy.exact else "is below"
-        found.append(f"{accuracy.metric} {accuracy.value:.3f} {relation} the target {accuracy.target:.3f}")
+    found += [_missed(score) for score in findings.accuracy.failed] if findings.accuracy else []
     return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
 
 
@@ -128,7 +134,7 @@ def compose(options: LoadgenRun, backend: Backend, findings: Findings) -> RunRep
         metric=Figure(**figure) if performance and figure else None,
         latency_ns=Latencies(**latencies) if performance and latencies else None,
         samples=findings.samples,
-        accuracy=_score(findings.accuracy),
+        accuracy=findings.accuracy.reply() if findings.accuracy else None,
         versions=versions(backend),
         device_proof=dict(findings.proof),
         settings=dict(findings.settings),
@@ -145,7 +151,6 @@ def _model_file(file: UsedModelFile | None, variant: str) -> dict[str, Any] | No
     return {"name": file.path.name, **file.facts, "official": file.official, "variant": variant}
 
 
-def _score(accuracy: Accuracy | None) -> Score | None:
-    if accuracy is None:
-        return None
-    return Score(accuracy.metric, accuracy.value, accuracy.target, accuracy.passed)
+def _missed(score: JudgedScore) -> str:
+    target = "" if score.target is None else bound_text(Sense.EXACTLY, score.target, 3)
+    return f"{score.metric} {score.value:.3f} {MISSED[score.sense]} the target {target}"

@@ -8,15 +8,17 @@ from mlperf_docker.contract import json_values
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.contract.result import RunReply
+from mlperf_docker.contract.scores import Sense
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.samples import Dataset
-from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
+from mlperf_docker.harness.api.samples import D, F, S
+from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
@@ -42,13 +44,11 @@ def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
     """Do one LoadGen test, and write its result. Raises HarnessError where there is none."""
     options = run_of(command, cell)
     with claimed(options.folders.results) as folder, storage.writing(folder):
-        benchmark, backend = (
-            models.cut(models.load(options.cell.model), options.max_ind_range),
-            backends.load(options.cell.backend),
-        )
+        benchmark = models.load(cell.model).configured(of_values({"max-ind-range": options.max_ind_range}))
+        backend = backends.load(cell.backend)
         check_precision(options)
         if options.user_conf is not None:
-            options.user_conf.check(benchmark.loadgen_key, options.scenario, options.given)
+            options.user_conf.check(options.cell.loadgen_key, options.scenario, options.given)
         backend.check_device(options.cell.device)
         options = options.settled(backend.count(options.cell.device))
         synthetic = synthesize(options, benchmark, backend, events)
@@ -60,7 +60,7 @@ def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
         if options.samples is not None and options.samples > prepared.samples.count:
             events.notice(f"--samples {options.samples}: there are {prepared.samples.count}, and all are used.")
         limits.check_batch(options, model, prepared.samples, benchmark.payload(dataset))
-        loaded = load(options, backend, file, model, prepared, events)
+        loaded = load(options, backend, file, model, prepared.samples, events)
         found = run_test(options, benchmark, backend, prepared, loaded, events)
         reply = result.compose(options, backend, found)
         write_json(folder / "result.json", json_values.fields(reply))
@@ -74,7 +74,9 @@ def check_precision(options: LoadgenRun) -> None:
         raise UsageError(f"{options.cell.model} on {options.cell.backend} has no {options.precision}; it has {there}")
 
 
-def synthesize(options: LoadgenRun, benchmark: Benchmark, backend: Backend, events: Events) -> SyntheticSet | None:
+def synthesize(
+    options: LoadgenRun, benchmark: Benchmark[D, F, S], backend: Backend, events: Events
+) -> SyntheticSet | None:
     """The synthetic set of a synthetic run, made where the cache lacks it."""
     if options.synthetic is None:
         return None
@@ -86,12 +88,12 @@ def synthesize(options: LoadgenRun, benchmark: Benchmark, backend: Backend, even
 
 def prepare(
     options: LoadgenRun,
-    benchmark: Benchmark,
-    model: Model,
-    dataset: Dataset,
+    benchmark: Benchmark[D, F, S],
+    model: Model[F, S],
+    dataset: D,
     synthetic: SyntheticSet | None,
     events: Events,
-) -> Prepared:
+) -> Prepared[D, S]:
     """The data set, preprocessed for *model*. Raises DatasetError."""
     events.phase(Phase.PREPROCESS)
     cache, report = cache_folder(options.folders.cache), events.reporter(Phase.PREPROCESS)
@@ -100,7 +102,12 @@ def prepare(
 
 
 def run_test(
-    options: LoadgenRun, benchmark: Benchmark, backend: Backend, prepared: Prepared, loaded: LoadedModel, events: Events
+    options: LoadgenRun,
+    benchmark: Benchmark[D, F, S],
+    backend: Backend,
+    prepared: Prepared[D, S],
+    loaded: LoadedModel[F, S],
+    events: Events,
 ) -> result.Findings:
     """Calibrate, run LoadGen and score."""
     try:
@@ -116,11 +123,11 @@ def run_test(
     largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
     wait_s = ACCELERATOR_WAIT_S if options.cell.device.profile.is_accelerator else 0.0
     model, payload = loaded.model, benchmark.payload(prepared.dataset)
-    postprocess = model.for_samples(prepared.samples) if model.for_samples else model.postprocess
+    postprocess = model.postprocess_for(prepared.samples)
     outputs = (*model.interface.outputs, *model.interface.watched)
     names = () if loaded.whole else tuple(tensor.name for tensor in outputs)
     responder = Responder(loaded.predictors, postprocess, payload, largest, wait_s, names)
-    library = Library(prepared.samples, allocator(options, backend))
+    library = Library(prepared.samples, allocator(backend, options.cell.device))
     events.phase(Phase.LOADGEN)
     planned = running.LoadGenTest(options.scenario, configured, folder, library, responder)
     try:
@@ -135,12 +142,12 @@ def run_test(
     found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
     if options.user_conf is not None:
-        found["user_conf"] = options.user_conf.settings(benchmark.loadgen_key, options.scenario)
+        found["user_conf"] = options.user_conf.settings(options.cell.loadgen_key, options.scenario)
     return result.Findings(
         log=logs.read(folder),
         by_instance=by_instance,
         dataset_count=prepared.samples.count,
-        loadgen_key=benchmark.loadgen_key,
+        loadgen_key=options.cell.loadgen_key,
         not_finite=tally.not_finite,
         accuracy=None if tally.not_finite else score(options, benchmark, prepared, events),
         proof=loaded.proof,
@@ -155,29 +162,31 @@ def multi(options: LoadgenRun) -> bool:
     return options.scenario is Scenario.MULTI_STREAM
 
 
-def configure(options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, hints: settings.Hints) -> lg.TestSettings:
+def configure(
+    options: LoadgenRun, benchmark: Benchmark[D, F, S], prepared: Prepared[D, S], hints: settings.Hints
+) -> lg.TestSettings:
     """TestSettings, after writing the user.conf that they come from."""
     keys = settings.wanted(
         options.scenario,
         hints,
         min_duration_s=options.min_duration_s,
         target_qps=options.target_qps,
-        equal_issue=benchmark.loadgen_key in settings.EQUAL_ISSUE,
+        equal_issue=benchmark.equal_issue,
         bound_ms=options.target_latency_ms,
     )
-    keys = {**settings.DROPPED.get((benchmark.loadgen_key, options.scenario), {}), **keys}
+    keys = {**benchmark.dropped.get(options.scenario, {}), **keys}
     given = options.user_conf.text if options.user_conf else ""
     return settings.loadgen_settings(
         options.folders.results / "user.conf",
-        settings.user_conf(benchmark.loadgen_key, options.scenario, keys, given),
-        model=benchmark.loadgen_key,
+        settings.user_conf(options.cell.loadgen_key, options.scenario, keys, given),
+        model=options.cell.loadgen_key,
         scenario=options.scenario,
         mode=options.mode,
         samples=prepared.samples.count,
     )
 
 
-def watch(options: LoadgenRun, prepared: Prepared, events: Events) -> running.Watch:
+def watch(options: LoadgenRun, prepared: Prepared[D, S], events: Events) -> running.Watch:
     """Progress of the test as events. In accuracy mode the number of samples is known."""
     total = prepared.samples.count if options.mode is Mode.ACCURACY else None
 
@@ -188,7 +197,9 @@ def watch(options: LoadgenRun, prepared: Prepared, events: Events) -> running.Wa
     return running.Watch(progress=progress, stuck=stuck)
 
 
-def score(options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, events: Events) -> Accuracy | None:
+def score(
+    options: LoadgenRun, benchmark: Benchmark[D, F, S], prepared: Prepared[D, S], events: Events
+) -> Accuracy | None:
     """The accuracy of an accuracy run, also written to accuracy.txt; None for a performance run."""
     if options.mode is not Mode.ACCURACY:
         return None
@@ -196,11 +207,24 @@ def score(options: LoadgenRun, benchmark: Benchmark, prepared: Prepared, events:
     folder = options.folders.results
     log = folder / "mlperf_log_accuracy.json"
     logs.check_whole(log)
-    value, line = benchmark.score(log, prepared.dataset, prepared.samples)
-    write_atomically(folder / "accuracy.txt", f"{line}\n".encode())
-    synthetic = prepared.synthetic
-    known = benchmark.known_accuracy(synthetic, prepared.samples.count) if synthetic else options.cell.target
-    exact = synthetic is not None and options.precision == FP32
-    if synthetic and known and not exact:
-        known *= REDUCED_SHARE
-    return Accuracy(benchmark.metric, value, known, exact=exact, line=line, tolerance=benchmark.tolerance)
+    scored = benchmark.score(log, prepared.dataset, prepared.samples)
+    write_atomically(folder / "accuracy.txt", f"{scored.line}\n".encode())
+    synthetic, count = prepared.synthetic, len(benchmark.metrics)
+    known = benchmark.known_scores(synthetic, prepared.samples.count) if synthetic else (None,) * count
+    named = zip(benchmark.metrics, scored.values, known, strict=True)
+    return Accuracy(tuple(judged(options, benchmark.tolerance, *each) for each in named))
+
+
+def judged(options: LoadgenRun, tolerance: float, metric: str, value: float, known: float | None) -> JudgedScore:
+    """A score beside its targets. known: what synthetic data must give in fp32; None for real data."""
+    target = options.cell.target(metric)
+    unit = target.unit if target else ""
+    if known is not None and options.precision == FP32:
+        return JudgedScore(metric, value, Sense.EXACTLY, known, unit=unit, tolerance=tolerance)
+    if known is not None:
+        lower = target is not None and target.sense is Sense.AT_MOST
+        bound = known / REDUCED_SHARE if lower else known * REDUCED_SHARE
+        return JudgedScore(metric, value, Sense.AT_MOST if lower else Sense.AT_LEAST, bound, unit=unit)
+    if target is None:
+        return JudgedScore(metric, value)
+    return JudgedScore(metric, value, target.sense, target.target, target.high_target, target.reference, unit)

@@ -19,13 +19,12 @@ SERVER_QUERIES = 1001
 STREAM_MARGIN = 0.8
 """Share of the measured latency given as a hint: queries run out if the hint is over twice the true latency."""
 
-EQUAL_ISSUE = frozenset({"3d-unet"})
-"""Models whose samples mlperf.conf wants to be issued equally often (sample_concatenate_permutation)."""
 EQUAL_ISSUE_MARGIN = 1.6
-"""For these, SingleStream issues 2 · duration / hint queries, however long it takes. With this factor on the measured
+"""For models whose samples are issued equally often, SingleStream issues 2 · duration / hint queries, however long it
+takes. With this factor on the measured
 latency a run lasts a quarter longer than its minimum duration; with others' factor it would be two and a half times."""
 STREAM_QUERIES = 64
-"""SingleStream queries of a short run of these: early stopping needs so many for its 90th percentile."""
+"""SingleStream queries of a short run of these models: early stopping needs so many for its 90th percentile."""
 
 HARNESS_SAMPLE_S, HARNESS_QUERY_S = 0.5e-6, 5e-6
 """What LoadGen and the harness take themselves. Without it a predictor that is nearly free would get hints that make
@@ -44,9 +43,6 @@ SCENARIOS = {
     Scenario.OFFLINE: lg.TestScenario.Offline,
 }
 MODES = {Mode.PERFORMANCE: lg.TestMode.PerformanceOnly, Mode.ACCURACY: lg.TestMode.AccuracyOnly}
-
-DROPPED: Mapping[tuple[str, Scenario], Mapping[str, Any]] = {("dlrm", Scenario.OFFLINE): {"min_query_count": 24576}}
-"""What rounds asked of a benchmark, and today's mlperf.conf no longer says of it: its wildcard did until v3.1."""
 
 
 @dataclass(frozen=True, slots=True)

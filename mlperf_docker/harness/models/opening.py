@@ -12,10 +12,11 @@ from mlperf_docker.harness.api.errors import LONGEST_REASON, HarnessError, Model
 from mlperf_docker.harness.api.interface import THROUGH
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import D, F, S
 from mlperf_docker.harness.weights import formats
 
 
-def open_model(benchmark: Benchmark, backend: Backend, path: Path) -> Model:
+def open_model(benchmark: Benchmark[D, F, S], backend: Backend, path: Path) -> Model[F, S]:
     """The model in *path*: as it is, if *backend* runs such files, else through its weights and the architecture.
 
     All that can be told without running it is looked at. Raises ModelFileError.
@@ -44,7 +45,7 @@ def blaming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def trying(model: Model) -> Iterator[None]:
+def trying(model: Model[F, S]) -> Iterator[None]:
     """Turn what goes wrong while samples are tried into ModelFileError, where a file is run as it is."""
     try:
         yield
@@ -70,7 +71,7 @@ class Loading:
     number: int = 0
 
 
-def load_parts(backend: Backend, model: Model, loading: Loading) -> tuple[Predictor, ...]:
+def load_parts(backend: Backend, model: Model[F, S], loading: Loading) -> tuple[Predictor, ...]:
     """A predictor for each part of *model*, the main one first. Raises ModelFileError."""
     requests = (
         LoadRequest(

@@ -1,37 +1,32 @@
-"""Benchmarks by name, each imported when it is asked for."""
+"""Benchmarks by name, found in the folders beside this module and imported when they are asked for."""
 
 import difflib
+import functools
 import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
+from mlperf_docker.harness import models
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
-from mlperf_docker.harness.api.tables import Tabled
 
-MODELS = {
-    "resnet50": ("mlperf_docker.harness.models.resnet50.benchmark", "ResNet50"),
-    "3d-unet": ("mlperf_docker.harness.models.unet3d.benchmark", "UNet3D"),
-    "retinanet": ("mlperf_docker.harness.models.retinanet.benchmark", "RetinaNet"),
-    "bert": ("mlperf_docker.harness.models.bert.benchmark", "Bert"),
-    "dlrm": ("mlperf_docker.harness.models.dlrm.benchmark", "Dlrm"),
-    "rnnt": ("mlperf_docker.harness.models.rnnt.benchmark", "RnnTransducer"),
-}
+AnyBenchmark = Benchmark[Any, Any, Any]
+"""A benchmark by name: only its own folder knows which data set, form and samples it has."""
 
 
-def load(name: str) -> Benchmark:
+@functools.cache
+def packages() -> Mapping[str, str]:
+    """Model → its package; each says in NAME what images.yaml calls the model."""
+    names = [f"{models.__name__}.{each.name}" for each in pkgutil.iter_modules(models.__path__) if each.ispkg]
+    return {importlib.import_module(name).NAME: name for name in names}
+
+
+def load(name: str) -> AnyBenchmark:
     """The benchmark *name*. Raises UsageError, with the nearest name, if there is none."""
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        suggestion = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(MODELS)}."
+    if name not in packages():
+        near = difflib.get_close_matches(name, packages(), n=1)
+        suggestion = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(packages())}."
         raise UsageError(f"no model named {name}", hint=suggestion)
-    module, class_name = MODELS[name]
-    benchmark: Benchmark = getattr(importlib.import_module(module), class_name)()
+    benchmark: AnyBenchmark = importlib.import_module(f"{packages()[name]}.benchmark").BENCHMARK
     return benchmark
-
-
-def cut(benchmark: Benchmark, rows: int | None) -> Benchmark:
-    """The benchmark with tables of at most *rows*, where that is asked for. Raises UsageError if it has no tables."""
-    if rows is None:
-        return benchmark
-    if not isinstance(benchmark, Tabled):
-        raise UsageError(f"{benchmark.name} has no tables that --max-ind-range could cut")
-    return benchmark.capped(rows)

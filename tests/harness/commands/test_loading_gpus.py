@@ -99,10 +99,9 @@ def test_instances_are_dealt_out_to_the_gpus_and_each_is_proven(
     tmp_path: Path, instances: int | None, numbers: list[int]
 ) -> None:
     model = ResNet50().native(Path(), ModelFormat.ONNX)
-    prepared = loading.Prepared(None, Images(), None)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.OFFLINE, instances).settled(2)
-        loaded = loading.load(settled, TwoGpus(), None, model, prepared, Events(stream))
+        loaded = loading.load(settled, TwoGpus(), None, model, Images(), Events(stream))
     assert [proof["gpu_number"] for proof in loaded.proof["instances"]] == numbers
     assert loaded.proof["provider"] == "stand-in"
     assert len(loaded.predictors) == len(numbers)
@@ -112,7 +111,7 @@ def test_a_single_instance_has_a_single_proof(tmp_path: Path) -> None:
     model = ResNet50().native(Path(), ModelFormat.ONNX)
     with (tmp_path / "events").open("w") as stream:
         settled = options(Scenario.SINGLE_STREAM).settled(2)
-        loaded = loading.load(settled, TwoGpus(), None, model, loading.Prepared(None, Images(), None), Events(stream))
+        loaded = loading.load(settled, TwoGpus(), None, model, Images(), Events(stream))
     assert loaded.proof == {"provider": "stand-in", "gpu_number": 0, "samples": 1}
 
 

@@ -16,6 +16,7 @@ import pytest
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.commands import OutputsCommand
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.scores import Sense, Target
 from mlperf_docker.contract.words import Mode, Precision, Scenario
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
@@ -77,7 +78,20 @@ def test_a_performance_run_is_valid_and_names_its_figure(harness: Harness, tmp_p
 def test_resnet50s_top_1_meets_the_known_value(harness: Harness, tmp_path: Path, scenario: str) -> None:
     done = harness("--synthetic", "tiny", "--mode", "accuracy", "--scenario", scenario, "--target-qps", 200)
     assert done.code == 0, done
-    assert done.result["accuracy"] == {"metric": "top1", "value": 87.5, "target": 87.5, "passed": True}
+    accuracy = done.result["accuracy"]
+    assert [accuracy[key] for key in ("metric", "value", "target", "passed")] == ["top-1", 87.5, 87.5, True]
+    (score,) = accuracy["scores"]
+    assert score == {
+        "metric": "top-1",
+        "value": 87.5,
+        "unit": "",
+        "sense": "exactly",
+        "target": 87.5,
+        "passed": True,
+        "reference": None,
+        "high_target": None,
+        "high": None,
+    }
     assert done.result["samples"] == 64
     assert (tmp_path / "results/accuracy.txt").read_text() == "accuracy=87.500%, good=56, total=64\n"
 
@@ -115,7 +129,7 @@ def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("mode", "issued"), [(Mode.PERFORMANCE, 40), (Mode.ACCURACY, 32)])
 def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
-    from mlperf_docker.harness.api.scores import Accuracy
+    from mlperf_docker.harness.api.scores import Accuracy, JudgedScore
     from mlperf_docker.harness.commands import result
     from mlperf_docker.harness.commands.options import LoadgenRun
     from mlperf_docker.harness.loadgen import logs
@@ -124,7 +138,7 @@ def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode
         cell=Cell("resnet50", "onnxruntime", Device.CPU, "resnet50"), scenario=Scenario.MULTI_STREAM, mode=mode
     )
     log = {"result_validity": "VALID", "result_query_count": 5, "effective_samples_per_query": 8}
-    accuracy = Accuracy("top1", 80.0, 76.0, exact=False, line="")
+    accuracy = Accuracy((JudgedScore("top-1", 80.0, target=76.0),))
     parts: dict[str, Any] = {"dataset_count": 32, "proof": {}, "settings": {}, "model_file": None, "variant": ""}
     some, all_ = (
         result.Findings(logs.DetailLog(log, ()), by_instance=(answered,), accuracy=accuracy, **parts)
@@ -161,7 +175,9 @@ def test_an_official_graph_runs_as_it_is(harness: Harness, tiny: SyntheticSet, t
     (models / "resnet50_v1.onnx").write_bytes(data)
     done = harness("--data", tiny.data, "--models", models, "--cell", cell(tmp_path, data), "--mode", "accuracy")
     assert done.result["accuracy"]["value"] == 87.5
-    assert done.result["accuracy"]["target"] == 75.6954
+    accuracy = done.result["accuracy"]
+    assert (accuracy["target"], accuracy["passed"], accuracy["sense"]) == (75.6954, True, "at least")
+    assert (accuracy["high_target"], accuracy["high"], accuracy["reference"]) == (90.0, False, 76.46)
     assert done.result["model_file"]["official"] is True
     assert done.code == 0
 
@@ -172,7 +188,8 @@ def cell(tmp_path: Path, data: bytes) -> Path:
     path = tmp_path / "cell.json"
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     files = (OfficialFile("resnet50_v1.onnx", Precision.FP32, md5=md5),)
-    made = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50", target=75.6954, files=files)
+    score = Target("top-1", "%", 76.46, Sense.AT_LEAST, 75.6954, high_target=90.0)
+    made = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50", accuracy=(score,), files=files)
     path.write_text(made.to_json())
     return path
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.contract.words import Scenario
-from mlperf_docker.harness.loadgen.settings import EQUAL_ISSUE, Hints, user_conf, wanted
+from mlperf_docker.harness.loadgen.settings import Hints, user_conf, wanted
+from mlperf_docker.harness.models import registry
 from tests.harness.process import environment
 
 HINTS = Hints(qps=100.0, latency_s=0.02)
@@ -38,7 +39,7 @@ def test_a_model_that_issues_all_samples_equally_often_gets_a_hint_that_ends_its
     assert offline == keys(Scenario.OFFLINE)
 
 
-@pytest.mark.parametrize("model", ["3d-unet", "resnet50", "retinanet", "bert", "rnnt", "dlrm"])
+@pytest.mark.parametrize("model", registry.packages())
 def test_which_models_do_so_is_what_loadgen_says(tmp_path: Path, model: str) -> None:
     program = f"""
 import mlperf_loadgen as lg
@@ -48,7 +49,7 @@ print(s.sample_concatenate_permutation)
 """
     line = [sys.executable, "-c", program]
     done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
-    assert done.stdout.strip() == str(model in EQUAL_ISSUE)
+    assert done.stdout.strip() == str(registry.load(model).equal_issue)
 
 
 def test_servers_bound_may_be_another_rounds() -> None:

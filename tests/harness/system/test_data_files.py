@@ -173,7 +173,7 @@ def nobody() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("model", list(registry.MODELS))
+@pytest.mark.parametrize("model", list(registry.packages()))
 def test_a_folder_that_may_not_be_entered_is_an_error_of_the_data(model: str, *, inside: bool) -> None:
     benchmark = registry.load(model)
     with TemporaryDirectory() as place:

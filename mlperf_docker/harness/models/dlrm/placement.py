@@ -13,6 +13,7 @@ from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import TABLES
 from mlperf_docker.harness.models.dlrm.lookup import Lookup
+from mlperf_docker.harness.models.dlrm.preprocess import Form, Pairs
 
 DEVICE_RESERVE = 2 << 30
 """Bytes of a GPU that are left for its framework, the layers and the largest batch."""
@@ -71,7 +72,7 @@ class Placement:
                 )
         return [*said, f"in all: {gigabytes(self.device_bytes)} on the GPU, {gigabytes(self.host_bytes)} with the host"]
 
-    def place(self, model: Model) -> Model:
+    def place(self, model: Model[Form, Pairs]) -> Model[Form, Pairs]:
         """The model with its tables placed so."""
         source = model.source
         if not isinstance(source, Network) or not isinstance(source.front, Lookup) or not any(self.resident):

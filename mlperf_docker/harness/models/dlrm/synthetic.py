@@ -62,7 +62,9 @@ TINY = DlrmConfig(bottom=(DENSE, 32, 16), top=(16 + 351, 64, 32, 1))
 RECIPES = {SyntheticSize.TINY: DlrmRecipe(64, 1000, TINY), SyntheticSize.FULL: DlrmRecipe(1024, 100_000, FULL)}
 
 
-def synthesize(size: SyntheticSize, limit: int | None, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+def synthesize(
+    size: SyntheticSize, cache: Path, answerer: Answerer, report: Report, limit: int | None = None
+) -> SyntheticSet:
     """The set of this size in *cache*, made by whoever comes first; *limit* is the rows of its largest tables."""
     recipe = RECIPES[size]
     recipe = recipe if limit is None else DlrmRecipe(recipe.count, limit, recipe.config)

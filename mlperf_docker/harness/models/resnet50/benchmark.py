@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Arrays
-from mlperf_docker.harness.api.benchmark import Answerer
+from mlperf_docker.harness.api.benchmark import Benchmark, Parts
 from mlperf_docker.harness.api.interface import Interface, Tensor
-from mlperf_docker.harness.api.model import Model
+from mlperf_docker.harness.api.model import Model, for_all
 from mlperf_docker.harness.api.samples import Named, Payload, Report, Samples
-from mlperf_docker.harness.api.scores import Parity, SyntheticSet
-from mlperf_docker.harness.models.resnet50 import accuracy, preprocess, synthetic
+from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticSet
+from mlperf_docker.harness.models.resnet50 import NAME, accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.dataset import ImageNet, open_imagenet
 from mlperf_docker.harness.models.resnet50.network import (
@@ -51,14 +52,14 @@ def largest_logit(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) ->
 SCORES = (Tensor(PROBABILITIES, "float32", (None, BACKGROUND)),)
 """What the label of the official graphs is made from: a label shows nothing of logits that are no numbers."""
 
-NATIVE: Mapping[ModelFormat, Model] = {
+NATIVE: Mapping[ModelFormat, Model[Form, Samples]] = {
     ModelFormat.ONNX: Model(
         source=Path(),
         format=ModelFormat.ONNX,
         interface=Interface((IMAGE,), (LABEL,), watched=SCORES),
         variant="official ONNX graph",
         form=Form(),
-        postprocess=shifted_label,
+        postprocess_for=for_all(shifted_label),
     ),
     ModelFormat.FROZEN_GRAPH: Model(
         source=Path(),
@@ -66,7 +67,7 @@ NATIVE: Mapping[ModelFormat, Model] = {
         interface=Interface((IMAGE_CHANNELS_LAST,), (LABEL,), watched=SCORES),
         variant="official TensorFlow graph",
         form=Form(channels_last=True),
-        postprocess=shifted_label,
+        postprocess_for=for_all(shifted_label),
     ),
     ModelFormat.TORCHSCRIPT: Model(
         source=Path(),
@@ -76,20 +77,19 @@ NATIVE: Mapping[ModelFormat, Model] = {
         ),
         variant="TorchScript of torchvision's network",
         form=Form(torchvision=True),
-        postprocess=largest_logit,
+        postprocess_for=for_all(largest_logit),
     ),
 }
 
 
-class ResNet50:
+class ResNet50(Benchmark[ImageNet, Form, Samples]):
     """Image classification: 224 x 224 pixels in, one label out."""
 
-    name = "resnet50"
-    loadgen_key = "resnet50"
-    metric = "top1"
+    name = NAME
+    metrics = ("top-1",)
     server_bound_s = 0.015
-    tolerance = 0.0
     traced = (LOGITS,)
+    parts = Parts(partial(read_weights, READERS, NAME), open_imagenet, synthetic.synthesize, Form())
 
     def payload(self, dataset: ImageNet) -> Payload:  # noqa: ARG002
         """A label."""
@@ -99,17 +99,13 @@ class ResNet50:
         """Up to 32 on a CPU, where more only costs memory; a GPU wants to be full."""
         return (1, 4, 16, 64, 128, 256) if device.profile.is_accelerator else (1, 2, 4, 8, 16, 32)
 
-    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model[Form, Samples]:  # noqa: A002
         """The official graph, or another with its interface."""
         if format not in NATIVE:
             raise no_native(self.name, path, format, NATIVE)
         return replace(NATIVE[format], source=path)
 
-    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
-        """Weights with torchvision's names."""
-        return read_weights(READERS, self.name, path, format)
-
-    def network(self, arrays: Named, source: str) -> Model:
+    def network(self, arrays: Named, source: str) -> Model[Form, Samples]:
         """The network; 1000 classes were trained with torchvision's preprocessing, 1001 with TensorFlow's."""
         made = networks.checked(arrays, source)
         background = len(arrays["fc.bias"]) == BACKGROUND
@@ -119,16 +115,12 @@ class ResNet50:
             interface=made.interface.fetching(LABEL.name, LOGITS),
             variant="TensorFlow's weights" if background else "torchvision's weights",
             form=Form(torchvision=not background),
-            postprocess=shifted_label if background else label,
+            postprocess_for=for_all(shifted_label if background else label),
         )
 
     def default_form(self, backend: str) -> Form:
         """That of the backend's official file."""
         return Form(torchvision=backend == "pytorch", channels_last=backend == "tensorflow")
-
-    def open_dataset(self, root: Path, *, limit: int | None) -> ImageNet:
-        """ImageNet's validation set at *root*."""
-        return open_imagenet(root, limit=limit)
 
     def verify(self, dataset: ImageNet, *, workers: int, report: Report) -> Mapping[str, Any]:
         """Decode every image."""
@@ -140,22 +132,21 @@ class ResNet50:
         images = cached(preprocess.job(dataset, form), cache, workers=workers, report=report)
         return preprocess.samples(images, form)
 
-    def score(self, log: Path, dataset: ImageNet, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
+    def score(self, log: Path, dataset: ImageNet, samples: Samples) -> Scored:  # noqa: ARG002
         """Top-1 in percent."""
         top1 = accuracy.score(log, dataset.labels)
-        return top1.percent, str(top1)
+        return Scored((top1.percent,), str(top1))
 
-    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-        """Images and weights that need no download."""
-        return synthetic.synthesize(size, cache, answerer, report)
-
-    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+    def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """All labels are right but those that were made wrong."""
         wrong = sum(1 for index in synthetic.facts["wrong"] if index < count)
-        return accuracy.Top1(count - wrong, count).percent
+        return (accuracy.Top1(count - wrong, count).percent,)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Logits of ImageNet's classes, and the labels that they decide; a background that never wins says nothing."""
         a, b = (named[LOGITS][:, -networks.CLASSES :] for named in (ours, theirs))
         agreement = float((a.argmax(axis=-1) == b.argmax(axis=-1)).mean())
         return Parity(float(np.abs(a - b).max() / np.abs(b).max()), agreement)
+
+
+BENCHMARK = ResNet50()

@@ -1,37 +1,38 @@
 """The retinanet benchmark, put together for the harness."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
-from mlperf_docker.harness.api.benchmark import Answerer
-from mlperf_docker.harness.api.model import Model
-from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples
-from mlperf_docker.harness.api.scores import Parity, SyntheticSet
-from mlperf_docker.harness.models.retinanet import accuracy, detections, official, preprocess, synthetic
+from mlperf_docker.contract.words import ModelFormat, Scenario
+from mlperf_docker.harness.api.benchmark import Benchmark, Parts
+from mlperf_docker.harness.api.model import Model, for_all
+from mlperf_docker.harness.api.samples import Named, Payload, Report
+from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticSet
+from mlperf_docker.harness.models.retinanet import NAME, accuracy, detections, official, preprocess, synthetic
 from mlperf_docker.harness.models.retinanet import network as networks
 from mlperf_docker.harness.models.retinanet.dataset import OpenImages, open_openimages
 from mlperf_docker.harness.models.retinanet.parity import compare
+from mlperf_docker.harness.models.retinanet.preprocess import OpenImagesSamples
 from mlperf_docker.harness.samples.preprocessing import cached, read_all
 from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 VARIANTS = {ModelFormat.ONNX: "official ONNX graph", ModelFormat.TORCHSCRIPT: "official TorchScript archive"}
 
 
-class RetinaNet:
+class RetinaNet(Benchmark[OpenImages, None, OpenImagesSamples]):
     """Object detection: 800 x 800 pixels in, up to 300 boxes with scores and labels out."""
 
-    name = "retinanet"
-    loadgen_key = "retinanet"
-    metric = "mAP"
+    name = NAME
+    metrics = ("mAP",)
     server_bound_s = 0.1
     tolerance = 0.001
-    traced: tuple[str, ...] = ("boxes", "scores", "labels")
+    traced = ("boxes", "scores", "labels")
+    parts = Parts(partial(read_weights, official.READERS, NAME), open_openimages, synthetic.synthesize, None)
 
     def payload(self, dataset: OpenImages) -> Payload:  # noqa: ARG002
         """The detections of an image."""
@@ -41,7 +42,7 @@ class RetinaNet:
         """Up to 4 on a CPU, which one image nearly fills; images are large, so few of them fill a GPU too."""
         return (1, 2, 4, 8, 16, 32) if device.profile.is_accelerator else (1, 2, 4)
 
-    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model[None, OpenImagesSamples]:  # noqa: A002
         """The official file, or another with its interface: it takes one image and suppresses overlaps itself.
 
         A graph that `convert` wrote is the network up to its candidates, as with weights.
@@ -56,7 +57,7 @@ class RetinaNet:
                 interface=networks.own_interface(count),
                 variant="ONNX graph that convert wrote",
                 form=None,
-                postprocess=detections.of_candidates,
+                postprocess_for=for_all(detections.of_candidates),
             )
         return Model(
             source=path,
@@ -64,14 +65,10 @@ class RetinaNet:
             interface=networks.OFFICIAL,
             variant=VARIANTS[format],
             form=None,
-            postprocess=detections.of_detections,
+            postprocess_for=for_all(detections.of_detections),
         )
 
-    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
-        """Weights with the training checkpoint's names."""
-        return read_weights(official.READERS, self.name, path, format)
-
-    def network(self, arrays: Named, source: str) -> Model:
+    def network(self, arrays: Named, source: str) -> Model[None, OpenImagesSamples]:
         """The network up to its candidates, for batches of any size."""
         made = networks.checked(arrays, source)
         return Model(
@@ -80,16 +77,8 @@ class RetinaNet:
             interface=made.interface,
             variant="training checkpoint's weights",
             form=None,
-            postprocess=detections.of_candidates,
+            postprocess_for=for_all(detections.of_candidates),
         )
-
-    def default_form(self, backend: str) -> Form:  # noqa: ARG002
-        """All models take the same images."""
-        return None
-
-    def open_dataset(self, root: Path, *, limit: int | None) -> OpenImages:
-        """OpenImages' validation images at *root*."""
-        return open_openimages(root, limit=limit)
 
     def verify(self, dataset: OpenImages, *, workers: int, report: Report) -> Mapping[str, Any]:
         """Decode and resize every image."""
@@ -98,25 +87,31 @@ class RetinaNet:
         classes = len(np.unique(drawn.category))
         return {"classes": classes, "annotations": len(drawn.number), "bytes": sum(dataset.sizes)}
 
-    def preprocess(self, dataset: OpenImages, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
+    def preprocess(
+        self,
+        dataset: OpenImages,
+        form: None,  # noqa: ARG002
+        cache: Path,
+        *,
+        workers: int,
+        report: Report,
+    ) -> OpenImagesSamples:
         """The images, looked at once; they are decoded when they are loaded."""
         cached(preprocess.job(dataset), cache, workers=workers, report=report)
-        return preprocess.OpenImagesSamples(dataset)
+        return OpenImagesSamples(dataset)
 
-    def score(self, log: Path, dataset: OpenImages, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
+    def score(self, log: Path, dataset: OpenImages, samples: OpenImagesSamples) -> Scored:  # noqa: ARG002
         """MAP in percent."""
         found = accuracy.score(log, dataset)
-        return found.percent, str(found)
+        return Scored((found.percent,), str(found))
 
-    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-        """Images, annotations and weights that need no download."""
-        return synthetic.synthesize(size, cache, answerer, report)
-
-    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+    def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """What the plain loop's detections reach on the first *count* images."""
-        percent: float = synthetic.facts["mAP"][count - 1]
-        return percent
+        return (synthetic.facts["mAP"][count - 1],)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Detections, matched one to one, and the values of those that match."""
         return compare(ours, theirs)
+
+
+BENCHMARK = RetinaNet()

@@ -6,35 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
-from mlperf_docker.harness.api.benchmark import Answerer
-from mlperf_docker.harness.api.model import Model, Part
-from mlperf_docker.harness.api.samples import Form, Named, Payload, Report, Samples, write_rows
-from mlperf_docker.harness.api.scores import Parity, SyntheticSet
-from mlperf_docker.harness.architectures.rnnt import FULL, STACKED
-from mlperf_docker.harness.models.rnnt import accuracy, preprocess, synthetic
+from mlperf_docker.contract.words import ModelFormat, Scenario
+from mlperf_docker.harness.api.benchmark import Benchmark, Parts
+from mlperf_docker.harness.api.model import Model, Part, for_all
+from mlperf_docker.harness.api.samples import Named, Payload, Report, write_rows
+from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticSet
+from mlperf_docker.harness.architectures.rnnt import FULL, STACKED, RnntConfig
+from mlperf_docker.harness.models.rnnt import NAME, accuracy, preprocess, synthetic
 from mlperf_docker.harness.models.rnnt import network as networks
 from mlperf_docker.harness.models.rnnt.dataset import LibriSpeech, open_librispeech
 from mlperf_docker.harness.models.rnnt.decoding import MOST
 from mlperf_docker.harness.models.rnnt.features import frames
 from mlperf_docker.harness.models.rnnt.official import READERS
-from mlperf_docker.harness.models.rnnt.transcriber import Transcribers, batch_bytes
+from mlperf_docker.harness.models.rnnt.preprocess import Utterances
+from mlperf_docker.harness.models.rnnt.transcriber import Transcribing
 from mlperf_docker.harness.samples.preprocessing import read_all
 from mlperf_docker.harness.weights.formats import no_native, read_weights
 
 
-class RnnTransducer:
+class RnnTransducer(Benchmark[LibriSpeech, None, Utterances]):
     """Speech recognition: an utterance in, the characters that were said out."""
 
-    name = "rnnt"
-    loadgen_key = "rnnt"
-    metric = "100 - WER"
+    name = NAME
+    metrics = ("100 - WER",)
     server_bound_s = 1.0
-    tolerance = 0.0
-    traced: tuple[str, ...] = ("labels", "lengths")
+    traced = ("labels", "lengths")
+    parts = Parts(partial(read_weights, READERS, NAME), open_librispeech, synthetic.synthesize, None)
 
     def payload(self, dataset: LibriSpeech) -> Payload:
         """The labels of the longest utterance, if every frame had as many as there may be."""
@@ -47,7 +46,7 @@ class RnnTransducer:
             return (1, 16, 64, 256, 1024)
         return (16, 32, 64) if scenario is Scenario.OFFLINE else (1, 2, 4, 8)
 
-    def native(self, path: Path, format: ModelFormat) -> Model:  # noqa: A002
+    def native(self, path: Path, format: ModelFormat) -> Model[None, Utterances]:  # noqa: A002
         """There is no official graph; the interfaces serve for what needs no model."""
         if path != Path():
             raise no_native(self.name, path, format, ())
@@ -55,24 +54,12 @@ class RnnTransducer:
         made = (networks.encoder_interface(FULL), networks.prediction_interface(FULL), joint)
         return _model(tuple(Part(path, interface) for interface in made), format, "no model", FULL)
 
-    def read(self, path: Path, format: ModelFormat) -> dict[str, NDArray[Any]]:  # noqa: A002
-        """Weights with the official checkpoint's names."""
-        return read_weights(READERS, self.name, path, format)
-
-    def network(self, arrays: Named, source: str) -> Model:
+    def network(self, arrays: Named, source: str) -> Model[None, Utterances]:
         """The three networks."""
         made = networks.checked(arrays, source)
         parts = tuple(Part(each, each.interface) for each in (made.encoder, made.prediction))
         joints = (Part(made.joint, made.joint.interface.fetching(name)) for name in ("labels", "logits"))
         return _model((*parts, *joints), None, "checkpoint's weights", made.config)
-
-    def default_form(self, backend: str) -> Form:  # noqa: ARG002
-        """The sound as it is: making features of it is timed."""
-        return None
-
-    def open_dataset(self, root: Path, *, limit: int | None) -> LibriSpeech:
-        """LibriSpeech's dev-clean at *root*."""
-        return open_librispeech(root, limit=limit)
 
     def verify(self, dataset: LibriSpeech, *, workers: int, report: Report) -> Mapping[str, Any]:
         """Decode every sound file."""
@@ -80,23 +67,18 @@ class RnnTransducer:
         words = sum(len(utterance.transcript.split()) for utterance in dataset.utterances)
         return {"hours": round(dataset.seconds / 3600, 3), "words": words}
 
-    def preprocess(self, dataset: LibriSpeech, form: Form, cache: Path, *, workers: int, report: Report) -> Samples:  # noqa: ARG002
+    def preprocess(self, dataset: LibriSpeech, form: None, cache: Path, *, workers: int, report: Report) -> Utterances:  # noqa: ARG002
         """The sound, decoded."""
         return preprocess.prepare(dataset, cache, workers=workers, report=report)
 
-    def score(self, log: Path, dataset: LibriSpeech, samples: Samples) -> tuple[float, str]:  # noqa: ARG002
+    def score(self, log: Path, dataset: LibriSpeech, samples: Utterances) -> Scored:  # noqa: ARG002
         """What is left of 100 % without the word error rate."""
         found = accuracy.score(log, dataset)
-        return found.accuracy, str(found)
+        return Scored((found.accuracy,), str(found))
 
-    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-        """Utterances and weights that need no download."""
-        return synthetic.synthesize(size, cache, answerer, report)
-
-    def known_accuracy(self, synthetic: SyntheticSet, count: int) -> float:
+    def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """What the plain loop's transcripts reach on the first *count* utterances."""
-        percent: float = synthetic.facts["known"][count - 1]
-        return percent
+        return (synthetic.facts["known"][count - 1],)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """The share of labels that differ, and of utterances with the same transcript."""
@@ -106,7 +88,12 @@ class RnnTransducer:
         return Parity(float(1 - alike[real].mean()), float(same.mean()))
 
 
-def _model(parts: tuple[Part, ...], format: ModelFormat | None, variant: str, config: Any) -> Model:  # noqa: A002, ANN401
+def _model(
+    parts: tuple[Part, ...],
+    format: ModelFormat | None,  # noqa: A002
+    variant: str,
+    config: RnntConfig,
+) -> Model[None, Utterances]:
     encoder, *others = parts
     return Model(
         source=encoder.source,
@@ -114,8 +101,10 @@ def _model(parts: tuple[Part, ...], format: ModelFormat | None, variant: str, co
         interface=encoder.interface,
         variant=variant,
         form=None,
-        postprocess=write_rows,
+        postprocess_for=for_all(write_rows),
         beside=tuple(others),
-        around=partial(Transcribers, config),
-        batch_bytes=batch_bytes,
+        splitting=Transcribing(config),
     )
+
+
+BENCHMARK = RnnTransducer()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,12 +77,6 @@ def check_frames(frames: NDArray[np.float32], counts: NDArray[np.int64]) -> None
     check(last, "the encoder's output")
 
 
-def batch_bytes(waveforms: Waveforms) -> int:
-    """Bytes that an utterance takes in a batch: features of the longest of all."""
-    longest = 0 if waveforms.lengths is None else int(waveforms.lengths.max())
-    return 4 * frame_count(longest) * WIDTH
-
-
 class Transcribers:
     """The predictors of all instances."""
 
@@ -99,3 +94,25 @@ class Transcribers:
     def tune(self, batch: int | None) -> Tuned | None:  # noqa: ARG002
         """Batches are of utterances."""
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribing:
+    """Utterances as steps in time, by networks of this size."""
+
+    config: RnntConfig
+
+    def whole(
+        self, instances: Sequence[Sequence[Predictor]], samples: Waveforms, surroundings: Surroundings
+    ) -> Transcribers:
+        """Predictors of utterances."""
+        return Transcribers(self.config, instances, samples, surroundings)
+
+    def batch_bytes(self, samples: Waveforms) -> int:
+        """Bytes that an utterance takes in a batch: features of the longest of all."""
+        longest = 0 if samples.lengths is None else int(samples.lengths.max())
+        return 4 * frame_count(longest) * WIDTH
+
+    def memory(self, samples: Waveforms, instances: int) -> None:  # noqa: ARG002
+        """Little: nothing is kept between batches."""
+        return

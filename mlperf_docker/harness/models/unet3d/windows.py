@@ -247,19 +247,25 @@ class Windows:
                 network.predict((example[:size],))
 
 
-def batch_bytes(volumes: Volumes) -> int:  # noqa: ARG001
-    """Bytes that a window takes in a batch: in the measurement, gathered twice, and as logits."""
-    return 4 * ROI**3 * (1 + 2 + CLASSES)
+class SlidingWindows:
+    """Volumes as windows that slide over them."""
 
+    def whole(self, instances: Sequence[Sequence[Predictor]], samples: Volumes, surroundings: Surroundings) -> Windows:
+        """Predictors of volumes."""
+        return Windows(instances, samples, surroundings)
 
-def memory(volumes: Volumes, instances: int) -> tuple[int, str]:
-    """Bytes that segmenting needs beside the network and its windows, and the sentence that says what for."""
-    shapes = volumes.shapes
-    largest = 4 * max(map(math.prod, shapes))
-    labels = largest // 4
-    each = 4 * max(map(space_of, shapes)) + 2 * labels
-    text = (
-        f"{len(shapes)} volumes of {volumes.bytes / 1e9:.2f} GB, the largest of {largest / 1e9:.2f} GB, and for "
-        f"each instance {each / 1e9:.2f} GB for sums, labels and answers"
-    )
-    return largest + instances * each, text
+    def batch_bytes(self, samples: Volumes) -> int:  # noqa: ARG002
+        """Bytes that a window takes in a batch: in the measurement, gathered twice, and as logits."""
+        return 4 * ROI**3 * (1 + 2 + CLASSES)
+
+    def memory(self, samples: Volumes, instances: int) -> tuple[int, str]:
+        """Bytes that segmenting needs beside the network and its windows, and the sentence that says what for."""
+        shapes = samples.shapes
+        largest = 4 * max(map(math.prod, shapes))
+        labels = largest // 4
+        each = 4 * max(map(space_of, shapes)) + 2 * labels
+        text = (
+            f"{len(shapes)} volumes of {samples.bytes / 1e9:.2f} GB, the largest of {largest / 1e9:.2f} GB, and for "
+            f"each instance {each / 1e9:.2f} GB for sums, labels and answers"
+        )
+        return largest + instances * each, text

@@ -231,10 +231,12 @@ def test_payloads_are_pairs_and_the_line_is_upstreams(dataset: Criteo, tmp_path:
     np.testing.assert_array_equal(payload[:, 1], dataset.labels[dataset.bounds[2] : dataset.bounds[3]])
     expected = 100 * roc_auc_score(dataset.labels, predictions)
     good = int((np.round(predictions) == dataset.labels).sum())
-    value, line = Dlrm().score(log, dataset, Pairs(dataset, Form()))
-    assert value == pytest.approx(expected, abs=1e-9)
+    scored = Dlrm().score(log, dataset, Pairs(dataset, Form()))
+    assert scored.values[0] == pytest.approx(expected, abs=1e-9)
     share = 100 * good / 3000
-    assert line == f"AUC={expected:.3f}%, accuracy={share:.3f}%, good={good}, total=3000, queries={dataset.count}"
+    assert (
+        scored.line == f"AUC={expected:.3f}%, accuracy={share:.3f}%, good={good}, total=3000, queries={dataset.count}"
+    )
 
 
 def test_a_batch_of_samples_is_cut_into_its_payloads(dataset: Criteo) -> None:
@@ -318,7 +320,7 @@ def test_days_become_the_binary_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     progress: list[tuple[int, int, str]] = []
     output = tmp_path / "out"
     output.mkdir()
-    made = Dlrm(limit=5000).convert_data(tmp_path, output, days=3, report=lambda *each: progress.append(each))
+    made = Dlrm(limit=5000, days=3).convert_data(tmp_path, output, lambda *each: progress.append(each))
     expected, counts = plain_conversion(days, 5000)
     np.testing.assert_array_equal(np.fromfile(output / BINARY, "<i4").reshape(-1, 40), expected)
     assert made["table_rows"] == counts

@@ -60,7 +60,7 @@ def expected() -> NDArray[np.float32]:
     return found
 
 
-def logits(backend: str, model: Model, windows: NDArray[np.float32] = WINDOW) -> NDArray[np.float32]:
+def logits(backend: str, model: Model[Any, Any], windows: NDArray[np.float32] = WINDOW) -> NDArray[np.float32]:
     request = LoadRequest(model.source, model.interface, Device.CPU, 2, model.format)
     (found,) = registry.load(backend).load(request).predict((windows,))
     return np.asarray(found)

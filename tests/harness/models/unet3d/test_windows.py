@@ -168,7 +168,7 @@ def test_gather_copies_windows_in_order() -> None:
 
 def test_memory_is_told_before_it_is_taken() -> None:
     made = volumes((320, 192, 128))
-    needed, text = windows.memory(made, 2)
+    needed, text = windows.SlidingWindows().memory(made, 2)
     volume = 4 * 320 * 192 * 128
     assert needed == volume + 2 * (3 * 4 * 128 * 192 * 128 + 2 * volume // 4)
     assert "1 volumes of 0.03 GB" in text
