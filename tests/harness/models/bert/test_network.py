@@ -18,10 +18,10 @@ from mlperf_docker.harness.backends import registry
 from mlperf_docker.harness.models.bert import network as networks
 from mlperf_docker.harness.models.bert.network import TINY
 from mlperf_docker.harness.models.bert.weights import draw
+from tests.harness.installed import BACKENDS
 from tests.harness.models.bert import reference as bert_reference
 
 Array = NDArray[Any]
-BACKENDS = [name for name in registry.names() if name != "dummy"]
 SMALL = replace(TINY, vocabulary=101)
 LENGTHS = (17, 1, 40)
 

@@ -12,10 +12,10 @@ from sklearn.metrics import roc_auc_score
 from mlperf_docker.harness.models.dlrm import aggregation
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, open_criteo
 from mlperf_docker.harness.weights import safetensors
+from tests.harness.installed import BACKENDS
 from tests.harness.process import Finished, command, environment, of_model
 from tests.tries import in_time
 
-BACKENDS = ["onnxruntime", "tensorflow", "pytorch"]
 harness = partial(of_model, "dlrm")
 
 

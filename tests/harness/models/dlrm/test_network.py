@@ -29,6 +29,7 @@ from mlperf_docker.harness.models.dlrm.placement import Table
 from mlperf_docker.harness.models.dlrm.synthetic import OFFICIAL_ROWS, RECIPES, DlrmRecipe, draw_rows, draw_weights
 from mlperf_docker.harness.system import gpu
 from mlperf_docker.harness.weights import safetensors as weight_files
+from tests.harness.installed import BACKENDS
 from tests.harness.models.dlrm.reference import Reference, predict
 
 Arrays = dict[str, NDArray[Any]]
@@ -37,7 +38,6 @@ RECIPE = replace(RECIPES[SyntheticSize.TINY], count=4, limit=200)
 ROWS = draw_rows(RECIPE, 5)
 DENSE = np.log(ROWS[:, 1:14].astype(np.float32) + 1)
 IDS = np.ascontiguousarray(ROWS[:, 14:])
-BACKENDS = [name for name in registry.names() if name != "dummy"]
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from mlperf_docker.harness.models.rnnt.features import features
 from mlperf_docker.harness.models.rnnt.preprocess import Utterances
 from mlperf_docker.harness.models.rnnt.synthetic import draw_weights
 from mlperf_docker.harness.models.rnnt.transcriber import TranscribingPredictor
+from tests.harness.installed import BACKENDS
 
 CONFIG = RnntConfig(encoder=12, lower=2, upper=3, prediction=6, layers=2, joint=10)
-BACKENDS = [name for name in registry.names() if name != "dummy"]
 LENGTHS = np.array([9, 4, 1, 8], dtype=np.int64)
 RNG = np.random.default_rng(5)
 FEATURES = RNG.standard_normal((4, 9, rnnt.FEATURES), dtype=np.float32)

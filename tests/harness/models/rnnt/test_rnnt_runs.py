@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mlperf_docker.harness.models.rnnt.vocabulary import text
+from tests.harness.installed import BACKENDS
 from tests.harness.process import Finished, of_model
 from tests.tries import in_time
 
-BACKENDS = ["onnxruntime", "tensorflow", "pytorch"]
 harness = partial(of_model, "rnnt")
 COUNT = 24
 
