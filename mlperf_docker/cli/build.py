@@ -59,7 +59,7 @@ def build(
     specs = select(catalog, model, backend, device, every=every)
     sources = Sources(
         registry or catalog.registry,
-        base=base,
+        base=base or None,
         bootstrap=bootstrap_base,
         rebuild=no_cache,
         cached=cache,

@@ -68,7 +68,7 @@ def write(
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     which = parse_choice("choice of model files", models, Models)
-    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base), to, which)
+    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base or None), to, which)
     with display() as show:
         manifest = write_bundle(connect(), request, show)
     streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to)

@@ -71,7 +71,7 @@ def fetch(
 
     catalog = Catalog.load()
     dataset = find_dataset(catalog, name)
-    request = DatasetRequest(dataset, models_of(catalog, dataset)[0].name, folder, file, url, jobs)
+    request = DatasetRequest(dataset, models_of(catalog, dataset)[0].name, folder, file or None, url or None, jobs)
     with display() as show:
         outcome = fetch_dataset(request, show)
     streams.out(strict_json.dumps(outcome.fields()) if as_json else fetched_text(outcome))
@@ -185,13 +185,14 @@ def preprocess(
 ) -> None:
     """Preprocess a data set into the cache, as the first run would; resumes if it was interrupted."""
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find
     from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    request = dataset_commands.Preprocess(model, dataset, backend, samples, workers)
+    request = dataset_commands.Preprocess(find(catalog, model, backend), dataset, samples, workers)
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        done = dataset_commands.preprocess(catalog, request, sources, show)
+        done = dataset_commands.preprocess(request, sources, show)
     streams.out(strict_json.dumps(json_values.fields(done)) if as_json else f"{done.samples} samples in {done.cache}")

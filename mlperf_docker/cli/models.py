@@ -70,13 +70,21 @@ def fetch(
     REQUESTS_CA_BUNDLE, SSL_CERT_FILE). Exits 7 if the file cannot be had.
     """
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.catalog.selector import find_backend, find_model
+    from mlperf_docker.catalog.selector import find_backend, find_model, parse_choice
+    from mlperf_docker.contract.words import Precision
     from mlperf_docker.display.progress import display
     from mlperf_docker.inputs.models.fetch import ModelRequest, choose, fetch_all
 
     catalog = Catalog.load()
-    on = find_backend(catalog, backend) if backend else ""
-    request = ModelRequest(find_model(catalog, model), on, precision, file, every, to, url)
+    request = ModelRequest(
+        model=find_model(catalog, model),
+        backend=find_backend(catalog, backend) if backend else None,
+        precision=parse_choice("precision", precision, Precision) if precision else None,
+        file=file or None,
+        every=every,
+        to=to,
+        url=url or None,
+    )
     with display() as show:
         outcome = fetch_all(choose(request), request, show)
     found = [each.fields() for each in outcome.fetched]
@@ -101,11 +109,12 @@ def verify(
     Exits 7 if one is wrong.
     """
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_backend
     from mlperf_docker.display.progress import display
     from mlperf_docker.inputs.models.verify import VERDICT_HEADER, VERDICT_ORDER, read_request, verify_all
 
     catalog = Catalog.load()
-    request = read_request(catalog, names or [], backend)
+    request = read_request(catalog, names or [], find_backend(catalog, backend) if backend else None)
     with display() as show:
         verdicts = verify_all(request, show)
     if as_json:
@@ -147,7 +156,7 @@ def convert(
     the new file.
     """
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.catalog.selector import parse_choice
+    from mlperf_docker.catalog.selector import find_backend, find_model, parse_choice
     from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.contract.words import TableType
     from mlperf_docker.display.progress import display
@@ -157,7 +166,15 @@ def convert(
     catalog = Catalog.load()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     kind = parse_choice("type of tables", tables, TableType) if tables else None
-    request = ConvertRequest(model, model_file, to, sources, backend, force, kind)
+    request = ConvertRequest(
+        model=find_model(catalog, model),
+        source=model_file,
+        output=to,
+        sources=sources,
+        backend=find_backend(catalog, backend) if backend else None,
+        force=force,
+        tables=kind,
+    )
     with display() as show:
         done = convert_file(catalog, request, show)
     streams.out(strict_json.dumps(json_values.fields(done)) if as_json else str(done.model_file))

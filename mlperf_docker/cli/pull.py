@@ -39,5 +39,5 @@ def pull(
     if digest:
         check_digest(digest, specs)
     with display() as show:
-        outcomes = pull_each(connect(), specs, sources, show, jobs=jobs, digest=digest)
+        outcomes = pull_each(connect(), specs, sources, show, jobs=jobs, digest=digest or None)
     report(outcomes, "pulled", as_json=as_json)

@@ -79,7 +79,7 @@ def run(
     request = RunRequest(
         spec=spec,
         options=options,
-        limits=Limits(cpus=cpus, cpuset=cpuset, memory=memory, gpus=gpus),
+        limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
         sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
         dataset=dataset,
         require_dataset=require_dataset,

@@ -9,4 +9,4 @@ from mlperf_docker.names import PullPolicy
 def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, pull: str) -> Sources:
     """Return what a command's options say. pull: a word of the command line. Raises UnknownNameError."""
     policy = parse_choice("pull policy", pull, PullPolicy)
-    return Sources(registry or catalog.registry, base=base, bootstrap=bootstrap, pull=policy)
+    return Sources(registry or catalog.registry, base=base or None, bootstrap=bootstrap, pull=policy)

@@ -43,7 +43,7 @@ def verify(
         raise UsageError("--image names one image; leave --all out.")
     catalog = Catalog.load()
     recipes = [recipe_of(spec) for spec in select(catalog, model, backend, device, every=every)]
-    sources = Sources(registry or catalog.registry, base=base)
+    sources = Sources(registry or catalog.registry, base=base or None)
     client = connect()
     if every:
         wanted = _present(client, recipes, sources)

@@ -143,7 +143,7 @@ def _host_configuration(plan: RunPlan) -> dict[str, Any]:
             for each in plan.mounts
         ],
         "NanoCpus": int(limits.cpus * _NANO) if limits.cpus else 0,
-        "CpusetCpus": limits.cpuset,
+        "CpusetCpus": limits.cpuset or "",
         "Memory": limits.memory_bytes or 0,
         "DeviceRequests": _device_requests(limits),
         "Devices": [{"PathOnHost": each, "PathInContainer": each, "CgroupPermissions": "rwm"} for each in plan.devices],

@@ -69,23 +69,25 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the container may use, in docker's own words; an empty string is no limit."""
+    """What the container may use, in docker's own words; None is no limit."""
 
     cpus: float | None = None
     """Processors, fractions allowed."""
-    cpuset: str = ""
+    cpuset: str | None = None
     """Which processors: "0-3,6"."""
-    memory: str = ""
+    memory: str | None = None
     """Size: "8g"."""
-    gpus: str = ""
+    gpus: str | None = None
     """"all", a count or "device=0,1"."""
 
     @property
     def memory_bytes(self) -> int | None:
         """The memory limit in bytes, as docker reads it. Raises UsageError where it is no size, or none that may be."""
+        if not self.memory:
+            return None
         match = _SIZE.fullmatch(self.memory)
         size = float(match[1]) * _UNITS[(match[2] or "").lower()] if match else math.inf
-        if not self.memory or size == 0:  # docker's own word for no limit
+        if size == 0:  # docker's own word for no limit
             return None
         if match is None or size >= _MOST_BYTES:
             hint = "Write it as docker does: 512m, 1.5g, 8GiB."
@@ -114,11 +116,7 @@ class Limits:
         _ = self.memory_bytes, self.gpu_request
         if self.cpus is not None and not (self.cpus == 0 or _LEAST_CPUS <= self.cpus < math.inf):
             raise UsageError(f"--cpus {self.cpus} is no number of processors, 0.01 or more.")
-        ranges = [part.partition("-") for part in self.cpuset.split(",")]
-        if self.cpuset and not (
-            re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", self.cpuset, re.ASCII)
-            and all(int(first) <= int(last or first) for first, _, last in ranges)
-        ):
+        if self.cpuset and not _is_cpuset(self.cpuset):
             raise UsageError(
                 f"--cpuset {self.cpuset} is no list of processors.", hint="Write it as docker does: 0-3,6."
             )
@@ -223,6 +221,14 @@ def run_argv(plan: RunPlan) -> list[str]:
     ]
 
 
+def _is_cpuset(text: str) -> bool:
+    """Tell whether *text* is a list of processors as docker takes it: numbers, and ranges that do not run backward."""
+    ranges = (part.partition("-") for part in text.split(","))
+    return re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text, re.ASCII) is not None and all(
+        int(first) <= int(last or first) for first, _, last in ranges
+    )
+
+
 def run_command(plan: RunPlan) -> str:
     """The same as one line to paste into a shell."""
     return shell.join(run_argv(plan))
@@ -234,7 +240,7 @@ def _limit_options(limits: Limits) -> Iterator[str]:
         "cpus": limits.cpus,
         "cpuset-cpus": limits.cpuset,
         "memory": limits.memory,
-        "gpus": _csv_line(gpus.fields()) if gpus else "",
+        "gpus": _csv_line(gpus.fields()) if gpus else None,
     }
     yield from (f"--{name}={value}" for name, value in named.items() if value)
 

@@ -80,13 +80,13 @@ def pull(
     known: Sequence[Candidate],
     listener: TransferListener,
     *,
-    digest: str = "",
+    digest: str | None = None,
     other_bases: bool = True,
 ) -> Moved:
     """Have the registry's image of *recipe* on the engine, under both of its tags. Raises RegistryError.
 
     Everything is looked at before a layer is moved; then it is pulled by its digest, so that what was looked at is what
-    comes. digest: the only one that will do, or "".
+    comes. digest: the only one that will do, if there is one.
     """
     require_host(known[0].registry, "pulled")
     offer = find(registries, recipe.identity, known, other_bases=other_bases)
@@ -209,7 +209,7 @@ def _untag(client: Engine, reference: str, old: LocalImage | None) -> None:
             client.tag(old.id, reference)
 
 
-def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str) -> None:
+def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str | None) -> None:
     """Raise RegistryError unless the offer is for this engine, is what its tag says, and has *digest*, if given."""
     remote, candidate = offer.remote, offer.candidate
     if digest and remote.digest != digest:

@@ -82,7 +82,7 @@ def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, d
         tags=(wanted.exact, wanted.moving),
         labels=recipe.labels(origin),
         no_cache=sources.rebuild,
-        cache_from=wanted.moving if sources.cached else "",
+        cache_from=wanted.moving if sources.cached else None,
         host=HostSettings.from_environ(),
         base_identity=base.identity,
     )

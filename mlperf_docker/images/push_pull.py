@@ -62,7 +62,13 @@ class SeveralFailedError(MlperfDockerError):
 
 
 def pull_each(
-    client: Engine, specs: Sequence[ImageSpec], sources: Sources, display: Display, *, jobs: int, digest: str = ""
+    client: Engine,
+    specs: Sequence[ImageSpec],
+    sources: Sources,
+    display: Display,
+    *,
+    jobs: int,
+    digest: str | None = None,
 ) -> list[TransferredCell]:
     """Pull the images of *specs*, and return what came of each, in their order. digest: the only one that will do."""
     registries = client.registries(display.say)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import find, find_backend, find_model
+from mlperf_docker.catalog.selector import find
 from mlperf_docker.contract import places
 from mlperf_docker.contract.commands import ConvertCommand, ConvertReply
 from mlperf_docker.contract.words import TableType
@@ -32,18 +32,18 @@ _HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JS
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """What the user asked for. backend: whose container reads the file, or "" to let it decide; force: replace.
+    """What the user asked for."""
 
-    tables: the type that DLRM's tables get, None leaves them as they are.
-    """
-
-    model: str
+    model: "ModelSpec"
     source: Path
     output: Path
     sources: Sources
-    backend: str = ""
+    backend: str | None = None
+    """Whose container reads the file; None to let the file decide."""
     force: bool = False
+    """Whether a file of that name is replaced."""
     tables: TableType | None = None
+    """The type that DLRM's tables get; None leaves them as they are."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,9 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> Conv
     The file is written aside and gets its name when it is complete. Raises UsageError, ModelFileError, and what goes
     wrong in a container.
     """
-    model = find_model(catalog, request.model)
     source, output = existing(request.source), _output(catalog, request)
-    wanted = find_backend(catalog, request.backend) if request.backend else None
-    steps = plan(catalog, model, source, output.suffix, wanted, display)
-    specs = [find(catalog, model.name, step.backend) for step in steps]
+    steps = plan(catalog, request.model, source, output.suffix, request.backend, display)
+    specs = [find(catalog, request.model.name, step.backend) for step in steps]
     client = connect_for(specs[0])
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):

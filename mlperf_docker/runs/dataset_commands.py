@@ -28,14 +28,12 @@ from mlperf_docker.system import folders, paths
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What the user asked for; None leaves it to the harness, an empty backend to the model.
+    """What the user asked for; None leaves it to the harness."""
 
-    folder: None is the data set's own place.
-    """
-
-    model: str
+    spec: ImageSpec
+    """The cell whose container does it."""
     folder: Path | None = None
-    backend: str = ""
+    """None for the data set's own place."""
     samples: int | None = None
     workers: int | None = None
 
@@ -83,9 +81,9 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     return replace(reply, output=output / reply.output.name)
 
 
-def preprocess(catalog: Catalog, request: Preprocess, sources: Sources, display: Display) -> PreprocessReply:
+def preprocess(request: Preprocess, sources: Sources, display: Display) -> PreprocessReply:
     """Fill the cache from the data set, and return the count of samples and where on this host the cache is."""
-    spec = selector.find(catalog, request.model, request.backend)
+    spec = request.spec
     path = location.check_folder(spec.model.dataset, request.folder or location.place(spec.model.dataset))
     data, cache = _seen(path, display), cache_mount()
     command = PreprocessCommand(data=Path(data.path), samples=request.samples, workers=request.workers)

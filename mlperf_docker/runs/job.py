@@ -50,7 +50,7 @@ class HarnessJob(Generic[R]):
             arguments=self.command.argv(),
             mounts=self.mounts,
             surroundings=surroundings(engine),
-            limits=replace(self.limits, gpus=self.limits.gpus or profile.gpus),
+            limits=replace(self.limits, gpus=self.limits.gpus or profile.gpus or None),
             devices=profile.nodes,
             environment=environment,
         )

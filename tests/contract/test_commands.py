@@ -67,15 +67,17 @@ def test_a_fault_of_the_data_set_is_the_hosts_own_error(catalog: Catalog, tmp_pa
 
 
 def test_preprocess_gives_the_count_and_where_the_cache_is(catalog: Catalog, made: Made, tmp_path: Path) -> None:
-    request = dataset_commands.Preprocess("resnet50", made.data, samples=5, workers=1)
-    said = dataset_commands.preprocess(catalog, request, SOURCES, FakeDisplay())
+    request = dataset_commands.Preprocess(selector.find(catalog, "resnet50"), made.data, samples=5, workers=1)
+    said = dataset_commands.preprocess(request, SOURCES, FakeDisplay())
     assert said.samples == 5
     assert said.cache == job.cache_mount().host
     assert list(said.cache.rglob("*.npy"))
 
 
 def test_convert_gives_the_new_file(catalog: Catalog, made: Made, tmp_path: Path) -> None:
-    request = convert_models.ConvertRequest("resnet50", made.weights, tmp_path / "network.onnx", SOURCES)
+    request = convert_models.ConvertRequest(
+        selector.find_model(catalog, "resnet50"), made.weights, tmp_path / "network.onnx", SOURCES
+    )
     said = convert_models.convert(catalog, request, FakeDisplay())
     assert (said.model_file, said.size_bytes) == (request.output, request.output.stat().st_size)
     assert request.output.stat().st_size > made.weights.stat().st_size // 2
@@ -84,7 +86,9 @@ def test_convert_gives_the_new_file(catalog: Catalog, made: Made, tmp_path: Path
 def test_a_fault_of_a_model_file_is_the_hosts_own_error(catalog: Catalog, tmp_path: Path) -> None:
     source = tmp_path / "no.onnx"
     source.write_bytes(b"no graph")
-    request = convert_models.ConvertRequest("resnet50", source, tmp_path / "a.safetensors", SOURCES)
+    request = convert_models.ConvertRequest(
+        selector.find_model(catalog, "resnet50"), source, tmp_path / "a.safetensors", SOURCES
+    )
     with pytest.raises(ModelFileError, match="is no ONNX"):
         convert_models.convert(catalog, request, FakeDisplay())
 

@@ -189,7 +189,10 @@ def test_a_build_gets_both_tags_its_labels_and_the_hosts_settings(
 
 
 def test_layers_are_taken_from_the_moving_tag_where_that_is_asked_for(resnet50: ImageSpec) -> None:
-    for sources, cache in ((Sources(HOSTED), ""), (Sources(HOSTED, cached=True), f"{HOSTED}/resnet50:onnxruntime-cpu")):
+    for sources, cache in (
+        (Sources(HOSTED), None),
+        (Sources(HOSTED, cached=True), f"{HOSTED}/resnet50:onnxruntime-cpu"),
+    ):
         case = Case(resnet50, FakeEngine(resnet50.base.pinned), sources)
         case()
         assert case.builder.requests[0].cache_from == cache

@@ -16,16 +16,17 @@ from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs.job import HarnessJob
 
 
-def plan(catalog: Catalog, device: Device, gpus: str = "") -> RunPlan:
+def plan(catalog: Catalog, device: Device, gpus: str | None = None) -> RunPlan:
     spec = find(catalog, "resnet50", None, device)
     return HarnessJob(recipe_of(spec), Sources("r"), VerifyCommand(), (), Limits(gpus=gpus)).plan("image", {})
 
 
 @pytest.mark.parametrize(
-    ("device", "asked", "given"), [("cpu", "", ""), ("cuda", "", "all"), ("cuda", "2", "2"), ("cpu", "all", "all")]
+    ("device", "asked", "given"),
+    [("cpu", None, None), ("cuda", None, "all"), ("cuda", "2", "2"), ("cpu", "all", "all")],
 )
 def test_the_device_is_asked_for_unless_the_user_says_more(
-    catalog: Catalog, device: str, asked: str, given: str
+    catalog: Catalog, device: str, asked: str | None, given: str | None
 ) -> None:
     assert plan(catalog, Device(device), asked).limits.gpus == given
 

@@ -15,7 +15,7 @@ class BuildRequest:
 
     base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: the base's digest or id,
     for the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
-    registry, or ""; the image that is built then serves so, too.
+    registry; the image that is built then serves so, too.
     """
 
     inputs: BuildInputs
@@ -24,7 +24,7 @@ class BuildRequest:
     labels: dict[str, str]
     host: HostSettings
     no_cache: bool = False
-    cache_from: str = ""
+    cache_from: str | None = None
     base_identity: str = ""
 
 

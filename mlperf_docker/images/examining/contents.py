@@ -37,11 +37,11 @@ def is_wanted(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Distribution:
-    """An installed Python distribution. files: path in the image → sha256 in hexadecimal, "" where none is recorded."""
+    """An installed Python distribution. files: path in the image → sha256 in hexadecimal, None if none is recorded."""
 
     name: str
     version: str
-    files: Mapping[str, str]
+    files: Mapping[str, str | None]
 
 
 class Contents:
@@ -65,10 +65,10 @@ class Contents:
         return found
 
     @cached_property
-    def python(self) -> str:
-        """The version of the virtual environment's Python, as "3.11"; empty where nothing is installed."""
+    def python(self) -> str | None:
+        """The version of the virtual environment's Python, as "3.11"; None where nothing is installed."""
         sites = (match["python"] for path in self.files.contents if (match := _INFO.fullmatch(path)))
-        return next(sites, "")
+        return next(sites, None)
 
     @cached_property
     def debian(self) -> dict[str, str]:
@@ -114,10 +114,16 @@ class Contents:
                     yield words
 
 
-def _recorded(record: str, site: str) -> Iterator[tuple[str, str]]:
-    """Yield path in the image and sha256 of each line of a RECORD file. Source: packaging.python.org, RECORD."""
+def _recorded(record: str, site: str) -> Iterator[tuple[str, str | None]]:
+    """Yield path in the image and sha256, None if none is recorded, of each line of a RECORD file.
+
+    Source: packaging.python.org, RECORD.
+    """
     for path, digest, *_ in (row for row in csv.reader(record.splitlines()) if len(row) > 1):
-        yield posixpath.normpath(posixpath.join("/", site, path))[1:], _hexadecimal(digest.partition("sha256=")[2])
+        yield (
+            posixpath.normpath(posixpath.join("/", site, path))[1:],
+            _hexadecimal(digest.partition("sha256=")[2]) or None,
+        )
 
 
 def _hexadecimal(digest: str) -> str:

@@ -251,11 +251,13 @@ def _files_of_debian(contents: Contents) -> Iterator[Difference]:
             yield Difference(DifferenceKind.FILE, f"/{path}", f"a file of {package} was changed", digest, entry.md5)
 
 
-def _changed(kind: DifferenceKind, path: str, digest: str, contents: Contents, owner: str = "") -> Iterator[Difference]:
-    """Yield what is wrong with the file at *path*; *digest*: its sha256, or "" where only its presence is known."""
+def _changed(
+    kind: DifferenceKind, path: str, digest: str | None, contents: Contents, owner: str = ""
+) -> Iterator[Difference]:
+    """Yield what is wrong with the file at *path*; *digest*: its sha256, None where only its presence is known."""
     entry = contents.files.entries.get(contents.files.resolve(path))
     if entry is None:
-        yield Difference(kind, f"/{path}", f"a file{owner} is missing", digest or None, None)
+        yield Difference(kind, f"/{path}", f"a file{owner} is missing", digest, None)
     elif digest and entry.sha256 != digest:
         yield Difference(kind, f"/{path}", f"a file{owner} was changed", digest, entry.sha256)
 

@@ -28,18 +28,19 @@ _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """What the user asked for. model: one that the data set is for; folder: None is the data set's own place.
-
-    part: the only file or series, or "" for all that are not optional; url: a mirror that has the folder's files as
-    they lie there, or ""; jobs: files at a time.
-    """
+    """What the user asked for."""
 
     dataset: DatasetSpec
     model: str
+    """One that the data set is for."""
     folder: Path | None = None
-    part: str = ""
-    url: str = ""
+    """None for the data set's own place."""
+    part: str | None = None
+    """The only file or series; None for all that are not optional."""
+    url: str | None = None
+    """A mirror that has the folder's files as they are there; None for the official addresses."""
     jobs: int = 8
+    """Files at a time."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _choose(request: DatasetRequest) -> tuple[list[DatasetFile], list[DatasetSer
         files, series = [file for file in dataset.files if not file.optional], list(dataset.series)
     if request.url:
         many = bool(series) or len(files) > 1
-        mirror.check(request.url, several=f"{dataset.name} has several" if many else "")
+        mirror.check(request.url, several=f"{dataset.name} has several" if many else None)
     return files, series
 
 

@@ -7,7 +7,7 @@ from mlperf_docker.errors import UsageError
 _ADDRESS = re.compile(r"https?://[^\s/]+/\S*")
 
 
-def check(url: str, *, several: str = "") -> None:
+def check(url: str, *, several: str | None = None) -> None:
     """Raise UsageError unless *url* is an address; several: why it has to be a folder's, where it has to."""
     if not _ADDRESS.fullmatch(url):
         raise UsageError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.catalog.selector import UnknownNameError, parse_choice
+from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.catalog.spec import ModelSpec
 from mlperf_docker.contract.words import Precision
 from mlperf_docker.display.progress import Display
@@ -18,15 +18,20 @@ from mlperf_docker.system import folders, paths
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What the user asked for; an empty word leaves the choice to us. to: None is the cache; url: a mirror, or ""."""
+    """What the user asked for."""
 
     model: ModelSpec
-    backend: str = ""
-    precision: str = ""
-    file: str = ""
+    backend: str | None = None
+    """None for the model's default one."""
+    precision: Precision | None = None
+    """None for fp32."""
+    file: str | None = None
+    """Name or checksum; None for the first that fits."""
     every: bool = False
     to: Path | None = None
-    url: str = ""
+    """None for the cache."""
+    url: str | None = None
+    """A mirror; None for the official addresses."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,7 @@ class FetchedModels:
 
 def choose(request: ModelRequest) -> list[Official]:
     """Return the files that *request* means. Raises UsageError, and ModelFileError where nobody offers one."""
-    backend = request.backend or None
-    precision = parse_choice("precision", request.precision, Precision) if request.precision else None
+    backend, precision = request.backend, request.precision
     _check(request)
     known = officials(request.model, backend, precision, _folder(request))
     if request.file:
@@ -111,7 +115,7 @@ def _check(request: ModelRequest) -> None:
     if request.every and request.file:
         raise UsageError("--all and --file exclude each other.")
     if request.url:
-        mirror.check(request.url, several="--all may mean several" if request.every else "")
+        mirror.check(request.url, several="--all may mean several" if request.every else None)
 
 
 def _folder(request: ModelRequest) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import find_backend, find_model
+from mlperf_docker.catalog.selector import find_model
 from mlperf_docker.catalog.spec import ModelSpec
 from mlperf_docker.display.progress import Display
 from mlperf_docker.display.sizes import readable
@@ -106,13 +106,12 @@ class VerifyRequest:
             )
 
 
-def read_request(catalog: Catalog, names: Sequence[str], backend: str) -> VerifyRequest:
+def read_request(catalog: Catalog, names: Sequence[str], backend: str | None) -> VerifyRequest:
     """Read `[MODEL] [FILE]…`: the first word is a model unless it looks like a file. Raises UsageError."""
     words = list(names)
     named = bool(words) and not _looks_like_a_file(words[0])
     models = (find_model(catalog, words.pop(0)),) if named else catalog.models
-    chosen = find_backend(catalog, backend) if backend else None
-    return VerifyRequest(models, chosen, tuple(map(paths.of_user, words)), named)
+    return VerifyRequest(models, backend, tuple(map(paths.of_user, words)), named)
 
 
 def verify_all(request: VerifyRequest, display: Display) -> list[FileVerdict]:

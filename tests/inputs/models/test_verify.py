@@ -84,11 +84,11 @@ def test_a_model_without_any_file_here_is_an_error_only_where_it_was_named(model
 def test_the_first_word_is_a_model_unless_it_looks_like_a_file(
     catalog: Catalog, words: tuple[str, ...], named: bool, files: tuple[str, ...]
 ) -> None:
-    request = read_request(catalog, words, "")
+    request = read_request(catalog, words, None)
     assert (request.named, tuple(each.name for each in request.files)) == (named, files)
     assert len(request.models) == (1 if named else len(catalog.models))
 
 
 def test_an_unknown_model_is_a_usage_error(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="resnet50"):
-        read_request(catalog, ["resnet5"], "")
+        read_request(catalog, ["resnet5"], None)
