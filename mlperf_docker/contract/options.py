@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 _METADATA = "option"
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The least and the greatest value of a number."""
 
     least: float
@@ -39,8 +38,7 @@ RATE = Bounds(0.001, 1e12)
 """Of queries or samples a second."""
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One option of a command."""
 
     name: str
