@@ -73,7 +73,9 @@ def _tell_version(wanted: bool) -> None:
 @app.callback()
 def options(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, and what a container prints.")
+    ] = False,
     version: Annotated[  # noqa: ARG001  # told before anything asks for a command
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and leave.")
     ] = False,

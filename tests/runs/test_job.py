@@ -12,6 +12,7 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.container import configuration
 from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs.job import HarnessJob
 
@@ -29,6 +30,15 @@ def test_the_device_is_asked_for_unless_the_user_says_more(
     catalog: Catalog, device: str, asked: str | None, given: str | None
 ) -> None:
     assert plan(catalog, Device(device), asked).limits.gpus == given
+
+
+def test_the_debug_switch_is_handed_to_the_harness(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DEBUG_VARIABLE, raising=False)
+    assert plan(catalog, Device.CPU).environment == ()
+    monkeypatch.setenv(DEBUG_VARIABLE, "1")
+    made = plan(catalog, Device.CPU)
+    assert "--env=MLPERF_DEBUG=1" in run_argv(made)
+    assert "MLPERF_DEBUG=1" in configuration(made)["Env"]
 
 
 def test_device_files_are_handed_over(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlperf_docker.contract.events import ErrorEvent, Event, NoticeEvent, Phase, PhaseEvent, ResultEvent
 from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.contract.places import DEBUG_VARIABLE
 from mlperf_docker.engine.engine import Message
 from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.errors import ContainerError, Interrupted, MlperfDockerError
@@ -48,6 +50,13 @@ def test_a_result_is_returned_and_everything_is_in_the_log(tmp_path: Path) -> No
     kept = (tmp_path / "log").read_text().splitlines()
     assert [json.loads(text)["event"] for text in kept if text.startswith("{")] == ["phase", "notice", "result"]
     assert {"chatter", "a warning", "another"} <= set(kept)
+
+
+def test_with_the_debug_switch_what_is_no_event_is_shown(tmp_path: Path) -> None:
+    engine = ContainerEngine(lines=("chatter", ResultEvent({})), errors="Traceback", ending=died(0))
+    display = FakeDisplay()
+    execute(engine, replace(PLAN, environment=((DEBUG_VARIABLE, "1"),)), tmp_path / "log", display)
+    assert sorted(display.said) == ["Traceback", "chatter"]
 
 
 def test_a_result_counts_whatever_the_exit_code(tmp_path: Path) -> None:
