@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.overhead import measure_overhead
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import Scenario
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Arrays, LoadRequest
 from mlperf_docker.harness.api.model import Model, Surroundings
 from mlperf_docker.harness.api.network import Network
@@ -211,7 +211,7 @@ def preprocess() -> dict[str, float]:
         plain = np.stack([plain_crop(path) for path in files])
         plain_s = time.perf_counter() - start
         start = time.perf_counter()
-        benchmark.preprocess(dataset, benchmark.default_form("onnxruntime"), fresh, workers=WORKERS, report=silent)
+        benchmark.preprocess(dataset, benchmark.default_form(ModelFormat.ONNX), fresh, workers=WORKERS, report=silent)
         ours_s = time.perf_counter() - start
         ours = np.load(next(fresh.glob("preprocessed/*/data.npy")), mmap_mode="r")
         same = bool(np.array_equal(ours, plain))

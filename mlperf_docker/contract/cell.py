@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.scores import Target
-from mlperf_docker.contract.words import Precision
+from mlperf_docker.contract.words import ModelFormat, Precision
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class OfficialFile:
 
     name: str
     precision: Precision
+    format: ModelFormat
     md5: str | None = None
     sha256: str | None = None
 

@@ -13,6 +13,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.scores import Target
+from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe import left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
@@ -81,7 +82,7 @@ def cell(spec: ImageSpec) -> Cell:
     """Return what the harness in the image of *spec* knows of the catalog, which is cell.json there."""
     model = spec.model
     files = (
-        OfficialFile(file.name, file.precision, file.md5, file.sha256)
+        OfficialFile(file.name, file.precision, ModelFormat(file.format), file.md5, file.sha256)
         for file in model.files
         if file.backend == spec.backend
     )

@@ -13,7 +13,7 @@ from mlperf_docker.contract import places
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.scores import Sense, Target
-from mlperf_docker.contract.words import Scenario
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api import cell
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.backends import registry as backends
@@ -50,7 +50,8 @@ def test_it_says_what_the_catalog_says() -> None:
     assert made.target("F2") is None
     assert made.precisions == spec.precisions
     first = next(file for file in model.files if file.backend == spec.backend)
-    assert made.official(first.precision) == OfficialFile(first.name, first.precision, first.md5, first.sha256)
+    form = ModelFormat(first.format)
+    assert made.official(first.precision) == OfficialFile(first.name, first.precision, form, first.md5, first.sha256)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,22 @@ def test_a_benchmark_is_what_the_catalog_says(name: str) -> None:
     assert benchmark.name == name
     assert benchmark.metrics == tuple(score.metric for score in model.accuracy)
     assert {each.value for each in model.scenarios} <= {each.value for each in Scenario}
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("resnet50:onnxruntime-cpu", {"torchvision": False, "channels_last": False}),
+        ("resnet50:tensorflow-cpu", {"torchvision": False, "channels_last": True}),
+        ("resnet50:pytorch-cpu", {"torchvision": True, "channels_last": False}),
+        ("bert:onnxruntime-cpu", {"dtype": "int64", "whole": True}),
+        ("bert:tensorflow-cpu", {"dtype": "int32", "whole": True}),
+        ("bert:pytorch-cpu", {"dtype": "int64", "whole": False}),
+    ],
+)
+def test_data_are_preprocessed_ahead_in_the_form_of_the_official_file(name: str, form: dict[str, object]) -> None:
+    made = next(render.cell(spec) for spec in CATALOG.specs if str(spec) == name)
+    official = made.official(made.precisions[0])
+    assert official is not None
+    found = registry.load(made.model).default_form(official.format)
+    assert {key: getattr(found, key) for key in form} == form

@@ -9,12 +9,12 @@ import numpy as np
 from mlperf_docker.harness.models import registry
 
 
-def of_samples(model: str, backend: str, data: Path, cache: Path) -> str:
+def of_samples(model: str, data: Path, cache: Path) -> str:
     """Of the samples' tensors, in their order."""
     benchmark = registry.load(model)
     dataset = benchmark.open_dataset(data, limit=None)
     samples: Any = benchmark.preprocess(
-        dataset, benchmark.default_form(backend), cache, workers=1, report=lambda done, total, unit: None
+        dataset, benchmark.default_form(None), cache, workers=1, report=lambda done, total, unit: None
     )
     digest = hashlib.sha256()
     for index in range(samples.count):

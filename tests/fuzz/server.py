@@ -186,17 +186,17 @@ def _harness(command: Command) -> int:
 
 
 def _digest(command: Command) -> int:
-    """Print a checksum of all samples of a data set, as a run would get them: model, backend, folder, cache."""
+    """Print a checksum of all samples of a data set, as a run would get them: model, folder, cache."""
     import argparse
 
     from mlperf_docker.contract.exit_codes import ExitCode
     from mlperf_docker.harness import __main__ as harness
     from tests.fuzz.digests import of_samples
 
-    model, backend, data, cache = command.arguments
+    model, data, cache = command.arguments
 
     def digest(_: argparse.Namespace, events: Any) -> Any:
-        events.result({"digest": of_samples(model, backend, Path(data), Path(cache))})
+        events.result({"digest": of_samples(model, Path(data), Path(cache))})
         return ExitCode.VALID
 
     return int(harness.guarded(digest, argparse.Namespace(cache=Path(cache))))

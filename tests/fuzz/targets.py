@@ -187,7 +187,7 @@ class DataSet(Target):
         cache = self.scratch / "cache"
         shutil.rmtree(cache, ignore_errors=True)
         cache.mkdir()
-        return self.command(DIGEST, self.model, self.backend, data, cache)
+        return self.command(DIGEST, self.model, data, cache)
 
 
 def _digest(outcome: Outcome) -> str:
@@ -221,14 +221,13 @@ class Cache(Target):
     def __init__(self, model: str, folder: Path) -> None:
         super().__init__(f"cache of {model}", folder)
         self.model = model
-        self.backend = BACKENDS.get(model, "onnxruntime")
         self._data = folder / "data"
         self._right = ""
 
     def prepare(self, server: Server) -> None:
         self._data.mkdir()
         _must(server.run(self.command(MAKE, goods.DATA_SETS[self.model], self._data)))
-        self._right = _digest(server.run(self.command(DIGEST, self.model, self.backend, self._data, self.good)))
+        self._right = _digest(server.run(self.command(DIGEST, self.model, self._data, self.good)))
 
     def mutate(self, rng: Random) -> str:
         kind = rng.random()
@@ -249,7 +248,7 @@ class Cache(Target):
         entry.rename(entry.with_name(f"{entry.name}.partial"))
 
     def asked(self) -> list[Asked]:
-        ask = self.command(DIGEST, self.model, self.backend, self._data, self.work)
+        ask = self.command(DIGEST, self.model, self._data, self.work)
         return [Asked(ask, frozenset({0}), self._same)]
 
     def _same(self, outcome: Outcome) -> str | None:

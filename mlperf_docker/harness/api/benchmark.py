@@ -81,8 +81,8 @@ class Benchmark(ABC, Generic[D, F, S]):
         """The synthetic set in *cache*, made where it is missing."""
         return self.parts.synthesize(size, cache, answerer, report)
 
-    def default_form(self, backend: str) -> F:  # noqa: ARG002
-        """The form that the official file of *backend* takes, for preprocessing ahead of a run."""
+    def default_form(self, official: ModelFormat | None) -> F:  # noqa: ARG002
+        """The form that the official file of a format takes, None without one, for preprocessing ahead of a run."""
         return self.parts.form
 
     def plan(self, path: Path, device: Device, shares: Sequence[int]) -> Plan[F, S] | None:  # noqa: ARG002

@@ -15,7 +15,8 @@ def execute(command: PreprocessCommand, cell: Cell, events: Events) -> Preproces
     events.phase(Phase.PREPROCESS)
     with data_files.reading(command.data):
         dataset = benchmark.open_dataset(command.data, limit=command.samples)
-    report, form = events.reporter(Phase.PREPROCESS), benchmark.default_form(cell.backend)
+    official = cell.official(cell.precisions[0])
+    report, form = events.reporter(Phase.PREPROCESS), benchmark.default_form(official.format if official else None)
     workers = command.workers or cores()
     samples = benchmark.preprocess(dataset, form, command.cache, workers=workers, report=report)
     return PreprocessReply(samples.count, command.cache)

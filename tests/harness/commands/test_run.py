@@ -17,7 +17,7 @@ from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.commands import OutputsCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.scores import Sense, Target
-from mlperf_docker.contract.words import Mode, Precision, Scenario
+from mlperf_docker.contract.words import Mode, ModelFormat, Precision, Scenario
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.ops.onnx import serialize
@@ -187,7 +187,7 @@ def cell(tmp_path: Path, data: bytes) -> Path:
 
     path = tmp_path / "cell.json"
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    files = (OfficialFile("resnet50_v1.onnx", Precision.FP32, md5=md5),)
+    files = (OfficialFile("resnet50_v1.onnx", Precision.FP32, ModelFormat.ONNX, md5=md5),)
     score = Target("top-1", "%", 76.46, Sense.AT_LEAST, 75.6954, high_target=90.0)
     made = Cell("resnet50", "onnxruntime", Device.CPU, "resnet50", accuracy=(score,), files=files)
     path.write_text(made.to_json())

@@ -111,9 +111,10 @@ class Bert(Benchmark[Squad, Tokens, TokenSamples]):
             postprocess_for=within,
         )
 
-    def default_form(self, backend: str) -> Tokens:
-        """That of the official file; what is kept in the cache is the same for all."""
-        return {"tensorflow": Tokens("int32", whole=True), "onnxruntime": Tokens(whole=True)}.get(backend, Tokens())
+    def default_form(self, official: ModelFormat | None) -> Tokens:
+        """Graphs take whole samples; what is kept in the cache is the same for all."""
+        graphs = {ModelFormat.FROZEN_GRAPH: Tokens("int32", whole=True), ModelFormat.ONNX: Tokens(whole=True)}
+        return graphs.get(official, Tokens()) if official else Tokens()
 
     def verify(self, dataset: Squad, *, workers: int, report: Report) -> Mapping[str, Any]:  # noqa: ARG002
         """Cut every question into features."""

@@ -118,9 +118,9 @@ class ResNet50(Benchmark[ImageNet, Form, Samples]):
             postprocess_for=for_all(shifted_label if background else label),
         )
 
-    def default_form(self, backend: str) -> Form:
-        """That of the backend's official file."""
-        return Form(torchvision=backend == "pytorch", channels_last=backend == "tensorflow")
+    def default_form(self, official: ModelFormat | None) -> Form:
+        """Checkpoints are torchvision's, frozen graphs TensorFlow's."""
+        return Form(torchvision=official is ModelFormat.STATE_DICT, channels_last=official is ModelFormat.FROZEN_GRAPH)
 
     def verify(self, dataset: ImageNet, *, workers: int, report: Report) -> Mapping[str, Any]:
         """Decode every image."""
