@@ -1,5 +1,6 @@
 """Dataclasses to JSON and back, checked against their annotations."""
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -82,12 +83,11 @@ def _value(annotation: Any, found: Any, key: str) -> Any:  # noqa: ANN401  # wha
 def _of_union(kinds: tuple[Any, ...], found: object, key: str) -> object:
     if found is None and types.NoneType in kinds:
         return None
-    for kind in kinds:
-        try:
+    *others, last = (kind for kind in kinds if kind is not types.NoneType)
+    for kind in others:
+        with contextlib.suppress(MalformedError):
             return _value(kind, found, key)
-        except MalformedError:
-            continue
-    raise MalformedError(f"{key} is {found!r}")
+    return _value(last, found, key)
 
 
 def _of_class(kind: type, found: object, key: str) -> object:

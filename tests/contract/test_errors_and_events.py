@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker import errors
-from mlperf_docker.contract import events
+from mlperf_docker.contract import events, places
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.plan import ContainerUser, RunPlan
+from mlperf_docker.harness.__main__ import crash
 from mlperf_docker.harness.api import errors as harness_errors
 from mlperf_docker.harness.api import events as harness_events
 from mlperf_docker.harness.system.signals import Terminated
@@ -53,6 +54,13 @@ def test_an_error_of_the_harness_becomes_the_hosts_of_its_kind(
 def test_every_exit_code_with_an_error_has_one_above() -> None:
     codes = {int(error.exit_code) for error, _ in HARNESS_ERRORS}
     assert codes == set(ExitCode) - BEFORE_THE_HARNESS - {ExitCode.VALID, ExitCode.INVALID}
+
+
+def test_an_unforeseen_error_says_how_to_see_where_it_happened() -> None:
+    error = crash(ZeroDivisionError("nothing"))
+    assert error.exit_code is ExitCode.CONTAINER
+    assert "mlperf-docker --debug" in (error.hint or "")
+    assert f"{places.DEBUG_VARIABLE}=1" in (error.hint or "")
 
 
 def told(write: Callable[[harness_events.Events], None]) -> events.Event:

@@ -1,6 +1,7 @@
 """A job's container has what the profile of its device says, and what the user asks for besides."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,11 @@ from mlperf_docker.contract.commands import VerifyCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.container import configuration
 from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
+from mlperf_docker.errors import ContainerError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.recipe.render import recipe_of
-from mlperf_docker.runs.job import HarnessJob
+from mlperf_docker.runs.job import HarnessJob, read_reply
 
 
 def plan(catalog: Catalog, device: Device, gpus: str | None = None) -> RunPlan:
@@ -39,6 +41,12 @@ def test_the_debug_switch_is_handed_to_the_harness(catalog: Catalog, monkeypatch
     made = plan(catalog, Device.CPU)
     assert "--env=MLPERF_DEBUG=1" in run_argv(made)
     assert "MLPERF_DEBUG=1" in configuration(made)["Env"]
+
+
+def test_a_reply_that_cannot_be_read_is_the_containers_fault_and_names_the_log(tmp_path: Path) -> None:
+    with pytest.raises(ContainerError, match="reply to verify cannot be read: the key dataset is missing") as caught:
+        read_reply(VerifyCommand(), {"samples": 3}, tmp_path / "log")
+    assert caught.value.log == tmp_path / "log"
 
 
 def test_device_files_are_handed_over(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class SquadScores:
     """Both in percent, over all questions that count. As text: the line that the submission checker reads."""
 
     exact_match: float
@@ -49,7 +49,7 @@ def f1(predicted: str, answer: str) -> float:
     return (2 * precision * recall) / (precision + recall)
 
 
-def evaluate(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> Scores:
+def evaluate(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> SquadScores:
     """The mean over questions of what the best of each one's *answers* gives.
 
     Summed in the questions' order, so that the last digit is upstream's too.
@@ -58,7 +58,7 @@ def evaluate(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> Sc
     for predicted, right in zip(predictions, answers, strict=True):
         exact += any(normalised(predicted) == normalised(answer) for answer in right)
         total += max(f1(predicted, answer) for answer in right)
-    return Scores(100.0 * exact / len(predictions), 100.0 * total / len(predictions))
+    return SquadScores(100.0 * exact / len(predictions), 100.0 * total / len(predictions))
 
 
 def read_log(log: Path, squad: Squad) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -85,6 +85,6 @@ def read_log(log: Path, squad: Squad) -> tuple[NDArray[np.int64], NDArray[np.flo
     return rows, logits.reshape(-1, LENGTH, 2)
 
 
-def score(log: Path, squad: Squad) -> Scores:
+def score(log: Path, squad: Squad) -> SquadScores:
     """Compare the answers with those of the questions that count. Raises SampleError for a log that cannot be."""
     return evaluate(predict(*read_log(log, squad), squad), [q.answers for q in squad.questions[: squad.scored]])

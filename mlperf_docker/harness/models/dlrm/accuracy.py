@@ -14,7 +14,7 @@ from mlperf_docker.harness.models.dlrm.dataset import Criteo
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class AucScore:
     """What upstream's line says. area: 0 to 1; good: rows whose rounded prediction is right; total: rows."""
 
     area: float
@@ -108,7 +108,7 @@ def _pairs(log: Path, number: int, data: str) -> NDArray[np.float32]:
         raise SampleError(f"{log}: the answer to sample {number} is no list of pairs: {error}") from error
 
 
-def score(log: Path, dataset: Criteo) -> Score:
+def score(log: Path, dataset: Criteo) -> AucScore:
     """Compare the predictions with what happened.
 
     Source: mlcommons/inference, recommendation/dlrm/pytorch/tools/accuracy-dlrm.py.
@@ -117,9 +117,9 @@ def score(log: Path, dataset: Criteo) -> Score:
     return measure(predictions, labels, queries)
 
 
-def measure(predictions: NDArray[np.float32], labels: NDArray[Any], queries: int) -> Score:
+def measure(predictions: NDArray[np.float32], labels: NDArray[Any], queries: int) -> AucScore:
     """The score of these rows; a half is rounded to 0, as numpy does. Raises SampleError where there are none."""
     if not len(predictions):
         raise SampleError("no row was answered")
     good = int((np.round(predictions) == labels).sum())
-    return Score(area(predictions, labels), good, len(predictions), queries)
+    return AucScore(area(predictions, labels), good, len(predictions), queries)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.models.bert import accuracy, payload
-from mlperf_docker.harness.models.bert.accuracy import Scores, evaluate, f1, normalised
+from mlperf_docker.harness.models.bert.accuracy import SquadScores, evaluate, f1, normalised
 from mlperf_docker.harness.models.bert.answers import best_spans, in_own_writing, joined, predict
 from mlperf_docker.harness.models.bert.dataset import Question, Squad, open_squad
 from mlperf_docker.harness.models.bert.features import FIRST_ID
@@ -200,7 +200,7 @@ def test_scores_take_the_best_of_the_answers() -> None:
     scores = evaluate(["the cat", "dog house", "x"], [["mouse", "cat"], ["dog", "the house"], ["y"]])
     assert scores.exact_match == pytest.approx(100 / 3)
     assert scores.f1 == pytest.approx((1 + 2 / 3) * 100 / 3)
-    assert str(Scores(50.0, 200 / 3)) == '{"exact_match": 50.0, "f1": 66.66666666666667}'
+    assert str(SquadScores(50.0, 200 / 3)) == '{"exact_match": 50.0, "f1": 66.66666666666667}'
 
 
 def log_of(path: Path, rows: Sequence[int], payloads: Sequence[NDArray[np.float32]]) -> Path:
