@@ -1,4 +1,4 @@
-"""A bundle as text for people."""
+"""Text of a bundle for people."""
 
 from typing import TYPE_CHECKING
 

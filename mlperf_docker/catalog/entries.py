@@ -1,4 +1,4 @@
-"""The entries of images.yaml as they are written, section by section."""
+"""Entries of images.yaml as they are written, section by section."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A cell of the catalog as text for people."""
+"""Text of a cell of the catalog for people."""
 
 from collections.abc import Iterable
 

@@ -1,1 +1,1 @@
-"""The command line: one file per command, each thin: parse, call, print."""
+"""Command line: one file per command, each thin: parse, call, print."""

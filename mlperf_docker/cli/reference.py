@@ -1,4 +1,4 @@
-"""The command reference as Markdown, made from the Typer application; `make commands` writes it to docs/."""
+"""Command reference as Markdown, made from the Typer application; `make commands` writes it to docs/."""
 
 from collections.abc import Iterator
 from pathlib import Path

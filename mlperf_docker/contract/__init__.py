@@ -1,1 +1,1 @@
-"""The contract between host and harness: words, exit codes, places, options, commands, events, results."""
+"""Contract between host and harness: words, exit codes, places, options, commands, events, results."""

@@ -1,4 +1,4 @@
-"""The cell that an image is made for: what the harness reads of images.yaml, in the image as cell.json."""
+"""Cell of an image: the fields of images.yaml that the harness reads, as cell.json."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The reply of `run`: what the harness prints as its result, and the keys of result.json."""
+"""Reply of `run`: what the harness prints as its result, and the keys of result.json."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""The container engine: its protocol, Docker's client, containers, transfers, local images."""
+"""Container engine: its protocol, Docker's client, containers, transfers, local images."""

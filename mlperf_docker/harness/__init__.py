@@ -1,4 +1,4 @@
-"""What runs inside an image: one MLPerf benchmark under LoadGen. Never imports the host tool, nor is imported by it."""
+"""Harness of the images: one MLPerf benchmark under LoadGen. Never imports the host tool, nor is imported by it."""
 
 from mlperf_docker import __version__
 

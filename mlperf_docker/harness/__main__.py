@@ -1,4 +1,4 @@
-"""`python -m mlperf_docker.harness`: the command line in an image. Heavy imports wait until a command needs them."""
+"""Command line in an image: `python -m mlperf_docker.harness`. Heavy imports wait until a command needs them."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""The bill of materials of an image, as CycloneDX JSON: `python -m mlperf_docker.harness.sbom`, run at a build's end.
+"""Bill of materials of an image, as CycloneDX JSON: `python -m mlperf_docker.harness.sbom`, run at a build's end.
 
 It names what is really installed, found by the installers' own records, and not what was asked for. Equal images give
 equal bytes: no time, no serial number, everything sorted. Written with the standard library alone, as an image holds

@@ -1,4 +1,4 @@
-"""A possible image of a cell: base, content hash, exact and moving tag. Pure: no engine, no network."""
+"""Possible image of a cell: base, content hash, exact and moving tag. Pure: no engine, no network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The recipe of an image: spec, Dockerfile, build context, hash, labels, locks."""
+"""Recipe of an image: spec, Dockerfile, build context, hash, labels, locks."""

@@ -1,4 +1,4 @@
-"""The platform that images are for, as Python's markers and wheels name it."""
+"""Platform of images, as Python's markers and wheels name it."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Interfaces that every part of the harness stands on; no framework is imported here."""
+"""Interfaces of the harness, imported by all of its packages; no framework is imported here."""

@@ -1,4 +1,4 @@
-"""What the harness asks of a backend."""
+"""Interface of backends: load request, predictor, proof of the device."""
 
 import re
 from collections.abc import Mapping

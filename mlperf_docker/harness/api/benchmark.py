@@ -1,4 +1,4 @@
-"""The harness's interface to a benchmark, with what benchmarks have in common."""
+"""Interface of benchmarks, with a base class of what they have in common."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence

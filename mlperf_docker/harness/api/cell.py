@@ -1,4 +1,4 @@
-"""The cell of a run: that of cell.json, with what the command line names put in its place."""
+"""Cell of a run: read from cell.json, with fields that the command line overrides."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The harness's error tree: one class a kind, one exit code each. `__main__` is the one place that catches."""
+"""Errors of the harness: one class per kind, one exit code each. `__main__` is the one place that catches."""
 
 from collections.abc import Sequence
 from pathlib import Path

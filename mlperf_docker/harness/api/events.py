@@ -1,4 +1,4 @@
-"""JSON lines on the real stdout, one object an event; everything else a library prints goes to stderr."""
+"""Events as JSON lines on the real stdout; everything else that a library prints goes to stderr."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The tensors of a model's interface."""
+"""Interface of a model: its input and output tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A model as its file makes it: parts, interface, postprocessing."""
+"""Loaded model: parts, interface, postprocessing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

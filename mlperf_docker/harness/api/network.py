@@ -1,4 +1,4 @@
-"""An architecture with its weights: what every backend turns into a predictor through its own operations."""
+"""Network: an architecture with its weights, which every backend builds from its own operations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

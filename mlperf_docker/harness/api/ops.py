@@ -1,4 +1,4 @@
-"""The operations as a protocol: what `architectures/` may call, and what each of ops/*.py provides."""
+"""Operations as a protocol: what `architectures/` may call, and what each module of `ops` implements."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar

@@ -1,1 +1,1 @@
-"""Each network once, as a function over `ops` and named weights."""
+"""Architectures of all networks, each a function over operations and named weights."""

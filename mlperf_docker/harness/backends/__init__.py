@@ -1,1 +1,1 @@
-"""The frameworks that can run a model."""
+"""Backends: the frameworks that run a model."""

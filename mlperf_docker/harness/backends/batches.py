@@ -1,4 +1,4 @@
-"""Batches of samples that differ in length, and for models that take one sample at a time."""
+"""Batches for models that take one sample at a time, and for samples of different length."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

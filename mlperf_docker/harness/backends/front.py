@@ -1,4 +1,4 @@
-"""Predictors of networks that begin on the host."""
+"""Predictors of networks whose first step runs on the host."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

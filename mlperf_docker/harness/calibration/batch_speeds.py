@@ -1,4 +1,4 @@
-"""A short measurement before the test: the batch size, and the hints that LoadGen sizes its queries by."""
+"""Calibration before the test: batch size, and expected rate for LoadGen."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Batches to measure with before a test, like those that the test will have."""
+"""Typical batches for calibration, similar in length to those of the test."""
 
 import numpy as np
 from numpy.typing import NDArray

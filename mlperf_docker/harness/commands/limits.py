@@ -1,4 +1,4 @@
-"""What a run asks of the machine, held against what there is before anything is measured."""
+"""Limits of the machine (memory, threads), checked against a run's demand before the test."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Model file chosen, model loaded on each instance, memory checked before."""
+"""Loading of the model on each instance, after a check of memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A run from its options to its result, step by step."""
+"""`run`: a LoadGen test from its options to its result."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The SUT of SingleStream and MultiStream: queries answered inside issue_query."""
+"""SUT of SingleStream and MultiStream: answers queries inside issue_query."""
 
 import numpy as np
 

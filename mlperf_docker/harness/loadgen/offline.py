@@ -1,4 +1,4 @@
-"""Systems under test: how each scenario's queries become batches of a predictor and answers to LoadGen.
+"""SUT of Offline: one query cut into batches, shared by all instances.
 
 None of these callbacks may raise: an exception that leaves one takes LoadGen's threads down with the process. A failure
 is remembered, the samples concerned are completed with nothing, and the run fails afterwards. The same holds for their

@@ -1,4 +1,4 @@
-"""One LoadGen test: hands LoadGen the callbacks, watches over it, and clears up."""
+"""LoadGen test: callbacks registered, progress watched, everything destroyed at the end."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""The SUT of Server: batches made of the samples that wait."""
+"""SUT of Server: batches of the samples that wait."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""LoadGen's TestSettings: its embedded mlperf.conf, then user.conf, then the one field that no file can set."""
+"""LoadGen's TestSettings: embedded mlperf.conf, then user.conf, then the one field that no file can set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The SUT of each scenario."""
+"""SUTs by scenario."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The user's own user.conf: LoadGen skips what it does not understand, so every line is understood here first."""
+"""Checks of the user's own user.conf: LoadGen skips lines that it does not understand, so each is checked here."""
 
 import difflib
 import math

@@ -1,4 +1,4 @@
-"""One instance at work: batches in, responses out of a fixed buffer."""
+"""Worker of one instance: batches in, responses out of a fixed buffer."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

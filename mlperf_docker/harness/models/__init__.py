@@ -1,1 +1,1 @@
-"""The benchmarks: one folder each for its data set, preprocessing, payload and scoring."""
+"""Benchmarks: a folder each, with data set, preprocessing, payload and scoring."""

@@ -1,4 +1,4 @@
-"""From a model file to the model that a backend can load."""
+"""Opening of a model file: format, weights, network; the model that a backend can load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

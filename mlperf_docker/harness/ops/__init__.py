@@ -1,1 +1,1 @@
-"""The operations that networks are written in, once for each backend that needs them."""
+"""Operations that architectures call, one implementation per backend."""

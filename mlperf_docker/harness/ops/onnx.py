@@ -1,4 +1,4 @@
-"""The operations as an emitter of an ONNX graph: each call adds a node, and tensors are names."""
+"""Operations as an emitter of an ONNX graph: each call adds a node, and tensors are names."""
 
 import math
 from collections.abc import Sequence

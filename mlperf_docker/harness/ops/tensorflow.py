@@ -1,4 +1,4 @@
-"""The operations as TensorFlow graph nodes. Images have their channels last: on a CPU there is no other convolution."""
+"""Operations as TensorFlow graph nodes. Images are channels-last: on a CPU there is no other convolution."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The operations as PyTorch executes them, at once, on tensors of one device."""
+"""Operations as PyTorch executes them, eagerly, on tensors of one device."""
 
 from typing import Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Image files: decoding as OpenCV does it, and telling in time which ones are missing or damaged."""
+"""Image files: decoding by OpenCV, with missing and damaged files reported before the test."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""JPEG files looked at without decoding: the size that the header gives, and whether the end is there.
+"""JPEG headers: size and completeness, without decoding.
 
 Source: ITU-T T.81, annex B.
 """

@@ -1,4 +1,4 @@
-"""A second look at a JPEG's picture data, code by code, for the few files that libjpeg complains about.
+"""JPEG entropy-coded data, checked code by code, for the few files that libjpeg complains about.
 
 libjpeg tells of a file only what it notices first, and surplus bytes may be a camera's habit as well as what is left
 over where some data were lost and the decoder found its way again. Here every block must be what an encoder writes.

@@ -1,4 +1,4 @@
-"""The query sample library: samples resident in memory, ready for the backend."""
+"""Query sample library (QSL): samples resident in memory, ready for the backend."""
 
 from collections.abc import Sequence
 

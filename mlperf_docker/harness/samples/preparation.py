@@ -1,4 +1,4 @@
-"""What a model's preprocessing has to make: samples out of files."""
+"""Preparation job of a model: samples to be made from files."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Samples made out of a data set and kept in the cache: in parallel, resumable, whole when they have their name.
+"""Preprocessing of a data set into the cache: parallel, resumable, renamed when complete.
 
 Samples of one shape are the rows of an array; samples whose shapes differ lie in it one after the other.
 

@@ -1,4 +1,4 @@
-"""What synthetic sets of all models share: their place in the cache, and random weights."""
+"""Common parts of all synthetic sets: place in the cache, and random weights."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Zip archives that model files are, looked at before a library reads them.
+"""Zip archives of model files, checked before a library reads them.
 
 PyTorch takes the sizes of tensors from a pickle, trusts them, and compares no checksum; and a few megabytes of zip may
 say that they are as many gigabytes. So this is looked at first: that what it unpacks to is in proportion, that each

@@ -1,4 +1,4 @@
-"""Files that are either complete or not there, and on the disk when they are; locks between processes; checksums."""
+"""Atomic files, synced to the disk; locks between processes; checksums."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""How many GPUs there are and how much memory each has, asked of their driver: whatever framework is here."""
+"""GPUs and their memory, as the driver reports them."""
 
 import ctypes
 from typing import Any

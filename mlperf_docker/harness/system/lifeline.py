@@ -1,4 +1,4 @@
-"""A harness whose starter is gone ends by itself: its stdin, which the starter keeps open, is closed then."""
+"""Lifeline of a container: the harness ends when its stdin closes, which the host keeps open."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""How much of the machine this process may use."""
+"""Memory and threads that this process may use."""
 
 import os
 import resource

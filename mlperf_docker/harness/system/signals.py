@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end the process at once, also while LoadGen or a backend works in C++."""
+"""Handlers of SIGINT and SIGTERM: the process ends at once, also while C++ code runs."""
 
 import multiprocessing
 import os

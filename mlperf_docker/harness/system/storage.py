@@ -1,4 +1,4 @@
-"""What a file system of ours may refuse, as one error: no space, no right to write, no locks."""
+"""Errors of file systems as one kind: no space, no permission, no locks."""
 
 import errno
 import fcntl

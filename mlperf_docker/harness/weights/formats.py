@@ -1,4 +1,4 @@
-"""How a model file is written, told from its content where names mislead: a TorchScript archive may be called .pth."""
+"""Formats of model files, detected from their content: a TorchScript archive may be called .pth."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

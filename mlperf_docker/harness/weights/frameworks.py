@@ -1,4 +1,4 @@
-"""Importing a framework without what its library prints about itself."""
+"""Imports of frameworks, without what they print about themselves."""
 
 import importlib
 import os

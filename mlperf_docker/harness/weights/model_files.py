@@ -1,4 +1,4 @@
-"""Which model file a run uses, and whether it is the official one."""
+"""Model file of a run: chosen, and compared with the official ones."""
 
 import glob
 import hashlib

@@ -1,4 +1,4 @@
-"""The one operator of torchvision that official TorchScript archives call, for images without torchvision.
+"""Non-maximum suppression, the one operator of torchvision that official TorchScript archives call.
 
 torchvision's build on the package index needs torch's build for CUDA; for one operator that would be 3 GB.
 """

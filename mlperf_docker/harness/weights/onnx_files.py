@@ -1,4 +1,4 @@
-"""ONNX files, read for what is in them rather than run. Large tensors may be in other files beside one."""
+"""ONNX files, inspected without being run. Large tensors may be in other files beside one."""
 
 import mmap
 import os

@@ -1,4 +1,4 @@
-"""Named weights: what a network declares, what a file has, and every difference between the two at once."""
+"""Safetensors files: named weights written and read, with every difference from the declared ones at once."""
 
 import json
 from collections.abc import Callable, Mapping

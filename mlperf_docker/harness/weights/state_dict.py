@@ -1,4 +1,4 @@
-"""Weights out of PyTorch checkpoints, without running any code that such a file may carry."""
+"""Weights of PyTorch checkpoints, read without running any code that such a file may carry."""
 
 import argparse
 import pickle

@@ -1,4 +1,4 @@
-"""TorchScript archives, opened."""
+"""TorchScript archives, opened for their weights."""
 
 import warnings
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""A backend that computes nothing."""
+"""Dummy backend, which computes nothing."""

@@ -1,4 +1,4 @@
-"""A backend that does no work: it shows what LoadGen and the harness cost by themselves."""
+"""Dummy backend: no work, so that a run measures LoadGen and the harness alone."""
 
 from collections.abc import Mapping
 from pathlib import Path

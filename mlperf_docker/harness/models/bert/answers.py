@@ -1,4 +1,4 @@
-"""From logits to the text that answers a question, as upstream's accuracy-squad.py finds it."""
+"""Answers to questions, from logits to text, as upstream's accuracy-squad.py finds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The bert benchmark, put together for the harness."""
+"""Benchmark `bert`, composed for the harness."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

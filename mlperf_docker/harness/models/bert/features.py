@@ -1,4 +1,4 @@
-"""From questions and paragraphs to samples: windows of up to 384 tokens, as upstream's create_squad_data.py cuts them.
+"""Features of SQuAD: windows of up to 384 tokens, as upstream's create_squad_data.py cuts them.
 
 A feature is [CLS] question [SEP] part of the paragraph [SEP]. A paragraph that does not fit is cut into windows that
 overlap; which feature is LoadGen's sample number n is settled by the order of questions, then windows.

@@ -1,4 +1,4 @@
-"""What an official graph is, before anything runs it: its interface, and which BERT it holds."""
+"""Inspection of official graphs: interface and size of BERT, without running them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

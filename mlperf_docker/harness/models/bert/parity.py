@@ -1,4 +1,4 @@
-"""How far two backends' logits are apart."""
+"""Largest difference between the logits of two backends."""
 
 from typing import Any
 

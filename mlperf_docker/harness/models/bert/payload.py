@@ -1,4 +1,4 @@
-"""From a model's logits to the payload: float32 [384, 2], start and end of each position side by side, 3072 bytes.
+"""Payload of BERT's logits: float32 [384, 2], start and end of each position side by side, 3072 bytes.
 
 Source: mlcommons/inference, language/bert/onnxruntime_SUT.py and accuracy-squad.py.
 """

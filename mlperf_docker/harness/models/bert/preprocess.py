@@ -1,4 +1,4 @@
-"""Features on disk, and the tensors that LoadGen's samples are."""
+"""Preprocessed features on disk, loaded as the tensors of LoadGen's samples."""
 
 import hashlib
 from collections.abc import Sequence

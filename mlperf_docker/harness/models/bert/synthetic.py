@@ -1,4 +1,4 @@
-"""A synthetic SQuAD with weights, and answers to its questions that these weights are known to give.
+"""Synthetic SQuAD with weights that give known answers.
 
 The network is random, so its answers mean nothing; but they differ from question to question. For three questions in
 four the data set has the network's answer as a right one, for every fourth one only something like it. So accuracy

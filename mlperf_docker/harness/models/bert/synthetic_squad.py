@@ -1,4 +1,4 @@
-"""A synthetic SQuAD v1.1 in the official layout: a vocabulary, and paragraphs and questions in a made-up language.
+"""Synthetic text in the official layout of SQuAD v1.1: vocabulary, paragraphs and questions of a made-up language.
 
 Its words are syllables that mean nothing, but text and tokens have SQuAD's statistics: lengths, numbers, names, quotes,
 accents and other scripts, words of several pieces and words that the vocabulary does not have.

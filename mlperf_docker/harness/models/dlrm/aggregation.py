@@ -1,4 +1,4 @@
-"""How rows are grouped into samples: MLPerf's trace, computed.
+"""Grouping of rows into samples: MLPerf's trace, computed.
 
 A sample of LoadGen is a run of 100 to 700 rows (user and item). Their numbers are drawn from upstream's list of twenty
 quantiles with numpy's old generator, seed 123; for the official 89137319 rows that gives the published trace, byte for

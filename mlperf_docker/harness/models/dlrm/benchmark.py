@@ -1,4 +1,4 @@
-"""The dlrm benchmark, put together for the harness."""
+"""Benchmark `dlrm`, composed for the harness."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Criteo's day files to the binary file that upstream's loader reads: streamed, in memory that does not grow.
+"""Conversion of Criteo's day files to upstream's binary file: streamed, in memory that does not grow.
 
 An id is the number of distinct values, modulo --max-ind-range, that came up before it in its column, over all days; so
 the ids of the official weights depend on all 24 of them. What came up is kept as upstream keeps it, in

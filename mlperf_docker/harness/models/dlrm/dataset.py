@@ -1,4 +1,4 @@
-"""The preprocessed Criteo rows as upstream's binary loader has them."""
+"""Data set of preprocessed Criteo rows, as upstream's binary loader reads them."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Criteo's day files: which of a folder's files are the days, their text, and how a day is known again."""
+"""Day files of Criteo: selection from a folder, text, and identity of a day."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""The ids of Criteo's values: given in the order in which values come up, and kept between days.
+"""Ids of Criteo's values: assigned in order of first occurrence, and kept between days.
 
 Kept as upstream keeps them, in `day_fea_dict_*.npz` and `day_fea_count.npz`, and beside these a note: which files they
 were made of, how many values there were after each day, and checksums. Dictionaries only grow, so the note of an

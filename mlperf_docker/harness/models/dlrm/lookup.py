@@ -1,4 +1,4 @@
-"""Rows of the tables, looked up by the host.
+"""Look-up of embedding rows on the host.
 
 The tables are the file's own memory: no framework gets them, so there is no second copy, and all frameworks run the
 same network on what was found. Copying the rows takes a few percent of what computing with them does.

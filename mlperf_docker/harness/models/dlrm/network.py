@@ -1,4 +1,4 @@
-"""DLRM's network around weights: which part of the tables the framework gets, and which stays with the host."""
+"""Network of DLRM around weights: tables for the framework, and tables that stay with the host."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What of the tables sits where: decided from their sizes alone, before anything of them is read."""
+"""Placement of embedding tables in memory, decided by their sizes before anything is read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

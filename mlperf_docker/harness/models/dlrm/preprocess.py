@@ -1,4 +1,4 @@
-"""Criteo's rows to what the network takes: logarithms of the numbers, and ids that the tables have.
+"""Preprocessing of Criteo's rows: logarithms of counts, and ids within the tables.
 
 Nothing is cached but the largest id of each category: the file is already as small as what is made of it, and what is
 made of it takes LoadGen's loading a few seconds.

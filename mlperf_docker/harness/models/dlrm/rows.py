@@ -1,4 +1,4 @@
-"""Criteo's lines of text to numbers, whole blocks at a time and eight characters to an operation.
+"""Parser of Criteo's text lines: whole blocks at a time, eight characters per operation.
 
 A line is a label, 13 whole numbers and 26 hexadecimal ones of up to 8 digits, with tabs between; a blank field is 0.
 What ends a field is found first. Then the eight bytes before each end are read as one integer, the last character on

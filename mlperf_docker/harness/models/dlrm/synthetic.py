@@ -1,4 +1,4 @@
-"""Synthetic rows in the official layout, and weights whose predictions on them are known.
+"""Synthetic rows in the official layout, with weights whose predictions on them are known.
 
 Ids are skewed as real ones are. The network is random, with its last layer fitted so that predictions spread; labels
 are drawn from what a plain loop predicts, so the area under the curve is well away from a half, and a lost sample, a

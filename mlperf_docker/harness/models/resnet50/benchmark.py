@@ -1,4 +1,4 @@
-"""The resnet50 benchmark, put together for the harness."""
+"""Benchmark `resnet50`, composed for the harness."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the readers of official graphs share: torchvision's names of layers, and settings that a graph must have."""
+"""Common parts of both readers of official graphs: torchvision's layer names, and settings that a graph must have."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

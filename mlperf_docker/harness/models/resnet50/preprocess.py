@@ -1,4 +1,4 @@
-"""ImageNet images to what a network takes, byte for byte as upstream: for TensorFlow's weights and for torchvision's.
+"""Preprocessing of ImageNet, byte for byte as upstream: for TensorFlow's weights and for torchvision's.
 
 The two differ in all but the sizes: in the resampling, in the rounding of the crop, and in how pixels become floats.
 """

@@ -1,4 +1,4 @@
-"""A synthetic ImageNet in the official layout, and weights whose answers to it are known.
+"""Synthetic ImageNet in the official layout, with weights whose labels for it are known.
 
 The network is random, so its labels mean nothing; but they are diverse, each is chosen with a margin that rounding
 cannot bridge, and one in eight is written down wrong. So accuracy mode must reach exactly 87.5 % (of a multiple of

@@ -1,4 +1,4 @@
-"""The retinanet benchmark, put together for the harness."""
+"""Benchmark `retinanet`, composed for the harness."""
 
 from collections.abc import Mapping
 from functools import partial

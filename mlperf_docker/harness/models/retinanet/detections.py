@@ -1,4 +1,4 @@
-"""From a network's candidates, or an official file's detections, to the payload: rows of seven float32 values.
+"""Payload of detections: rows of seven float32 values, from a network's candidates or an official file's output.
 
 A row is [sample, top, left, bottom, right, score, label], coordinates as a share of the image's side. Source:
 mlcommons/inference, vision/classification_and_detection/python/openimages.py, PostProcessOpenImagesRetinanet.

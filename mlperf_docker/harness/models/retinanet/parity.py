@@ -1,4 +1,4 @@
-"""How far two backends' detections are apart."""
+"""Agreement of two backends' detections."""
 
 import numpy as np
 from numpy.typing import NDArray

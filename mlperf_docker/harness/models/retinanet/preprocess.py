@@ -1,4 +1,4 @@
-"""OpenImages to what the network takes, bit for bit as upstream's `pre_process_openimages_retinanet`.
+"""Preprocessing of OpenImages, bit for bit as upstream's `pre_process_openimages_retinanet`.
 
 Nothing of an image is cached: decoding and resizing one takes a few milliseconds of one core, less than reading its
 7.7 MB as float32 from most disks, and the set would be 190 GB so (58 GB as decoded pixels) where the JPEGs have 9 GB.

@@ -1,4 +1,4 @@
-"""A synthetic OpenImages in the official layout, and weights whose detections in it are known.
+"""Synthetic OpenImages in the official layout, with weights whose detections in it are known.
 
 The network is random, so what it detects means nothing; but its detections differ from image to image, and the
 annotations are made from them: some are drawn where a detection is, some beside it, some where none is, and some

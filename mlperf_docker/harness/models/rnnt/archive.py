@@ -1,4 +1,4 @@
-"""dev-clean as its archive unpacks: a folder for each chapter, with a FLAC file for each utterance and their text."""
+"""dev-clean as unpacked from its archive: a folder per chapter, with FLAC files and their text."""
 
 import re
 from collections.abc import Iterator

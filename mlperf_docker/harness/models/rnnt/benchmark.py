@@ -1,4 +1,4 @@
-"""The rnnt benchmark, put together for the harness."""
+"""Benchmark `rnnt`, composed for the harness."""
 
 from collections.abc import Mapping
 from functools import partial

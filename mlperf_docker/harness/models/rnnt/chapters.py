@@ -1,4 +1,4 @@
-"""The chapters of dev-clean, in the order in which LoadGen's samples are numbered."""
+"""Chapters of dev-clean, in the order of LoadGen's sample indices."""
 
 UTTERANCES = 2703
 """In all chapters, those that are too long included."""

@@ -1,4 +1,4 @@
-"""LibriSpeech's dev-clean, in the order of the manifest that numbers LoadGen's samples."""
+"""Data set LibriSpeech dev-clean, in the order of the manifest, which gives LoadGen's sample indices."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How long a FLAC stream is: by its header, and by its last frame, which a header of a cut or piped stream is not.
+"""Length of a FLAC stream: from its header, or its last frame if the header does not tell.
 
 What encodes to a pipe cannot go back to write the number of samples, and leaves 0, "unknown". Each frame says at which
 sample it begins, so the last one tells the length without decoding the others. Source: RFC 9639, sections 8.2 and 9.1.

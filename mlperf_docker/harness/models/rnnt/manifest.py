@@ -1,4 +1,4 @@
-"""The manifest of upstream's converted set: a list of utterances whose order numbers LoadGen's samples.
+"""Manifest of upstream's converted set: utterances in the order of LoadGen's sample indices.
 
 Source: mlcommons/inference, speech_recognition/rnnt: dev-clean-wav.json, pytorch/utils/convert_librispeech.py and
 pytorch/parts/manifest.py.

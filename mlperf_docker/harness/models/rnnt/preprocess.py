@@ -1,4 +1,4 @@
-"""The sound of all utterances in one file that runs map into memory: decoding is not timed, making features is."""
+"""Preprocessed sound: all utterances in one file, mapped into memory; features are made during the run."""
 
 from collections.abc import Sequence
 from pathlib import Path

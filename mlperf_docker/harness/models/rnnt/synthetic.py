@@ -1,4 +1,4 @@
-"""A synthetic LibriSpeech in the layout of the converted set, and weights whose transcripts of it are known.
+"""Synthetic LibriSpeech in the layout of the converted set, with weights whose transcripts of it are known.
 
 The network is random, so what it writes means nothing; but it differs from utterance to utterance, and the data set has
 it as what was said, in every fourth utterance with a word less or more. So accuracy mode must reach a known word error

@@ -1,4 +1,4 @@
-"""Something like speech, in the layout of upstream's converted dev-clean.
+"""Synthetic speech in the layout of upstream's converted dev-clean.
 
 Syllables of a burst of noise and a vowel at a gliding pitch, with pauses, over the noise of a room: features change
 from frame to frame as those of speech do. Nobody could write down what is said; the transcripts are the caller's.

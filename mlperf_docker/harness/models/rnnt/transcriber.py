@@ -1,4 +1,4 @@
-"""Utterances to labels: features, the encoder, and the decoding loop around the other two networks."""
+"""Transcriber: utterances to labels, by features, the encoder, and the decoding loop."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

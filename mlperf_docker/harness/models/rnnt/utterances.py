@@ -1,4 +1,4 @@
-"""An utterance, and which ones the benchmark uses."""
+"""Utterances, and the limit of length that the benchmark uses."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the network writes: 28 characters, each a label."""
+"""Vocabulary of the network: 28 characters, each a label."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The 3d-unet benchmark, put together for the harness."""
+"""Benchmark `3d-unet`, composed for the harness."""
 
 import math
 from collections.abc import Mapping

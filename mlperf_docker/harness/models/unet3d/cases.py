@@ -1,4 +1,4 @@
-"""The cases of the benchmark, in the order in which LoadGen numbers them."""
+"""Cases of the benchmark, in the order of LoadGen's sample indices."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""From a volume's size to that of what the network's windows cover, axis by axis.
+"""Geometry of windows: padded size and window positions of a volume, axis by axis.
 
 Source: mlcommons/inference, vision/medical_imaging/3d-unet-kits19/preprocess.py.
 """

@@ -1,4 +1,4 @@
-"""KiTS19 to what the network's windows cover, value for value as upstream's preprocess.py makes it.
+"""Preprocessing of KiTS19, value for value as upstream's preprocess.py.
 
 Volumes are cached as float32 and marks as uint8, each set in one file that runs map into memory: nothing is copied, and
 the kernel may take the pages back where memory is short.

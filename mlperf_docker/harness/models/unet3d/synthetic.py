@@ -1,4 +1,4 @@
-"""A synthetic KiTS19 in the official layout, and weights whose segmentation of it is known.
+"""Synthetic KiTS19 in the official layout, with weights whose segmentation of it is known.
 
 The network is random, so what it marks means nothing; but its marks differ from place to place, and the segmentations
 are made from them, with a part on purpose wrong. So accuracy mode must reach a known Dice below 1, which a lost,
