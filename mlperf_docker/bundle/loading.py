@@ -29,22 +29,23 @@ from mlperf_docker.system import exclusive, paths
 
 @dataclass(frozen=True)
 class BundleRequest:
-    """What the user asked for. registry: names the images here.
-
-    force: load also what this version of the tool does not run, and replace model files that differ.
-    """
+    """Request of `bundle load`."""
 
     folder: Path
     registry: str
+    """Registry whose name the images get."""
     force: bool = False
+    """Load also images that this version of the tool does not run, and replace model files that differ."""
 
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """What is here now. tags: of the images, under this host's registry; model_files: in the cache."""
+    """Images and model files that are on this host after `bundle load`."""
 
     tags: tuple[str, ...]
+    """Tags of the images, under this host's registry."""
     model_files: tuple[Path, ...]
+    """Paths in the cache."""
 
 
 def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Display) -> LoadedBundle:

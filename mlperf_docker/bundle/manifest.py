@@ -34,26 +34,28 @@ FilePath = Annotated[
 
 
 class BundledCell(Frozen):
-    """A cell of the matrix and its image.
-
-    base, base_identity, base_origin: as `images.known_bases.Base` has them; platform: as engines say it, `linux/amd64`.
-    """
+    """A cell of the matrix and its image."""
 
     cell: str
     tag: str
     id: Digest
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     base: str
+    """Reference of the base, as `images.known_bases.Base` has it."""
     base_identity: str
+    """Digest or id of the base, as `images.known_bases.Base` has it."""
     base_origin: str
+    """Origin of the base, as `images.known_bases.Base` has it."""
     platform: str
+    """Platform as engines name it: `linux/amd64`."""
     lock: FileName
 
 
 class File(Frozen):
-    """A file of the bundle; path: below its folder, with slashes."""
+    """A file of the bundle."""
 
     path: FilePath
+    """Path below the bundle's folder, with slashes."""
     size_bytes: int = Field(ge=0)
     sha256: Sha256
 
@@ -70,17 +72,17 @@ class File(Frozen):
 
 
 class Manifest(Frozen):
-    """Everything about a bundle. version, revision: of the tool that wrote it.
-
-    missing: official model files of the cells, `<model>/<file>`, that were not on the host that wrote it.
-    """
+    """Manifest of a bundle."""
 
     format: Literal[1] = 1
     version: str
+    """Version of the tool that wrote the bundle."""
     revision: str
+    """Source commit of the tool that wrote the bundle."""
     cells: tuple[BundledCell, ...] = Field(min_length=1)
     files: tuple[File, ...] = Field(min_length=1)
     missing: tuple[str, ...] = ()
+    """Official model files of the cells, `<model>/<file>`, that were not on the host that wrote it."""
 
     @property
     def model_files(self) -> tuple[File, ...]:

@@ -41,11 +41,12 @@ class Models(StrEnum):
 
 @dataclass(frozen=True)
 class WriteRequest:
-    """What the user asked for. folder: must not exist yet, or be empty."""
+    """Request of `bundle write`."""
 
     specs: tuple[ImageSpec, ...]
     sources: Sources
     folder: Path
+    """Folder of the bundle; absent, or empty."""
     models: Models = Models.PRESENT
 
 
@@ -59,12 +60,14 @@ class _Model:
 
 @dataclass(frozen=True)
 class _Contents:
-    """Everything that goes in. missing: official model files that are not here; image_bytes: about what they take."""
+    """Contents of a bundle to write."""
 
     cells: tuple[BundledCell, ...]
     image_bytes: int
+    """Estimated size of the images."""
     models: tuple[_Model, ...]
     missing: tuple[str, ...]
+    """Official model files that are not on this host."""
 
     @property
     def model_bytes(self) -> int:

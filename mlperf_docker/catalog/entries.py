@@ -48,10 +48,11 @@ class Outline(Frozen):
 
 
 class DeviceEntry(Frozen):
-    """`devices.<device>`. environment: variables of its images."""
+    """`devices.<device>`."""
 
     base: Name
     environment: dict[Variable, Setting] = Field(default_factory=dict)
+    """Environment variables of its images."""
 
 
 class NotOffered(Frozen):
@@ -92,7 +93,7 @@ class BackendEntry(BackendSpec):
     """`backends.<backend>`."""
 
     environment: dict[Variable, Setting] = Field(default_factory=dict)
-    """Variables of its images."""
+    """Environment variables of its images."""
     devices: dict[Device, OnDevice]
 
 
@@ -104,10 +105,7 @@ def _some(scores: tuple[ScoreTarget, ...]) -> tuple[ScoreTarget, ...]:
 
 
 class ModelEntry(Frozen):
-    """`models.<name>`, with its data set by name. backend_requirements: what it needs on one backend besides.
-
-    cells: those of its own that are not offered, by backend and device.
-    """
+    """`models.<name>`, with its data set by name."""
 
     title: str
     loadgen_key: str
@@ -118,7 +116,9 @@ class ModelEntry(Frozen):
     precisions: dict[Name, tuple[Precision, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     cells: dict[Name, dict[Device, NotOffered]] = Field(default_factory=dict)
+    """Cells of this model that are not offered, by backend and device."""
     backend_requirements: dict[Name, tuple[Requirement, ...]] = Field(default_factory=dict)
+    """Additional requirements on one backend."""
     apt: tuple[AptPackage, ...] = ()
     files: tuple[ModelFile, ...] = ()
 

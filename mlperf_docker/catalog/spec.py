@@ -33,25 +33,23 @@ class Frozen(BaseModel):
 
 
 class BaseImage(PinnedBase, Frozen):
-    """A base image, by tag and digest.
-
-    recorded: the day on which the registry had this digest under the tag, None where it was never asked; suite: of
-    Debian, which stands in when no registry can be reached, whatever the base's own distribution; python: the version
-    that the base's packages bring.
-    """
+    """A base image, by tag and digest."""
 
     name: Name
     reference: str
     digest: Digest
     suite: str
+    """Suite of Debian that stands in if no registry can be reached, whatever the base's distribution."""
     python: str
+    """Version of Python in the base's packages."""
     recorded: dt.date | None = None
+    """Day on which the registry had this digest under the tag; None if it was never asked."""
 
 
 class ModelFile(Frozen):
     """An official model file: where it is offered, and how to know that it is the right one.
 
-    Without a checksum nobody published one. reported: the accuracy that upstream states for it, in the metric's unit.
+    Without a checksum nobody published one.
     """
 
     name: FileName
@@ -62,28 +60,30 @@ class ModelFile(Frozen):
     md5: Md5 | None = None
     sha256: Sha256 | None = None
     reported: float | None = None
+    """Accuracy that upstream states for the file, in the metric's unit."""
     note: str = ""
 
 
 class DatasetFile(Frozen):
-    """A file that a data set is made from, or that goes with it: a vocabulary, a list of labels.
-
-    path: where it belongs below the data set's folder, its name by default. archive: how it is to be unpacked there;
-    members: the only files wanted of it, name → path, all of it as it is where none is named. account: nobody gets it
-    without one, so it cannot be fetched and is unpacked once the user has put it there. optional: only fetched when it
-    is asked for. size_bytes: about, of the download, where somebody published it.
-    """
+    """A file that a data set is made from, or that goes with it: a vocabulary, a list of labels."""
 
     name: FileName
     urls: tuple[Url, ...] = Field(min_length=1)
     md5: Md5 | None = None
     sha256: Sha256 | None = None
     path: DataPath = ""
+    """Path below the data set's folder; by default the file's name."""
     archive: Literal["tar", "zip"] | None = None
+    """Format of the archive to unpack there; None if the file is no archive."""
     members: dict[FileName, DataPath] = Field(default_factory=dict)
+    """Members to unpack, name → path; all of them if empty."""
     account: bool = False
+    """True if a download needs an account: then the file is not fetched, but unpacked once the user has put it there.
+    """
     optional: bool = False
+    """True if the file is fetched only on request."""
     size_bytes: int | None = Field(default=None, gt=0)
+    """Approximate size of the download; None if not published."""
     note: str = ""
 
     @property
@@ -99,20 +99,18 @@ class DatasetFile(Frozen):
 
 
 class DatasetSeries(Frozen):
-    """Files of one kind that are fetched one by one; `{item}` in addresses and path stands for each one's own part.
-
-    items: these parts; where they are too many, listed_in names the annotations (in COCO's format, below the data
-    set's folder) whose images are the items. md5s: of the items whose checksum was published. size_bytes: about, of
-    all together.
-    """
+    """Files of one kind that are fetched one by one; `{item}` in addresses and path stands for each one's own part."""
 
     name: FileName
     urls: tuple[Url, ...] = Field(min_length=1)
     path: DataPath
     items: tuple[FileName, ...] = ()
+    """Parts of the names; if there are too many, `listed_in` names the annotations whose images they are."""
     listed_in: DataPath | None = None
     md5s: dict[str, Md5] = Field(default_factory=dict)
+    """Published checksums, by item."""
     size_bytes: int | None = Field(default=None, gt=0)
+    """Approximate size of all items together."""
     note: str = ""
 
     @model_validator(mode="after")
@@ -129,22 +127,24 @@ class DatasetSeries(Frozen):
 
 
 class DatasetSpec(Frozen):
-    """A data set as the user has it on disk. marker: the file whose presence tells that the folder is the right one.
-
-    other_markers: those of other layouts that serve as well. count: samples that LoadGen sees. files, series: what is
-    offered for download. convert: what is offered is not yet the data set; `data convert` makes it.
-    """
+    """A data set as the user has it on disk."""
 
     name: Name
     title: str
     marker: str
+    """File whose presence tells that the folder is the right one."""
     other_markers: tuple[str, ...] = ()
+    """Markers of other layouts that serve as well."""
     count: int = Field(gt=0)
+    """Number of samples that LoadGen sees."""
     source: Url
     licence: str
     files: tuple[DatasetFile, ...] = ()
+    """Files offered for download."""
     series: tuple[DatasetSeries, ...] = ()
+    """Series of files offered for download."""
     convert: bool = False
+    """True if the downloaded files have to be converted by `data convert`."""
     note: str = ""
 
 
@@ -196,11 +196,12 @@ class BackendSpec(Frozen):
 
 
 class ModelSpec(Frozen):
-    """One benchmark: what every cell of it shares. loadgen_key: the name under which mlperf.conf knows it."""
+    """One benchmark: what every cell of it shares."""
 
     name: str
     title: str
     loadgen_key: str
+    """Name of the benchmark in mlperf.conf."""
     dataset: DatasetSpec
     default_backend: Name
     scenarios: tuple[Scenario, ...]
@@ -211,12 +212,7 @@ class ModelSpec(Frozen):
 class ImageSpec(Frozen):
     """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
-    requirements are in layer order, slowest to change first; lock is the file name below locks/. pythons: those that
-    the lock serves, so those that a base may have, the oldest first. distribution: the requirement that carries the
-    backend itself. own_index: where the backend's wheels are that the
-    public index does not hold, or None. left_out: requirement by canonical name → folders below site-packages that come
-    with it and no run needs, where `**` is any depth. environment: the variables that its images have besides those of
-    every image.
+    requirements are in layer order, slowest to change first; lock is the file name below locks/.
     """
 
     model: ModelSpec
@@ -224,15 +220,21 @@ class ImageSpec(Frozen):
     device: Device
     base: BaseImage
     pythons: tuple[PythonVersion, ...]
+    """Versions of Python that the lock serves, and a base may have; the oldest first."""
     precisions: tuple[Precision, ...]
     apt: tuple[str, ...]
     common_requirements: tuple[str, ...]
     backend_requirements: tuple[str, ...]
     model_requirements: tuple[str, ...]
     distribution: Name
+    """Python distribution that carries the backend itself."""
     own_index: Url | None
+    """Index with the backend's wheels that the public index does not hold; None if there is none."""
     left_out: dict[str, tuple[Folder, ...]]
+    """Requirement by canonical name → folders below site-packages that come with it and no run needs, where `**` is any
+    depth."""
     environment: dict[Variable, Setting]
+    """Environment variables of its images, besides those of every image."""
 
     @property
     def variant(self) -> str:

@@ -42,9 +42,10 @@ class CellFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything about the matrix. registry: the catalog's own."""
+    """Facts of the whole matrix."""
 
     registry: str
+    """Registry of the catalog."""
     cells: tuple[CellFacts, ...]
 
     def dumped(self) -> str:

@@ -48,19 +48,21 @@ _OF_THE_CELL = (BuildError, ContainerError, DatasetError, DeviceError, ModelFile
 
 @dataclass(frozen=True)
 class GatherRequest:
-    """What to run. specs: the cells to put on record; peers: all cells that their outputs are compared with.
-
-    samples: of made-up data, None for all of it; results_root: as of a run; record: the file that is written to.
-    """
+    """Request of `evidence`."""
 
     specs: tuple[ImageSpec, ...]
+    """Cells to put on record."""
     peers: tuple[ImageSpec, ...]
+    """Cells that their outputs are compared with."""
     size: SyntheticSize
     min_duration_s: float
     sources: Sources
     record: Path
+    """Path of the record."""
     samples: int | None = None
+    """Number of synthetic samples; None for all."""
     results_root: Path | None = None
+    """Results folder, as of a run."""
 
 
 @dataclass

@@ -35,18 +35,22 @@ class _Record(BaseModel):
 
 
 class Finding(_Record):
-    """Something that was found out. source: hash of Dockerfile, locks and harness; date: of the finding, UTC."""
+    """Result of one check of a cell."""
 
     source: Source
+    """Hash of Dockerfile, locks and harness."""
     date: dt.datetime
+    """Time of the check, UTC."""
 
 
 class Built(Finding):
-    """The image could be built. image: its name without the registry; base: what it stands on."""
+    """Result of a build."""
 
     image: str
+    """Name of the image, without the registry."""
     size_bytes: int = Field(gt=0)
     base: str
+    """Base of the image."""
 
     @property
     def passed(self) -> bool:
@@ -55,26 +59,27 @@ class Built(Finding):
 
 
 class Ran(Finding):
-    """Something ran. data: the size of the made-up data, or `real`; gpu: the GPU's name, where it ran on one.
-
-    in_container: False for a result from a machine that ran the harness by itself.
-    """
+    """Result of a run."""
 
     data: Data
+    """Size of the synthetic data set, or `real`."""
     samples: int = Field(gt=0)
     versions: dict[str, str] = Field(min_length=1)
     gpu: str | None = None
+    """Name of the GPU; None on the CPU."""
     in_container: bool = True
+    """False if the harness ran without a container."""
 
 
 class Performance(Ran):
-    """A performance run. valid: LoadGen's verdict."""
+    """Result of a performance run."""
 
     scenario: Scenario
     metric: str
     value: float
     unit: str
     valid: bool
+    """Verdict of LoadGen."""
 
     @property
     def passed(self) -> bool:
@@ -169,10 +174,11 @@ class Entry(_Record):
 
 
 class Record(_Record):
-    """The whole file. entries: in no particular order; each key once."""
+    """Content of evidence.json."""
 
     format: Literal[1] = 1
     entries: tuple[Entry, ...] = ()
+    """Entries in any order, each key once."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:

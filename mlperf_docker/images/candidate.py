@@ -11,12 +11,14 @@ from mlperf_docker.registry.references import parted
 
 @dataclass(frozen=True)
 class Candidate:
-    """The cell's image on this base, with this hash. exact, moving: its tags, with the registry's name."""
+    """The cell's image on this base, with this hash."""
 
     base: Base
     content: str
     exact: str
+    """Exact tag, with the registry's name."""
     moving: str
+    """Moving tag, with the registry's name."""
 
     @property
     def repository(self) -> str:

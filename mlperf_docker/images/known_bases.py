@@ -14,15 +14,14 @@ GIVEN = "given"
 
 @dataclass(frozen=True)
 class Base:
-    """A base image on this engine, or one that could be pulled.
-
-    reference: what `FROM` takes; identity: `sha256:…`, the registry's digest where it has one, else the image's id;
-    origin: local, pulled, bootstrapped or given.
-    """
+    """A base image on this engine, or one that could be pulled."""
 
     reference: str
+    """Argument of `FROM`."""
     identity: str
+    """`sha256:…`, the registry's digest where it has one, else the image's id."""
     origin: str
+    """Origin: local, pulled, bootstrapped or given."""
 
     @classmethod
     def recorded(cls, labels: Mapping[str, str]) -> "Base | None":

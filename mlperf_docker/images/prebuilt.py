@@ -43,16 +43,15 @@ class Offer:
 
 @dataclass(frozen=True)
 class Moved:
-    """An image that is now on this engine and in the registry alike.
-
-    digest: `sha256:…` in the registry; size_bytes: of the layers that were downloaded, as they were; None for a push.
-    """
+    """An image that is now on this engine and in the registry alike."""
 
     candidate: Candidate
     id: str
     digest: str
+    """Digest in the registry, `sha256:…`."""
     state: RegistryState
     size_bytes: int | None = None
+    """Compressed size of the layers that were downloaded; None for a push."""
 
 
 def find(

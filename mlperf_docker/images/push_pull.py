@@ -27,10 +27,11 @@ from mlperf_docker.system.redaction import hidden
 
 @dataclass(frozen=True)
 class TransferredCell:
-    """What came of one cell: its image, or why there is none. seconds: how long it took."""
+    """Outcome of one cell: its image, or the error."""
 
     spec: ImageSpec
     seconds: float
+    """Duration of the transfer."""
     moved: Moved | None = None
     error: MlperfDockerError | None = None
 

@@ -9,21 +9,22 @@ from mlperf_docker.registry.references import has_host
 
 @dataclass(frozen=True)
 class Sources:
-    """Where an image may come from.
-
-    registry: names the images; base: an image to build on instead of the cell's own; bootstrap: whether a base
-    may be made from the Debian mirror; pull: when the registry is asked; rebuild: run every step again; cached: take
-    layers from the image that the cell's moving tag names, on the engine or in the registry; unpinned: take the cell's
-    own base by its tag, whatever its digest.
-    """
+    """Sources that an image may come from."""
 
     registry: str
+    """Registry of the images' names."""
     base: str | None = None
+    """An image to build on instead of the cell's own."""
     bootstrap: bool = False
+    """True if a base may be made from the Debian mirror."""
     pull: PullPolicy = PullPolicy.NEVER
+    """Policy of asking the registry."""
     rebuild: bool = False
+    """True if every step runs again."""
     cached: bool = False
+    """Take layers from the image that the cell's moving tag names, on the engine or in the registry."""
     unpinned: bool = False
+    """Take the cell's own base by its tag, whatever its digest."""
 
     def given_base(self, pinned: PinnedBase) -> str | None:
         """Return the base that an image is to stand on in place of *pinned* because the user says so, or None."""

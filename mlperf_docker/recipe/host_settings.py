@@ -36,16 +36,16 @@ _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 @dataclass(frozen=True)
 class HostSettings:
-    """The host's own settings. ca_bundle: PEM, or None.
-
-    wheelhouses: local folders that pip looks into; find_links: pages elsewhere where it does.
-    """
+    """The host's own settings."""
 
     build_args: tuple[tuple[str, str], ...] = ()
     pip_settings: tuple[tuple[str, str], ...] = ()
     ca_bundle: bytes | None = None
+    """PEM, or None."""
     wheelhouses: tuple[Path, ...] = ()
+    """Local folders that pip looks into."""
     find_links: tuple[str, ...] = ()
+    """Pages elsewhere where it does."""
 
     @classmethod
     def from_environ(cls, environment: Mapping[str, str] | None = None) -> "HostSettings":

@@ -40,11 +40,12 @@ class LockChange:
 
 @dataclass(frozen=True)
 class Source:
-    """What uv resolves. find_links: folders and pages that it looks into besides the index."""
+    """Input of uv's resolution."""
 
     name: str
     text: str
     find_links: tuple[str, ...] = ()
+    """Folders and pages that it looks into besides the index."""
 
 
 def refresh(catalog: Catalog, folder: Path | None = None, *, upgrade: bool = True) -> tuple[str, ...]:

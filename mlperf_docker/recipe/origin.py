@@ -9,15 +9,14 @@ from mlperf_docker.system import paths
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an image comes from: its base as it was resolved, and the source tree that built it.
-
-    base_origin: local, pulled, bootstrapped or given; revision: the source commit, or "unknown".
-    """
+    """Origin of an image: its base as resolved, and the source tree that built it."""
 
     base_reference: str
     base_identity: str
     base_origin: str
+    """Local, pulled, bootstrapped or given."""
     revision: str
+    """The source commit, or "unknown"."""
     version: str
 
 

@@ -30,16 +30,15 @@ _IMAGE = {
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked distribution. parents: the distributions that need it, by canonical name; a root has none of these.
-
-    marker: for which environments, as ` ; python_full_version < '3.12'`; empty for all.
-    """
+    """One locked distribution."""
 
     name: str
     version: str
     marker: str
+    """Environments that need it, as ` ; python_full_version < '3.12'`; empty for all."""
     hashes: tuple[str, ...]
     parents: frozenset[str]
+    """Canonical names of the distributions that need it; empty for a root."""
 
     def __str__(self) -> str:
         """Return it as pip reads it."""

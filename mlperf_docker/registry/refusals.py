@@ -32,16 +32,16 @@ class PassingError(RefusedError):
 
 @dataclass(frozen=True)
 class _Settled:
-    """What the engine or the registry says when asking again would not help.
-
-    signs: words of theirs, in small letters; cause, hint: what that means and what helps, `{host}` is the registry;
-    kind: of the error that it becomes.
-    """
+    """Pattern of a permanent refusal by the engine or the registry."""
 
     signs: tuple[str, ...]
+    """Words of the refusal, in small letters."""
     cause: str
+    """Meaning of the words; `{host}` is the registry."""
     hint: str
+    """Remedy; `{host}` is the registry."""
     kind: type[RefusedError] = RefusedError
+    """Class of the error that it becomes."""
 
 
 # The first that fits counts: where a login is missing, "denied" is said of it too.

@@ -19,11 +19,13 @@ _ALWAYS_NEW = {"results_dir", "duration_s"}
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """One measured quantity. values: each run's, or None; ratios: to the first run's, None where that says nothing."""
+    """Figure of all runs that are compared."""
 
     name: str
     values: tuple[Metric | None, ...]
+    """Value of each run; None if it has none."""
     ratios: tuple[float | None, ...]
+    """Ratio to the first run's value; None if it would say nothing."""
 
 
 @dataclass(frozen=True)

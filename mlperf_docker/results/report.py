@@ -30,11 +30,12 @@ _FACTS_SHOWN = 200  # a title
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure and the length of its bar, in percent of the longest beside it. target: where a line marks it."""
+    """A figure and the length of its bar, in percent of the longest beside it."""
 
     text: str
     share: float
     target: float | None = None
+    """Position of the target's line; None if there is no target."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,14 @@ def _some(facts: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
 
 @dataclass(frozen=True)
 class ReportStep:
-    """A run among others of its kind. ratio: to the first; changes: key → what it was and is, since the one before."""
+    """A run among others of its kind."""
 
     run: Run
     bar: Bar
     ratio: float | None
+    """Ratio to the first run."""
     changes: dict[str, tuple[Any, ...]]
+    """Facts that changed since the run before: key → old and new value."""
 
 
 @dataclass(frozen=True)

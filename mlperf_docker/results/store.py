@@ -84,10 +84,12 @@ def _problems(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class StoredResults:
-    """What is in a results folder. results: oldest first; left_out: why other result files cannot be read."""
+    """Results in a folder."""
 
     results: tuple[RunResult, ...]
+    """Results, oldest first."""
     left_out: tuple[UsageError, ...] = ()
+    """Reasons why other result files cannot be read."""
 
 
 def read_all(root: Path) -> StoredResults:

@@ -61,12 +61,13 @@ class Accuracy(AccuracyScore, Scores, frozen=True):
 
 
 class ImageUsed(_Value, frozen=True):
-    """The image that ran, and the base under it. digest: `sha256:…` in the registry of its tag; None if never there."""
+    """The image that ran, and the base under it."""
 
     tag: str
     id: str
     base: str
     digest: str | None = None
+    """`sha256:…` in the registry of its tag; None if never there."""
 
 
 class Submission(_Value, Readiness, frozen=True):

@@ -40,16 +40,17 @@ class Preprocess:
 
 @dataclass(frozen=True)
 class Convert:
-    """What the user asked for. max_ind_range, days: of DLRM's log; None leaves them to the harness.
-
-    source: None is where `data fetch` puts the files; output: None is the data set's own place.
-    """
+    """Request of `data convert`."""
 
     model: str
     source: Path | None = None
+    """Folder of the files; None for where `data fetch` puts them."""
     output: Path | None = None
+    """Folder of the data set; None for its own place."""
     max_ind_range: int | None = None
+    """Largest id of DLRM's categories; None to leave it to the harness."""
     days: int | None = None
+    """Number of DLRM's days; None to leave it to the harness."""
 
 
 def verify(

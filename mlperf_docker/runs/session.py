@@ -34,21 +34,19 @@ FIRST_RUN_S = 5.0
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What the user asked for, with names already resolved.
-
-    dataset: None is its own place; where nothing is, data are made up unless require_dataset. results_root: None is the
-    user's own results folder.
-    """
+    """Request of `run`, with names already resolved."""
 
     spec: ImageSpec
     options: RunOptions
     limits: Limits
     sources: Sources
     dataset: Path | None = None
+    """Folder of the data set; None for its own place, or synthetic data if nothing is there."""
     require_dataset: bool = False
     model_file: Path | None = None
     user_conf: Path | None = None
     results_root: Path | None = None
+    """Results folder; None for the user's own."""
 
     @property
     def root(self) -> Path:

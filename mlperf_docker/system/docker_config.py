@@ -24,11 +24,13 @@ _DEFAULT = "default"
 
 @dataclass(frozen=True)
 class DockerConfig:
-    """What docker is configured with. entries: only those of the right shape; problems: what is wrong with the file."""
+    """Content of docker's configuration file."""
 
     path: Path
     entries: Mapping[str, Any] = field(default_factory=dict)
+    """Entries of the expected type."""
     problems: tuple[str, ...] = ()
+    """Problems of the file."""
 
     @property
     def auths(self) -> dict[str, Any]:

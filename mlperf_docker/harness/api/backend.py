@@ -23,22 +23,22 @@ INT8 = "int8"
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """A model to load: an official file that the backend runs as it is, or a network.
-
-    interface: the inputs to feed and the outputs to fetch. threads: for the operators of one predictor.
-    format: how to read a file; None for a network. precision: what a network is computed in; a file has its own.
-    provable: whether `prove` will be called: until then some backends write down all that they do. number: which of
-    the devices of this kind, as the framework counts them.
-    """
+    """A model to load: an official file that the backend runs as it is, or a network."""
 
     source: Path | Network
     interface: Interface
+    """Inputs to feed and outputs to fetch."""
     device: Device
     threads: int
+    """Threads for the operators of one predictor."""
     format: ModelFormat | None = None
+    """Format of the file; None for a network."""
     precision: str = FP32
+    """Precision of a network's computation; a file has its own."""
     provable: bool = True
+    """True if `prove` will be called: until then some backends write down all that they do."""
     number: int = 0
+    """Index of the device, as the framework counts them."""
 
 
 def check_precision(request: LoadRequest, *known: str) -> None:

@@ -11,11 +11,12 @@ THROUGH = "Or take its weights, which run in batches of any size: mlperf-docker 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of a model's interface. shape: None stands for an axis of any length (the batch)."""
+    """A tensor of a model's interface."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    """Sizes of the axes; None for any length (the batch)."""
 
     def __str__(self) -> str:
         axes = ", ".join("N" if axis is None else str(axis) for axis in self.shape)
@@ -24,17 +25,15 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """Inputs that a model takes, and outputs that the harness fetches (a file may have more).
-
-    ragged: the outputs have no axis for samples, and their length depends on the sample; such a model is run one sample
-    at a time, and a backend pads its outputs with zeros and stacks them. watched: fetched behind the outputs, where a
-    file has them, to see that they are finite.
-    """
+    """Inputs that a model takes, and outputs that the harness fetches (a file may have more)."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     ragged: bool = False
+    """True if the outputs have no axis for samples and their length depends on the sample. Such a model runs one sample
+    at a time; a backend pads its outputs with zeros and stacks them."""
     watched: tuple[Tensor, ...] = ()
+    """Further outputs, where a file has them, fetched to see that they are finite."""
 
     @property
     def batch(self) -> int | None:

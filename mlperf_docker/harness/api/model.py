@@ -17,10 +17,12 @@ S_contra = TypeVar("S_contra", bound=Samples, contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a short measurement chose. batch: parts of samples in one call of the model; sample_s: seconds a sample."""
+    """Choice of the calibration."""
 
     batch: int
+    """Number of parts of samples in one call of the model."""
     sample_s: float
+    """Seconds per sample."""
 
 
 class Whole(Protocol):
@@ -42,10 +44,11 @@ class Whole(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where whole samples are predicted. threads: that a predictor's own work may take, beside the model's."""
+    """Device, threads and memory for predictors of whole samples."""
 
     device: Device
     threads: int
+    """Threads for a predictor's own work, beside the model's."""
     allocate: Allocate
 
 

@@ -33,17 +33,16 @@ class Front(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network that can be run. interface: its inputs (channels first) and everything that *build* gives back.
-
-    arrays: by canonical name, already checked against what *build* asks for. front: makes the inputs from samples, or
-    None where samples are the inputs.
-    """
+    """A network that can be run."""
 
     name: str
     interface: Interface
+    """Inputs (channels first) and all outputs of *build*."""
     arrays: Mapping[str, NDArray[Any]]
+    """Arrays by canonical name, already checked against what *build* asks for."""
     build: Build
     front: Front | None = None
+    """Function that makes the inputs from samples; None if samples are the inputs."""
 
     def outputs(self, ops: Ops[Any], inputs: tuple[Any, ...], names: tuple[str, ...] | None = None) -> tuple[Any, ...]:
         """Build the network over *ops*; its outputs, or those called *names*, in their order."""

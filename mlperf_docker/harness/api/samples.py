@@ -31,14 +31,12 @@ def write_rows(outputs: Arrays, samples: Sequence[int], out: NDArray[Any]) -> Se
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The bytes that a sample answers with: up to *width* values of *dtype*.
-
-    slow: making them takes long enough to be worth doing while the backend works on the next batch.
-    """
+    """The bytes that a sample answers with: up to *width* values of *dtype*."""
 
     dtype: DTypeLike
     width: int
     slow: bool = False
+    """True if making payloads takes long enough to be done while the backend works on the next batch."""
 
     @property
     def bytes(self) -> int:

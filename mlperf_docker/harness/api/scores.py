@@ -94,23 +94,20 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSet:
-    """A synthetic data set in the official layout, its weights, and what is known about it.
-
-    data: its folder; weights: a safetensors file with canonical names.
-    """
+    """A synthetic data set in the official layout, its weights, and what is known about it."""
 
     data: Path
+    """Folder of the data set."""
     weights: Path
+    """Path of a safetensors file with canonical names."""
     facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How two backends' outputs on the same samples differ.
-
-    largest_difference: of any value, relative to the largest value of its tensor. agreement: share of decisions
-    (labels, detections) that are the same.
-    """
+    """Difference of two backends' outputs for the same samples."""
 
     largest_difference: float
+    """Largest difference of a value, relative to the largest value of its tensor."""
     agreement: float
+    """Share of decisions (labels, detections) that are the same."""

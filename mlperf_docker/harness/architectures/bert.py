@@ -22,18 +22,18 @@ ANSWERS = 2
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """Size of the network. intermediate: features between the two layers behind attention; segments: kinds of them.
-
-    tanh: whether GELU is approximated, as TensorFlow's training did it; PyTorch's and ONNX's files have the exact one.
-    """
+    """Size of the network."""
 
     layers: int = 24
     hidden: int = 1024
     intermediate: int = 4096
+    """Features between the two layers behind attention."""
     vocabulary: int = 30522
     positions: int = 512
     segments: int = 2
+    """Number of segment kinds."""
     tanh: bool = False
+    """True if GELU is approximated, as in TensorFlow's training; PyTorch's and ONNX's files have the exact one."""
 
     @property
     def heads(self) -> int:

@@ -18,15 +18,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DlrmConfig:
-    """Size of the network.
-
-    bottom, top: widths of the two stacks of layers, that of the input first; tables: how many categories a row has.
-    The bottom one ends as wide as a row of the tables; the top one begins with what `interacted` says.
-    """
+    """Size of the network."""
 
     bottom: tuple[int, ...] = (13, 512, 256, 128)
+    """Widths of the bottom layers, the input first; the last is as wide as a row of the tables."""
     top: tuple[int, ...] = (479, 1024, 1024, 512, 256, 1)
+    """Widths of the top layers; the first is what `interacted` says."""
     tables: int = 26
+    """Number of categories in a row."""
 
     @property
     def width(self) -> int:

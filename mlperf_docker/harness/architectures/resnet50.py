@@ -14,20 +14,19 @@ POOL_AS_TORCH = (1, 1, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class ResNetConfig:
-    """Size and variant of the network.
-
-    classes: 1001 for TensorFlow's weights (index 0 is the background), 1000 for torchvision's.
-    pool: padding of the only max pool. TensorFlow's SAME pads below and right of a 112 x 112 map and nothing before it;
-    torchvision pads all around, which shifts the windows by a pixel.
-    groups, inner: of the 3x3 convolutions, and how many times as wide these are as in ResNet; ResNeXt-32x4d: 32 and 2.
-    """
+    """Size and variant of the network."""
 
     blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
     width: int = 64
     classes: int = 1001
+    """Number of classes: 1001 for TensorFlow's weights (index 0 is the background), 1000 for torchvision's."""
     pool: tuple[int, int, int, int] = POOL_AS_TENSORFLOW
+    """Padding of the only max pool. TensorFlow's SAME pads below and right of a 112 x 112 map and nothing before it;
+    torchvision pads all around, which shifts the windows by a pixel."""
     groups: int = 1
+    """Groups of the 3x3 convolutions: 32 in ResNeXt-32x4d."""
     inner: int = 1
+    """Width of the 3x3 convolutions, relative to ResNet: 2 in ResNeXt-32x4d."""
 
     @property
     def features(self) -> int:

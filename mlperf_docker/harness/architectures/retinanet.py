@@ -35,11 +35,13 @@ BODY = ResNetConfig(pool=POOL_AS_TORCH, groups=32, inner=2)
 
 @dataclass(frozen=True, slots=True)
 class RetinaNetConfig:
-    """Size of the network. channels: of the pyramid and the heads; depth: convolutions of a head before its last."""
+    """Size of the network."""
 
     body: ResNetConfig = BODY
     channels: int = 256
+    """Channels of the pyramid and the heads."""
     depth: int = 4
+    """Convolutions of a head before its last."""
     classes: int = 264
 
     @property

@@ -32,14 +32,19 @@ START_EMBED = "prediction.embed.weight:start"
 
 @dataclass(frozen=True, slots=True)
 class RnntConfig:
-    """Size of the network. encoder, prediction, joint: widths of their layers; lower, upper: the encoder's layers."""
+    """Size of the network."""
 
     encoder: int = 1024
+    """Width of the encoder's layers."""
     lower: int = 2
+    """Number of the encoder's layers before time is halved."""
     upper: int = 3
+    """Number of the encoder's layers after time is halved."""
     prediction: int = 320
+    """Width of the prediction's layers."""
     layers: int = 2
     joint: int = 512
+    """Width of the joint's layer."""
 
 
 FULL = RnntConfig()

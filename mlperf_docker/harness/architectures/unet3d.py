@@ -20,12 +20,13 @@ ROI = 128
 
 @dataclass(frozen=True, slots=True)
 class UNetConfig:
-    """Size of the network. filters: channels of each resolution, the finest first; each halves the one before.
+    """Size of the network.
 
     The bottleneck halves once more, so the edges of a window must divide by 2 ** len(filters).
     """
 
     filters: tuple[int, ...] = (32, 64, 128, 256, 320)
+    """Channels of each resolution, the finest first; each halves the one before."""
 
 
 FULL = UNetConfig()

@@ -24,11 +24,13 @@ SPARE = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the calibration found. batch: samples in a batch; settings: what was chosen, for the result."""
+    """Result of the calibration."""
 
     batch: int
+    """Samples per batch."""
     hints: settings.Hints
     settings: Mapping[str, Any]
+    """Chosen values, for the result."""
 
 
 def measure(

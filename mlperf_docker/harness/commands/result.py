@@ -27,13 +27,11 @@ MISSED = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a run found out.
-
-    by_instance: samples that each instance answered; not_finite: the first output that was no number, in words.
-    """
+    """Everything that a run found out."""
 
     log: logs.DetailLog
     by_instance: tuple[int, ...]
+    """Samples that each instance answered."""
     dataset_count: int
     accuracy: Accuracy | None
     proof: Mapping[str, Any]
@@ -42,6 +40,7 @@ class Findings:
     variant: str
     loadgen_key: str = ""
     not_finite: str | None = None
+    """The first output that was no number, in words."""
 
     @property
     def samples(self) -> int:

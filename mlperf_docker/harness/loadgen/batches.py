@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A part of the Offline query, from *start* to before *stop*. first: its row where its rows are neighbours."""
+    """A part of the Offline query, from *start* to before *stop*."""
 
     start: int
     stop: int
     first: int | None
+    """Row of the first sample, if the rows are neighbours; else None."""
 
 
 def cut(rows: NDArray[np.int64], size: int) -> list[Batch]:
@@ -30,18 +31,17 @@ def cut(rows: NDArray[np.int64], size: int) -> list[Batch]:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The Offline query in the order in which it is answered. rows: where its samples lie.
-
-    batches: those that no instance has taken yet; instances take from it side by side. neighbours: whether all batches
-    are runs of neighbouring rows. Settled before any instance starts: who looks through a deque while others take from
-    it gets a RuntimeError.
-    """
+    """The Offline query in the order in which it is answered."""
 
     ids: list[int]
     indices: list[int]
     rows: NDArray[np.int64]
+    """Rows of its samples."""
     batches: deque[Batch]
+    """Batches that no instance has taken yet; instances take from it side by side."""
     neighbours: bool
+    """True if all batches are runs of neighbouring rows. Set before any instance starts: iterating over a deque while
+    others take from it raises RuntimeError."""
 
 
 def drain(batches: deque[Batch]) -> Iterator[Batch]:

@@ -27,11 +27,12 @@ SERVER_SWITCH_INTERVAL_S = 0.0002
 
 @dataclass(frozen=True, slots=True)
 class LoadGenTest:
-    """What StartTest needs. outdir: an existing folder for the logs."""
+    """Arguments of StartTest."""
 
     scenario: Scenario
     settings: lg.TestSettings
     outdir: Path
+    """Existing folder for the logs."""
     library: Library
     responder: Responder
 

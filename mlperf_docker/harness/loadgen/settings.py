@@ -47,10 +47,12 @@ MODES = {Mode.PERFORMANCE: lg.TestMode.PerformanceOnly, Mode.ACCURACY: lg.TestMo
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What LoadGen can be told. qps: samples per second; latency_s: of a query."""
+    """Expected rate and latency, for LoadGen's settings."""
 
     qps: float
+    """Samples per second."""
     latency_s: float
+    """Latency of a query."""
 
 
 def hints(*, rate: float, latency_s: float) -> Hints:

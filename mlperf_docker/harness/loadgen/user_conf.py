@@ -74,11 +74,12 @@ def _number(text: str, most: float, expected: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a key takes, and in which scenarios LoadGen reads it. closed: the closed division leaves it to the user."""
+    """Values of a key, and the scenarios in which LoadGen reads it."""
 
     read: Reader
     scenarios: frozenset[Scenario] = frozenset(Scenario)
     closed: bool = False
+    """True if the closed division leaves the key to the user."""
 
 
 KEYS: Mapping[str, Key] = {
@@ -121,9 +122,10 @@ OPTIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One setting. number: of the line in the file, from 1."""
+    """Setting of a user.conf."""
 
     number: int
+    """Line number in the file, from 1."""
     model: str
     scenario: str
     key: str

@@ -17,18 +17,17 @@ from mlperf_docker.harness.samples.library import Library
 
 @dataclass(frozen=True, slots=True)
 class Responder:
-    """What answers samples: one predictor for each instance, and the payload made from its outputs.
-
-    batch: the largest batch; wait_s: how long Server waits for more samples once it has one. names: of the predictors'
-    outputs, as far as they have some.
-    """
+    """Predictors, one for each instance, and the payload made from their outputs."""
 
     predictors: tuple[Predictor, ...]
     postprocess: Postprocess
     payload: Payload
     batch: int
+    """Largest batch."""
     wait_s: float = 0.0
+    """Time that Server waits for more samples once it has one."""
     names: tuple[str, ...] = ()
+    """Names of the predictors' outputs, if they have any."""
 
 
 class Tally:

@@ -63,12 +63,14 @@ def trying(model: Model[F, S]) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How the parts of a model are loaded. threads: for the operators of each; number: of the device."""
+    """Options for loading the parts of a model."""
 
     device: Device
     threads: int
+    """Threads for the operators of each part."""
     precision: str = FP32
     number: int = 0
+    """Index of the device."""
 
 
 def load_parts(backend: Backend, model: Model[F, S], loading: Loading) -> tuple[Predictor, ...]:

@@ -26,11 +26,14 @@ HELD = "weights"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """A weight that is a variable. values: laid out as it is read; handle: the variable; tensor: what reading gives."""
+    """A weight that is a variable."""
 
     values: Array
+    """Values, laid out as they are read."""
     handle: Value
+    """Handle of the variable."""
     tensor: Value
+    """Tensor that reading gives."""
 
     def shows(self, values: Array) -> bool:
         """Whether *values* are the same memory in the same layout: levels of an image, for one, share their weights."""
@@ -58,16 +61,16 @@ class Convolution:
 
     A normalisation after it goes into its weights, so that TensorFlow can fuse it with its bias and the ReLU; with
     groups that is five times as fast as the bare convolution.
-
-    weight: (out, in / groups, kernel, kernel), bias: (out,). made: its node, once somebody has asked for it.
     """
 
     x: Value
     weight: Array
+    """(out, in / groups, kernel, kernel) weights; the bias is (out,)."""
     bias: Array | None
     stride: int
     padding: int
     made: Value = None
+    """Node of the convolution; None until it is asked for."""
 
     def normalised(self, factor: Array, offset: Array) -> "Convolution":
         """The convolution whose result is multiplied by *factor* and shifted by *offset*, both (out,) float64."""

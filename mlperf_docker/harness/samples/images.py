@@ -178,10 +178,11 @@ def _read(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Image files that are there. identity: a digest over names, sizes, times and *extra*, but not their place."""
+    """Image files that are there."""
 
     sizes: tuple[int, ...]
     identity: str
+    """A digest over names, sizes, times and *extra*, but not their place."""
 
 
 def check_files(root: Path, names: Sequence[str], *, listed_in: str, extra: Iterable[str] = ()) -> ImageFiles:

@@ -79,17 +79,18 @@ def _codes(counts: bytes, symbols: bytes) -> _Codes:
 
 @dataclass(slots=True)
 class _Component:
-    """A colour. across, down: blocks; nonzero: for each, a bit for each coefficient that a progressive scan has set.
-
-    missing: bits of each coefficient that no scan has told yet.
-    """
+    """A colour."""
 
     horizontal: int
     vertical: int
     across: int
+    """Blocks across."""
     down: int
+    """Blocks down."""
     nonzero: list[int] = field(default_factory=list)
+    """For each block, a bit per coefficient that a progressive scan has set."""
     missing: list[int] = field(default_factory=lambda: [16] * _BLOCK)
+    """Bits of each coefficient that no scan has told yet."""
 
 
 @dataclass(slots=True)

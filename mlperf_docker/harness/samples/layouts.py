@@ -14,9 +14,10 @@ Rows = NDArray[np.int64]
 
 
 class Layout(Protocol):
-    """How loaded samples lie in memory, and become batches. by_length: the longest first."""
+    """How loaded samples lie in memory, and become batches."""
 
     by_length: bool
+    """The longest first."""
 
     def run_of(self, arrays: Arrays, start: int, stop: int) -> Arrays:
         """The rows from *start* to before *stop* as a batch, in place where that is possible."""

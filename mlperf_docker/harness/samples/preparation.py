@@ -25,22 +25,24 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """An array to make. names: of the samples, for messages; sizes: bytes to read for each; shape: of one sample.
-
-    files: the paths that each sample is made of. shapes: of each sample, where they differ (then *shape* says nothing).
-    chunk: samples that a process takes at once, by default 32.
-    """
+    """Array to make from files."""
 
     identity: str
     version: str
     names: Sequence[str]
+    """Names of the samples, for messages."""
     sizes: Sequence[int]
+    """Bytes to read for each sample."""
     shape: tuple[int, ...]
+    """Shape of one sample."""
     dtype: str
     reader: Reader
     files: Sequence[tuple[str, ...]]
+    """Paths that each sample is made from."""
     shapes: Sequence[tuple[int, ...]] = ()
+    """Shape of each sample, if they differ; then *shape* is not used."""
     chunk: int | None = None
+    """Samples that a process takes at once; by default 32."""
 
     @property
     def key(self) -> str:

@@ -57,10 +57,11 @@ _SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A zip archive whose list of members was looked at. content: the file, or what was unpacked of another archive."""
+    """A zip archive whose list of members was looked at."""
 
     path: Path
     content: Path | bytes
+    """The file, or what was unpacked of another archive."""
     members: Mapping[str, zipfile.ZipInfo]
 
     def stream(self) -> BinaryIO:

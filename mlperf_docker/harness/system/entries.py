@@ -37,11 +37,12 @@ class Unfit(Exception):  # noqa: N818 (a finding, and no error: what does not fi
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file as it was recorded. changed: its times of modification and of change, in nanoseconds."""
+    """A file as it was recorded."""
 
     size: int
     crc32: int
     changed: tuple[int, int]
+    """Times of modification and of change, in nanoseconds."""
 
 
 def entry(folder: Path, made_from: Mapping[str, Any], make: Callable[[Path], None]) -> Path:

@@ -19,16 +19,16 @@ from mlperf_docker.harness.weights.formats import SAVED_MODEL
 
 @dataclass(frozen=True, slots=True)
 class UsedModelFile:
-    """A model file that is there. official: it is the one that the rules name.
-
-    sha256: the checksum of the file; where a model is several files, that of the list of their checksums, sorted by
-    name, as sha256sum prints it. files: those, by name.
-    """
+    """Model file of a run."""
 
     path: Path
     sha256: str
+    """Checksum of the file; of a model in several files, that of the list of their checksums, sorted by name, as
+    sha256sum prints it."""
     official: bool
+    """True if it is the file that the rules name."""
     files: Mapping[str, str] = field(default_factory=dict)
+    """Checksums by name, of a model in several files."""
 
     @property
     def facts(self) -> Mapping[str, Any]:

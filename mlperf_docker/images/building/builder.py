@@ -11,21 +11,20 @@ from mlperf_docker.recipe.host_settings import HostSettings
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build.
-
-    base_reference: what `FROM ${BASE}` takes; it must be on the engine already. base_identity: the base's digest or id,
-    for the image's bill of materials. cache_from: an image whose layers serve as the cache, from the engine or its
-    registry; the image that is built then serves so, too.
-    """
+    """One image to build."""
 
     inputs: BuildInputs
     base_reference: str
+    """Argument of `FROM ${BASE}`; must be on the engine already."""
     tags: tuple[str, ...]
     labels: dict[str, str]
     host: HostSettings
     no_cache: bool = False
     cache_from: str | None = None
+    """An image whose layers serve as the cache, from the engine or its registry; the image that is built then serves
+    so, too."""
     base_identity: str = ""
+    """The base's digest or id, for the image's bill of materials."""
 
 
 class BuildEventKind(StrEnum):

@@ -37,11 +37,12 @@ def is_wanted(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Distribution:
-    """An installed Python distribution. files: path in the image → sha256 in hexadecimal, None if none is recorded."""
+    """An installed Python distribution."""
 
     name: str
     version: str
     files: Mapping[str, str | None]
+    """Path in the image → sha256 in hexadecimal, None if none is recorded."""
 
 
 class Contents:

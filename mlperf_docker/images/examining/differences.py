@@ -44,16 +44,16 @@ class DifferenceKind(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as it should be. expected, found: None where there should be, or is, nothing of it.
-
-    words: what is wrong, for people, without the subject.
-    """
+    """Deviation of an image from its recipe."""
 
     kind: DifferenceKind
     subject: str
     words: str
+    """Description for people, without the subject."""
     expected: str | None = None
+    """Expected value; None if there should be none."""
     found: str | None = None
+    """Found value; None if there is none."""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.words}"
@@ -71,11 +71,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Examined:
-    """An image with everything that is known of it. config: the engine's description of how it is run."""
+    """An image with everything that is known of it."""
 
     tags: tuple[str, ...]
     labels: Mapping[str, str]
     config: Mapping[str, Any]
+    """The engine's description of how it is run."""
     contents: Contents
 
 

@@ -33,13 +33,15 @@ class ImageAbsentError(UsageError):
 
 @dataclass(frozen=True)
 class ImageVerdict:
-    """What was found of one image. components: how many its bill of materials names; files: how many were read."""
+    """Result of the verification of one image."""
 
     spec: ImageSpec
     tag: str
     id: str
     components: int
+    """Number of components in its bill of materials."""
     files: int
+    """Number of files that were read."""
     differences: tuple[Difference, ...]
 
     def lines(self) -> Iterator[str]:

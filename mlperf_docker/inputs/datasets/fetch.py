@@ -45,27 +45,30 @@ class DatasetRequest:
 
 @dataclass(frozen=True)
 class FetchedPart:
-    """A file or a series in its place. files: how many; new: those that were not there before; size_bytes: of all.
-
-    verified: each has the checksum that was published; False where none was.
-    """
+    """A file or a series in its place."""
 
     name: str
     files: int
+    """Number of files."""
     new: int
+    """Number of files that were not there before."""
     size_bytes: int
+    """Size of all files."""
     verified: bool
+    """True if each file has the checksum that was published; False if none was."""
 
 
 @dataclass(frozen=True)
 class FetchedDataset:
-    """The folder with its parts. usable: `run` and `data verify` take it as it is; next: the command to go on with."""
+    """The folder with its parts."""
 
     dataset: DatasetSpec
     folder: Path
     parts: tuple[FetchedPart, ...]
     usable: bool
+    """True if `run` and `data verify` accept the folder as it is."""
     next: str
+    """Next command for the user."""
 
     def fields(self) -> dict[str, Any]:
         """The same for programs."""

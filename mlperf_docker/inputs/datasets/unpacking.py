@@ -36,13 +36,15 @@ _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, NotImplem
 
 @dataclass(frozen=True)
 class _ArchivedFile:
-    """A file in an archive. open: its bytes; position: how far in the archive they are."""
+    """A file in an archive."""
 
     name: str
     size: int
     mtime: float | None
     open: Callable[[], IO[bytes]]
+    """Function that opens the content."""
     position: int
+    """Offset of the content in the archive."""
 
 
 class _RefusedError(Exception):

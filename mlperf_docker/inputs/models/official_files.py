@@ -31,12 +31,13 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True)
 class Official:
-    """An official file of *model* and where it lies on this host. first: it is the one that a run takes by itself."""
+    """An official file of *model* and where it lies on this host."""
 
     model: ModelSpec
     file: ModelFile
     path: Path
     first: bool
+    """True if a run uses this file by default."""
 
     @property
     def checksum(self) -> Checksum | None:

@@ -23,17 +23,17 @@ VERDICT_ORDER = ("state", "file", "size", "path", "checksum")
 
 @dataclass(frozen=True)
 class FileVerdict:
-    """What was found of one file. officials: those that it is; expected: the one that it should be, where known.
-
-    files: of a model in several files, the sha256 of each by name; then *found* has that of all of them.
-    """
+    """Verdict on a model file."""
 
     path: Path
     size_bytes: int
     found: dict[str, str]
     officials: tuple[Official, ...]
+    """Official files that it is."""
     expected: Official | None
+    """Official file that it should be; None if unknown."""
     files: dict[str, str] = field(default_factory=dict)
+    """Sha256 of each part by name, for a model in several files; then `found` has that of all of them."""
 
     @property
     def state(self) -> FileState:
@@ -83,11 +83,12 @@ class FileVerdict:
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """Which files to read. files: the user's own, else the official ones of *models* that are here."""
+    """Request of `models verify`."""
 
     models: tuple[ModelSpec, ...]
     backend: str | None
     files: tuple[Path, ...]
+    """Files of the user's own; if empty, the official ones of `models` that are here."""
     named: bool
 
     def raise_failure(self, verdicts: Sequence[FileVerdict]) -> None:

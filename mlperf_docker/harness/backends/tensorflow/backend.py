@@ -129,12 +129,13 @@ def _placeholders(tensors: list[Any]) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A graph, its inputs and its outputs. batch: the number of samples that it takes at once, None for any."""
+    """A graph, its inputs and its outputs."""
 
     graph: Any
     inputs: Sequence[Any]
     outputs: Sequence[Any]
     batch: int | None = None
+    """The number of samples that it takes at once, None for any."""
 
 
 def _frozen(path: Path, interface: Interface, scope: str | None = None) -> _Opened:

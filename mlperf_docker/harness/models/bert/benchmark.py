@@ -31,16 +31,16 @@ from mlperf_docker.harness.weights.formats import read_weights
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How a model takes its samples.
-
-    dtype: of the ids; whole: always 384 tokens, as the official graphs have it; vocabulary: pieces that the model
-    knows, None where no model was opened; described: which BERT it is.
-    """
+    """Form of the samples that a model takes."""
 
     dtype: str = "int64"
+    """Type of the ids."""
     whole: bool = False
+    """Always 384 tokens, as the official graphs have it."""
     vocabulary: int | None = None
+    """Pieces that the model knows, None where no model was opened."""
     described: str = ""
+    """Description of the model, for people."""
 
     @classmethod
     def of(cls, config: BertConfig, ids: Tensor) -> "Tokens":

@@ -31,28 +31,28 @@ _HINT = "See where both files are with: mlperf-docker data list"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about the paragraph number *context*. answers: texts that count as right, at least one."""
+    """A question about the paragraph number *context*."""
 
     id: str
     text: str
     context: int
     answers: tuple[str, ...]
+    """Texts that count as right, at least one."""
 
 
 @dataclass(eq=False)
 class Squad:
-    """The questions in the file's order. limit: of features, the samples of LoadGen; None for all.
-
-    identity: a digest over both files; the same files at another path have the same. official: both are those that the
-    reference value was measured with.
-    """
+    """The questions in the file's order."""
 
     contexts: tuple[str, ...]
     questions: tuple[Question, ...]
     vocabulary: Vocabulary
     limit: int | None
+    """Number of features (LoadGen's samples); None for all."""
     identity: str
+    """A digest over both files; the same files at another path have the same."""
     official: bool
+    """Both are those that the reference value was measured with."""
     size_bytes: int
     _all: Features | None = field(default=None, repr=False)
 

@@ -32,20 +32,22 @@ _WORD = re.compile("[^ \t\r\n\u202f]+")
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """All features, a row each.
-
-    ids: (n, 384) int32, 0 behind the end. lengths: (n,) tokens. first: (n,) position of the first token that is the
-    paragraph's. question: (n,) number of the question. words: (n, 384) int32, number of the paragraph's word that a
-    token belongs to, -1 for tokens that are not the paragraph's. central: (n, 384) bool, true where no other window has
-    more text on both sides of the token; only there may an answer begin.
-    """
+    """All features, a row each."""
 
     ids: NDArray[np.int32]
+    """(n, 384) int32, 0 behind the end."""
     lengths: NDArray[np.int64]
+    """(n,) number of tokens."""
     first: NDArray[np.int64]
+    """(n,) position of the first token that is the paragraph's."""
     question: NDArray[np.int64]
+    """(n,) number of the question."""
     words: NDArray[np.int32]
+    """(n, 384) int32, number of the paragraph's word that a token belongs to, -1 for tokens that are not the
+    paragraph's."""
     central: NDArray[np.bool_]
+    """(n, 384) bool, true where no other window has more text on both sides of the token; only there may an answer
+    begin."""
 
     @property
     def count(self) -> int:

@@ -18,14 +18,16 @@ KNOWN = (ModelFormat.ONNX, ModelFormat.FROZEN_GRAPH)
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A graph that a backend runs as it is. config: which BERT; variant: which of the official files, for people.
+    """A graph that a backend runs as it is.
 
     Of two outputs the first is the start's; a single one has both on its last axis.
     """
 
     interface: Interface
     config: BertConfig
+    """Size of the network."""
     variant: str
+    """Name of the official file, for people."""
 
 
 def look(path: Path, format: ModelFormat) -> Graph:  # noqa: A002

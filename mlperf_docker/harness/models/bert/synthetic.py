@@ -48,10 +48,11 @@ MakeNetwork = Callable[[SyntheticSize, int, int], Network]
 
 @dataclass(frozen=True, slots=True)
 class BertRecipe:
-    """How big a synthetic set is. spare: share of samples made in excess, for questions that are not safe to ask."""
+    """Size of a synthetic set."""
 
     count: int
     spare: float
+    """Share of samples made in excess, for questions that are not safe to ask."""
     vocabulary: int
     lengths: Lengths
 

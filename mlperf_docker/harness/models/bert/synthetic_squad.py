@@ -78,10 +78,11 @@ _RARE = (
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Words to write with. known: those that the vocabulary has, the frequent ones first."""
+    """Words to write with."""
 
     vocabulary: tuple[str, ...]
     known: tuple[str, ...]
+    """Words in the vocabulary, the frequent ones first."""
     syllables: tuple[str, ...]
 
 
@@ -89,7 +90,7 @@ class Language:
 class Lengths:
     """Words of a paragraph: median, spread of the logarithm, bounds.
 
-    Every *long_every*th one takes several windows; long_bounds: of its words.
+    Every *long_every*th one takes several windows.
     """
 
     median: float
@@ -97,6 +98,7 @@ class Lengths:
     bounds: tuple[int, int]
     long_every: int
     long_bounds: tuple[int, int]
+    """Bounds of a long paragraph's words."""
 
 
 @dataclass(frozen=True, slots=True)

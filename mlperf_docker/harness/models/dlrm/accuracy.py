@@ -15,11 +15,14 @@ from mlperf_docker.harness.models.dlrm.dataset import Criteo
 
 @dataclass(frozen=True, slots=True)
 class AucScore:
-    """What upstream's line says. area: 0 to 1; good: rows whose rounded prediction is right; total: rows."""
+    """Values of upstream's line."""
 
     area: float
+    """Area under the curve, 0 to 1."""
     good: int
+    """Number of rows whose rounded prediction is right."""
     total: int
+    """Number of rows."""
     queries: int
 
     @property

@@ -26,15 +26,14 @@ _HINT = "Make it from Criteo's day files: mlperf-docker data convert dlrm"
 
 @dataclass(frozen=True, slots=True)
 class Criteo:
-    """Rows, memory-mapped, (n, 40) int32, and where each sample of them begins.
-
-    bounds: one number more than there are samples. identity: a digest over name, size and time.
-    """
+    """Rows, memory-mapped, (n, 40) int32, and where each sample of them begins."""
 
     path: Path
     rows: NDArray[np.int32]
     bounds: NDArray[np.int64]
+    """First row of each sample, and the end of the last."""
     identity: str
+    """A digest over name, size and time."""
 
     @property
     def count(self) -> int:

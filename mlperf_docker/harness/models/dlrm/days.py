@@ -22,18 +22,20 @@ HEAD = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day file that was read to its end. name, size_bytes, sha256: of the file.
-
-    stamp: times, device and number of the file; as long as they are the same, nobody has written to it. head: sha256 of
-    the first bytes of its text, unpacked; text_bytes: how many there are in all.
-    """
+    """A day file that was read to its end."""
 
     name: str
+    """Name of the file."""
     size_bytes: int
+    """Size of the file."""
     sha256: str
+    """Checksum of the file."""
     stamp: tuple[int, ...]
+    """Times, device and number of the file; as long as they are the same, nobody has written to it."""
     head: str
+    """Sha256 of the first bytes of its text, unpacked."""
     text_bytes: int
+    """Size of the unpacked text."""
 
     def is_file(self, path: Path) -> bool:
         """Whether *path* is still the file that was read. Raises BadSample if it is no regular file, OSError."""

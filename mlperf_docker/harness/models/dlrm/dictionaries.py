@@ -82,11 +82,13 @@ def _sparse_zeros(count: int) -> NDArray[np.int32]:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A day that is in the dictionaries. counts, checksums: of each column's values after it."""
+    """A day that is in the dictionaries."""
 
     day: days.Day
     counts: tuple[int, ...]
+    """Number of each column's values after this day."""
     checksums: tuple[str, ...]
+    """Checksums of each column's values after this day."""
 
 
 def after(day: days.Day, numbering: Numbering) -> Covered:

@@ -47,9 +47,10 @@ _KEEP = np.array([0, *(~0 << 8 * (WORD - n) & 2**64 - 1 for n in range(1, WORD +
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A line that cannot be read. line: counted from 1 in its file."""
+    """A line that cannot be read."""
 
     line: int
+    """Counted from 1 in its file."""
     reason: str
 
 

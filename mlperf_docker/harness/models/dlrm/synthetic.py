@@ -46,10 +46,12 @@ SKEW = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DlrmRecipe:
-    """How big a synthetic set is. count: samples; limit: rows of the largest tables."""
+    """Size of a synthetic set."""
 
     count: int
+    """samples."""
     limit: int
+    """Rows of the largest tables."""
     config: DlrmConfig
 
     @property

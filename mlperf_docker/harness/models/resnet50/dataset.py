@@ -15,16 +15,14 @@ DIGITS = 3
 
 @dataclass(frozen=True, slots=True)
 class ImageNet:
-    """Image files below *root* with their labels (0..999). The position in val_map.txt is the sample's index.
-
-    identity: a digest over names, labels, sizes and times; the same data at another path has the same identity.
-    """
+    """Image files below *root* with their labels (0..999). The position in val_map.txt is the sample's index."""
 
     root: Path
     names: tuple[str, ...]
     labels: tuple[int, ...]
     sizes: tuple[int, ...]
     identity: str
+    """A digest over names, labels, sizes and times; the same data at another path has the same identity."""
 
     @property
     def count(self) -> int:

@@ -39,18 +39,18 @@ SAFE_MARGIN = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ResNet50Recipe:
-    """How big a synthetic set is. spare: images made in excess, of which those with the smallest margins go.
-
-    sides: range of the images' sides in pixels. scaled_on: images that the classifier is fitted to.
-    quality: of the JPEGs.
-    """
+    """Size of a synthetic set."""
 
     count: int
     spare: int
+    """Images made in excess, of which those with the smallest margins go."""
     sides: tuple[int, int]
+    """Range of the images' sides in pixels."""
     config: ResNetConfig
     scaled_on: int
+    """Images that the classifier is fitted to."""
     quality: int
+    """Quality of the JPEGs."""
 
 
 RECIPES = {

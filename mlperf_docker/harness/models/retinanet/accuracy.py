@@ -38,13 +38,15 @@ class MeanPrecision:
 
 @dataclass(frozen=True, slots=True)
 class LoggedDetections:
-    """Detections. seen: positions of the images that were answered; rows: (n, 7) as COCO's loadRes takes them.
+    """Detections.
 
     A row is image id, left, top, width, height, score, label.
     """
 
     seen: NDArray[np.int64]
+    """Positions of the images that were answered."""
     rows: NDArray[np.float64]
+    """(n, 7) as COCO's loadRes takes them."""
 
 
 def read_log(log: Path, dataset: OpenImages) -> LoggedDetections:

@@ -29,17 +29,20 @@ LARGEST = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """Boxes drawn by people, one row for each. image: position of the image; box: left, top, width, height in pixels.
+    """Boxes drawn by people, one row for each.
 
-    Numbers are those of the file. crowd: 1 where a box holds a group, which counts neither for nor against anybody.
+    Numbers are those of the file.
     """
 
     number: NDArray[np.int64]
     image: NDArray[np.int64]
+    """Position of the image."""
     category: NDArray[np.int64]
     box: NDArray[np.float64]
+    """Left, top, width, height in pixels."""
     area: NDArray[np.float64]
     crowd: NDArray[np.int64]
+    """1 where a box holds a group, which counts neither for nor against anybody."""
 
     def of(self, chosen: NDArray[Any]) -> "Annotations":
         """The rows *chosen*, by mask or numbers."""
@@ -49,19 +52,18 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class OpenImages:
-    """Image files below *folder*. The position in the file's `images` is the sample's index.
-
-    numbers: the images' ids. extents: their heights and widths as the file has them, (count, 2); scoring goes by these.
-    identity: a digest over names, sizes and times; the same images at another path have the same identity.
-    """
+    """Image files below *folder*. The position in the file's `images` is the sample's index."""
 
     folder: Path
     names: tuple[str, ...]
     numbers: tuple[int, ...]
+    """The images' ids."""
     extents: NDArray[np.int64]
+    """Heights and widths of the images as the file has them, (count, 2); scoring goes by these."""
     annotations: Annotations
     sizes: tuple[int, ...]
     identity: str
+    """A digest over names, sizes and times; the same images at another path have the same identity."""
 
     @property
     def count(self) -> int:

@@ -57,14 +57,13 @@ Box = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class RetinaNetRecipe:
-    """How big a synthetic set is. fitted_on: images that the heads are scaled on.
-
-    spare: images made in excess, for those in which the network finds nearly nothing or more than an image may have.
-    """
+    """Size of a synthetic set."""
 
     count: int
     spare: int
+    """Images made in excess, for those in which the network finds nearly nothing or more than an image may have."""
     fitted_on: int
+    """Images that the heads are scaled on."""
     config: RetinaNetConfig
 
 
@@ -79,12 +78,13 @@ RECIPES = {SyntheticSize.TINY: RetinaNetRecipe(24, 12, 8, TINY), SyntheticSize.F
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """An image's candidates that could come near being detected, by falling score; kept: which are its detections."""
+    """An image's candidates that could come near being detected, by falling score."""
 
     boxes: Box
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     kept: NDArray[np.bool_]
+    """True for those that are its detections."""
 
     @property
     def logits(self) -> NDArray[np.float64]:
@@ -100,11 +100,12 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """An annotation. box: left, top, right, bottom on the 800 x 800 image."""
+    """An annotation."""
 
     image: int
     label: int
     box: NDArray[np.float64]
+    """Left, top, right, bottom on the 800 x 800 image."""
 
 
 def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:

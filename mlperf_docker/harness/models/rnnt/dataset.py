@@ -16,15 +16,13 @@ _HINT = "Unpack dev-clean.tar.gz of www.openslr.org/12 and give the folder that 
 
 @dataclass(frozen=True, slots=True)
 class LibriSpeech:
-    """Utterances of up to 15 s whose sound files are there. The position in *utterances* is the sample's index.
-
-    sizes: bytes of each file. identity: a digest over names, lengths, sizes and times; the same files at another path
-    have the same identity.
-    """
+    """Utterances of up to 15 s whose sound files are there. The position in *utterances* is the sample's index."""
 
     utterances: tuple[Utterance, ...]
     sizes: tuple[int, ...]
+    """Bytes of each file."""
     identity: str
+    """A digest over names, lengths, sizes and times; the same files at another path have the same identity."""
 
     @property
     def count(self) -> int:

@@ -32,19 +32,21 @@ def check(values: NDArray[Any], what: str, rows: NDArray[np.int64] | None = None
 
 @dataclass(slots=True)
 class _Active:
-    """Utterances that are not done. All arrays have a row for each.
-
-    row: its place in the batch; frame: which it is at; added: labels that this frame has had; predicted, hidden, cell:
-    what followed from its last label.
-    """
+    """Utterances that are not done. All arrays have a row for each."""
 
     row: NDArray[np.int64]
+    """Row of the utterance in the batch."""
     count: NDArray[np.int64]
     frame: NDArray[np.int64]
+    """Frame that the utterance is at."""
     added: NDArray[np.int64]
+    """Labels that this frame has had."""
     predicted: NDArray[np.float32]
+    """Prediction from the last label."""
     hidden: NDArray[np.float32]
+    """Hidden state after the last label."""
     cell: NDArray[np.float32]
+    """Cell state after the last label."""
 
     def keep(self, which: NDArray[np.bool_]) -> None:
         """Let go of all others."""

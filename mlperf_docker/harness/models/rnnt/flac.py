@@ -25,11 +25,14 @@ _BYTES_OF_RATE = {12: 1, 13: 2, 14: 2}
 
 @dataclass(frozen=True, slots=True)
 class FlacHeader:
-    """What the stream says of itself. told: samples, 0 for unknown; block: samples of a frame; md5: of the sound."""
+    """Header of a FLAC stream."""
 
     told: int
+    """Number of samples; 0 if unknown."""
     block: int
+    """Samples of a frame."""
     md5: bytes | None
+    """Checksum of the sound; None if unknown."""
 
 
 def header(data: bytes) -> FlacHeader | None:

@@ -20,12 +20,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Rnnt:
-    """The networks around the same weights. config: their size."""
+    """The networks around the same weights."""
 
     encoder: Network
     prediction: Network
     joint: Network
     config: RnntConfig
+    """Size of the networks."""
 
 
 def encoder_interface(config: RnntConfig) -> Interface:

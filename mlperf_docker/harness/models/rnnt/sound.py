@@ -32,11 +32,13 @@ UNKNOWN = 0x7FFFF000
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Samples that are there, and what the header says of them. told: None for unknown; md5: of the sound, if known."""
+    """Number of samples in a file, with what its header says."""
 
     there: int
     told: int | None
+    """Number of samples in the header; None if unknown."""
     md5: bytes | None = None
+    """Checksum of the sound; None if unknown."""
 
     def check(self) -> None:
         """Raise BadSample for a header that says something else."""

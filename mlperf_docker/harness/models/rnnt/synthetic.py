@@ -52,10 +52,11 @@ Wave = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class RnnTransducerRecipe:
-    """How big a synthetic set is. count: utterances that count."""
+    """Size of a synthetic set."""
 
     config: RnntConfig
     count: int
+    """Number of utterances that count."""
 
 
 RECIPES = {
@@ -66,10 +67,11 @@ RECIPES = {
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """What the plain loop gives for an utterance. logits: (decisions, labels and BLANK)."""
+    """Output of the plain loop for an utterance."""
 
     labels: list[int]
     logits: NDArray[np.float32]
+    """(decisions, labels and BLANK) logits."""
 
     def lead(self) -> float:
         """How far the closest decision was decided by, in standard deviations of all logits."""

@@ -12,11 +12,13 @@ LONGEST = int(LONGEST_S * RATE)
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What is said in a sound file. transcript: in characters that the network can write; num_samples: at 16 kHz."""
+    """Utterance in a sound file."""
 
     path: Path
     transcript: str
+    """Transcript, in characters that the network can write."""
     num_samples: int
+    """Number of samples at 16 kHz."""
 
     @property
     def name(self) -> str:

@@ -15,17 +15,17 @@ _HINT = "The marks are in github.com/neheller/kits19; its starter_code.get_imagi
 
 @dataclass(frozen=True, slots=True)
 class KiTS19:
-    """Cases whose two files are there and fit each other. The position in *names* is the sample's index.
-
-    folders: of each case's files; headers: of each volume; sizes: bytes of each case's files together. identity: a
-    digest over names, sizes and times; the same files at another path have the same identity.
-    """
+    """Cases whose two files are there and fit each other. The position in *names* is the sample's index."""
 
     names: tuple[str, ...]
     folders: tuple[Path, ...]
+    """Folder of each case."""
     headers: tuple[nifti.NiftiHeader, ...]
+    """Header of each volume."""
     sizes: tuple[int, ...]
+    """Bytes of each case's files together."""
     identity: str
+    """A digest over names, sizes and times; the same files at another path have the same identity."""
 
     @property
     def count(self) -> int:

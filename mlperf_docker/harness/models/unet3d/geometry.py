@@ -19,15 +19,14 @@ Corner = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What becomes of an axis: repeat its ends, cut to start:stop, then pad.
-
-    edge, pad: voxels before and after.
-    """
+    """Steps for an axis: repeat its ends, cut to start:stop, then pad."""
 
     edge: tuple[int, int]
+    """Voxels repeated before and after."""
     start: int
     stop: int
     pad: tuple[int, int]
+    """Voxels padded before and after."""
 
     @property
     def length(self) -> int:

@@ -122,12 +122,10 @@ class CaseChecker(_CaseReader):
 
 
 class Volumes:
-    """The preprocessed cases: what LoadGen's samples stand for, and what they are scored against.
-
-    lengths: None, since numbers of cases are all alike.
-    """
+    """The preprocessed cases: what LoadGen's samples stand for, and what they are scored against."""
 
     lengths: NDArray[np.int64] | None = None
+    """None, since numbers of cases are all alike."""
     joined: Joined = Joined.PADDED
 
     def __init__(self, dataset: KiTS19, volumes: Several, marks: Several) -> None:

@@ -44,10 +44,12 @@ Run = Callable[[Arrays], Arrays]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A volume to make. shape, spacing: as it lies in the file."""
+    """A volume to make."""
 
     shape: geometry.Shape
+    """Shape in the file."""
     spacing: tuple[float, float, float] = geometry.SPACING
+    """Spacing in the file."""
 
 
 @dataclass(frozen=True, slots=True)
