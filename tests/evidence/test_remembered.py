@@ -74,7 +74,7 @@ def test_what_was_remembered_is_read_without_what_computes_it(cache: Path) -> No
         f"print(len(found.cells), *(name for name in {HEAVY} if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "36\n"
+    assert done.stdout == f"{len(Catalog.load().cells)}\n"
 
 
 def damaged(text: bytes) -> list[bytes]:
