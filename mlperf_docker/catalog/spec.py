@@ -47,10 +47,7 @@ class BaseImage(PinnedBase, Frozen):
 
 
 class ModelFile(Frozen):
-    """An official model file: where it is offered, and how to know that it is the right one.
-
-    Without a checksum nobody published one.
-    """
+    """An official model file: where it is offered, and how to know that it is the right one."""
 
     name: FileName
     backend: Name
@@ -58,7 +55,9 @@ class ModelFile(Frozen):
     format: Name
     urls: tuple[Url, ...] = Field(min_length=1)
     md5: Md5 | None = None
+    """None if upstream published no checksum."""
     sha256: Sha256 | None = None
+    """None if upstream published no checksum."""
     reported: float | None = None
     """Accuracy that upstream states for the file, in the metric's unit."""
     note: str = ""

@@ -27,12 +27,13 @@ _KEPT: list[TextIO] = []  # a stream that nobody refers to closes its buffer
 
 
 class Output(io.TextIOWrapper):
-    """A stream of text. failure: why it takes no more; from then on everything is dropped.
+    """A stream of text.
 
-    escaped: whether control characters are written out and secrets left out, which is right for what people read.
+    escaped: True if control characters are escaped and secrets are left out, as in text for people.
     """
 
     failure: OSError | None = None
+    """Error of the first write that failed; from then on everything is dropped."""
 
     def __init__(self, stream: io.TextIOWrapper, *, escaped: bool) -> None:
         self._ascii = codecs.lookup(stream.encoding).name == _ASCII

@@ -38,7 +38,7 @@ class Base:
 def local_bases(client: Images, base: PinnedBase, override: str | None = None) -> list[Base]:
     """Return the bases that an image may stand on, the preferred first, without asking any network.
 
-    The pinned base needs not be here for that: its digest is known. A bootstrapped one counts once it is here.
+    The pinned base is listed even if it is not local. A bootstrapped one is listed only if it is.
     """
     if override:
         given = images.find(client, override)

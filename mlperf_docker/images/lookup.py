@@ -16,7 +16,7 @@ from mlperf_docker.recipe.identity import Identity
 def candidates(client: Images, identity: Identity, sources: Sources) -> list[Candidate]:
     """Return the images that would serve, best base first.
 
-    The last ones may have been pulled or loaded, on bases that only the machine has where they were built.
+    Last come images built elsewhere, whose base is not on this engine.
     """
     given = sources.given_base(identity.base)
     known = known_bases.local_bases(client, identity.base, given)

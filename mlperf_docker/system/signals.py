@@ -33,7 +33,7 @@ def heed() -> None:
 
 
 def ignore() -> None:
-    """Take no more signals: what has ended does not end otherwise because of one that comes while Python clears up."""
+    """Ignore signals from now on: the command has finished, and its exit code stays while Python shuts down."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -26,13 +26,10 @@ class Tuned:
 
 
 class Whole(Protocol):
-    """Predictors of whole samples around those that run networks on parts of them: windows of a volume, steps in time.
-
-    predictors: one around each instance. Their inputs are what `Samples.load` gives, their outputs what the model's
-    postprocess takes.
-    """
+    """Wrapper of per-window or per-step predictors into predictors of whole samples."""
 
     predictors: tuple[Predictor, ...]
+    """One per instance. Inputs are those of `Samples.load`, outputs those that the model's postprocess takes."""
 
     def tune(self, batch: int | None) -> Tuned | None:
         """Choose how many parts go into one call (*batch* of them, if given), after the device was proved.

@@ -4,13 +4,11 @@ from enum import StrEnum
 
 
 class Joined(StrEnum):
-    """How samples of different length become a batch.
-
-    `padded`: stacked, each filled up behind to the longest. `concatenated`: one after the other along the first axis,
-    which then counts not samples but what they are made of. `apart`: not joined; a batch is the numbers of its
-    samples, (n, 1) int64.
-    """
+    """Layout of a batch of samples that differ in length."""
 
     PADDED = "padded"
+    """Stacked, each padded at its end to the longest."""
     CONCATENATED = "concatenated"
-    APART = "apart"
+    """Concatenated along the first axis, which then counts not samples but their elements."""
+    INDICES = "indices"
+    """The batch is the sample indices, (n, 1) int64."""

@@ -13,15 +13,16 @@ MASKED = -10000.0
 
 @dataclass(frozen=True, slots=True)
 class LstmWeights(Generic[T]):
-    """One layer's weights as PyTorch has them: rows are the gates input, forget, cell and output, one after another.
-
-    from_input: (4 · hidden, in), from_hidden: (4 · hidden, hidden); input_bias, hidden_bias: (4 · hidden,), both added.
-    """
+    """Weights of one LSTM layer, in PyTorch's layout: rows are the gates input, forget, cell and output."""
 
     from_input: T
+    """(4 · hidden, in)."""
     from_hidden: T
+    """(4 · hidden, hidden)."""
     input_bias: T
+    """(4 · hidden,); both biases are added."""
     hidden_bias: T
+    """(4 · hidden,); both biases are added."""
 
 
 class Ops(Protocol[T]):

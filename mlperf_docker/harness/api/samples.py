@@ -17,7 +17,7 @@ Named = Mapping[str, NDArray[Any]]
 """Arrays by name."""
 
 Postprocess = Callable[[Arrays, Sequence[int], NDArray[Any]], Sequence[int] | None]
-"""Writes the payloads of a batch: outputs and sample numbers of the batch, and the rows (batch, payload.width) to fill.
+"""Writes the payloads of a batch: outputs and sample indices of the batch, and the rows (batch, payload.width) to fill.
 
 Gives the number of values in each payload, or None where every row is full."""
 

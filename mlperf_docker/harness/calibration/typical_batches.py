@@ -11,7 +11,7 @@ from mlperf_docker.harness.samples.library import Library
 PANEL = 32
 """Samples that stand for all where they differ in length."""
 NEIGHBOURS = 8
-"""Share of the data set, as its inverse, whose lengths pass for alike."""
+"""The nearest 1/8 of the samples by length count as equally long."""
 
 
 def typical(samples: Samples, most: int, *, by_length: bool) -> Batches:

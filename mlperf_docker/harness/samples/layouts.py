@@ -33,7 +33,7 @@ class Layout(Protocol):
 
 
 class Uniform:
-    """Samples of one shape, or numbers of samples, a row each. As LoadGen names them, or the longest first."""
+    """Equal-shape samples or sample indices, one row each, in LoadGen's order or longest first."""
 
     def __init__(self, *, by_length: bool = False) -> None:
         self.by_length = by_length
@@ -117,7 +117,7 @@ def laid_out(joined: Joined, lengths: NDArray[np.int64] | None) -> Layout:
     """The layout of samples with these lengths."""
     if lengths is None:
         return Uniform()
-    if joined is Joined.APART:
+    if joined is Joined.INDICES:
         return Uniform(by_length=True)
     return Concatenated(lengths) if joined is Joined.CONCATENATED else Padded(lengths)
 

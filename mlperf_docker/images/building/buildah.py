@@ -14,8 +14,8 @@ from mlperf_docker.images.building.builder import BuildEvent, BuildEventKind, Bu
 from mlperf_docker.images.building.buildkit import BuildListener, follow
 from mlperf_docker.system.redaction import hidden
 
-# `[2/6] STEP 1/2: RUN …` begins a step, `--> 39d0e997c67` or `--> Using cache 39d0…` ends it, and so does COMMIT, whose
-# own layer is told next; a build of a single stage has no count of stages.
+# `[2/6] STEP 1/2: RUN …` begins a step. It ends at its `--> 39d0e997c67` or `--> Using cache 39d0…` line or at COMMIT;
+# COMMIT's layer id follows. A build of a single stage has no count of stages.
 # Source: containers/buildah, imagebuildah/stage_executor.go.
 _STEP = re.compile(r"(?:\[\d+/\d+\] )?(?:STEP \d+/\d+:|(?P<commit>COMMIT)) .*")
 _END = re.compile(r"--> (?P<cached>Using cache )?[0-9a-f]{7,64}")

@@ -23,15 +23,16 @@ _ROWS = 512
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """The best span of each feature: its first and last position, and start plus end logit; -inf where there is none.
-
-    row: of the feature. All (n,).
-    """
+    """The best span of each feature. All arrays are (n,)."""
 
     row: NDArray[np.int64]
+    """Row of the feature."""
     start: NDArray[np.int64]
+    """First position."""
     end: NDArray[np.int64]
+    """Last position."""
     score: NDArray[np.float64]
+    """Sum of the start's and the end's logit; -inf if there is no span."""
 
     def of(self, chosen: NDArray[np.int64]) -> "Spans":
         """The rows *chosen*."""

@@ -113,10 +113,11 @@ def population(source: str) -> Population:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """The build of a network that has a part of the tables. resident: rows of each; rows: how many there are."""
+    """The build of a network that has a part of the tables."""
 
     config: DlrmConfig
     resident: tuple[int, ...]
+    """Rows of each table that the framework has."""
     partial: tuple[int, ...]
     dtype: np.dtype[Any]
 

@@ -19,10 +19,12 @@ LABEL = np.dtype(np.int64)
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """errors: words to insert, delete or change until all answers are right; words: that were said, at least one."""
+    """Word errors of all answers."""
 
     errors: int
+    """Number of words to insert, delete or change until all answers are right."""
     words: int
+    """Number of words that were said, at least one."""
 
     @property
     def rate(self) -> float:

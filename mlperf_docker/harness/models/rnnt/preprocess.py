@@ -41,7 +41,7 @@ class WaveformReader:
 class Utterances:
     """The decoded utterances: what LoadGen's samples stand for. lengths: samples of each, at 16 kHz."""
 
-    joined = Joined.APART
+    joined = Joined.INDICES
 
     def __init__(self, lengths: NDArray[np.int64], waveforms: Several) -> None:
         """waveforms: of each utterance, as long as *lengths* says."""

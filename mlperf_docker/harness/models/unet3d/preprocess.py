@@ -125,7 +125,7 @@ class Volumes:
     """The preprocessed cases: what LoadGen's samples stand for, and what they are scored against."""
 
     lengths: NDArray[np.int64] | None = None
-    """None, since numbers of cases are all alike."""
+    """None: a sample is its index, so all are of one length."""
     joined: Joined = Joined.PADDED
 
     def __init__(self, dataset: KiTS19, volumes: Several, marks: Several) -> None:

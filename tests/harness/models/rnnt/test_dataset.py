@@ -263,7 +263,7 @@ def test_a_wav_file_that_ends_early_is_noticed(tmp_path: Path) -> None:
 
 def test_samples_are_numbers_of_waveforms_that_are_kept_apart(root: Path, tmp_path: Path) -> None:
     samples = decoded(open_librispeech(root), tmp_path / "cache")
-    assert (samples.count, samples.joined) == (4, Joined.APART)
+    assert (samples.count, samples.joined) == (4, Joined.INDICES)
     assert samples.lengths is not None
     assert samples.lengths.tolist() == [len(WAVEFORMS[n]) for n in (0, 2, 3, 4)]
     assert samples.bytes == 2 * samples.lengths.sum()
