@@ -54,7 +54,7 @@ def run(
     cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
-    gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default with cuda: all.")] = "",
+    gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default on GPUs: all.")] = "",
     pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,

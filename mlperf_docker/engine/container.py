@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 from mlperf_docker.contract import places
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.engine import (
     Engine,
     EngineGoneError,
@@ -183,7 +184,8 @@ def _start(client: Engine, container: str) -> None:
 
 def _not_started(error: EngineRefusedError) -> ContainerError | DeviceError:
     reason = error.reason
-    if "device driver" in reason or "nvidia" in reason.lower():
+    runtimes = [device.profile.runtime.name for device in Device if device.profile.runtime is not None]
+    if any(word in reason.lower() for word in ("device driver", *runtimes)):
         return DeviceError(f"The engine cannot give the container a GPU: {reason}", hint="See: mlperf-docker doctor")
     return ContainerError(f"The engine cannot start the container: {reason}")
 

@@ -48,11 +48,18 @@ def _tests(path: Path) -> Iterator[int]:
         match node:
             case ast.Compare(left=left, comparators=others):
                 values = [left, *others]
+                if any(isinstance(each, ast.Attribute) and each.attr == "device" for each in (left, *others)):
+                    yield from (each.lineno for each in (left, *others) if _is_a_name(each))
             case ast.MatchValue(value=value):
                 values = [value]
             case ast.Dict(keys=keys):
                 values = list(keys)
         yield from (value.lineno for value in values if value is not None and _is_a_device(value))
+
+
+def _is_a_name(value: ast.expr) -> bool:
+    """Whether it is a device's name as a string."""
+    return isinstance(value, ast.Constant) and value.value in {device.value for device in Device}
 
 
 def _is_a_device(value: ast.expr) -> bool:
