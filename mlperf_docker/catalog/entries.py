@@ -12,7 +12,9 @@ from mlperf_docker.catalog.spec import (
     DatasetSpec,
     Folder,
     Frozen,
+    HarnessCommand,
     ModelFile,
+    ModelOption,
     Name,
     PythonVersion,
     ScoreTarget,
@@ -112,6 +114,7 @@ class ModelEntry(Frozen):
     dataset: Name
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
     accuracy: Annotated[tuple[ScoreTarget, ...], AfterValidator(_some)]
+    options: dict[HarnessCommand, tuple[ModelOption, ...]] = Field(default_factory=dict)
     default_backend: Name | None = None
     precisions: dict[Name, tuple[Precision, ...]] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.options import Declared
 from mlperf_docker.contract.scores import Bound, Sense
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
@@ -22,6 +23,8 @@ DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-
 Setting = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/=-]*$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
+HarnessCommand = Literal["run", "convert", "convert-data"]
+"""Commands of the harness that take options of a model."""
 ITEM = "{item}"
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 
@@ -194,6 +197,23 @@ class BackendSpec(Frozen):
     """Suffixes of model files that it writes besides .safetensors."""
 
 
+class ModelOption(Frozen):
+    """An option that only one model has, on the command lines of host and harness."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$")]
+    help: str
+    metavar: str = "N"
+    choices: tuple[Name, ...] = ()
+    """The words that it takes; empty if it takes a whole number."""
+    least: int = 1
+    """The least number that it takes."""
+
+    @property
+    def declared(self) -> Declared:
+        """The option as the harness knows it."""
+        return Declared(self.name, self.choices, self.least)
+
+
 class ModelSpec(Frozen):
     """One benchmark: what every cell of it shares."""
 
@@ -205,7 +225,13 @@ class ModelSpec(Frozen):
     default_backend: Name
     scenarios: tuple[Scenario, ...]
     accuracy: tuple[ScoreTarget, ...]
+    options: dict[HarnessCommand, tuple[ModelOption, ...]]
+    """Command of the harness → options that only this model has for it."""
     files: tuple[ModelFile, ...]
+
+    def options_of(self, command: str) -> tuple[ModelOption, ...]:
+        """The options that only this model has for *command*."""
+        return next((options for name, options in self.options.items() if name == command), ())
 
 
 class ImageSpec(Frozen):

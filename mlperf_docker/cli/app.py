@@ -121,7 +121,7 @@ def _fail(error: BaseException, lines: Iterable[str], code: int) -> NoReturn:
 
 
 def _register(name: str, command: Callable[..., None], on: typer.Typer = app) -> None:
-    on.command(name)(guarded(command))
+    on.command(name, cls=getattr(command, "command_class", None))(guarded(command))
 
 
 _register("list", listing.list_cells)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -115,6 +116,7 @@ def verify(
     streams.out(strict_json.dumps(json_values.fields(found)) if as_json else verified_text(dataset, found))
 
 
+@taking_model_options("convert-data")
 def convert(
     model: ModelName,
     *,
@@ -136,29 +138,26 @@ def convert(
             help="An existing folder for the data set. Default: where `run` looks for it.",
         ),
     ] = None,
-    max_ind_range: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Range of DLRM's ids. Default: the official weights', 40000000."),
-    ] = None,
-    days: Annotated[int | None, typer.Option(metavar="N", min=1, help="Only the first N days. Default: 24.")] = None,
+    given: GivenOptions,
     pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
     registry: Registry = "",
     as_json: JsonOutput = False,
 ) -> None:
-    """Convert the downloaded files of a data set: for dlrm, Criteo's day_0 to day_23, plain or gzipped.
+    """Convert the downloaded files of a data set that is not used as it is offered.
 
-    Memory does not grow with the input. Resumes after the last finished day, as long as the days are the same
-    files. Exits 6 if a day or a line is invalid.
+    Resumes if it was interrupted, as long as the files are the same. Exits 6 if one is invalid.
     """
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find_model
     from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
-    request = dataset_commands.Convert(model, source, output, max_ind_range, days)
+    spec = find_model(catalog, model)
+    request = dataset_commands.Convert(spec, source, output, given.of(spec))
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
         done = dataset_commands.convert(catalog, request, sources, show)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -127,6 +128,7 @@ def verify(
     request.raise_failure(verdicts)
 
 
+@taking_model_options("convert")
 def convert(
     model: ModelName,
     *,
@@ -143,7 +145,7 @@ def convert(
         ),
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
-    tables: Annotated[str, typer.Option("--tables", metavar="TYPE", help="DLRM's tables as fp32 or fp16.")] = "",
+    given: GivenOptions,
     pull: PullChoice = "missing",
     base: BaseImageName = "",
     bootstrap_base: BootstrapBase = False,
@@ -156,24 +158,23 @@ def convert(
     the new file.
     """
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.catalog.selector import find_backend, find_model, parse_choice
+    from mlperf_docker.catalog.selector import find_backend, find_model
     from mlperf_docker.cli.sources import sources_of
-    from mlperf_docker.contract.words import TableType
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs.convert_models import ConvertRequest
     from mlperf_docker.runs.convert_models import convert as convert_file
 
     catalog = Catalog.load()
     sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
-    kind = parse_choice("type of tables", tables, TableType) if tables else None
+    spec = find_model(catalog, model)
     request = ConvertRequest(
-        model=find_model(catalog, model),
+        model=spec,
         source=model_file,
         output=to,
         sources=sources,
         backend=find_backend(catalog, backend) if backend else None,
         force=force,
-        tables=kind,
+        model_options=given.of(spec),
     )
     with display() as show:
         done = convert_file(catalog, request, show)

@@ -108,14 +108,14 @@ def taking(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def wrapper(**given: Any) -> None:  # noqa: ANN401  # of every type that typer knows
-            values = {each.name: _value(each, given.pop(each.name)) for each in taken}
+            values = {each.name: value(each, given.pop(each.name)) for each in taken}
             command(**given, options=kind(**values))
 
         own = inspect.signature(command)
         parameters = (
             each
-            for parameter in own.parameters.values()
-            for each in (map(_parameter, taken) if parameter.name == "options" else (parameter,))
+            for own_parameter in own.parameters.values()
+            for each in (map(parameter, taken) if own_parameter.name == "options" else (own_parameter,))
         )
         wrapper.__signature__ = own.replace(parameters=tuple(parameters))  # type: ignore[attr-defined]  # Typer's
         return wrapper
@@ -123,8 +123,8 @@ def taking(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorated
 
 
-def _parameter(option: Option) -> inspect.Parameter:
-    """An option of the contract as Typer reads it. Words stay text here: `_value` offers the nearest."""
+def parameter(option: Option) -> inspect.Parameter:
+    """An option of the contract as Typer reads it. Words stay text here: `value` offers the nearest."""
     is_word = issubclass(option.kind, StrEnum)
     names = (option.flag, option.short) if option.short else (option.flag,)
     info = typer.Option(
@@ -137,7 +137,7 @@ def _parameter(option: Option) -> inspect.Parameter:
     )
 
 
-def _value(option: Option, given: Any) -> Any:  # noqa: ANN401
+def value(option: Option, given: Any) -> Any:  # noqa: ANN401
     """The value of *option* that was *given* on the command line. Raises UsageError for a word that is none."""
     if not issubclass(option.kind, StrEnum):
         return given

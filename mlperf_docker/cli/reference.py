@@ -40,7 +40,8 @@ def _sections(command: _Command, name: str) -> Iterator[str]:
 
 def _section(command: _Command, name: str) -> str:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
-    options = [each for each in command.params if each.param_type_name == "option" and each.name not in _COMPLETION]
+    all_options = (*command.params, *getattr(command, "of_models", ()))
+    options = [each for each in all_options if each.param_type_name == "option" and each.name not in _COMPLETION]
     tables = (
         _table("argument", {_placeholder(each): _meaning(each) for each in arguments}),
         _table("option", {_spelling(each): _meaning(each) for each in options}),

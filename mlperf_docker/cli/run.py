@@ -1,10 +1,12 @@
 """`mlperf-docker run`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
     BaseImageName,
@@ -23,6 +25,7 @@ from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
 
 
+@taking_model_options("run")
 @taking(RunOptions)
 def run(
     model: ModelName,
@@ -30,6 +33,7 @@ def run(
     backend: BackendName = "",
     device: DeviceName = "cpu",
     options: RunOptions,
+    given: GivenOptions,
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +82,7 @@ def run(
     spec = find(catalog, model, backend, device)
     request = RunRequest(
         spec=spec,
-        options=options,
+        options=replace(options, model_options=given.of(spec.model)),
         limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
         sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
         dataset=dataset,

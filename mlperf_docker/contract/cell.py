@@ -1,10 +1,12 @@
 """Cell of an image: the fields of images.yaml that the harness reads, as cell.json."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.options import Declared
 from mlperf_docker.contract.scores import Target
 from mlperf_docker.contract.words import ModelFormat, Precision
 
@@ -32,6 +34,8 @@ class Cell:
     precisions: tuple[Precision, ...] = (Precision.FP32,)
     accuracy: tuple[Target, ...] = ()
     """The targets of the closed division; none if unknown."""
+    options: Mapping[str, tuple[Declared, ...]] = field(default_factory=dict)
+    """Command of the harness → the options that only this model has for it."""
     files: tuple[OfficialFile, ...] = ()
     """The official files for the backend; the first of a precision is the one that a run takes."""
 

@@ -4,14 +4,15 @@ A command is a dataclass of its options (see options.py), with its word on the c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from mlperf_docker.contract import json_values, places
+from mlperf_docker.contract.model_options import ModelOptions
 from mlperf_docker.contract.options import COUNT, RunOptions, arguments, option
 from mlperf_docker.contract.result import RunReply
-from mlperf_docker.contract.words import SyntheticSize, TableType
+from mlperf_docker.contract.words import SyntheticSize
 
 R = TypeVar("R")
 
@@ -50,9 +51,12 @@ class Command(Generic[R]):
     reply: ClassVar[type]
     """The class of its reply, R."""
 
+    model_options: ModelOptions = ModelOptions()
+    """Options that images.yaml declares for the model; commands that take such have a field of this name."""
+
     def argv(self) -> tuple[str, ...]:
         """The command line after the program's name."""
-        return (self.name, *arguments(self))
+        return (self.name, *arguments(self), *self.model_options.arguments())
 
     def read(self, fields: Mapping[str, Any]) -> R:
         """The reply that *fields* are. Raises json_values.MalformedError."""
@@ -189,9 +193,7 @@ class ConvertCommand(Command[ConvertReply]):
 
     model_file: Path = option(help="An official file, or weights.", metavar="FILE")
     output: Path = option(help="The new file: .safetensors or .onnx.", metavar="FILE")
-    tables: TableType | None = option(
-        None, help="DLRM's tables as fp32 or fp16. Default: as they are.", metavar="TYPE", called="type of tables"
-    )
+    model_options: ModelOptions = field(default_factory=ModelOptions)
 
 
 @dataclass(frozen=True)
@@ -210,10 +212,7 @@ class ConvertDataCommand(Command[ConvertDataReply]):
     help = "Make a data set out of the files that it is offered as."
     reply = ConvertDataReply
 
-    max_ind_range: int | None = option(
-        None, help="DLRM: range of ids. Default: that of the official weights.", metavar="N", bounds=COUNT
-    )
-    days: int | None = option(None, help="DLRM: only the first N days. Default: 24.", metavar="N", bounds=COUNT)
+    model_options: ModelOptions = field(default_factory=ModelOptions)
     data: Path = _folder(places.DATA, "The files.")
     results: Path = _results("The data set.")
 

@@ -1,22 +1,7 @@
-"""Options that only one model has: declared in images.yaml, parsed by host and harness alike."""
+"""Values of the options that only one model has."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-
-GREATEST = (1 << 31) - 1
-"""The greatest number that an option takes."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """An option as a model declares it for one command of the harness."""
-
-    name: str
-    """Without its dashes: `max-ind-range`."""
-    choices: tuple[str, ...] = ()
-    """The words that it takes; empty if it takes a whole number."""
-    least: int = 1
-    """The least number that it takes."""
 
 
 @dataclass(frozen=True)
@@ -39,5 +24,5 @@ class ModelOptions:
 def of_values(values: Mapping[str, int | str | None]) -> ModelOptions:
     """Options by name, without those that were not given."""
     numbers = {name: value for name, value in values.items() if isinstance(value, int)}
-    words = {name: value for name, value in values.items() if isinstance(value, str)}
+    words = {name: str(value) for name, value in values.items() if isinstance(value, str)}
     return ModelOptions(numbers, words)

@@ -9,9 +9,10 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mlperf_docker.contract.model_options import ModelOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 
 if TYPE_CHECKING:
@@ -114,6 +115,31 @@ class Option(NamedTuple):
             parser.add_argument(self.flag, type=self.parse, **taken)
 
 
+@dataclass(frozen=True)
+class Declared:
+    """An option that only one model has, as images.yaml declares it for a command of the harness."""
+
+    name: str
+    """Without its dashes: `max-ind-range`."""
+    choices: tuple[str, ...] = ()
+    """The words that it takes; empty if it takes a whole number."""
+    least: int = 1
+    """The least number that it takes."""
+
+    def option(self, help: str = "", metavar: str | None = None) -> Option:  # noqa: A002  # as argparse and typer call it
+        """The option as both command lines take it."""
+        words: Any = StrEnum(self.name, {word: word for word in self.choices}) if self.choices else None
+        return Option(
+            name=self.name.replace("-", "_"),
+            kind=words or int,
+            default=None,
+            help=help,
+            metavar=metavar,
+            called=f"value of --{self.name}",
+            bounds=None if words else Bounds(self.least, COUNT.most),
+        )
+
+
 def option(
     default: Any = dataclasses.MISSING,  # noqa: ANN401  # of the field's type
     *,
@@ -210,9 +236,8 @@ class RunOptions:
         None, help="Copies of the model side by side. Default: 1, on GPUs one on each.", metavar="N", bounds=COUNT
     )
     threads_per_instance: int | None = option(None, help="Threads of each copy.", metavar="T", bounds=COUNT)
-    max_ind_range: int | None = option(
-        None, help="DLRM: only the first N rows of each table.", metavar="N", bounds=COUNT
-    )
     workers: int | None = option(
         None, help="Preprocessing processes. Default: the cores.", metavar="N", bounds=COUNT, only_harness=True
     )
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    """Those that images.yaml declares for the model."""

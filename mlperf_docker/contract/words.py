@@ -38,13 +38,6 @@ class SyntheticSize(StrEnum):
     FULL = "full"
 
 
-class TableType(StrEnum):
-    """Number format of embedding tables in a model file."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-
-
 class ModelFormat(StrEnum):
     """How a model file is written."""
 

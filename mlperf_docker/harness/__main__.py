@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from mlperf_docker.contract import commands, json_values
 from mlperf_docker.contract.commands import Command
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.options import values
 from mlperf_docker.contract.places import DEBUG_VARIABLE
 from mlperf_docker.harness.api.errors import HarnessError
 from mlperf_docker.harness.commands import arguments
@@ -38,8 +37,8 @@ COMMANDS: dict[type[Command[Any]], str] = {
 def execute(parsed: argparse.Namespace, events: "Events") -> ExitCode:
     """Carry out the command that was *parsed*, and print its reply."""
     kind: type[Command[Any]] = parsed.command
-    command = kind(**values(kind, parsed))
     cell = arguments.cell_of(parsed)
+    command = arguments.command_of(parsed, cell)
     reply = importlib.import_module(COMMANDS[kind]).execute(command, cell, events)
     events.result(json_values.fields(reply))
     return ExitCode.VALID if getattr(reply, "valid", True) else ExitCode.INVALID
@@ -84,7 +83,8 @@ def crash(error: Exception) -> HarnessError:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
     lifeline.hold()
-    return int(guarded(execute, arguments.parser(COMMANDS).parse_args(argv)))
+    parser = arguments.parser(COMMANDS, arguments.options_of_model(argv))
+    return int(guarded(execute, parser.parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ def cell(spec: ImageSpec) -> Cell:
         loadgen_key=model.loadgen_key,
         precisions=spec.precisions,
         accuracy=tuple(Target(**score.model_dump()) for score in model.accuracy),
+        options={name: tuple(each.declared for each in options) for name, options in model.options.items()},
         files=tuple(files),
     )
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.contract import places
 from mlperf_docker.contract.commands import ConvertCommand, ConvertReply
-from mlperf_docker.contract.words import TableType
+from mlperf_docker.contract.model_options import ModelOptions
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount
@@ -42,8 +42,7 @@ class ConvertRequest:
     """Whose container reads the file; None to let the file decide."""
     force: bool = False
     """Whether a file of that name is replaced."""
-    tables: TableType | None = None
-    """The type that DLRM's tables get; None leaves them as they are."""
+    model_options: ModelOptions = field(default_factory=ModelOptions)
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,6 @@ def _aside(output: Path, steps: list[ConversionStep]) -> Iterator[list[Path]]:
 def _job(spec: "ImageSpec", request: ConvertRequest, source: Path, output: Path) -> HarnessJob[ConvertReply]:
     model = links.file(source, places.MODELS)
     inside = Path(places.RESULTS, output.name)
-    command = ConvertCommand(model_file=Path(model.path), output=inside, tables=request.tables)
+    command = ConvertCommand(model_file=Path(model.path), output=inside, model_options=request.model_options)
     mounts = (*model.mounts, BindMount(output.parent, places.RESULTS, read_only=False), cache_mount())
     return HarnessJob(recipe_of(spec), request.sources, command, mounts)

@@ -1,12 +1,12 @@
 """`data verify`, `data convert` and `data preprocess`: commands of the harness on a data set, in a container."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlperf_docker.catalog import selector
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import models_of
-from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec
+from mlperf_docker.catalog.spec import DatasetSpec, ImageSpec, ModelSpec
 from mlperf_docker.contract import places
 from mlperf_docker.contract.commands import (
     ConvertDataCommand,
@@ -15,6 +15,7 @@ from mlperf_docker.contract.commands import (
     PreprocessReply,
     VerifyCommand,
 )
+from mlperf_docker.contract.model_options import ModelOptions
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import links
 from mlperf_docker.engine.plan import BindMount
@@ -42,15 +43,12 @@ class Preprocess:
 class Convert:
     """Request of `data convert`."""
 
-    model: str
+    model: ModelSpec
     source: Path | None = None
     """Folder of the files; None for where `data fetch` puts them."""
     output: Path | None = None
     """Folder of the data set; None for its own place."""
-    max_ind_range: int | None = None
-    """Largest id of DLRM's categories; None to leave it to the harness."""
-    days: int | None = None
-    """Number of DLRM's days; None to leave it to the harness."""
+    model_options: ModelOptions = field(default_factory=ModelOptions)
 
 
 def verify(
@@ -73,11 +71,11 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
 
     Raises UsageError unless both folders exist and the second can be written.
     """
-    spec = selector.find(catalog, request.model, "")
+    spec = selector.find(catalog, request.model.name)
     source, output = _source(spec.model.dataset, request.source), _output(spec.model.dataset, request.output)
     data = _seen(source, display)
     mounts = (*data.mounts, BindMount(output, places.RESULTS, read_only=False), cache_mount())
-    command = ConvertDataCommand(data=Path(data.path), max_ind_range=request.max_ind_range, days=request.days)
+    command = ConvertDataCommand(data=Path(data.path), model_options=request.model_options)
     reply = perform(connect_for(spec), HarnessJob(recipe_of(spec), sources, command, mounts), display).reply
     return replace(reply, output=output / reply.output.name)
 

@@ -18,6 +18,7 @@ from mlperf_docker.cli.app import app
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import Command, RunCommand
 from mlperf_docker.contract.devices import Device
+from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.contract.options import Option, RunOptions, declared, refusals, values
 from mlperf_docker.contract.words import Precision, Scenario, SyntheticSize
 from mlperf_docker.harness.__main__ import COMMANDS
@@ -159,7 +160,8 @@ def _host_options() -> set[str]:
     command = typer.main.get_command(app)
     context = typer.Context(command)
     run = command.get_command(context, "run")  # type: ignore[attr-defined]
-    names = [name for each in run.get_params(context) for name in (*each.opts, *each.secondary_opts)]
+    shown = [each for each in run.get_params(context) if each not in run.of_models]
+    names = [name for each in shown for name in (*each.opts, *each.secondary_opts)]
     return {name.removeprefix("--") for name in names if name.startswith("--")}
 
 
@@ -195,7 +197,7 @@ def test_options_become_the_words_of_a_command_line() -> None:
         samples=10,
         min_duration_s=2.5,
         target_latency_ms=30,
-        max_ind_range=1000,
+        model_options=of_values({"rows": 1000, "kind": "half"}),
         data=Path("/mnt/own"),
     )
     assert made.argv() == (
@@ -207,8 +209,9 @@ def test_options_become_the_words_of_a_command_line() -> None:
         "--samples=10",
         "--min-duration=2.5",
         "--target-latency=30",
-        "--max-ind-range=1000",
         "--data=/mnt/own",
+        "--rows=1000",
+        "--kind=half",
     )
 
 

@@ -1,13 +1,14 @@
 """What `data convert` asks of a container, without one."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find_model
 from mlperf_docker.cli.sources import sources_of
 from mlperf_docker.contract.commands import ConvertDataReply
+from mlperf_docker.contract.model_options import ModelOptions, of_values
 from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results.values import ImageUsed
@@ -36,9 +37,14 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Jobs:
 
 
 def convert(
-    catalog: Catalog, source: Path | None, output: Path | None, *, model: str = "dlrm", **options: Any
+    catalog: Catalog,
+    source: Path | None,
+    output: Path | None,
+    *,
+    model: str = "dlrm",
+    options: ModelOptions | None = None,
 ) -> ConvertDataReply:
-    request = dataset_commands.Convert(model, source, output, **options)
+    request = dataset_commands.Convert(find_model(catalog, model), source, output, options or ModelOptions())
     return dataset_commands.convert(
         catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet()
     )
@@ -48,7 +54,7 @@ def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: Jobs, t
     source, output = tmp_path / "raw", tmp_path / "out"
     source.mkdir()
     output.mkdir()
-    done = convert(catalog, source, output, max_ind_range=10_000_000, days=2)
+    done = convert(catalog, source, output, options=of_values({"max-ind-range": 10_000_000, "days": 2}))
     assert done == ConvertDataReply(output / "terabyte_processed_test.bin", {"rows": 7})
     (job,) = jobs
     assert str(job.recipe.spec) == "dlrm:pytorch-cpu"

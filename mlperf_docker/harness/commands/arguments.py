@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,10 +12,14 @@ from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import Command
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
-from mlperf_docker.contract.options import declared
+from mlperf_docker.contract.model_options import of_values
+from mlperf_docker.contract.options import Declared, declared, values
 from mlperf_docker.harness import __version__
 from mlperf_docker.harness.api import cell, events
 from mlperf_docker.harness.api.errors import UsageError
+
+OfModel = Mapping[str, tuple[Declared, ...]]
+"""Command → options that only one model has for it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,13 +33,18 @@ class Parser(argparse.ArgumentParser):
         sys.exit(int(ExitCode.USAGE))
 
 
-def parser(commands: Iterable[type[Command[Any]]]) -> argparse.ArgumentParser:
-    """The command line of *commands*; what it parses has the command's class as `command`."""
+def parser(commands: Iterable[type[Command[Any]]], of_model: OfModel | None = None) -> argparse.ArgumentParser:
+    """The command line of *commands*; what it parses has the command's class as `command`.
+
+    of_model: options that only the model of the cell has.
+    """
     root = Parser(prog="mlperf_docker.harness", description="One MLPerf Inference test under LoadGen.")
     root.add_argument("--version", action="version", version=f"mlperf-docker harness {__version__}")
     words = root.add_subparsers(required=True, metavar="COMMAND")
     for command in commands:
-        add_command(words.add_parser(command.name, help=command.help, description=command.help), command)
+        added = words.add_parser(command.name, help=command.help, description=command.help)
+        add_command(added, command)
+        add_model_options(added, (of_model or {}).get(command.name, ()))
     return root
 
 
@@ -46,6 +55,31 @@ def add_command(parser: argparse.ArgumentParser, command: type[Command[Any]]) ->
     for option in declared(command):
         option.add_to(folders if option.folder else parser)
     parser.set_defaults(command=command)
+
+
+def add_model_options(parser: argparse.ArgumentParser, of_model: Iterable[Declared]) -> None:
+    """The options that only the model of the cell has for a command."""
+    group = parser.add_argument_group("of this model")
+    for each in of_model:
+        each.option().add_to(group)
+
+
+def options_of_model(argv: Sequence[str] | None) -> OfModel:
+    """The options that the cell of a command line declares; none where there is no cell, which is told later."""
+    first_look = Parser(prog="mlperf_docker.harness", add_help=False, allow_abbrev=False)
+    add_cell(first_look)
+    try:
+        return cell_of(first_look.parse_known_args(argv)[0]).options
+    except UsageError:
+        return {}
+
+
+def command_of(parsed: argparse.Namespace, cell: Cell) -> Command[Any]:
+    """The command that was *parsed*, with the options of the cell's model."""
+    kind: type[Command[Any]] = parsed.command
+    given = {each.name: getattr(parsed, each.option().name, None) for each in cell.options.get(kind.name, ())}
+    of_model = {"model_options": of_values(given)} if given else {}
+    return kind(**values(kind, parsed), **of_model)
 
 
 def add_cell(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import ConvertCommand, ConvertReply
 from mlperf_docker.contract.events import Phase
-from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.benchmark import Benchmark
 from mlperf_docker.harness.api.errors import UsageError
@@ -34,7 +33,7 @@ def execute(command: ConvertCommand, cell: Cell, events: Events) -> ConvertReply
         hint = "Write a .safetensors file, and convert that with a backend that writes them."
         raise UsageError(f"{cell.backend} writes no ONNX files", hint=hint)
     identify(path, None)
-    benchmark = models.load(cell.model).configured(of_values({"tables": command.tables}))
+    benchmark = models.load(cell.model).configured(command.model_options)
     with blaming(path):
         arrays = benchmark.read(path, formats.detect(path))
         model = benchmark.network(arrays, str(path))

@@ -5,7 +5,6 @@ from pathlib import Path
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import ConvertDataCommand, ConvertDataReply
 from mlperf_docker.contract.events import Phase
-from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.models import registry
@@ -13,8 +12,7 @@ from mlperf_docker.harness.models import registry
 
 def execute(command: ConvertDataCommand, cell: Cell, events: Events) -> ConvertDataReply:
     """Make the data set out of the files in --data, in --results."""
-    options = of_values({"max-ind-range": command.max_ind_range, "days": command.days})
-    benchmark = registry.load(cell.model).configured(options)
+    benchmark = registry.load(cell.model).configured(command.model_options)
     if not command.results.is_dir():
         raise UsageError(f"the folder {command.results} is not there")
     events.phase(Phase.CONVERT)

@@ -8,7 +8,6 @@ from mlperf_docker.contract import json_values
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.events import Phase
-from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.scores import Sense
 from mlperf_docker.contract.words import Mode, Scenario
@@ -44,7 +43,7 @@ def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
     """Do one LoadGen test, and write its result. Raises HarnessError where there is none."""
     options = run_of(command, cell)
     with claimed(options.folders.results) as folder, storage.writing(folder):
-        benchmark = models.load(cell.model).configured(of_values({"max-ind-range": options.max_ind_range}))
+        benchmark = models.load(cell.model).configured(options.model_options)
         backend = backends.load(cell.backend)
         check_precision(options)
         if options.user_conf is not None:

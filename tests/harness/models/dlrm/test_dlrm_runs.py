@@ -2,21 +2,29 @@
 
 import json
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.selector import find
 from mlperf_docker.harness.models.dlrm import aggregation
 from mlperf_docker.harness.models.dlrm.dataset import BINARY, open_criteo
 from mlperf_docker.harness.weights import safetensors
+from mlperf_docker.recipe import render
 from tests.harness.installed import BACKENDS
 from tests.harness.process import Finished, command, environment, of_model
 from tests.tries import in_time
 
-harness = partial(of_model, "dlrm")
+
+def harness(cache: Path, tmp_path: Path, verb: str, *given: object, backend: str = "pytorch") -> Finished:
+    """Run a command with the cell.json of an image, which declares the options of the model."""
+    spec = find(Catalog.load(), "dlrm", backend)
+    cell = tmp_path / "cell.json"
+    cell.write_text(render.cell(spec).to_json())
+    return of_model("dlrm", cache, tmp_path, verb, "--cell", cell, *given, backend=backend)
 
 
 @pytest.fixture(scope="module")
