@@ -7,7 +7,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 
 
 class MlperfDockerError(Exception):
-    """What failed and where (the message), the next command (the hint), and where all of it can be read (the log).
+    """Error of the host: a message (what failed, where), a hint (the next command), and the path of a log.
 
     Printed in this order, so that a log's path is the last thing on the screen.
     """

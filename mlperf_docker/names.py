@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class PullPolicy(StrEnum):
-    """When `run` asks the registry for an image."""
+    """Policy by which `run` asks the registry for an image."""
 
     ALWAYS = "always"
     MISSING = "missing"

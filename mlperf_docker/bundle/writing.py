@@ -32,7 +32,7 @@ _OPTION = "--to FOLDER"
 
 
 class Models(StrEnum):
-    """Which model files go in: those that are here, those or an error where an official one is absent, or none."""
+    """Choice of model files: those that are here, the same with an error for an absent official one, or none."""
 
     PRESENT = "present"
     ALL = "all"

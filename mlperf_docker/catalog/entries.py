@@ -137,7 +137,7 @@ SECTIONS: dict[str, type[Frozen]] = {
 
 @dataclass(frozen=True)
 class Entries:
-    """Everything in images.yaml, each part valid by itself."""
+    """Content of images.yaml, each part valid by itself."""
 
     outline: Outline
     bases: Mapping[str, BaseImage]

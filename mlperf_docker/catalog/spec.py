@@ -151,7 +151,7 @@ class DatasetSpec(Frozen):
 
 
 class ScoreTarget(Frozen):
-    """One score of a benchmark's accuracy: its reference value, and what a closed submission must reach."""
+    """Target of one score: its reference value, and what a closed submission must reach."""
 
     metric: Annotated[str, Field(min_length=1)]
     unit: str
@@ -186,7 +186,7 @@ def _narrowing(sense: Sense, bounds: list[Bound], reference: float) -> bool:
 
 
 class BackendSpec(Frozen):
-    """What the host knows of a backend, whatever the device."""
+    """Properties of a backend that are the same on every device."""
 
     name: Name
     formats: tuple[Name, ...] = Field(min_length=1)
@@ -215,7 +215,7 @@ class ModelOption(Frozen):
 
 
 class ModelSpec(Frozen):
-    """One benchmark: what every cell of it shares."""
+    """Properties of a benchmark that all of its cells share."""
 
     name: str
     title: str
@@ -235,7 +235,7 @@ class ModelSpec(Frozen):
 
 
 class ImageSpec(Frozen):
-    """One cell of the matrix: a model on a backend on a device, and everything its image is made from.
+    """Cell of the matrix: a model on a backend on a device, and everything its image is made from.
 
     requirements are in layer order, slowest to change first; lock is the file name below locks/.
     """

@@ -30,7 +30,7 @@ _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = _SHOWN
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """Something wrong in a file, at a line (from 1)."""
+    """Problem in a file, at a line (from 1)."""
 
     line: int
     message: str

@@ -66,7 +66,7 @@ class Command(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class RunCommand(RunOptions, Command[RunReply]):
-    """One LoadGen test."""
+    """LoadGen test."""
 
     name = "run"
     help = "Run one LoadGen test."
@@ -147,7 +147,7 @@ class VerifyCommand(Command[VerifyReply]):
 
 @dataclass(frozen=True)
 class InspectReply:
-    """What a model file is, and facts about it."""
+    """Kind of a model file, and facts about it."""
 
     format: str
     variant: str
@@ -219,7 +219,7 @@ class ConvertDataCommand(Command[ConvertDataReply]):
 
 @dataclass(frozen=True)
 class OutputsReply:
-    """What a network gives for the synthetic samples, in a file."""
+    """Outputs of a network for the synthetic samples, in a file."""
 
     backend: str
     device: str
@@ -245,7 +245,7 @@ class OutputsCommand(Command[OutputsReply]):
 
 @dataclass(frozen=True)
 class Pair:
-    """How far two files of outputs are apart."""
+    """Difference between two files of outputs."""
 
     a: Path
     b: Path
@@ -255,7 +255,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ParityReply:
-    """Every pair of the files, and the worst of all."""
+    """Differences of all pairs of files, and the worst of all."""
 
     pairs: tuple[Pair, ...]
     largest_difference: float

@@ -33,7 +33,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """What code asks of a device instead of its name."""
+    """Properties of a device, which code asks for in place of its name."""
 
     title: str
     """The kind of device, for people."""
@@ -63,7 +63,7 @@ class DeviceProfile:
 
 
 class Device(StrEnum):
-    """Where the model runs."""
+    """Device that the model runs on."""
 
     CPU = "cpu"
     CUDA = "cuda"

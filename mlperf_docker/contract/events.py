@@ -34,7 +34,7 @@ class PhaseEvent:
 
 @dataclass(frozen=True)
 class ProgressEvent:
-    """How far a step has come."""
+    """Progress of a step."""
 
     phase: Phase
     done: int
@@ -45,7 +45,7 @@ class ProgressEvent:
 
 @dataclass(frozen=True)
 class NoticeEvent:
-    """One line that the user should see."""
+    """Line that the user should see."""
 
     message: str
 

@@ -40,7 +40,7 @@ RATE = Bounds(0.001, 1e12)
 
 
 class Option(NamedTuple):
-    """One option of a command."""
+    """Option of a command."""
 
     name: str
     """The name of its field."""
@@ -202,7 +202,7 @@ def refusals(options: object) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a LoadGen test is asked to do. None leaves the choice to the harness."""
+    """Options of a LoadGen test. None: chosen by the harness."""
 
     precision: Precision = option(Precision.FP32, help="fp32 or int8.", short="-p")
     scenario: Scenario = option(Scenario.OFFLINE, help="SingleStream, MultiStream, Server or Offline.")

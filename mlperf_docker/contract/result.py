@@ -29,7 +29,7 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Score:
-    """One score of an accuracy run against its targets."""
+    """Score of an accuracy run, with its targets."""
 
     metric: str
     value: float | None
@@ -60,7 +60,7 @@ class Scores(Score):
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether the run could be part of a closed submission, and what is in the way."""
+    """Readiness of the run for a closed submission, and what is missing."""
 
     closed_ready: bool
     why: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ Bound = float | tuple[float, float]
 
 
 class Sense(StrEnum):
-    """How a score's value is compared with its target."""
+    """Comparison of a score's value with its target."""
 
     AT_LEAST = "at least"
     AT_MOST = "at most"

@@ -39,7 +39,7 @@ class SyntheticSize(StrEnum):
 
 
 class ModelFormat(StrEnum):
-    """How a model file is written."""
+    """Format of a model file."""
 
     ONNX = "onnx"
     FROZEN_GRAPH = "frozen-graph"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Display(Protocol):
-    """Where a command tells what it is doing."""
+    """Display of a command's progress."""
 
     def say(self, text: str) -> None:
         """Print one line that stays."""
@@ -39,7 +39,7 @@ class Display(Protocol):
 
 
 class PlainDisplay:
-    """One line per phase, and one now and then within a long one."""
+    """Display in plain lines: one per phase, and one every ten seconds within a long phase."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock

@@ -23,7 +23,7 @@ class NoArchiveError(Exception):
 
 
 class Sink(Protocol):
-    """Something that an archive can be written to."""
+    """Destination of an archive."""
 
     def write(self, chunk: bytes, /) -> object:
         """Append *chunk*."""

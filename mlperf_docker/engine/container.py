@@ -37,7 +37,7 @@ _END: Output = (None, None)
 
 @dataclass(frozen=True)
 class ContainerExit:
-    """How a container ended."""
+    """End of a container."""
 
     code: int
     out_of_memory: bool

@@ -16,7 +16,7 @@ _ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine says of itself."""
+    """Properties of an engine, as it reports them."""
 
     name: str
     """Docker or Podman."""

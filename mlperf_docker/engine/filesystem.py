@@ -28,7 +28,7 @@ _THE_ENGINES = {
 
 
 class FileKind(StrEnum):
-    """What an entry of a file system is. A hard link is a file like any other."""
+    """Kind of an entry of a file system. A hard link is a file like any other."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -38,7 +38,7 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One entry of a file system, without its times."""
+    """Entry of a file system, without its times."""
 
     kind: FileKind
     mode: int

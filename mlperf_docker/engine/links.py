@@ -69,7 +69,7 @@ def folder(path: Path, place: str) -> Seen:
 
 @dataclass
 class _Led:
-    """Where links below *root* lead. Every place is named twice: as in the container, and as on the host."""
+    """Places that links below *root* lead to, each by its name in the container and on the host."""
 
     root: str
     out: dict[str, str] = field(default_factory=dict)

@@ -46,7 +46,7 @@ class BindMount:
 
 @dataclass(frozen=True)
 class Gpus:
-    """What docker's `--gpus` asks for."""
+    """Request for GPUs, as parsed from docker's `--gpus`."""
 
     count: int
     """-1 for all of them, 0 where devices are named."""
@@ -69,7 +69,7 @@ class Gpus:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the container may use, in docker's own words; None is no limit."""
+    """Limits of a container, in docker's own words; None for no limit."""
 
     cpus: float | None = None
     """Processors, fractions allowed."""
@@ -173,7 +173,7 @@ class ContainerUser:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One container, completely described."""
+    """Plan of one container, complete."""
 
     image: str
     arguments: tuple[str, ...]

@@ -9,7 +9,7 @@ from mlperf_docker.recipe.identity import BaseName, Identity
 
 @dataclass(frozen=True)
 class CellFacts:
-    """One cell of the matrix."""
+    """Facts of one cell of the matrix."""
 
     model: str
     backend: str

@@ -67,7 +67,7 @@ class GatherRequest:
 
 @dataclass
 class Gathered:
-    """What came of it: the record's file, its entries as they are now, and every failure with its step."""
+    """Outcome: the record's path, its entries as they are now, and every failure with its step."""
 
     record: Path
     entries: dict[tuple[Any, ...], Entry] = field(default_factory=dict)
@@ -124,7 +124,7 @@ def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path
 
 
 class _Gathering:
-    """One pass over the cells, with what it found so far."""
+    """Pass over the cells, with its findings so far."""
 
     def __init__(self, request: GatherRequest, client: Engine, display: Display) -> None:
         self._request, self._client, self._display = request, client, display

@@ -17,7 +17,7 @@ ORDER = ("model", "backend", "device", "state", "evidence", "precisions", "image
 
 @dataclass(frozen=True)
 class Row:
-    """One cell, and what there is of its image."""
+    """Row of a cell, with the state of its image."""
 
     cell: CellFacts
     image: str | None = None

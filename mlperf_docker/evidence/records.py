@@ -136,7 +136,7 @@ AnyFinding = Built | Performance | Accuracy | Parity
 
 
 class Entry(_Record):
-    """What is shown of one cell in one precision."""
+    """Evidence of one cell in one precision."""
 
     model: str
     backend: str

@@ -40,7 +40,7 @@ class BaseChange:
 
 @dataclass
 class BaseRefresh:
-    """What came of asking: the changes that were written, and why others' digests are not known."""
+    """Outcome of a refresh: changes that were written, and reasons why other digests are not known."""
 
     changes: list[BaseChange] = field(default_factory=list)
     failures: list[RegistryError] = field(default_factory=list)

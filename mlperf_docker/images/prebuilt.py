@@ -26,7 +26,7 @@ _SHORT_DIGEST = 12  # digits by which the engine's messages name a layer
 
 
 class RegistryState(StrEnum):
-    """What was done with an image. present: it was here already, the very one that the registry has."""
+    """State of an image after a transfer. present: it was here already, the same as in the registry."""
 
     PULLED = "pulled"
     PRESENT = "present"

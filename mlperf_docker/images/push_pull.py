@@ -162,7 +162,7 @@ def _grouped(specs: Sequence[ImageSpec], alike: Callable[[ImageSpec], str]) -> I
 
 
 class _Shift:
-    """What the threads share: the groups that wait, what came of each cell, and whether to stop."""
+    """State shared by the threads: groups that wait, outcome of each cell, and whether to stop."""
 
     def __init__(self, work: Callable[[ImageSpec, TransferListener], Moved], display: Display) -> None:
         self._work, self._display = work, display

@@ -34,7 +34,7 @@ class Published(Protocol):
 
 @dataclass(frozen=True)
 class Checksum:
-    """One checksum: `md5` or `sha256`, and its hexadecimal digits."""
+    """Checksum: `md5` or `sha256`, and its hexadecimal digits."""
 
     algorithm: str
     value: str

@@ -38,7 +38,7 @@ _NETWORK_VARIABLES = (
 
 
 class Severity(StrEnum):
-    """How bad a finding is: `fail` means that nothing can run."""
+    """Severity of a finding: with `fail` nothing can run."""
 
     OK = "ok"
     WARN = "warn"
@@ -47,7 +47,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding, and what to do about it."""
+    """Finding, with its remedy."""
 
     name: str
     level: Severity

@@ -34,7 +34,7 @@ _HASH_TAG = r"(-[0-9a-f]{12})?"
 
 
 class ItemKind(StrEnum):
-    """What can be removed."""
+    """Kind of a removable object."""
 
     CONTAINER = "container"
     IMAGE = "image"
@@ -46,7 +46,7 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to remove."""
+    """Object to remove."""
 
     kind: ItemKind
     id: str
@@ -58,7 +58,7 @@ class Item:
 
 @dataclass(frozen=True)
 class KeptItem:
-    """One thing that has our label and stays, and why."""
+    """Object with our label that stays, and why."""
 
     kind: ItemKind
     name: str
@@ -67,7 +67,7 @@ class KeptItem:
 
 @dataclass
 class Pruned:
-    """What was removed, or would be."""
+    """Objects that were removed, or would be."""
 
     dry_run: bool
     removed: list[Item] = field(default_factory=list)

@@ -12,7 +12,7 @@ _FORMAT = b"mlperf-docker build inputs 2"
 
 @dataclass(frozen=True)
 class ContextFile:
-    """One file of the build context: path (relative, with slashes), content, permission bits."""
+    """File of the build context: path (relative, with slashes), content, permission bits."""
 
     path: str
     data: bytes

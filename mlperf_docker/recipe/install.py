@@ -34,7 +34,7 @@ _PIP_WHEELS = Path("/usr/share/python-wheels")  # where Debian's python3-pip-whl
 
 @dataclass(frozen=True)
 class Places:
-    """Where a build reads and writes."""
+    """Paths that a build reads and writes."""
 
     home: Path
     """The harness, and the records of what was installed."""

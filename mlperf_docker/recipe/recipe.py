@@ -15,7 +15,7 @@ from mlperf_docker.recipe.origin import Origin
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the image of one cell is made from, on any base."""
+    """Recipe of one cell's image, on any base."""
 
     spec: ImageSpec
     inputs: BuildInputs

@@ -30,7 +30,7 @@ _IMAGE = {
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked distribution."""
+    """Locked distribution."""
 
     name: str
     version: str

@@ -136,7 +136,7 @@ class _Host:
 
 
 class _Repository:
-    """One repository of a registry: answers to GET requests, logged in where it is asked for."""
+    """Repository of a registry: answers to GET requests, logged in where it is asked for."""
 
     def __init__(self, host: _Host, name: str) -> None:
         self.name, self._host, self._authorization = name, host, ""

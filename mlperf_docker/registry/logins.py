@@ -21,7 +21,7 @@ _FAILURES = (DockerException, OSError, ValueError, KeyError, TypeError, Attribut
 
 @dataclass(frozen=True)
 class Login:
-    """What docker has for a registry: a name with a password, or an identity token."""
+    """Login of docker's for a registry: a name with a password, or an identity token."""
 
     username: str = ""
     password: str = field(default="", repr=False)

@@ -42,7 +42,7 @@ class Latency(_Value, Latencies, frozen=True):
 
 
 class AccuracyScore(_Value, Score, frozen=True):
-    """One score of an accuracy run against its targets."""
+    """Score of an accuracy run, with its targets."""
 
     value: _Number
     target: _Number | tuple[float, float]
@@ -71,11 +71,11 @@ class ImageUsed(_Value, frozen=True):
 
 
 class Submission(_Value, Readiness, frozen=True):
-    """Whether the run could be part of a closed submission, and what is in the way."""
+    """Readiness of the run for a closed submission, and what is missing."""
 
 
 class RunResult(_Value, RunReply, frozen=True):
-    """What `run --json` prints and result.json holds: the harness's reply, and what only the host knows.
+    """Result of `run --json` and result.json: the harness's reply, and what only the host knows.
 
     These are all the keys that are written today; those of other versions are kept as they are.
     """

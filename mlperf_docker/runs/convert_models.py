@@ -32,7 +32,7 @@ _HEADER_BYTES = 9  # of safetensors: the length of its JSON, 8 bytes, and the JS
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """What the user asked for."""
+    """Request of `models convert`."""
 
     model: "ModelSpec"
     source: Path
@@ -47,7 +47,7 @@ class ConvertRequest:
 
 @dataclass(frozen=True)
 class ConversionStep:
-    """One container: it reads *source* on *backend*, and what it writes ends in *suffix*."""
+    """Step in one container: it reads *source* on *backend*, and what it writes ends in *suffix*."""
 
     backend: str
     suffix: str

@@ -29,7 +29,7 @@ from mlperf_docker.system import folders, paths
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What the user asked for; None leaves it to the harness."""
+    """Request of `data preprocess`. None: chosen by the harness."""
 
     spec: ImageSpec
     """The cell whose container does it."""

@@ -58,7 +58,7 @@ class HarnessJob(Generic[R]):
 
 @dataclass(frozen=True)
 class Performed(Generic[R]):
-    """What a job came to: the harness's reply, the image that it ran in, and the seconds in the container."""
+    """Outcome of a job: the harness's reply, the image that it ran in, and the seconds in the container."""
 
     reply: R
     image: values.ImageUsed

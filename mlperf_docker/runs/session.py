@@ -140,7 +140,7 @@ def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the container reads and caches, each folder checked to exist, and the command that names files in them."""
+    """Mounts of a run, each folder checked to exist, and the command that names the files in them."""
 
     mounts: tuple[BindMount, ...]
     command: RunCommand

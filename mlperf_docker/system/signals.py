@@ -11,7 +11,7 @@ _PATIENCE_S = 10.0
 
 
 class _Heard:  # no dataclass: what is imported here keeps the first signal waiting
-    """What has come. at: the last signal that became KeyboardInterrupt, as time.monotonic() tells it, or None."""
+    """Signals so far. at: the last one that became KeyboardInterrupt, by time.monotonic(), or None."""
 
     def __init__(self) -> None:
         self.at: float | None = None

@@ -9,7 +9,7 @@ LARGEST_BYTES = 50_000_000
 
 
 class UnfitError(ValueError):
-    """It is not a file, or too large for what it should be. The message says which, without the path."""
+    """File that is no regular file, or too large. The message says which, without the path."""
 
 
 def read(path: Path, largest_bytes: int = LARGEST_BYTES) -> bytes:

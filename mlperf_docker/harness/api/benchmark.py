@@ -51,7 +51,7 @@ class Parts(Generic[D, F]):
 
 
 class Benchmark(ABC, Generic[D, F, S]):
-    """One benchmark: its data set D, the form F that a model takes samples in, and its preprocessed samples S."""
+    """Benchmark with a data set D, the form F that a model takes samples in, and preprocessed samples S."""
 
     name: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]

@@ -11,7 +11,7 @@ LONGEST_REASON = 200
 
 
 class HarnessError(Exception):
-    """What failed and where (message), the next step (hint), and single findings (details). Shown without traceback."""
+    """Error of the harness: a message (what failed, where), a hint (the next step), and details. Has no traceback."""
 
     exit_code = ExitCode.CONTAINER
 

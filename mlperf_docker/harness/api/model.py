@@ -51,14 +51,14 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one predictor runs: an official graph or a network, the inputs that it takes and the outputs to fetch."""
+    """Part of a model with a predictor of its own: graph or network, inputs to feed, outputs to fetch."""
 
     source: Path | Network
     interface: Interface
 
 
 class Splitting(Protocol[S_contra]):
-    """How whole samples are predicted by a model that takes parts of them: windows of a volume, steps in time."""
+    """Prediction of whole samples by a model that takes parts of them: windows of a volume, steps in time."""
 
     def whole(self, instances: Sequence[Sequence[Predictor]], samples: S_contra, surroundings: Surroundings) -> Whole:
         """Predictors of samples, one around the predictors of the model's parts in each of *instances*."""
@@ -100,7 +100,7 @@ class Model(Generic[F, S]):
 
 
 class Plan(Protocol[F, S]):
-    """Where the parts of a model that may be larger than memory will be."""
+    """Placement of a model's parts that may be larger than memory."""
 
     @property
     def lines(self) -> Sequence[str]:

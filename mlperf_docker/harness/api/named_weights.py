@@ -14,7 +14,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Weights(Protocol[T_co]):
-    """How a network asks for a weight: by name, saying the shape that it needs."""
+    """Function by which a network asks for a weight: by name, with the shape that it needs."""
 
     def __call__(self, name: str, *shape: int) -> T_co:
         """The weight *name*."""

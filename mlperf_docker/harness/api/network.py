@@ -19,7 +19,7 @@ Prepare = Callable[[Batch], Batch]
 
 
 class Front(Protocol):
-    """What the host does to a batch before the framework has it: looking up in tables that stay in its memory."""
+    """Work of the host on a batch before the framework gets it: look-ups in tables that stay in its memory."""
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

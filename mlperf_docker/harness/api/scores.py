@@ -14,7 +14,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What scoring an accuracy log gives."""
+    """Result of scoring an accuracy log."""
 
     values: tuple[float, ...]
     """One for each of the benchmark's metrics, in their order."""

@@ -55,7 +55,7 @@ FULL = RetinaNetConfig()
 
 @dataclass(frozen=True, slots=True)
 class Level(Generic[T]):
-    """What the heads say of one level: logits (batch, anchors, classes) and deltas (batch, anchors, 4)."""
+    """Outputs of the heads for one level: logits (batch, anchors, classes) and deltas (batch, anchors, 4)."""
 
     logits: T
     deltas: T

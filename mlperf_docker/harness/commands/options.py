@@ -15,7 +15,7 @@ from mlperf_docker.harness.loadgen.user_conf import UserConf
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a run finds and leaves its files."""
+    """Folders that a run reads and writes."""
 
     data: Path = RunCommand.data
     models: Path = RunCommand.models
@@ -25,7 +25,7 @@ class Folders:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadgenRun(RunOptions):
-    """One LoadGen test: its options, the cell that is tested, and its files."""
+    """LoadGen test: its options, the cell that is tested, and its files."""
 
     cell: Cell
     folders: Folders = Folders()

@@ -27,7 +27,7 @@ MISSED = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a run found out."""
+    """Findings of a run, before they become its result."""
 
     log: logs.DetailLog
     by_instance: tuple[int, ...]

@@ -31,7 +31,7 @@ class Responder:
 
 
 class Tally:
-    """What happened so far: samples answered by each instance, the first failure, and the first value not finite."""
+    """State so far: samples answered by each instance, the first failure, and the first value not finite."""
 
     def __init__(self) -> None:
         self.failure: BaseException | None = None
@@ -120,7 +120,7 @@ def complete_with_nothing(ids: Sequence[int]) -> None:
 
 
 class Worker:
-    """One predictor with its own answers; a thread at a time uses it.
+    """Predictor with its own buffer of answers; a thread at a time uses it.
 
     pipelined: payloads that are slow to make are made in a second thread, while the predictor has the next batch.
     """

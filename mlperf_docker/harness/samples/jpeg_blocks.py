@@ -32,7 +32,7 @@ _EOB, _BLOCK, _LARGEST = 128, 64, 15
 
 
 class _DamageError(Exception):
-    """Something that no encoder writes."""
+    """Data that no encoder writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class _Component:
 
 @dataclass(slots=True)
 class _Picture:
-    """What the headers say up to a scan."""
+    """State of the headers up to a scan."""
 
     progressive: bool = False
     mcus: int = 0
@@ -106,7 +106,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """What a scan's header says: components with their tables' numbers, coefficients, and whether it refines."""
+    """Header of a scan: components with their tables' numbers, coefficients, and whether it refines."""
 
     components: Sequence[tuple[_Component, int, int]]
     first: int

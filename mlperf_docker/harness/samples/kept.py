@@ -103,7 +103,7 @@ def mapped(job: Preparation, data: Path, *, writable: bool = False) -> NDArray[A
 
 
 class SamplePlaces:
-    """Where each sample of a job lies."""
+    """Offsets of the samples of a job."""
 
     def __init__(self, job: Preparation) -> None:
         self._job = job

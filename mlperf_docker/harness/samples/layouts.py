@@ -14,7 +14,7 @@ Rows = NDArray[np.int64]
 
 
 class Layout(Protocol):
-    """How loaded samples lie in memory, and become batches."""
+    """Layout of loaded samples in memory, and their batches."""
 
     by_length: bool
     """The longest first."""

@@ -168,7 +168,7 @@ def _problem(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> str | None:
 
 
 class _Inert:
-    """What a pickle makes objects of, here: nothing is done, whatever class it names."""
+    """Stand-in for any object of a pickle: nothing is done, whatever class it names."""
 
     def __new__(cls, *_arguments: object, **_options: object) -> "_Inert":
         return super().__new__(cls)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Unfit(Exception):  # noqa: N818 (a finding, and no error: what does not fit is made again)
-    """What was kept cannot be used; the message says why. missing: there is nothing to be used."""
+    """Cache entry that cannot be used; the message says why. missing: there is no entry."""
 
     def __init__(self, reason: str, *, missing: bool = False) -> None:
         super().__init__(reason)

@@ -11,7 +11,7 @@ from mlperf_docker.recipe.host_settings import HostSettings
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """One image to build."""
+    """Request to build one image."""
 
     inputs: BuildInputs
     base_reference: str
@@ -28,7 +28,7 @@ class BuildRequest:
 
 
 class BuildEventKind(StrEnum):
-    """What happened to a step."""
+    """Kind of an event."""
 
     STARTED = "started"
     CACHED = "cached"
@@ -40,7 +40,7 @@ class BuildEventKind(StrEnum):
 
 @dataclass(frozen=True)
 class BuildEvent:
-    """One event of a build."""
+    """Event of a build."""
 
     kind: BuildEventKind
     step: str

@@ -29,7 +29,7 @@ _TAG_HASH = re.compile(r"-([0-9a-f]{12})$")
 
 
 class DifferenceKind(StrEnum):
-    """What a difference is about."""
+    """Subject of a difference."""
 
     HASH = "hash"
     LABEL = "label"

@@ -28,7 +28,7 @@ _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class DatasetRequest:
-    """What the user asked for."""
+    """Request of `data fetch`."""
 
     dataset: DatasetSpec
     model: str

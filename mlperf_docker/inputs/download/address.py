@@ -53,7 +53,7 @@ class AddressError(Exception):
 
 
 class _TransientError(AddressError):
-    """It may help to try again. tries: how often in a row; wait_s: what the server asked for."""
+    """Fault that may pass. tries: how often to try in a row; wait_s: the server's Retry-After."""
 
     def __init__(self, message: str, *, tries: int = 0, wait_s: float | None = None) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class _RangeError(AddressError):
 
 
 class Address:
-    """One address and everything that may go wrong with it."""
+    """Address of a file, with all faults that its server may have."""
 
     def __init__(self, session: requests.Session, url: str, partial: Partial, display: Display) -> None:
         self._session, self._url, self._partial, self._display = session, url, partial, display

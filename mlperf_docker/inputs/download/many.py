@@ -51,7 +51,7 @@ def fetch_each(name: str, files: Sequence[Wanted], display: Display, *, jobs: in
 
 
 class _Work:
-    """What the threads share. here: files in their places, of *total*."""
+    """State shared by the threads. here: files in their places, of *total*."""
 
     def __init__(self, files: Sequence[Wanted], display: Display, *, here: int) -> None:
         self._display = display

@@ -18,7 +18,7 @@ from mlperf_docker.system import folders, paths
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What the user asked for."""
+    """Request of `models fetch`."""
 
     model: ModelSpec
     backend: str | None = None
@@ -61,7 +61,7 @@ class Done:
 
 @dataclass(frozen=True)
 class FetchedModels:
-    """What was fetched, and what no address gave."""
+    """Files that were fetched, and files that no address gave."""
 
     fetched: tuple[Done, ...]
     failures: tuple[FetchError, ...]

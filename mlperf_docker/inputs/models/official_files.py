@@ -20,7 +20,7 @@ _DIGITS = 8  # of a checksum, where it has to tell files of one name apart
 
 
 class FileState(StrEnum):
-    """What is known of an official file without reading it: `present` was never verified, or has no checksum."""
+    """State of an official file, without reading it: `present` was never verified, or has no checksum."""
 
     ABSENT = "absent"
     PARTIAL = "partial"

@@ -39,7 +39,7 @@ NAME = "onnxruntime"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What an execution provider takes, or nothing of it."""
+    """Settings of an execution provider that differ from the defaults."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     memory: str | None = None

@@ -38,7 +38,7 @@ EVERY = 8
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the tables take: rows of each, and the number that ids wrap at, where longer tables were cut to it."""
+    """Form of the ids: rows of each table, and the number that ids wrap at if longer tables were cut to it."""
 
     rows: tuple[int, ...] = ()
     wrap: int | None = None

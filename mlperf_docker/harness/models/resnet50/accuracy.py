@@ -12,7 +12,7 @@ from mlperf_docker.harness.api.errors import SampleError
 
 @dataclass(frozen=True, slots=True)
 class Top1:
-    """How many distinct samples were answered, and how many of them rightly."""
+    """Number of distinct samples answered, and of those answered rightly."""
 
     good: int
     total: int

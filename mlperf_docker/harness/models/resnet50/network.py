@@ -31,7 +31,7 @@ PROBABILITIES, LOGITS = "softmax_tensor:0", "logits:0"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How images are prepared: with TensorFlow's or torchvision's numerics, and which axis has the channels."""
+    """Form of prepared images: TensorFlow's or torchvision's numerics, and the axis of the channels."""
 
     torchvision: bool = False
     channels_last: bool = False

@@ -17,7 +17,7 @@ from mlperf_docker.harness.models.rnnt.features import frames as frame_count
 
 
 class Waveforms(Protocol):
-    """What is transcribed."""
+    """Waveforms of the utterances to transcribe."""
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:

@@ -48,7 +48,7 @@ class NiftiHeader:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How the voxels stand in the file, behind *offset* bytes: *count* of *shape*, the first axis running fastest."""
+    """Layout of the voxels in a file, behind *offset* bytes: *count* of *shape*, the first axis running fastest."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -69,7 +69,7 @@ def place(volume: NDArray[Any], out: NDArray[Any], padding: float) -> None:
 
 
 class _CaseReader:
-    """What reads the files of a case."""
+    """Reader of the files of a case."""
 
     def __init__(self, folders: Sequence[Path], headers: Sequence[nifti.NiftiHeader]) -> None:
         self._folders = folders

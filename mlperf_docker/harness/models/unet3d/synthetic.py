@@ -54,7 +54,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class UNet3DRecipe:
-    """How big a synthetic set is; its cases take the first official names."""
+    """Size of a synthetic set; its cases take the first official names."""
 
     config: UNetConfig
     cases: tuple[Case, ...]
