@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.display.tables import markdown_table
-from mlperf_docker.evidence.records import LARGEST_DIFFERENCE, AnyFinding, Entry, Ran, Record
+from mlperf_docker.evidence.records import LARGEST_DIFFERENCE, AnyFinding, Entry, Record, RunFinding
 
 _LETTERS = {"built": "B", "performance": "P", "accuracy": "A", "parity": "X"}
 _NOT_RUN = "not run"
@@ -57,6 +57,6 @@ def _letters(spec: ImageSpec, entries: Sequence[Entry]) -> str:
 
 def _letter(name: str, finding: AnyFinding) -> str:
     letter = _LETTERS[name]
-    if isinstance(finding, Ran):
+    if isinstance(finding, RunFinding):
         letter = {"tiny": letter.lower(), "full": letter, "real": f"**{letter}**"}[finding.data]
     return letter if finding.passed else f"{letter}✗"

@@ -28,7 +28,16 @@ from mlperf_docker.errors import (
     UsageError,
 )
 from mlperf_docker.evidence import records
-from mlperf_docker.evidence.records import Accuracy, Built, Data, Entry, Parity, Peer, Performance, Record
+from mlperf_docker.evidence.records import (
+    AccuracyFinding,
+    BuildFinding,
+    Data,
+    Entry,
+    ParityFinding,
+    Peer,
+    PerformanceFinding,
+    Record,
+)
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
@@ -173,12 +182,12 @@ class _Gathering:
     def _perform(self, job: HarnessJob[_Found]) -> _Found:
         return perform(self._client, job, self._display).reply
 
-    def _built(self, spec: ImageSpec) -> Built:
+    def _built(self, spec: ImageSpec) -> BuildFinding:
         recipe = self._recipes[str(spec)]
         image = provide(self._client, builder_of(self._client), recipe, self._request.sources, self._display)
         found = find(self._client, image.tag)
         fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
-        return Built.model_validate({**_stamp(recipe), **fields, "base": image.base})
+        return BuildFinding.model_validate({**_stamp(recipe), **fields, "base": image.base})
 
     def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob[OutputsReply]:
         output, request = Path(places.RESULTS, f"{spec.variant}.safetensors"), self._request
@@ -205,17 +214,17 @@ class _Gathering:
 
     def _parity(
         self, spec: ImageSpec, traced: Mapping[str, OutputsReply], near: Mapping[str, Sequence[Peer]]
-    ) -> Parity | None:
+    ) -> ParityFinding | None:
         if not near.get(spec.variant):
             return None
         outputs = traced[spec.variant]
         ran = {"data": self._request.size, "samples": outputs.samples, "versions": outputs.versions}
         gpu = _gpu(spec, outputs.device_proof)
-        return Parity.model_validate(
+        return ParityFinding.model_validate(
             {**_stamp(self._recipes[str(spec)]), **ran, "gpu": gpu, "against": tuple(near[spec.variant])}
         )
 
-    def _run(self, spec: ImageSpec, precision: Precision, mode: Mode) -> Performance | Accuracy:
+    def _run(self, spec: ImageSpec, precision: Precision, mode: Mode) -> PerformanceFinding | AccuracyFinding:
         request = RunRequest(
             spec=spec,
             options=RunOptions(
@@ -244,7 +253,7 @@ class _Gathering:
             return None
 
 
-def _of_result(recipe: Recipe, result: values.RunResult) -> dict[str, Performance | Accuracy]:
+def _of_result(recipe: Recipe, result: values.RunResult) -> dict[str, PerformanceFinding | AccuracyFinding]:
     """Return the finding that *result* is, by its name."""
     data: Data = "real" if not result.synthetic else "full" if result.synthetic_size == "full" else "tiny"
     ran = {
@@ -256,12 +265,12 @@ def _of_result(recipe: Recipe, result: values.RunResult) -> dict[str, Performanc
         "in_container": result.image is not None,
     }
     if result.accuracy is not None:
-        return {"accuracy": Accuracy.model_validate({**ran, "scores": result.accuracy.scores})}
+        return {"accuracy": AccuracyFinding.model_validate({**ran, "scores": result.accuracy.scores})}
     if result.metric is None:
         raise UsageError(f"The result of {recipe} has neither a metric nor an accuracy.")
     metric = result.metric
     figures = {"metric": metric.name, "value": metric.value, "unit": metric.unit, "valid": result.valid}
-    return {"performance": Performance.model_validate({**ran, **figures, "scenario": result.scenario})}
+    return {"performance": PerformanceFinding.model_validate({**ran, **figures, "scenario": result.scenario})}
 
 
 def _gpu(spec: ImageSpec, proof: dict[str, Any]) -> str | None:

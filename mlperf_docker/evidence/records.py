@@ -43,7 +43,7 @@ class Finding(_Record):
     """Time of the check, UTC."""
 
 
-class Built(Finding):
+class BuildFinding(Finding):
     """Result of a build."""
 
     image: str
@@ -58,7 +58,7 @@ class Built(Finding):
         return True
 
 
-class Ran(Finding):
+class RunFinding(Finding):
     """Result of a run."""
 
     data: Data
@@ -71,7 +71,7 @@ class Ran(Finding):
     """False if the harness ran without a container."""
 
 
-class Performance(Ran):
+class PerformanceFinding(RunFinding):
     """Result of a performance run."""
 
     scenario: Scenario
@@ -87,7 +87,7 @@ class Performance(Ran):
         return self.valid
 
 
-class Accuracy(Ran):
+class AccuracyFinding(RunFinding):
     """An accuracy run and its scores. Of synthetic data a score's target is the known value, which it must be."""
 
     scores: tuple[AccuracyScore, ...] = Field(min_length=1)
@@ -115,7 +115,7 @@ class Peer(_Record):
     agreement: float = Field(ge=0, le=1)
 
 
-class Parity(Ran):
+class ParityFinding(RunFinding):
     """The raw outputs beside those of other backends."""
 
     against: tuple[Peer, ...] = Field(min_length=1)
@@ -132,7 +132,7 @@ class Parity(Ran):
         return alike and self.largest_difference <= LARGEST_DIFFERENCE
 
 
-AnyFinding = Built | Performance | Accuracy | Parity
+AnyFinding = BuildFinding | PerformanceFinding | AccuracyFinding | ParityFinding
 
 
 class Entry(_Record):
@@ -142,10 +142,10 @@ class Entry(_Record):
     backend: str
     device: Device
     precision: Precision
-    built: Built | None = None
-    performance: Performance | None = None
-    accuracy: Accuracy | None = None
-    parity: Parity | None = None
+    built: BuildFinding | None = None
+    performance: PerformanceFinding | None = None
+    accuracy: AccuracyFinding | None = None
+    parity: ParityFinding | None = None
 
     @property
     def key(self) -> tuple[str, str, Device, Precision]:
@@ -170,7 +170,7 @@ class Entry(_Record):
     @property
     def gpu(self) -> str | None:
         """The GPU that it ran on, or None."""
-        return next((each.gpu for each in self.findings().values() if isinstance(each, Ran) and each.gpu), None)
+        return next((each.gpu for each in self.findings().values() if isinstance(each, RunFinding) and each.gpu), None)
 
 
 class Record(_Record):

@@ -48,7 +48,7 @@ class AccuracyScore(_Value, Score, frozen=True):
     target: _Number | tuple[float, float]
 
 
-class Accuracy(AccuracyScore, Scores, frozen=True):
+class ScoredAccuracy(AccuracyScore, Scores, frozen=True):
     """The decisive score, and the list of all of them."""
 
     scores: tuple[AccuracyScore, ...] = ()
@@ -87,7 +87,7 @@ class RunResult(_Value, RunReply, frozen=True):
     reasons: tuple[str, ...] = ()
     metric: Metric | None
     latency_ns: Latency | None
-    accuracy: Accuracy | None
+    accuracy: ScoredAccuracy | None
     settings: dict[str, Any] = Field(default_factory=dict)
     seeds: dict[str, Any] = Field(default_factory=dict)
     model_file: dict[str, Any] | None = None

@@ -1,5 +1,6 @@
 """Who may import whom in this package. An import that runs upward, or into the other half, fails here."""
 
+import ast
 import re
 import sys
 import tomllib
@@ -139,6 +140,17 @@ def test_every_module_has_a_room_and_every_name_of_a_room_a_module() -> None:
 def test_imports_run_down_the_floors() -> None:
     found = upward(FOUND, HOST) | upward(FOUND, HARNESS_FLOORS)
     assert found == {(f"{NAME}.{importer}", f"{NAME}.{imported}") for importer, imported in UPWARD}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """Only errors that host and harness raise alike share their names, and what two models each have of their own."""
+    places: dict[str, set[str]] = {}
+    for module, path in modules(PACKAGE).items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(module)
+    shared = {name for name, found in places.items() if len(found) > 1}
+    assert shared <= {"DatasetError", "DeviceError", "Form", "ModelFileError", "UsageError"}
 
 
 def _told(found: list[Import]) -> list[str]:

@@ -21,7 +21,7 @@ from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
 from mlperf_docker.evidence import gather, records
 from mlperf_docker.evidence.coverage import coverage
-from mlperf_docker.evidence.records import Accuracy, Entry, Record
+from mlperf_docker.evidence.records import AccuracyFinding, Entry, Record
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
@@ -114,11 +114,11 @@ class TestRecord:
         assert accuracy is not None
         assert [(score.metric, score.value, score.passed) for score in accuracy.scores] == [("top-1", 75.0, True)]
         assert not {"metric", "value", "target"} & accuracy.model_dump().keys()
-        assert Accuracy.model_validate(accuracy.model_dump(mode="json")) == accuracy
+        assert AccuracyFinding.model_validate(accuracy.model_dump(mode="json")) == accuracy
 
     def test_one_score_that_failed_fails_all(self) -> None:
         scores = [{"metric": str(each), "value": 1.0, "target": 2.0, "passed": each > 1} for each in (1, 2)]
-        assert not Accuracy.model_validate({**RAN, "scores": scores}).passed
+        assert not AccuracyFinding.model_validate({**RAN, "scores": scores}).passed
 
     def test_a_cell_cannot_be_there_twice(self, tmp_path: Path) -> None:
         twice = [whole().model_dump(mode="json")] * 2
