@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.container import ContainerExit
 from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
 from mlperf_docker.runs.job import HarnessJob, Performed, R, read_reply
+from tests.fakes.container_engine import ContainerEngine, died
 from tests.harness.process import PATIENCE_S, command, environment
 
 DEFAULTS = {
@@ -37,15 +37,10 @@ def perform(_client: object, job: HarnessJob[R], display: Display, log: Path | N
         _line(job), capture_output=True, text=True, timeout=PATIENCE_S, env=environment(), check=False
     )
     outside = {str(mount.host): mount.container for mount in job.mounts}
-    with runner._Log(path, display) as kept:
-        harness = runner._Harness(kept, display)
-        for text in done.stdout.splitlines():
-            harness.stdout(_renamed(text, outside))
-        for text in done.stderr.splitlines():
-            harness.stderr(text)
-    if harness.result is None:
-        raise runner._failure(harness, ContainerExit(done.returncode, out_of_memory=False, signal=None), plan, path)
-    return Performed(read_reply(job.command, harness.result.fields, path), IMAGE, 1.0)
+    lines = tuple(_renamed(text, outside) for text in done.stdout.splitlines())
+    engine = ContainerEngine(lines=lines, errors=done.stderr, ending=died(done.returncode))
+    fields = runner.execute(engine, plan, path, display)
+    return Performed(read_reply(job.command, fields, path), IMAGE, 1.0)
 
 
 def _line(job: HarnessJob[Any]) -> list[str]:

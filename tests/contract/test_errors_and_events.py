@@ -17,6 +17,8 @@ from mlperf_docker.harness.api import errors as harness_errors
 from mlperf_docker.harness.api import events as harness_events
 from mlperf_docker.harness.system.signals import Terminated
 from mlperf_docker.runs import runner
+from tests.fakes.container_engine import ContainerEngine, died
+from tests.fakes.engine import FakeDisplay
 
 BEFORE_THE_HARNESS = {
     ExitCode.ENGINE,
@@ -41,11 +43,15 @@ HARNESS_ERRORS = [
 
 @pytest.mark.parametrize(("error", "kind"), HARNESS_ERRORS, ids=[type(error).__name__ for error, _ in HARNESS_ERRORS])
 def test_an_error_of_the_harness_becomes_the_hosts_of_its_kind(
-    error: harness_errors.HarnessError, kind: type[errors.MlperfDockerError]
+    error: harness_errors.HarnessError, kind: type[errors.MlperfDockerError], tmp_path: Path
 ) -> None:
     event = told(lambda to: to.error(error))
     assert isinstance(event, events.ErrorEvent)
-    raised = runner._harness_error(event, RunPlan("image", (), (), ContainerUser("1:1")), Path("log"))
+    engine = ContainerEngine(lines=(event,), ending=died(int(error.exit_code)))
+    plan = RunPlan("image", (), (), ContainerUser("1:1"))
+    with pytest.raises(errors.MlperfDockerError) as caught:
+        runner.execute(engine, plan, tmp_path / "log", FakeDisplay())
+    raised = caught.value
     assert type(raised) is kind
     assert raised.exit_code == int(error.exit_code)
     assert (str(raised), raised.hint) == ("\n  ".join((str(error), *error.details)), error.hint)
