@@ -182,7 +182,7 @@ def damaged(job: Preparation, records: Records, data: NDArray[Any]) -> list[int]
 
 
 class Several(Protocol):
-    """Arrays by number: rows of an array, a list of arrays, or samples that are kept."""
+    """Arrays by index: rows of an array, a list of arrays, or samples that are kept."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -198,7 +198,7 @@ class Several(Protocol):
 
 
 class KeptSamples:
-    """The samples of a finished entry, by their numbers; each is looked at when it is first read.
+    """The samples of a finished entry, by their indices; each is looked at when it is first read.
 
     One that is not what its record says is made anew, and put right where the entry can be written.
     """

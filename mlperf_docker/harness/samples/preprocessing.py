@@ -149,7 +149,7 @@ def _bad_files(job: Preparation, bad: dict[int, str]) -> DatasetError:
 
 
 Result = tuple[dict[int, Record], dict[int, str]]
-"""The records of the samples made, and what was bad, by their numbers."""
+"""The records of the samples made, and what was bad, by their indices."""
 
 
 def _results(job: Preparation, data: Path | None, todo: Sequence[int], workers: int) -> Iterator[Result]:

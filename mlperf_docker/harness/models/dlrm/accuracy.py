@@ -86,29 +86,29 @@ def read_log(log: Path, dataset: Criteo) -> tuple[NDArray[np.float32], NDArray[n
     labels = np.empty(len(dataset.rows), dtype=np.float32)
     seen, at = set(), 0
     for entry in entries(log):
-        number = entry["qsl_idx"]
-        if number in seen:
+        index = entry["qsl_idx"]
+        if index in seen:
             continue
-        seen.add(number)
-        if not 0 <= number < dataset.count:
-            raise SampleError(f"{log} has sample {number}, which the data set of {dataset.count} samples does not")
-        pairs = _pairs(log, number, entry["data"])
-        expected = dataset.labels[dataset.bounds[number] : dataset.bounds[number + 1]]
+        seen.add(index)
+        if not 0 <= index < dataset.count:
+            raise SampleError(f"{log} has sample {index}, which the data set of {dataset.count} samples does not")
+        pairs = _pairs(log, index, entry["data"])
+        expected = dataset.labels[dataset.bounds[index] : dataset.bounds[index + 1]]
         if len(pairs) != len(expected) or (pairs[:, 1] != expected).any():
-            raise SampleError(f"{log}: the answer to sample {number} is not that of its {len(expected)} rows")
+            raise SampleError(f"{log}: the answer to sample {index} is not that of its {len(expected)} rows")
         if not (pairs[:, 0] >= 0).all():
-            raise SampleError(f"{log}: the answer to sample {number} has a probability that is none")
+            raise SampleError(f"{log}: the answer to sample {index} has a probability that is none")
         predictions[at : at + len(pairs)], labels[at : at + len(pairs)] = pairs[:, 0], pairs[:, 1]
         at += len(pairs)
     return predictions[:at], labels[:at], len(seen)
 
 
-def _pairs(log: Path, number: int, data: str) -> NDArray[np.float32]:
+def _pairs(log: Path, index: int, data: str) -> NDArray[np.float32]:
     """Prediction and label of each row of an answer, (rows, 2)."""
     try:
         return np.frombuffer(bytes.fromhex(data), dtype=np.float32).reshape(-1, 2)
     except ValueError as error:
-        raise SampleError(f"{log}: the answer to sample {number} is no list of pairs: {error}") from error
+        raise SampleError(f"{log}: the answer to sample {index} is no list of pairs: {error}") from error
 
 
 def score(log: Path, dataset: Criteo) -> AucScore:

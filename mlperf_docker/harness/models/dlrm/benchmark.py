@@ -36,12 +36,12 @@ STORED = {"fp32": "float32", "fp16": "float16"}
 def answering(samples: Pairs) -> Postprocess:
     """How these samples are answered: prediction and label of each of their rows, as upstream does it."""
 
-    def pairs(outputs: Arrays, numbers: Sequence[int], out: NDArray[Any]) -> Sequence[int]:
-        lengths = samples.lengths[np.array(numbers)].tolist()
+    def pairs(outputs: Arrays, indices: Sequence[int], out: NDArray[Any]) -> Sequence[int]:
+        lengths = samples.lengths[np.array(indices)].tolist()
         predictions, start = outputs[0].reshape(-1), 0
-        for row, number, length in zip(out, numbers, lengths, strict=True):
+        for row, index, length in zip(out, indices, lengths, strict=True):
             row[0 : 2 * length : 2] = predictions[start : start + length]
-            row[1 : 2 * length : 2] = samples.labels(number)
+            row[1 : 2 * length : 2] = samples.labels(index)
             start += length
         return [2 * length for length in lengths]
 

@@ -45,7 +45,7 @@ class Form:
 
 
 class Pairs:
-    """The samples: runs of rows that differ in number and stand one after the other in a batch."""
+    """The samples: runs of rows, of different length, concatenated in a batch."""
 
     joined = Joined.CONCATENATED
 
@@ -56,22 +56,22 @@ class Pairs:
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Logarithms (rows, 13) float32 and ids (rows, 26) int32 of these samples, one after the other."""
-        numbers = np.array(indices, dtype=np.int64)
-        starts = np.concatenate(([0], np.cumsum(self.lengths[numbers])))
+        chosen = np.array(indices, dtype=np.int64)
+        starts = np.concatenate(([0], np.cumsum(self.lengths[chosen])))
         dense = np.empty((int(starts[-1]), DENSE), dtype=np.float32)
         ids = np.empty((int(starts[-1]), TABLES), dtype=np.int32)
 
         def fill(part: slice) -> None:
-            for number, start in zip(numbers[part].tolist(), starts[:-1][part].tolist(), strict=True):
-                self._read(number, start, dense, ids)
+            for index, start in zip(chosen[part].tolist(), starts[:-1][part].tolist(), strict=True):
+                self._read(index, start, dense, ids)
 
-        parts = [slice(start, start + FEW) for start in range(0, len(numbers), FEW)]
+        parts = [slice(start, start + FEW) for start in range(0, len(chosen), FEW)]
         with ThreadPoolExecutor(min(cores(), len(parts)), "rows") as pool:
             list(pool.map(fill, parts))
         return dense, ids
 
-    def _read(self, number: int, start: int, dense: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
-        rows = self._rows[self._bounds[number] : self._bounds[number + 1]]
+    def _read(self, index: int, start: int, dense: NDArray[np.float32], ids: NDArray[np.int32]) -> None:
+        rows = self._rows[self._bounds[index] : self._bounds[index + 1]]
         stop = start + len(rows)
         dense[start:stop] = rows[:, 1 : 1 + DENSE]
         dense[start:stop] += np.float32(1)
@@ -80,9 +80,9 @@ class Pairs:
         if self._wrap is not None:
             ids[start:stop] %= self._wrap
 
-    def labels(self, number: int) -> NDArray[np.int32]:
+    def labels(self, index: int) -> NDArray[np.int32]:
         """What happened in the rows of a sample: 1 a click, 0 none."""
-        return self._rows[self._bounds[number] : self._bounds[number + 1], 0]
+        return self._rows[self._bounds[index] : self._bounds[index + 1], 0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,9 @@ class Utterances:
         """Of all waveforms."""
         return int(self._lengths.sum()) * np.dtype(np.int16).itemsize
 
-    def waveform(self, number: int) -> NDArray[np.int16]:
-        """Utterance *number*, a view."""
-        return self._waveforms[number]
+    def waveform(self, index: int) -> NDArray[np.int16]:
+        """Utterance *index*, a view."""
+        return self._waveforms[index]
 
     def load(self, indices: Sequence[int]) -> Arrays:
         """Numbers of these utterances, (n, 1) int64; their waveforms are read into memory and stay there."""

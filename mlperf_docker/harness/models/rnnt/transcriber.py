@@ -24,8 +24,8 @@ class Waveforms(Protocol):
         """Samples of each utterance."""
         ...
 
-    def waveform(self, number: int) -> NDArray[np.int16]:
-        """The samples of utterance *number*, (n,)."""
+    def waveform(self, index: int) -> NDArray[np.int16]:
+        """The samples of utterance *index*, (n,)."""
         ...
 
 
@@ -53,7 +53,7 @@ class TranscribingPredictor:
         return rows, lengths
 
     def _features(self, inputs: Arrays) -> Arrays:
-        return features([self._waveforms.waveform(int(number)) for number in inputs[0][:, 0]], self._pool)
+        return features([self._waveforms.waveform(int(index)) for index in inputs[0][:, 0]], self._pool)
 
     def prove(self, inputs: Arrays) -> Mapping[str, Any]:
         """Prove each network; the encoder's is by far the largest, and its proof stands for all."""

@@ -46,7 +46,7 @@ def dice(found: Labels, truth: Labels) -> tuple[float, float]:
 
 
 def answers(log: Path) -> Iterator[tuple[int, Labels]]:
-    """Sample numbers and labels in an mlperf_log_accuracy.json, one at a time: the file has two bytes a voxel.
+    """Sample indices and labels in an mlperf_log_accuracy.json, one at a time: the file has two bytes a voxel.
 
     LoadGen writes an answer a line. Raises SampleError for a line that is none.
     """
