@@ -27,7 +27,7 @@ from tests.fixtures.registries import Registries
 from tests.fixtures.second_engine import SecondEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
-MODELS = ("resnet50", "retinanet", "bert", "dlrm", "rnnt", "3d-unet")
+MODELS = tuple(model.name for model in Catalog.load().models)
 ROUNDS = 7
 
 

@@ -21,7 +21,7 @@ from tests.tries import in_time
 
 def harness(cache: Path, tmp_path: Path, verb: str, *given: object, backend: str = "pytorch") -> Finished:
     """Run a command with the cell.json of an image, which declares the options of the model."""
-    spec = find(Catalog.load(), "dlrm", backend)
+    spec = find(Catalog.load(), "dlrm")
     cell = tmp_path / "cell.json"
     cell.write_text(render.cell(spec).to_json())
     return of_model("dlrm", cache, tmp_path, verb, "--cell", cell, *given, backend=backend)
