@@ -1,1 +1,1 @@
-"""What `make bench` runs: ratios against bare loops, measured in turn; nothing here asserts on time."""
+"""Benchmarks that `make bench` runs: ratios against bare loops, measured in turn; nothing here asserts on time."""

@@ -1,4 +1,4 @@
-"""The table that `make bench` puts into docs/performance.md."""
+"""Table that `make bench` writes into docs/performance.md."""
 
 from benchmarks.__main__ import markdown
 from benchmarks.measures import Figure

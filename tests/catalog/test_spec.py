@@ -1,4 +1,4 @@
-"""What images.yaml states about data sets and model files, against the facts as published."""
+"""Facts of images.yaml about data sets and model files, against what upstream published."""
 
 import re
 from pathlib import Path

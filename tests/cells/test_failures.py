@@ -1,4 +1,4 @@
-"""What goes wrong, and what the user reads then: one clear error, the documented exit code, nothing left behind."""
+"""Failures of whole commands: one clear error, the documented exit code, nothing left behind."""
 
 import os
 import signal

@@ -33,7 +33,7 @@ _PATIENCE_S = 120.0
 
 @dataclass
 class Figures:
-    """What was found. early: signals that came while Python itself began; each of the others names its points."""
+    """Figures of all kills. early: signals that came while Python itself began; each of the others names its points."""
 
     points: int = 0
     early: int = 0

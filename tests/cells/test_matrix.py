@@ -1,4 +1,4 @@
-"""Every cell with an image for the CPU, in a real container: build, every scenario, and accuracy."""
+"""Cells with an image for the CPU, all of them, in a real container: build, every scenario, and accuracy."""
 
 import json
 import os

@@ -14,7 +14,7 @@ Floors = Sequence[Mapping[str, Sequence[str]]]
 
 @dataclass(frozen=True, order=True)
 class Import:
-    """One import. imported: a module, the package's own or a foreign one; for_types: below `if TYPE_CHECKING`."""
+    """Import statement. imported: a module, the package's own or a foreign one; for_types: below `if TYPE_CHECKING`."""
 
     importer: str
     imported: str

@@ -8,7 +8,12 @@ import pytest
 
 from mlperf_docker.system.paths import assets
 
-MODULES = sorted((assets() / "mlperf_docker").rglob("*.py"))
+MODULES = [
+    path
+    for top in ("mlperf_docker", "tests", "benchmarks")
+    for path in sorted((assets() / top).rglob("*.py"))
+    if path.stat().st_size
+]
 NO_NOUN = re.compile(
     r"(What|Whatever|Where|Whoever|Which|Who|How|Being|This|That|It|One|Whether|When|Get|From|Something|Each|Every) "
 )
@@ -19,7 +24,7 @@ def summary(node: ast.Module | ast.ClassDef) -> str:
     return (ast.get_docstring(node) or "").partition("\n")[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(assets() / "mlperf_docker")))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(assets())))
 def test_a_modules_docstring_begins_with_a_noun(path: Path) -> None:
     found = summary(ast.parse(path.read_text()))
     assert found, "no docstring"
@@ -27,7 +32,7 @@ def test_a_modules_docstring_begins_with_a_noun(path: Path) -> None:
     assert "→" not in found, "an arrow in place of a sentence"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(assets() / "mlperf_docker")))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(assets())))
 def test_a_classs_docstring_begins_with_a_noun(path: Path) -> None:
     classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
     assert [f"{each.name}: {summary(each)}" for each in classes if NO_NOUN.match(summary(each))] == []

@@ -1,4 +1,4 @@
-"""Who may import whom in this package. An import that runs upward, or into the other half, fails here."""
+"""Layers of the package: an import that runs upward, or into the other half, fails here."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Every option of `mlperf-docker run`, from the command line through the container's to the harness's own options."""
+"""Options of `mlperf-docker run`, from the command line through the container's to the harness's own."""
 
 import argparse
 import csv

@@ -1,4 +1,4 @@
-"""What the harness says of real runs, read by the host: it knows every key of the result, and misses none."""
+"""Results of real runs of the harness, read by the host, which knows every key and misses none."""
 
 import dataclasses
 import json

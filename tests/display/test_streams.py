@@ -1,4 +1,4 @@
-"""What commands print where stdout and stderr are closed, full, without a reader, not in UTF-8, or a terminal."""
+"""Output where stdout and stderr are closed, full, without a reader, not in UTF-8, or a terminal."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""What pages list, against the code that defines it."""
+"""Lists in pages, against the code that defines them."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""One container: what it may do, how its end is told, and that nothing of it stays."""
+"""Containers: confinement, output, end, and that nothing of them stays."""
 
 import dataclasses
 import json

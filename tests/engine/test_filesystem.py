@@ -1,4 +1,4 @@
-"""What is in an image, read from a tar whose contents are known, and out of a real engine."""
+"""File systems of images, read from a tar whose contents are known, and from a real engine."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What of the host a container is given for links, and what not."""
+"""Mounts for symbolic links in the user's folders, and links that get none."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whose a container is, and its bounds: what follows from the engine's words about itself, and from the caller."""
+"""User and bounds of a container, derived from the engine's description of itself and from the caller."""
 
 import os
 import subprocess

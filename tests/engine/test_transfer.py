@@ -1,4 +1,4 @@
-"""Which faults are tried again and which are settled, in the words that engines and registries really use."""
+"""Retries of transfers: temporary and permanent faults, in the words of real engines and registries."""
 
 import time
 from collections.abc import Generator, Sequence

@@ -1,4 +1,4 @@
-"""What `list` remembers of the matrix: right whatever the file holds, and computed anew after any change."""
+"""Cached facts of `list`: right whatever the file holds, and computed anew after any change."""
 
 import os
 import shutil

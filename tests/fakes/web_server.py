@@ -15,7 +15,7 @@ _PIECE = 8192
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How one request is answered. The defaults are an honest server's.
+    """Answer to one request. The defaults are an honest server's.
 
     status: instead of the file; stop_after: bytes after which the connection breaks; content_range: what to say
     instead of the truth; ignore_range: send everything; content: other bytes; seconds_a_piece: how slow;
@@ -36,7 +36,7 @@ class Behaviour:
 
 @dataclass
 class Seen:
-    """One request as it came."""
+    """Request as it came."""
 
     path: str
     range: str | None

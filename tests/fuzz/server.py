@@ -41,7 +41,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to. code: negative for a signal, None if it did not end."""
+    """Outcome of a command. code: negative for a signal, None if it did not end."""
 
     code: int | None
     stdout: str

@@ -1,4 +1,4 @@
-"""What is mutated, which commands then read it, and what they may come to."""
+"""Targets: what is mutated, the commands that read it, and the outcomes that are allowed."""
 
 import json
 import re

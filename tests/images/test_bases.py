@@ -1,4 +1,4 @@
-"""Where a base comes from, in which order, and what is said where none can be had."""
+"""Base images: sources, their order, and the error where none can be had."""
 
 import os
 import signal

@@ -20,7 +20,7 @@ BARE = "mlperf-docker"
 
 
 class Case:
-    """One call of provide, and all that came of it."""
+    """Call of provide, with all that came of it."""
 
     def __init__(self, spec: ImageSpec, engine: FakeEngine, sources: Sources) -> None:
         self.recipe, self.engine, self.sources = recipe_of(spec), engine, sources

@@ -1,4 +1,4 @@
-"""Push, pull and many at once, in front of a registry that is made up; the real one is in tests/registry."""
+"""Push, pull and many at once, on a fake registry; the real one is in test_push_pull_transfers.py."""
 
 import dataclasses
 import os

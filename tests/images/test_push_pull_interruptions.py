@@ -35,7 +35,7 @@ INTERRUPTED = 130
 
 
 class Command:
-    """One command line, with a temporary folder of its own, so that what it leaves there can be seen."""
+    """Command line with a temporary folder of its own, so that what it leaves there can be seen."""
 
     def __init__(self, folder: Path, *arguments: str, engine: str = "") -> None:
         self.temporary = folder

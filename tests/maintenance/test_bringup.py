@@ -1,4 +1,4 @@
-"""What bringing an engine up would do to a host. Programs are stand-ins; CI itself installs the real ones."""
+"""Bring-up of an engine. Programs are stand-ins; CI itself installs the real ones."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which records of the build cache are ours: those of our steps, and what stands on them."""
+"""Records of the build cache that are ours: those of our steps, and what stands on them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What `prune` removes and what it never touches: on a daemon of its own, as it looks at a whole engine."""
+"""Removal by `prune`, and what it never touches: on a daemon of its own, as it looks at a whole engine."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""How `prune` tells our images from those that only have the label from one of ours, by each builder's history."""
+"""Ownership of images: ours, or only labelled by inheritance from one of ours, by each builder's history."""
 
 import pytest
 

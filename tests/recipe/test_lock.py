@@ -1,4 +1,4 @@
-"""How locks are made; uv itself is replaced by a small program that writes a known answer."""
+"""Locks as made by a stand-in for uv that writes a known answer."""
 
 import os
 import sys

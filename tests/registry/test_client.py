@@ -1,4 +1,4 @@
-"""What is asked of a registry over HTTP: tokens, pages, indexes, digests, faults. The real one is in tests/registry."""
+"""Requests to a registry over HTTP: tokens, pages, indexes, digests, faults. A real one: tests/images."""
 
 import base64
 import json

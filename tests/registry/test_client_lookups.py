@@ -1,4 +1,4 @@
-"""What we are told of a name by asking a real registry ourselves, and what the engine is told that asks it."""
+"""Look-ups in a real registry: our own client's, and the engine's."""
 
 import hashlib
 import json

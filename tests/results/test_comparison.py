@@ -1,4 +1,4 @@
-"""What is said to differ between runs."""
+"""Differences between runs."""
 
 import math
 from typing import Any

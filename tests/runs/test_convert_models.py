@@ -1,4 +1,4 @@
-"""Which containers a conversion needs, told from the file."""
+"""Containers that a conversion needs, chosen by the file."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `data convert` asks of a container, without one."""
+"""Jobs of `data convert`, without a container."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where a run finds its data when no folder is named, and what it does where there are none."""
+"""Data set of a run for which no folder is named, and synthetic data where there is none."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Whose container is it."""
+"""Owner of a container: running, gone, or unknown."""
 
 import subprocess
 import sys

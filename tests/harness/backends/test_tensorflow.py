@@ -1,4 +1,4 @@
-"""What is special to TensorFlow: its sessions, frozen graphs that do not fit, and what its operations make."""
+"""TensorFlow's particulars: sessions, frozen graphs that do not fit, and its operations' nodes."""
 
 import os
 import subprocess

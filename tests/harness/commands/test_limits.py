@@ -1,4 +1,4 @@
-"""What a run asks of the machine, without running it."""
+"""Limits of the machine, checked without a run."""
 
 import mlperf_loadgen as lg
 import pytest

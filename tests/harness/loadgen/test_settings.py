@@ -1,3 +1,5 @@
+"""Settings of LoadGen: minimum counts, user.conf, and what the embedded configuration makes of them."""
+
 import subprocess
 import sys
 from pathlib import Path

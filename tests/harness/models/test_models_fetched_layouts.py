@@ -1,4 +1,4 @@
-"""What `data fetch` lays out is read by the harness as it is: official names and formats, from a server on loopback."""
+"""Layouts made by `data fetch`, read by the harness: official names and formats, from a server on loopback."""
 
 import gzip
 from collections.abc import Iterator

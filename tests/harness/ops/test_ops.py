@@ -1,4 +1,4 @@
-"""Every operation on every backend, through a network of its own, against numpy."""
+"""Operations on all backends, through a network each, against numpy."""
 
 import importlib
 import math

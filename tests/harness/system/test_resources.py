@@ -1,4 +1,4 @@
-"""How much of the machine a container may use, by the kernel's files."""
+"""Memory and threads that a container may use, by the kernel's files."""
 
 from pathlib import Path
 

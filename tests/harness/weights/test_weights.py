@@ -1,3 +1,5 @@
+"""Weights in files: safetensors, names, formats, and every difference from the declared ones."""
+
 import json
 import os
 from collections.abc import Callable, Iterator

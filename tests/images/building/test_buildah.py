@@ -1,4 +1,4 @@
-"""What Podman says of a build, as it was recorded with Podman 4.3.1, and what is made of it. Needs no Podman."""
+"""Output of Podman for a build, recorded with Podman 4.3.1, as events. Needs no Podman."""
 
 from collections.abc import Generator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each layer of an image is built from its own wheels alone, and a maker's index is asked only where it is needed."""
+"""Layers of an image: built from their own wheels alone; a maker's index is asked only where it is needed."""
 
 import uuid
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The mounts that our Dockerfiles use: files of the context, and a cache that outlives a build."""
+"""Mounts of our Dockerfiles: files of the context, and a cache that outlives a build."""
 
 import uuid
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a user reads when a build fails: the step, its last lines, the likely cause, what helps, the log's path last."""
+"""Errors of failed builds: the step, its last lines, the likely cause, the remedy, the log's path last."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each check by itself, on an image that exists only as a table of its files."""
+"""Checks of `verify`, one by one, on an image that exists only as a table of its files."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""From logits to payload, to answers, to F1: hand-made cases, and what upstream's scripts made of a recorded set."""
+"""Payload, answers and F1 from logits: cases made by hand, and upstream's results for a recorded set."""
 
 import json
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Reference(torch.nn.Module):  # type: ignore[misc,unused-ignore]
-    """One EmbeddingBag for each category, and the two stacks; names are those of the official checkpoint."""
+    """DLRM from an EmbeddingBag per category and two stacks; names are those of the official checkpoint."""
 
     def __init__(self, rows: Sequence[int], bottom: Sequence[int], top: Sequence[int]) -> None:
         super().__init__()

@@ -1,3 +1,5 @@
+"""ImageNet's folder and its val_map.txt: read in order, with every bad line named."""
+
 from pathlib import Path
 
 import cv2

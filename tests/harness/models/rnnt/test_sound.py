@@ -1,4 +1,4 @@
-"""How long a sound file is: found in it where its header does not tell, and never taken from one that is wrong."""
+"""Length of sound files: found where the header does not tell, and refused where it is wrong."""
 
 import io
 import json
