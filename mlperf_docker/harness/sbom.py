@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import Distribution, distributions
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from mlperf_docker.contract import places
 from mlperf_docker.harness import __version__
 
 Component = dict[str, Any]
@@ -27,8 +28,8 @@ def bill(root: Path, packages: Sequence[str], base: str, base_identity: str) -> 
 
     packages: folders with Python distributions; base: what the image stands on, and base_identity: its digest or id.
     """
-    home = root / "opt/mlperf"
-    cell = json.loads((home / "cell.json").read_text(encoding="utf-8"))
+    home = root / places.HOME.removeprefix("/")
+    cell = json.loads((home / PurePosixPath(places.CELL).name).read_text(encoding="utf-8"))
     name = f"{cell['model']}:{cell['backend']}-{cell['device']}"
     components = [
         _base(base, base_identity),
