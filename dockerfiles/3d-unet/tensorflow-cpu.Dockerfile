@@ -10,8 +10,8 @@ RUN apt-get update \
 
 # pip and the script of the steps below, which mount them: no image has either.
 FROM python AS tools
-COPY tools/ /tools/
-RUN /tools/install pip 3.11 3.12 3.13
+COPY tools/ /context/
+RUN /context/install pip 3.11 3.12 3.13
 
 # LoadGen, numpy and the format of the weights. What changes seldom comes first: images share these layers.
 FROM python AS common

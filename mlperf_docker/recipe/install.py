@@ -29,6 +29,7 @@ from py_compile import PycInvalidationMode
 from typing import Any
 
 _HERE = Path(__file__).resolve().parent
+_UNPACKED = "pip.unpacked"  # beside the script, by a name that nothing imports
 _PIP_WHEELS = Path("/usr/share/python-wheels")  # where Debian's python3-pip-whl has pip
 
 
@@ -46,6 +47,8 @@ class Places:
     """A file for each layer: what was asked for, which wheels were taken, and the hashes of the byte code."""
     sbom: Path
     """The bill of materials."""
+    stage: Path
+    """What the layers mount of the tools stage: this script, its layout and pip. It is there once it is whole."""
     pip: Path
     """pip, unpacked. No image has it."""
     layer: Path
@@ -58,19 +61,24 @@ class Places:
         """Return what layout.json at *path* says; pip is beside it."""
         said = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name: Path(said[field.name]) for field in fields(cls) if field.name != "pip"}
-        return cls(**known, pip=path.parent / "pip.unpacked")
+        return cls(**known, pip=path.parent / _UNPACKED)
 
 
 def unpack_pip(places: Places, pythons: Sequence[str]) -> None:
-    """Check that the base's Python is one of *pythons*, and have Debian's pip where the layers mount it."""
+    """Check that the base's Python is one of *pythons*, and have the script and Debian's pip where layers mount them.
+
+    Buildah 1.28 mounts a stage that its cache gave as it was after an earlier step: there the folder is missing, which
+    the host notices, and not half.
+    """
     here = "{}.{}".format(*sys.version_info)
     if here not in pythons:
         sys.exit(f"This base has Python {here}, and the locked packages are for {', '.join(pythons)}.")
     _run("apt-get", "update")
     _run("apt-get", "install", "--yes", "--no-install-recommends", "python3-pip-whl", DEBIAN_FRONTEND="noninteractive")
     (wheel,) = _PIP_WHEELS.glob("pip-*.whl")
+    shutil.copytree(places.pip.parent, places.stage)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(places.pip)
+        archive.extractall(places.stage / _UNPACKED)
 
 
 def install_layer(places: Places, name: str) -> None:

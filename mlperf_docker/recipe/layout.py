@@ -24,8 +24,9 @@ class ImageLayout:
     user: str = "65532:65532"
     module: str = "mlperf_docker.harness"
     """The package of the harness, which is the entry point."""
+    context: str = "/context"
     stage: str = "/tools"
-    """pip and the script of the install steps, in the stage that the others mount them from."""
+    """Folders of the tools stage: the script of the install steps as it comes, and with pip, as the layers mount it."""
     tools: str = "/run/mlperf"
     layer: str = "/run/layer"
     cache: str = "/run/cache"
@@ -107,7 +108,7 @@ class ImageLayout:
 
     def places(self) -> bytes:
         """Return layout.json, which the script of the install steps reads."""
-        names = ("home", "venv", "requirements", "wheels", "bytecode", "sbom", "layer", "cache")
+        names = ("home", "venv", "requirements", "wheels", "bytecode", "sbom", "stage", "layer", "cache")
         return (json.dumps({name: getattr(self, name) for name in names}, indent=2) + "\n").encode()
 
 

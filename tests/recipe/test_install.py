@@ -26,7 +26,11 @@ class Build:
     def __init__(self, root: Path) -> None:
         self.tools, self.layer = root / "tools", root / "layer"
         layout = ImageLayout(
-            home=str(root / "opt/mlperf"), venv=str(root / "opt/venv"), layer=str(self.layer), cache=str(root / "cache")
+            home=str(root / "opt/mlperf"),
+            venv=str(root / "opt/venv"),
+            stage=str(root / "stage"),
+            layer=str(self.layer),
+            cache=str(root / "cache"),
         )
         self.tools.mkdir()
         self.script = self.tools / "install"
@@ -70,7 +74,7 @@ def test_a_python_without_a_lock_ends_the_build_with_words_that_the_engines_part
     assert any(sign.search(said) for sign in UNSUITABLE_BASES)
 
 
-def test_pip_is_debians_unpacked_beside_the_script(
+def test_the_layers_mount_a_folder_of_its_own_that_is_there_once_it_is_whole(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log"
@@ -80,7 +84,9 @@ def test_pip_is_debians_unpacked_beside_the_script(
     monkeypatch.setenv("DEBIAN_FRONTEND", "")
     monkeypatch.setattr(install, "_PIP_WHEELS", Path(ensurepip.__file__).parent / "_bundled")
     install.unpack_pip(build.places, ["3.1", HERE])
-    assert (build.tools / "pip.unpacked/pip/__init__.py").is_file()
+    assert {path.name for path in build.places.stage.iterdir()} == {"install", "layout.json", "pip.unpacked"}
+    assert (build.places.stage / "pip.unpacked/pip/__init__.py").is_file()
+    assert os.access(build.places.stage / "install", os.X_OK) is os.access(build.script, os.X_OK)
     assert log.read_text().splitlines() == [
         " update",
         "noninteractive install --yes --no-install-recommends python3-pip-whl",
@@ -95,6 +101,7 @@ def test_a_program_that_fails_ends_the_step_with_its_exit_code_and_no_traceback(
         argv, env={"PATH": str(tmp_path) + ":/bin"}, capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr) == (100, "no mirror\n")
+    assert not build.places.stage.exists()
 
 
 def test_a_layer_has_what_its_wheels_hold_and_a_record_of_it(build: Build, tmp_path: Path) -> None:
