@@ -283,7 +283,7 @@ def test_a_damaged_bundle_is_refused(copy: Path, empty: Host, damage: str) -> No
     assert not empty.models.exists()
 
 
-def test_what_is_no_bundle(empty: Host, tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_no_bundle(empty: Host, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]")
     assert "is no manifest of a bundle" in empty("bundle", "load", tmp_path, expect=10).stderr
     assert "There is no bundle in" in empty("bundle", "load", tmp_path / "none", expect=10).stderr
@@ -316,7 +316,7 @@ def test_a_model_file_of_the_same_name_is_replaced_only_by_force(written: Writte
     assert mine.read_bytes() == WEIGHTS
 
 
-def test_what_is_refused_before_anything_is_written(home: Host, tmp_path: Path) -> None:
+def test_bundle_write_refuses_wrong_requests_before_it_writes(home: Host, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine").touch()
     for to, said in (("full", "is there already"), ("none/bundle", f"mkdir -p {tmp_path / 'none'}")):

@@ -89,7 +89,7 @@ def test_too_much_ends_soon_with_a_short_message(text: str, said: str, tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
-def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path) -> None:
+def test_images_yaml_must_be_a_regular_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "images.yaml"
     match kind:
         case "fifo":

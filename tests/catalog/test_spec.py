@@ -54,7 +54,7 @@ def test_kits19_offers_the_cases_that_the_benchmark_takes() -> None:
     assert [set(series.items) for series in MODELS["3d-unet"].dataset.series] == [taken, taken]
 
 
-def test_what_cannot_be_fetched_and_what_is_not_by_itself() -> None:
+def test_files_that_need_an_account_or_are_optional_are_marked() -> None:
     datasets = {model.dataset.name: model.dataset for model in CATALOG.models}
     files = [file for dataset in datasets.values() for file in dataset.files]
     assert [file.name for file in files if file.account] == ["ILSVRC2012_img_val.tar"]
@@ -76,7 +76,7 @@ def test_targets_are_the_rules_shares_of_the_reference(model: ModelSpec) -> None
         assert score.high_target == pytest.approx(0.999 * score.reference, rel=1e-9)
 
 
-def test_which_benchmarks_have_the_high_level() -> None:
+def test_only_some_benchmarks_have_the_high_level() -> None:
     assert {name for name, model in MODELS.items() if model.accuracy[0].high_target} == {"bert", "3d-unet", "dlrm"}
 
 
@@ -108,7 +108,7 @@ def test_the_file_that_a_run_takes(model: str, backend: str, precision: str, nam
 @pytest.mark.parametrize(
     ("model", "backend"), [("retinanet", "tensorflow"), ("rnnt", "onnxruntime"), ("dlrm", "tensorflow")]
 )
-def test_where_no_official_file_exists(model: str, backend: str) -> None:
+def test_some_backends_have_no_official_file(model: str, backend: str) -> None:
     assert officials(MODELS[model], backend, Precision.FP32, folder=Path()) == []
 
 

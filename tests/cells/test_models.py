@@ -56,7 +56,9 @@ def test_a_file_that_is_no_model_leaves_nothing(tool: Tool, image: str, tmp_path
     assert [path.read_text() for path in out.iterdir()] == ["mine"]
 
 
-def test_what_is_refused_before_a_container_starts(tool: Tool, weights: Path, out: Path, tmp_path: Path) -> None:
+def test_wrong_conversions_are_refused_before_a_container_starts(
+    tool: Tool, weights: Path, out: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("no model")
     for source, to, code, said in (
         (weights, out / "r.pth", 2, "neither a .safetensors nor an .onnx"),

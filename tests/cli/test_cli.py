@@ -154,7 +154,7 @@ def test_results_are_compared_by_name_path_and_last(three_runs: Path) -> None:
     assert fields["differing"]["settings.batch_size"] == [4, None]
 
 
-def test_what_cannot_be_compared_is_a_usage_error(three_runs: Path) -> None:
+def test_results_that_cannot_be_compared_are_a_usage_error(three_runs: Path) -> None:
     where = ("--results", str(three_runs))
     assert "nothing to be compared" in tool("results", "compare", "last", *where, expect=ExitCode.USAGE).stderr
     for run, message in (

@@ -57,7 +57,7 @@ def work(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("arguments", ["render", "render --check", "lock", "lock --bases", "lock --requirements"])
-def test_what_is_for_a_checkout_says_so_in_one_line(arguments: str, site: Path, work: Path) -> None:
+def test_commands_for_a_checkout_say_so_in_one_line(arguments: str, site: Path, work: Path) -> None:
     done = installed(site, work, *arguments.split())
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     (line,) = done.stderr.splitlines()

@@ -143,7 +143,7 @@ def test_files_of_one_name_are_told_apart(tool: Tool) -> None:
     assert [each["note"] for each in verdict["official"]] == ["old"]
 
 
-def test_what_a_file_of_the_users_own_is(tool: Tool, tmp_path: Path) -> None:
+def test_models_verify_identifies_a_file_of_the_users_own(tool: Tool, tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(CONTENT)
     out, _ = tool("models", "verify", str(tmp_path / "mine"))
     assert "r.onnx (resnet50, onnxruntime, fp32, new); r.pth (resnet50, pytorch, fp32)" in out
@@ -178,7 +178,7 @@ def test_the_checksum_of_a_model_in_several_files_is_of_all_of_them(tool: Tool, 
     assert "from outside its folder: '../b'" in err
 
 
-def test_what_is_no_file_is_refused_at_once(tool: Tool, tmp_path: Path) -> None:
+def test_models_commands_refuse_odd_files_at_once(tool: Tool, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.onnx")
     (tmp_path / "endless.onnx").symlink_to("/dev/zero")
     (tmp_path / "circle.onnx").symlink_to("circle.onnx")
@@ -226,7 +226,9 @@ def test_models_fetch_takes_another_folder_that_exists(tool: Tool, tmp_path: Pat
         (("resnet50", "--url", "http://127.0.0.1:9/r"), "Connection refused", ExitCode.MODEL_FILE),
     ],
 )
-def test_what_cannot_be_fetched(tool: Tool, arguments: tuple[str, ...], said: str, code: ExitCode) -> None:
+def test_a_model_that_cannot_be_fetched_is_an_error_with_the_reason(
+    tool: Tool, arguments: tuple[str, ...], said: str, code: ExitCode
+) -> None:
     out, err = tool("models", "fetch", *arguments, expect=code)
     assert said in err
     assert out == ""

@@ -33,13 +33,13 @@ def read(folder: Path, facts: dict[str, Any]) -> Cell:
 
 
 @pytest.mark.parametrize("spec", CATALOG.specs, ids=str)
-def test_what_is_written_is_read(spec: ImageSpec, tmp_path: Path) -> None:
+def test_a_written_cell_json_is_read_back(spec: ImageSpec, tmp_path: Path) -> None:
     path = tmp_path / "cell.json"
     path.write_text(render.cell(spec).to_json())
     assert cell.resolve(path, model=None, backend=None, device=None) == render.cell(spec)
 
 
-def test_it_says_what_the_catalog_says() -> None:
+def test_cell_json_says_what_the_catalog_says() -> None:
     spec = next(spec for spec in CATALOG.specs if str(spec) == "bert:onnxruntime-cpu")
     made, model = render.cell(spec), spec.model
     assert (made.model, made.backend, made.device) == ("bert", "onnxruntime", Device.CPU)
@@ -66,7 +66,7 @@ def test_it_says_what_the_catalog_says() -> None:
     ],
     ids=str,
 )
-def test_what_describes_no_cell_is_refused_with_its_path(change: dict[str, Any], tmp_path: Path) -> None:
+def test_a_cell_json_of_another_shape_is_refused_with_its_path(change: dict[str, Any], tmp_path: Path) -> None:
     facts = {**json.loads(render.cell(CATALOG.specs[0]).to_json()), **change}
     with pytest.raises(UsageError, match=r"cell\.json does not describe a cell: "):
         read(tmp_path, facts)
@@ -81,7 +81,7 @@ def test_both_forms_of_a_target_come_back(tmp_path: Path) -> None:
     assert read(tmp_path, json.loads(made.to_json())) == made
 
 
-def test_what_the_command_line_names_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
+def test_the_command_line_overrides_cell_json(tmp_path: Path) -> None:
     made = next(render.cell(spec) for spec in CATALOG.specs if str(spec) == "bert:onnxruntime-cpu")
     path = tmp_path / "cell.json"
     path.write_text(made.to_json())

@@ -39,3 +39,9 @@ def test_a_name_of_a_test_occurs_once() -> None:
         name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     )
     assert [name for name, times in names.items() if times > 1] == []
+
+
+def test_a_name_of_a_test_has_a_subject() -> None:
+    """`test_what_is_wrong` tells nothing to who reads a list of failures."""
+    riddle = re.compile(r"def (test_(?:what|where|which|who|whoever|whose|it|its|they|those)_\w+)")
+    assert [name for path in TESTS.rglob("test_*.py") for name in riddle.findall(path.read_text())] == []

@@ -71,7 +71,7 @@ def test_every_form_of_an_import_is_a_crossing(tmp_path: Path, form: str) -> Non
         "ARGUMENTS = ['-m', 'tool.harness.run']",
     ],
 )
-def test_what_only_looks_like_a_crossing_is_none(tmp_path: Path, form: str) -> None:
+def test_similar_names_are_no_crossing(tmp_path: Path, form: str) -> None:
     root = package(tmp_path, cli__main=form, errors="", harness__run="", harness_log="")
     assert crossings(imports(root), "tool.harness", ["tool"]) == []
 
@@ -82,7 +82,7 @@ def test_the_harness_may_not_import_the_host_either(tmp_path: Path, form: str) -
     assert [each.importer for each in crossings(imports(root), "tool.harness", ["tool"])] == ["tool.harness.run"]
 
 
-def test_what_both_share_imports_neither(tmp_path: Path) -> None:
+def test_shared_modules_import_neither_half(tmp_path: Path) -> None:
     root = package(tmp_path, words="from tool import errors", errors="", harness__run="from tool import words")
     (found,) = crossings(imports(root), "tool.harness", ["tool", "tool.words"])
     assert found.pair == ("tool.words", "tool.errors")

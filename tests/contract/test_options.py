@@ -94,7 +94,7 @@ def test_every_value_arrives(tmp_path: Path) -> None:
     assert made.precision is Precision.INT8
 
 
-def test_what_is_not_given_is_the_harness_own_default(tmp_path: Path) -> None:
+def test_an_option_that_is_not_given_has_the_harness_default(tmp_path: Path) -> None:
     command = command_line(tmp_path, "--synthetic=tiny")
     assert harness_run(container_arguments(command)) == harness_run(["run", "--synthetic=tiny"])
 

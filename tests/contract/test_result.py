@@ -66,7 +66,7 @@ def test_no_value_is_changed_on_the_way(done: tuple[Finished, Path]) -> None:
     assert json.loads(made.to_json()) == {**fields, "image": None, "results_dir": "", "duration_s": None}
 
 
-def test_its_file_is_read_too(done: tuple[Finished, Path]) -> None:
+def test_result_json_is_read_too(done: tuple[Finished, Path]) -> None:
     finished, folder = done
     assert store.read(folder) == values.RunResult.model_validate(
         {**fields_of(finished), "results_dir": str(folder.absolute())}

@@ -77,7 +77,7 @@ def test_closed_streams_are_no_error(where: str) -> None:
         {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
     ],
 )
-def test_what_an_encoding_has_not_is_replaced(variables: dict[str, str]) -> None:
+def test_characters_that_an_encoding_lacks_are_replaced(variables: dict[str, str]) -> None:
     done = shell('"$TOOL" models list', **variables)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"f6a4da60?" in done.stdout

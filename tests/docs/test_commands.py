@@ -14,7 +14,7 @@ def test_the_committed_page_is_current() -> None:
 
 
 @pytest.mark.parametrize("command", ["", "run", "bundle write"])
-def test_it_has_the_options_that_help_shows(command: str) -> None:
+def test_the_reference_has_the_options_that_help_shows(command: str) -> None:
     section = reference().split(f"## mlperf-docker {command}".rstrip() + "\n")[1].split("\n## ")[0]
     for line in tool(*command.split(), "--help").stdout.splitlines():
         words = [word.strip(",") for word in line.split()]

@@ -187,9 +187,7 @@ def test_an_address_where_no_engine_is(host: str, monkeypatch: pytest.MonkeyPatc
         *("unix://", "/var/run/docker.sock", "fd://", "npipe:////./pipe/docker", " ", "tcp://me:hunter2@host:1"),
     ],
 )
-def test_what_is_no_address_is_said_and_not_that_an_engine_should_be_started(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_malformed_address_is_said_to_be_one(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     error = refusal()
     assert str(error) == f"{host!r} is no address of a Docker engine."
@@ -263,7 +261,7 @@ def test_something_else_that_speaks_http(engine_that_answers: Any) -> None:
         {"/version": {**MODERN["/version"], "Components": 3}},
     ],
 )
-def test_what_does_not_speak_as_an_engine_is_a_finding_of_doctor(odd: dict[str, Any], engine_that_answers: Any) -> None:
+def test_a_server_that_is_no_engine_is_a_finding_of_doctor(odd: dict[str, Any], engine_that_answers: Any) -> None:
     engine_that_answers({**MODERN, **odd})
     with pytest.raises(EngineError):
         facts(connect())
@@ -284,7 +282,7 @@ def test_an_engine_without_buildkit_connects_and_cannot_build(
     assert "--pull always" in (caught.value.hint or "")
 
 
-def test_what_a_modern_engine_says_of_itself(engine_that_answers: Any) -> None:
+def test_facts_of_a_modern_engine_are_read(engine_that_answers: Any) -> None:
     engine_that_answers(MODERN)
     told = facts(connect())
     assert (told.version, told.api_version, told.storage_driver) == ("20.10.24", "1.41", "overlay2")
@@ -359,7 +357,7 @@ def test_an_engine_that_is_lost_before_or_within_an_answer(
     assert caught.value.exit_code is ExitCode.ENGINE
 
 
-def test_what_is_not_on_the_engine() -> None:
+def test_an_absent_image_is_a_not_on_engine_error() -> None:
     with pytest.raises(NotOnEngineError, match="refuses: No such image: x"), translated():
         raise NotFound("404", explanation='{"message": "No such image: x"}')
 

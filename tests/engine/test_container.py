@@ -135,7 +135,7 @@ def test_a_container_gets_no_proxy(shell: Shell, tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.engine
-def test_its_processes_and_its_own_files_are_bounded(shell: Shell) -> None:
+def test_a_containers_processes_and_own_files_are_bounded(shell: Shell) -> None:
     bounded = ContainerUser("12345:23456", processes=20, tmp_bytes=1 << 20)
     script = "for i in $(seq 40); do sleep 5 & done; wait; echo all"
     assert shell(dataclasses.replace(shell.plan(script), surroundings=bounded)).code != 0

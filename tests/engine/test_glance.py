@@ -64,7 +64,7 @@ def test_a_socket_that_is_not_there_is_an_engine_error(short: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["HTTP/1.1 400 Bad Request", "HTTP/1.1 200 OK", "garbage"])
-def test_what_is_no_docker_engine_is_an_engine_error(short: Path, answer: str) -> None:
+def test_a_socket_without_a_docker_engine_is_an_engine_error(short: Path, answer: str) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(short / "other.sock"))
         server.listen()
@@ -133,7 +133,7 @@ def test_one_list_tells_which_names_are_not_there(short: Path) -> None:
 
 
 @pytest.mark.engine
-def test_it_sees_what_the_client_sees(engine: DockerEngine, base_image: Base) -> None:
+def test_the_glance_sees_what_the_client_sees(engine: DockerEngine, base_image: Base) -> None:
     if not api(engine).base_url.startswith("http+docker://"):
         pytest.skip("this engine has no socket here")
     look = glance.images()

@@ -100,7 +100,7 @@ def test_the_home_folder_is_never_given_whole(root: Path, tmp_path: Path, monkey
     assert note.startswith("2 links lead to what a container is not given: ")
 
 
-def test_what_a_container_has_itself_is_not_covered(root: Path) -> None:
+def test_mounts_cover_no_folder_of_the_container_itself(root: Path) -> None:
     for name, to in (("passwd", "/etc/passwd"), ("null", "/dev/null"), ("python", "/usr/bin"), ("up", "/usr")):
         (root / name).symlink_to(to)
     seen = links.folder(root, "/data")

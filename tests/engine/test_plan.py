@@ -172,7 +172,7 @@ def test_gpus_are_printed_as_docker_reads_them(text: str, printed: str) -> None:
     ],
     ids=str,
 )
-def test_what_docker_would_not_take(limits: Limits) -> None:
+def test_limits_that_docker_refuses_are_a_usage_error(limits: Limits) -> None:
     with pytest.raises(UsageError):
         limits.check()
 

@@ -81,7 +81,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("said", PASSING)
-def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(said: str, slept: list[float]) -> None:
+def test_a_temporary_fault_is_retried_after_growing_waits(said: str, slept: list[float]) -> None:
     heard: list[str] = []
     scripted = Scripted([{"error": said}], [{"error": said}], [PUSHED])
     assert transfer.push(scripted, REFERENCE, TransferListener(say=heard.append)) == DIGEST
@@ -91,7 +91,7 @@ def test_what_may_pass_is_tried_again_after_longer_and_longer_waits(said: str, s
 
 
 @pytest.mark.parametrize(("said", "cause"), SETTLED.items())
-def test_what_is_settled_is_not(said: str, cause: str, slept: list[float]) -> None:
+def test_a_permanent_fault_is_not_retried(said: str, cause: str, slept: list[float]) -> None:
     with pytest.raises(RefusedError) as caught:
         transfer.pull(Scripted([{"error": said}]), REFERENCE, TransferListener())
     assert slept == []
@@ -101,7 +101,7 @@ def test_what_is_settled_is_not(said: str, cause: str, slept: list[float]) -> No
     assert caught.value.exit_code is ExitCode.REGISTRY
 
 
-def test_it_gives_up_in_the_end(slept: list[float]) -> None:
+def test_a_transfer_is_given_up_in_the_end(slept: list[float]) -> None:
     down = [{"error": PASSING[0]}]
     with pytest.raises(PassingError, match="down, out of reach, or busy") as caught:
         transfer.pull(Scripted(down, down, down, down), REFERENCE, TransferListener())
@@ -109,7 +109,7 @@ def test_it_gives_up_in_the_end(slept: list[float]) -> None:
     assert "registry.test:5000 answers" in (caught.value.hint or "")
 
 
-def test_what_has_another_way_out_is_not_waited_for(slept: list[float]) -> None:
+def test_a_transfer_with_an_alternative_is_not_waited_for(slept: list[float]) -> None:
     with pytest.raises(PassingError):
         transfer.pull(Scripted([{"error": PASSING[0]}]), REFERENCE, TransferListener(waits_s=()))
     assert slept == []

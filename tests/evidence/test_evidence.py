@@ -55,7 +55,7 @@ def cell(catalog: Catalog, name: str) -> ImageSpec:
 
 
 class TestRecord:
-    def test_it_comes_back_as_it_was_written(self, tmp_path: Path) -> None:
+    def test_a_record_comes_back_as_it_was_written(self, tmp_path: Path) -> None:
         path = tmp_path / "new/evidence.json"
         records.write(lambda record: record.updated([whole()]), path)
         assert records.read(path).entries == (whole(),)
@@ -96,7 +96,7 @@ class TestRecord:
             ({"device": "tpu"}, "entries.0.device"),
         ],
     )
-    def test_what_is_wrong_is_named(self, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    def test_a_wrong_field_of_a_record_is_named(self, tmp_path: Path, change: dict[str, Any], said: str) -> None:
         raw = {"model": "resnet50", "backend": "pytorch", "device": "cpu", "precision": "fp32", **change}
         (tmp_path / "evidence.json").write_text(json.dumps({"format": 1, "entries": [raw]}))
         with pytest.raises(UsageError, match=re.escape(said)) as caught:
@@ -104,7 +104,7 @@ class TestRecord:
         assert str(tmp_path / "evidence.json") in str(caught.value)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2, "entries": []}'])
-    def test_what_is_no_record(self, tmp_path: Path, text: str) -> None:
+    def test_a_file_that_is_no_record_is_refused(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "evidence.json").write_text(text)
         with pytest.raises(UsageError, match="no record of evidence"):
             records.read(tmp_path / "evidence.json")
@@ -129,7 +129,7 @@ class TestRecord:
     def test_no_record_is_an_empty_one(self, tmp_path: Path) -> None:
         assert records.read(tmp_path / "none.json") == Record()
 
-    def test_where_it_cannot_be_written(self) -> None:
+    def test_a_record_that_cannot_be_written_is_an_error(self) -> None:
         with pytest.raises(OSError, match=r"/proc/sys/evidence.json"):
             records.write(lambda record: record, Path("/proc/sys/evidence.json"))
 
@@ -195,7 +195,7 @@ def rows(table: str) -> dict[str, dict[str, str]]:
 
 
 class TestCommitted:
-    def test_it_is_valid_and_of_cells_that_there_are(self, catalog: Catalog) -> None:
+    def test_the_committed_record_is_valid_and_of_existing_cells(self, catalog: Catalog) -> None:
         cells = {str(spec) for spec in catalog.specs}
         record = records.read(assets() / "evidence.json")
         assert {each.cell for each in record.entries} <= cells
@@ -378,7 +378,7 @@ class TestGather:
             gathered.raise_failure()
 
     @pytest.mark.parametrize("error", [EngineError("gone"), Interrupted("Interrupted."), UsageError("in use")])
-    def test_what_says_nothing_of_a_cell_ends_it_and_changes_nothing(
+    def test_faults_of_the_host_end_gathering_and_change_nothing(
         self, host: Host, catalog: Catalog, tmp_path: Path, error: Exception
     ) -> None:
         records.write(lambda record: record.updated([whole()]), tmp_path / "e.json")

@@ -67,7 +67,7 @@ def test_the_facts_are_those_of_the_catalog(cache: Path, catalog: Catalog) -> No
     assert known.cells[0].files[0]["name"] == "resnet50_v1.onnx"
 
 
-def test_what_was_remembered_is_read_without_what_computes_it(cache: Path) -> None:
+def test_remembered_facts_are_read_without_the_modules_that_compute_them(cache: Path) -> None:
     remembered.known()
     program = (
         "import sys; from mlperf_docker.evidence import remembered; found = remembered.known();"

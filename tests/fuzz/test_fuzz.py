@@ -54,7 +54,9 @@ def test_mutated_inputs_are_refused_or_read(made: tuple[Server, dict[str, Target
         ({"stderr": "\x1b[2J"}, "the control character"),
     ],
 )
-def test_what_is_wrong_is_found(made: tuple[Server, dict[str, Target]], change: dict[str, Any], reason: str) -> None:
+def test_fuzzing_finds_a_target_that_misbehaves(
+    made: tuple[Server, dict[str, Target]], change: dict[str, Any], reason: str
+) -> None:
     target = made[1]["catalog"]
     copied(target.good, target.work)
     (asked,) = target.asked()

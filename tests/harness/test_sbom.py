@@ -61,7 +61,7 @@ def components(bill: dict[str, Any]) -> dict[str, Any]:
     return {each["name"]: each for each in bill["components"]}
 
 
-def test_it_names_everything_that_is_installed_and_nothing_else(root: Path) -> None:
+def test_the_bill_names_everything_installed_and_nothing_else(root: Path) -> None:
     found = bill(root)
     assert [(each["type"], each["name"], each["version"]) for each in found["components"]] == [
         ("container", "nvidia/cuda:13.0.3-base-ubuntu24.04", f"sha256:{'a' * 64}"),

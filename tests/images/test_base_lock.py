@@ -103,7 +103,7 @@ def test_another_registry_is_asked_though_one_does_not_answer(images_yaml: Path)
 
 
 @pytest.mark.parametrize("said", ["HTTP 403 Forbidden: denied", "no basic auth credentials", "x509: unknown authority"])
-def test_what_a_registry_has_settled_is_an_error_anyway(images_yaml: Path, said: str) -> None:
+def test_a_permanent_refusal_by_a_registry_is_an_error(images_yaml: Path, said: str) -> None:
     registry = Refusing(said)
     done = base_lock.refresh(images_yaml, registry.describe, DAY)
     assert registry.asked == len(BASES)

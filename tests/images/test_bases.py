@@ -156,7 +156,7 @@ def test_no_base_is_an_error_that_names_the_ways_out() -> None:
     assert "--bootstrap-base" in (caught.value.hint or "")
 
 
-def test_what_the_registry_does_not_have_is_an_error() -> None:
+def test_a_base_that_the_registry_lacks_is_an_error() -> None:
     with pytest.raises(BaseImageError, match="manifest unknown"):
         resolve(FakeEngine({}, {"other:1": PULLED_ID}))
 
@@ -205,7 +205,7 @@ def test_a_base_that_has_only_the_tag_is_refused_and_both_digests_named(digests:
     assert "--unpinned-base" in (caught.value.hint or "")
 
 
-def test_what_was_pulled_by_a_digest_and_is_another_is_refused() -> None:
+def test_a_pulled_base_with_another_digest_is_refused() -> None:
     fake = FakeEngine({}, {PINNED.pinned: PULLED_ID})
     fake.digests = {PINNED.pinned: [OTHER]}
     with pytest.raises(BaseImageError, match="4" * 64):
@@ -339,7 +339,7 @@ def test_a_registry_that_gives_another_image_for_the_digest_is_refused(
 
 
 @pytest.mark.engine
-def test_what_has_only_the_tag_of_the_base_is_refused_by_its_digest(engine: DockerEngine) -> None:
+def test_an_image_with_only_the_bases_tag_is_refused_by_its_digest(engine: DockerEngine) -> None:
     with offering(b"moved on\n") as offered:
         api(engine).pull(offered.reference)
     pinned = offered.model_copy(update={"digest": f"sha256:{'9' * 64}"})

@@ -100,7 +100,7 @@ def test_a_missing_one_is_pulled(resnet50: ImageSpec) -> None:
     assert case.engine.find_image(f"{HOSTED}/resnet50:onnxruntime-cpu") == case.engine.find_image(exact)
 
 
-def test_one_that_the_registry_lacks_is_built_and_the_reason_said(resnet50: ImageSpec) -> None:
+def test_an_image_that_the_registry_lacks_is_built_and_the_reason_said(resnet50: ImageSpec) -> None:
     sources = Sources(HOSTED, pull=PullPolicy.MISSING)
     exact = tag(resnet50, sources)
     other = f"{HOSTED}/resnet50:onnxruntime-cpu-000000000000"

@@ -99,7 +99,7 @@ def test_a_push_that_fails_leaves_the_tags_as_they_were(resnet50: ImageSpec, mov
     assert engine.present[moving]["Id"] == engine.present[tag(resnet50)]["Id"]
 
 
-def test_all_of_them_in_their_order_however_many_at_once(specs: list[ImageSpec]) -> None:
+def test_outcomes_have_the_cells_order_however_many_run_at_once(specs: list[ImageSpec]) -> None:
     engine = engine_with(*specs)
     pushed = push(engine, *specs, jobs=4)
     assert [each.spec for each in pushed] == specs
@@ -133,7 +133,7 @@ def test_images_of_one_backend_are_pushed_one_after_another(specs: list[ImageSpe
     assert not any(seen)
 
 
-def test_what_is_for_another_architecture(resnet50: ImageSpec) -> None:
+def test_an_image_for_another_architecture_is_refused_before_the_pull(resnet50: ImageSpec) -> None:
     exact = tag(resnet50)
     engine = FakeEngine(offered=(exact,))
     engine.offered[exact] = dataclasses.replace(engine.offered[exact], platforms=("linux/arm64", "linux/s390x"))
@@ -142,7 +142,7 @@ def test_what_is_for_another_architecture(resnet50: ImageSpec) -> None:
     assert engine.pulls == []
 
 
-def test_what_is_not_what_its_tag_says(resnet50: ImageSpec) -> None:
+def test_an_image_that_contradicts_its_tag_is_refused(resnet50: ImageSpec) -> None:
     exact = tag(resnet50)
     engine = FakeEngine(offered=(exact,))
     engine.offered[exact] = Remote(f"{HOSTED}/resnet50", manifest_digest(exact), ("linux/amd64",))

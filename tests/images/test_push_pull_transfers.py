@@ -61,7 +61,7 @@ def cell(catalog: Catalog, name: str) -> ImageSpec:
     return next(spec for spec in catalog.specs if str(spec) == name)
 
 
-def test_what_is_pushed_here_arrives_there(
+def test_an_image_pushed_here_arrives_there(
     here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
 ) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
@@ -80,7 +80,7 @@ def test_what_is_pushed_here_arrives_there(
     assert found.digests == (f"{name}/resnet50@{pushed.digest}",)
 
 
-def test_what_is_present_moves_nothing(
+def test_an_image_that_is_present_is_not_transferred(
     here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str, registries: Registries
 ) -> None:
     wanted = cells.make(here, resnet50, name, b"harness")
@@ -143,13 +143,13 @@ def test_no_such_tag_says_which_there_are(here: DockerEngine, resnet50: ImageSpe
     assert "mlperf-docker build resnet50 -b onnxruntime -d cpu --push" in (error.hint or "")
 
 
-def test_what_is_not_here_is_not_pushed(here: DockerEngine, resnet50: ImageSpec, name: str) -> None:
+def test_an_image_that_is_not_here_is_not_pushed(here: DockerEngine, resnet50: ImageSpec, name: str) -> None:
     error = refusal(push(here, name, resnet50))
     assert "it is not on this engine" in str(error)
     assert "--push" in (error.hint or "")
 
 
-def test_one_that_fails_does_not_stop_the_others(
+def test_a_pull_that_fails_does_not_stop_the_others(
     here: DockerEngine, there: DockerEngine, catalog: Catalog, name: str
 ) -> None:
     specs = [cell(catalog, f"{model}:onnxruntime-cpu") for model in ("resnet50", "retinanet", "bert", "dlrm")]

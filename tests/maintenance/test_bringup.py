@@ -99,7 +99,7 @@ def test_an_engine_that_is_too_old_is_not_started_over(host: Host, monkeypatch: 
     assert host.called == []
 
 
-def test_where_nothing_may_be_installed_the_reason_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_where_nothing_may_be_installed_gets_the_reason(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.program("apt-get")
     monkeypatch.setattr(bringup, "may_install", lambda: False)
     with pytest.raises(EngineError, match="No Docker engine is running"):
@@ -121,7 +121,7 @@ def test_only_root_with_apt_may_install(
     assert bringup.may_install() is may
 
 
-def test_what_is_missing_is_installed_and_said(host: Host) -> None:
+def test_missing_programs_are_installed_and_named(host: Host) -> None:
     host.program("apt-get", f"case $1 in install) : > {host.up};; esac")  # the package's service starts the engine
     host.ensure()
     assert host.called == ["apt-get update", "apt-get install --yes docker.io"]
@@ -130,7 +130,7 @@ def test_what_is_missing_is_installed_and_said(host: Host) -> None:
 
 @pytest.mark.parametrize("foreign", [False, True], ids=["debian", "other distribution"])
 @pytest.mark.parametrize("here", ["pinned", "bootstrapped", "neither"])
-def test_what_makes_a_base_is_installed_only_where_there_is_none(
+def test_mmdebstrap_is_installed_only_where_there_is_no_base(
     host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, resnet50: ImageSpec, here: str, foreign: bool
 ) -> None:
     host.program("apt-get")

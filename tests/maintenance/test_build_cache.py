@@ -45,7 +45,7 @@ def test_a_step_of_an_earlier_dockerfile_is_ours_and_the_same_script_of_somebody
     assert ids(build_cache.ours(read(CHAIN[0], record("earlier", EARLIER, "apt"), others))) == {"earlier"}
 
 
-def test_what_something_that_stays_stands_on_stays_too() -> None:
+def test_parents_of_records_that_stay_stay_too() -> None:
     *below, top, own = CHAIN
     for state in ({"Shared": True}, {"InUse": True}):
         assert ids(build_cache.removable(read(*below, {**top, **state}, own))) == set()
@@ -60,7 +60,7 @@ def test_an_older_engine_names_one_parent() -> None:
     assert build_cache.records({"BuildCache": None}) == []
 
 
-def test_those_that_nothing_stands_on_go_first() -> None:
+def test_records_without_children_are_removed_first() -> None:
     removed: list[str] = []
 
     class Engine:

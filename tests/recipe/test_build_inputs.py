@@ -87,7 +87,7 @@ def test_the_hash_is_the_same_tomorrow() -> None:
     assert INPUTS.digest.hex() == "b2b82c5d309676b56bbf2fb9d7a4d2edd84354570f3741fc1552e8b3cf343e02"
 
 
-def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
+def test_changes_of_other_cells_do_not_change_the_hash() -> None:
     other = SPEC.model.files[3]
     assert other.backend != SPEC.backend
     files = tuple(file for file in SPEC.model.files if file is not other)
@@ -95,7 +95,7 @@ def test_what_the_catalog_says_of_other_cells_does_not_count() -> None:
     assert render.recipe_of(less).content(BASE) == render.recipe_of(SPEC).content(BASE)
 
 
-def test_what_the_harness_is_told_counts() -> None:
+def test_cell_json_counts_for_the_hash() -> None:
     accuracy = tuple(score.model_copy(update={"target": 1.0}) for score in SPEC.model.accuracy)
     other = SPEC.model_copy(update={"model": SPEC.model.model_copy(update={"accuracy": accuracy})})
     assert render.recipe_of(other).content(BASE) != render.recipe_of(SPEC).content(BASE)

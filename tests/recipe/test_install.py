@@ -161,7 +161,7 @@ def test_a_wheel_that_is_not_the_locked_one_ends_the_step(build: Build, tmp_path
         ("broken", {"broken/__init__.py": "import absent_module\n"}, "", "No module named 'absent_module'"),
     ],
 )
-def test_what_does_not_fit_together_or_cannot_be_imported_is_found(
+def test_install_check_finds_conflicts_and_failing_imports(
     build: Build, tmp_path: Path, name: str, more: dict[str, str], needs: str, said: str
 ) -> None:
     build.pip()

@@ -112,7 +112,7 @@ def test_an_index_is_looked_up_for_this_platform(served: Served) -> None:
 
 
 @pytest.mark.parametrize("changed", ["manifest", "configuration"])
-def test_what_is_not_what_its_digest_says(served: Served, changed: str) -> None:
+def test_a_manifest_that_contradicts_its_digest_is_refused(served: Served, changed: str) -> None:
     blobs = image("amd64")
     manifest, config, _ = blobs
     right = store(blobs, blobs[manifest])
@@ -138,14 +138,14 @@ def test_a_busy_registry_is_asked_again(served: Served, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_one_that_refuses_is_not(served: Served, status: int) -> None:
+def test_a_registry_that_refuses_is_not_asked_again(served: Served, status: int) -> None:
     served.answer = lambda *_: (status, {}, b'{"errors": [{"code": "DENIED", "message": "not for you"}]}')
     with pytest.raises(RefusedError, match="not for you"):
         RegistryClient({}, OURS).tags(f"{served.host}/x")
     assert len(served.asked) == 1
 
 
-def test_what_is_no_registry(served: Served) -> None:
+def test_a_server_that_is_no_registry_is_refused(served: Served) -> None:
     served.answer = lambda *_: (200, {}, b"<html>Welcome</html>")
     with pytest.raises(RefusedError, match="the answer is not a registry's"):
         RegistryClient({}, OURS).tags(f"{served.host}/x")

@@ -133,7 +133,7 @@ def test_an_identity_token_and_no_secret_in_what_is_printed(tmp_path: Path, monk
     assert "hunter2" not in repr(login)
 
 
-def test_what_the_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_handed_dockers_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Source: https://docs.docker.com/reference/api/engine/version/v1.41/#section/Authentication."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     secret = base64.b64encode(b"me:hunter2").decode()

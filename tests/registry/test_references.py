@@ -46,7 +46,7 @@ def test_a_registry_is_a_host_and_a_path(text: str) -> None:
         ("x" * 300, ""),
     ],
 )
-def test_what_is_none_is_refused_with_the_right_spelling(text: str, meant: str) -> None:
+def test_a_wrong_registry_name_is_refused_with_the_right_spelling(text: str, meant: str) -> None:
     with pytest.raises(UsageError, match="names no registry") as caught:
         registry_name(text)
     assert caught.value.hint == (f"Write {meant}" if meant else "Write for example registry.example:5000/team.")
@@ -64,6 +64,6 @@ def test_an_image_is_named_as_docker_does(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["Debian:x", "https://x/y", "x:", "x@", "x@sha256:12", "-x", "a b", "x:-a", "x/"])
-def test_what_docker_does_not_take_for_an_image_is_refused(text: str) -> None:
+def test_a_name_that_docker_refuses_for_an_image_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no name of an image"):
         image_name(text)

@@ -313,7 +313,7 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_what_was_left_out_is_named_in_the_report() -> None:
+def test_results_that_were_left_out_are_named_in_the_report() -> None:
     assert page(named("a"), left_out=(UsageError("r/result.json is half"),)).texts("li") == ["r/result.json is half"]
     assert "Left out" not in page(named("a")).texts("h2")
 

@@ -53,7 +53,7 @@ def test_a_data_sets_place_follows_the_environment(
 
 
 @pytest.mark.parametrize("empty", [False, True])
-def test_where_nothing_is_data_are_made_up_and_that_is_said(place: Path, request_: RunRequest, empty: bool) -> None:
+def test_a_run_without_data_is_synthetic_and_says_so(place: Path, request_: RunRequest, empty: bool) -> None:
     if empty:
         (place / "left by a fetch").mkdir(parents=True)
     said: list[str] = []
@@ -69,7 +69,7 @@ def test_where_nothing_is_data_are_made_up_and_that_is_said(place: Path, request
     assert "for 33 s" in said[1]
 
 
-def test_where_data_are_made_up_a_base_may_be_too(place: Path, request_: RunRequest) -> None:
+def test_a_run_on_synthetic_data_may_bootstrap_its_base(place: Path, request_: RunRequest) -> None:
     assert session.with_data(request_, lambda _: None).sources.bootstrap
     asked = replace(request_, options=replace(request_.options, synthetic=SyntheticSize.TINY))
     place.mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_made_up_data_leave_the_duration_to_a_user_conf(place: Path, request_: R
     assert "--synthetic tiny; not an MLPerf" in said[0]
 
 
-def test_what_is_there_is_used(place: Path, request_: RunRequest, tmp_path: Path) -> None:
+def test_a_data_set_in_its_place_is_used(place: Path, request_: RunRequest, tmp_path: Path) -> None:
     place.mkdir(parents=True)
     (place / "val_map.txt").write_text("a.JPEG 1\n")
     model = paths.models_dir("resnet50") / "resnet50_v1.onnx"
@@ -102,7 +102,7 @@ def test_what_is_there_is_used(place: Path, request_: RunRequest, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["another file", "a link to nowhere", "a file", "a link to itself"])
-def test_what_is_there_and_damaged_is_an_error(place: Path, request_: RunRequest, kind: str) -> None:
+def test_a_damaged_data_set_in_its_place_is_an_error(place: Path, request_: RunRequest, kind: str) -> None:
     place.parent.mkdir(parents=True)
     if kind == "another file":
         place.mkdir()
@@ -117,7 +117,7 @@ def test_what_is_there_and_damaged_is_an_error(place: Path, request_: RunRequest
         dry_run(request_, lambda _: pytest.fail("nothing is made up"))
 
 
-def test_whoever_wants_the_data_set_gets_it_or_an_error(place: Path, request_: RunRequest, tmp_path: Path) -> None:
+def test_a_required_data_set_that_is_missing_is_an_error(place: Path, request_: RunRequest, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"any")
     for wanted in (replace(request_, require_dataset=True), replace(request_, model_file=tmp_path / "model.onnx")):
         with pytest.raises(DatasetError, match=str(place)) as caught:

@@ -40,7 +40,7 @@ def test_the_file_is_mounted_read_only(request_: RunRequest, tmp_path: Path, lin
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "endless", "large", "link to nowhere"])
-def test_what_is_no_small_file_is_refused(request_: RunRequest, tmp_path: Path, kind: str) -> None:
+def test_a_user_conf_that_is_no_small_file_is_refused(request_: RunRequest, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "my.conf"
     match kind:
         case "folder":

@@ -87,7 +87,7 @@ def test_nothing_in_it_keeps_the_engine_from_being_used(engine: DockerEngine, fo
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_file_in_its_place(folder: Path, make: Callable[[Path], None]) -> None:
+def test_an_odd_file_in_place_of_dockers_configuration_is_a_finding(folder: Path, make: Callable[[Path], None]) -> None:
     make(folder / "config.json")
     assert login_for("r.test") is None
     assert "it is no file" in findings("docker config")[0].finding
@@ -135,7 +135,7 @@ def test_a_helper_that_is_not_there_is_found_by_doctor(folder: Path) -> None:
     assert "docker-credential-nowhere is not in PATH; the credential helper docker-credential-gone" in check.finding
 
 
-def test_its_proxies_are_build_arguments_as_with_docker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_dockers_configuration_are_build_arguments(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(folder, {"proxies": {"default": {"httpProxy": PROXY, "noProxy": "*.test"}, "tcp://far:1": {}}})
     arguments = dict(HostSettings.from_environ().build_args)
     assert arguments == {"HTTP_PROXY": PROXY, "http_proxy": PROXY, "NO_PROXY": "*.test", "no_proxy": "*.test"}
@@ -160,7 +160,7 @@ def test_doctor_names_what_builds_take_over_and_from_where(folder: Path, monkeyp
     assert "hunter2" not in str(doctor.check_all())
 
 
-def test_it_is_read_where_docker_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dockers_configuration_is_read_where_docker_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DOCKER_CONFIG")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".docker").mkdir()

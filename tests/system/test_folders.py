@@ -135,7 +135,7 @@ def test_paths_that_cannot_be_are_usage_errors(arguments: tuple[str, ...], name:
         (errno.ENAMETOOLONG, "{folder}/file cannot be used: the name is too long."),
     ],
 )
-def test_what_a_file_system_refuses_names_the_place(number: int, said: str, tmp_path: Path) -> None:
+def test_a_refusal_of_the_file_system_names_the_place(number: int, said: str, tmp_path: Path) -> None:
     def refuse() -> None:
         with folders.naming(tmp_path / "file"):
             raise OSError(number, os.strerror(number))

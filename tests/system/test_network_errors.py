@@ -32,5 +32,5 @@ def test_a_missing_socket_is_found_below_docker_py() -> None:
     assert network_errors.of_the_system(caught.value) == "No such file or directory"
 
 
-def test_what_the_system_said_nothing_of() -> None:
+def test_an_error_without_a_system_error_has_no_cause() -> None:
     assert network_errors.of_the_system(ValueError("no")) == ""

@@ -93,7 +93,7 @@ def test_a_local_index_stays_out_because_no_build_can_see_it() -> None:
         ({"HTTPS_PROXY": "http://[broken"}, False),
     ],
 )
-def test_what_is_on_the_loopback_address_needs_the_hosts_network(environment: dict[str, str], needed: bool) -> None:
+def test_settings_on_the_loopback_address_need_the_hosts_network(environment: dict[str, str], needed: bool) -> None:
     assert HostSettings.from_environ(environment).needs_host_network is needed
 
 

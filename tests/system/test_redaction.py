@@ -59,7 +59,7 @@ def test_an_address_tells_by_its_form_where_a_login_stands(text: str, shown: str
         "numpy @ https://files.test/numpy.whl",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_stays_as_it_is(text: str) -> None:
     assert hidden(text, {}) == text
 
 
@@ -117,7 +117,7 @@ def test_short_passwords_do_not_take_other_words_along() -> None:
     assert hidden("numbers of numpy: numb", environment) == "numbers of numpy: ***"
 
 
-def test_what_docker_and_pip_are_configured_with_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_of_dockers_and_pips_configuration_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     auth = base64.b64encode(b"me:hunter22").decode()
     config = {
         "auths": {"r.test": {"auth": auth}, "s.test": {"identitytoken": "t0k3nt0k3n"}, "broken": 5},

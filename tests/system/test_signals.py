@@ -86,6 +86,6 @@ def test_a_signal_at_any_moment_ends_with_130(number: int, moment: str, argument
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_what_is_ignored_at_the_start_stays_ignored(number: int) -> None:
+def test_a_signal_ignored_at_the_start_stays_ignored(number: int) -> None:
     done = run(f"signal.signal(number, signal.SIG_IGN)\n{_WHILE_MODULES_ARE_READ}", number, "--version")
     assert (done.returncode, done.stderr) == (0, "")

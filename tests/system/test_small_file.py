@@ -24,7 +24,7 @@ ODD: dict[str, Callable[[Path], object]] = {
 every_odd_file = pytest.mark.parametrize("make", ODD.values(), ids=ODD)
 
 
-def test_it_gives_what_is_in_the_file_up_to_a_size(tmp_path: Path) -> None:
+def test_a_small_file_is_read_up_to_a_size(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     assert small_file.read(path, 5) == b"12345"
@@ -62,6 +62,8 @@ def test_the_index_of_checksums(
 
 
 @every_odd_file
-def test_what_an_archive_gave(make: Callable[[Path], object], tmp_path: Path) -> None:
+def test_an_odd_file_in_place_of_an_archives_record_counts_as_none(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
     make(unpacking.record_of(tmp_path, "a.tar"))
     assert not unpacking.is_unpacked(tmp_path, "a.tar", None)

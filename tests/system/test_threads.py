@@ -12,7 +12,7 @@ from mlperf_docker.errors import Interrupted
 from mlperf_docker.system import threads
 
 
-def test_all_of_the_work_is_done_by_as_many_threads() -> None:
+def test_all_work_is_done_by_the_given_number_of_threads() -> None:
     waiting: SimpleQueue[int] = SimpleQueue()
     done: list[tuple[str, int]] = []
     meeting = threading.Barrier(3, timeout=10)

@@ -106,7 +106,7 @@ def test_a_detector_with_other_outputs_is_no_model_of_this_cell(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04 cut off", b"no archive at all"])
-def test_what_is_no_archive_is_named_with_its_size(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_torchscript_is_named_with_its_size(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=rf"broken.pt \({len(content)} bytes\)"):

@@ -153,7 +153,7 @@ class TestLargeWeights:
         built(linear, (8,), weights={"w": image(4, 8), "b": image(4)})  # so that the module is there
         monkeypatch.setattr("mlperf_docker.harness.ops.tensorflow.LARGE", 64)
 
-    def test_they_are_variables_and_small_ones_constants(self) -> None:
+    def test_large_weights_are_variables_and_small_ones_constants(self) -> None:
         weights = {"w": image(4, 8), "b": image(4)}
         predictor = built(linear, (8,), weights=weights)
         assert nodes(predictor)["VarHandleOp"] == 1
@@ -363,7 +363,7 @@ print(tf.compat.v1.Session(graph=graph).run(y, {x: np.ones((1, 4))}).sum())
 """
         assert output_of(code) == ("4.0\n", "")
 
-    def test_what_a_failing_import_says_is_shown(self, tmp_path: Path) -> None:
+    def test_the_message_of_a_failing_import_is_shown(self, tmp_path: Path) -> None:
         module = "import os\nos.write(2, b'no such library\\n')\n"
         (tmp_path / "well.py").write_text(module)
         (tmp_path / "ill.py").write_text(f"{module}raise ImportError('broken')\n")

@@ -316,7 +316,9 @@ def test_usage_errors_end_with_2(harness: Harness, arguments: list[str]) -> None
         (["--batch-size", 1_000_000_000, "--scenario", "Server"], "a batch of 1000000000, with its answers, needs"),
     ],
 )
-def test_what_memory_cannot_hold_ends_with_2_beforehand(harness: Harness, arguments: list[object], what: str) -> None:
+def test_samples_that_memory_cannot_hold_end_with_2_beforehand(
+    harness: Harness, arguments: list[object], what: str
+) -> None:
     done = harness("--synthetic", "tiny", *arguments, backend="dummy")
     assert done.code == 2
     assert re.search(rf"{re.escape(what)} \S+ GB of memory; \S+ GB are free$", done.error["message"])

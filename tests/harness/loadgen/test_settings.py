@@ -42,7 +42,7 @@ def test_a_model_that_issues_all_samples_equally_often_gets_a_hint_that_ends_its
 
 
 @pytest.mark.parametrize("model", registry.packages())
-def test_which_models_do_so_is_what_loadgen_says(tmp_path: Path, model: str) -> None:
+def test_models_with_equal_issue_are_those_of_loadgen(tmp_path: Path, model: str) -> None:
     program = f"""
 import mlperf_loadgen as lg
 s = lg.TestSettings()

@@ -97,7 +97,7 @@ def test_options_clash_only_with_what_the_run_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "endless", "large", "binary"])
-def test_what_is_no_small_text_file(tmp_path: Path, kind: str) -> None:
+def test_a_user_conf_must_be_a_small_text_file(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "my.conf"
     match kind:
         case "folder":

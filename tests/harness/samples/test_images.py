@@ -104,9 +104,7 @@ def test_a_plain_colour_has_no_hole(tmp_path: Path) -> None:
         assert found_by(tmp_path, data[:-2] + bytes(9) + data[-2:]) == (None, None)
 
 
-def test_what_others_say_while_a_picture_is_decoded_is_passed_on(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_output_of_others_during_decoding_is_passed_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     png = encoded(scene(), "PNG")
     assert found_by(tmp_path, png[:5000] + bytes(9) + png[5009:])[0] == "not an image"
     data = in_form("baseline")
@@ -278,7 +276,9 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("model", LAYOUTS)
-def test_what_is_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, kind: str) -> None:
+def test_an_image_that_is_no_regular_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, kind: str
+) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     make, problem = ODD[kind]
     root = LAYOUTS[model](Path("data"), {"a.JPEG": in_form("grey"), "b.JPEG": b""})

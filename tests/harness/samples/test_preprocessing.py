@@ -135,7 +135,7 @@ def test_all_bad_images_are_named_and_none_is_cached(tmp_path: Path) -> None:
     assert not finished(tmp_path / "cache")
 
 
-def test_what_was_good_is_not_read_again(tmp_path: Path) -> None:
+def test_good_images_are_not_read_again(tmp_path: Path) -> None:
     damaged(tmp_path / "data")
     (tmp_path / "cache").mkdir()
     done: list[int] = []

@@ -138,7 +138,7 @@ def test_new_times_that_cannot_be_noted_are_compared_again(folder: Path, monkeyp
     assert make.times == 1
 
 
-def test_what_stands_in_the_way_is_replaced(folder: Path) -> None:
+def test_a_file_in_place_of_an_entry_is_replaced(folder: Path) -> None:
     folder.parent.mkdir()
     folder.write_text("a file where the folder belongs")
     (folder.parent / "entry.partial").mkdir()
@@ -198,9 +198,7 @@ def test_a_record_of_some_files_leaves_the_others_alone(tmp_path: Path) -> None:
         check(tmp_path, {"days": 2}, record="kept.json")
 
 
-def test_what_is_written_is_on_the_disk_before_it_has_its_name(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_is_synced_before_it_is_renamed(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     fsync, replace, rename = os.fsync, Path.replace, Path.rename
 

@@ -308,7 +308,7 @@ def test_nothing_outside_of_the_folder_is_read(tmp_path: Path, location: str) ->
 
 
 @pytest.mark.parametrize("beside", ["fifo", "folder"])
-def test_what_is_no_file_beside_a_model_is_refused(tmp_path: Path, beside: str) -> None:
+def test_external_data_must_be_a_regular_file(tmp_path: Path, beside: str) -> None:
     path = outside(tmp_path / "m.onnx")
     (tmp_path / "m.data").unlink()
     (os.mkfifo if beside == "fifo" else os.mkdir)(tmp_path / "m.data")

@@ -152,7 +152,7 @@ def test_a_truncated_file_says_how_long_it_is(tmp_path: Path, modern: bool, kept
 
 
 @pytest.mark.parametrize("content", [b"hello world" * 20, b"<!DOCTYPE html><html>", pickle.dumps([1, 2]), b"\x80\x02."])
-def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.pth"
     path.write_bytes(content)
     assert "is no checkpoint that PyTorch can read" in str(failure(path))

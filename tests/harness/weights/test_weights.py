@@ -124,7 +124,7 @@ def test_floating_point_of_any_size_means_what_pytorch_says(
     np.testing.assert_array_equal(found, values.float().reshape(16, 16).numpy())
 
 
-def test_what_pytorch_adds_to_names_is_left_out(tmp_path: Path) -> None:
+def test_pytorchs_prefixes_of_names_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
     names = sorted(name for name in network.state_dict() if "batches" not in name)
@@ -173,7 +173,7 @@ def test_types_that_nothing_reads_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.float64])
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [(0, 0), (2_999, 122), (1_234, 5)])
-def test_one_number_that_is_none_is_found_wherever_it_is(kind: type, odd: float, place: tuple[int, int]) -> None:
+def test_a_single_nan_is_found_wherever_it_is(kind: type, odd: float, place: tuple[int, int]) -> None:
     array: NDArray[Any] = np.full((3000, 123), np.finfo(np.float16).max, dtype=kind)  # several pieces
     assert numbers.odd_place(array) is None
     array[place] = odd
@@ -224,7 +224,7 @@ def odd_files(folder: Path) -> Iterator[Path]:
     yield folder / f"{'long' * 100}.safetensors"
 
 
-def test_what_is_no_file_is_refused_by_all_who_open_one(tmp_path: Path) -> None:
+def test_all_readers_of_weights_refuse_odd_files(tmp_path: Path) -> None:
     for path in odd_files(tmp_path):
         for opener in (weights.read, weights.mapped, formats.detect, lambda path: identify(path, None)):
             with pytest.raises(ModelFileError, match="the model file"):

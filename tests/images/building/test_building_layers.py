@@ -114,7 +114,7 @@ def test_a_wheel_with_other_bytes_than_the_locked_one_ends_the_build(
         steps(clean, base_image, inputs, wheels.host(wheels.folder / "backend"))
 
 
-def test_where_wheels_come_from_does_not_count_for_the_name_of_an_image(resnet50: ImageSpec, wheels: Wheels) -> None:
+def test_the_source_of_wheels_does_not_change_the_tag(resnet50: ImageSpec, wheels: Wheels) -> None:
     inputs = wheels.inputs(resnet50)
     indexed = wheels.inputs(resnet50, index="https://maker.test/whl")
     assert indexed != inputs

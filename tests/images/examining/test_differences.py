@@ -127,7 +127,7 @@ def test_an_image_as_it_should_be_has_none() -> None:
     assert found() == []
 
 
-def test_what_only_another_python_needs_may_be_missing_and_what_this_one_needs_may_not() -> None:
+def test_a_requirement_of_another_python_may_be_missing() -> None:
     *below, last = INPUTS.layers
 
     def missing(marker: str) -> list[str]:
@@ -219,7 +219,7 @@ def test_each_change_of_a_file_is_named(changes: dict[str, bytes | None], kind: 
     assert (kind, text) in [(each.kind, str(each)) for each in found(changes)]
 
 
-def test_what_is_left_out_is_not_missing_and_not_wanted() -> None:
+def test_folders_that_are_left_out_are_not_missing_but_a_difference_if_there() -> None:
     record = f"{SITE}/numpy-{NUMPY.version}.dist-info/RECORD"
     left = files()[record] + b"numpy/tests/__init__.py,,\nnumpy/lib/tests/a.py,,\nnumpy/lib/attests/b.py,,\n"
     assert [str(each) for each in found({record: left})] == [

@@ -384,7 +384,7 @@ def test_without_a_folder_it_goes_where_the_other_commands_look(
     assert raw.next == "mlperf-docker data convert some-model"
 
 
-def test_what_cannot_be_fetched_leaves_nothing_that_a_run_takes_for_data(
+def test_a_failed_fetch_leaves_nothing_that_a_run_takes_for_data(
     catalog: Catalog, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLPERF_DOCKER_DATA", str(tmp_path))

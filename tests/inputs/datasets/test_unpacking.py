@@ -95,7 +95,7 @@ def test_only_the_members_that_are_wanted(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "set/Set").exists()
 
 
-def test_what_is_missing_later_or_of_another_archive_is_noticed(tmp_path: Path) -> None:
+def test_a_changed_file_or_another_archive_counts_as_not_unpacked(tmp_path: Path) -> None:
     unpack(tmp_path / "set", tarred(FILES))
     assert not unpacking.is_unpacked(tmp_path / "set", "set.archive", "md5 2")
     (tmp_path / "set/Set/a/1.flac").write_bytes(b"cut")
@@ -193,7 +193,7 @@ def test_an_interruption_leaves_only_the_archive(tmp_path: Path, monkeypatch: py
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["set.archive"]
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+def test_remains_of_a_killed_unpacking_are_cleared(tmp_path: Path) -> None:
     left = tmp_path / "set/.set.archive.unpacking/Set"
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"x")

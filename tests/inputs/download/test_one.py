@@ -125,7 +125,7 @@ def test_a_broken_connection_is_resumed_where_the_length_tells(server: Server, f
         assert ranges == [None, None]
 
 
-def test_what_an_earlier_time_left_is_taken_up(server: Server, folder: Path) -> None:
+def test_a_partial_file_of_an_earlier_time_is_resumed(server: Server, folder: Path) -> None:
     leave_partial(folder, CONTENT[:123_456])
     assert got(folder, server.address("model")).resumed_bytes == 123_456
     assert [each.range for each in server.seen] == ["bytes=123456-"]
@@ -243,7 +243,7 @@ def test_a_connection_that_always_breaks_without_headway_ends(
     assert (folder / f"{NAME}.partial").exists()
 
 
-def test_one_that_breaks_often_but_gets_on_is_followed_to_the_end(
+def test_a_connection_that_breaks_often_but_progresses_is_followed_to_the_end(
     server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(address, "_HEADWAY_BYTES", 20_000)

@@ -133,7 +133,7 @@ def stable(words: int, *spots: tuple[int, int, int, float]) -> bool:
     return synthetic.is_stable(np.arange(features.count), logits, features, 0.1)
 
 
-def test_what_is_safe_to_ask() -> None:
+def test_a_synthetic_question_is_asked_only_with_a_clear_answer() -> None:
     best = ((0, 3, 0, 5.0), (0, 5, 1, 5.0))
     assert stable(40, *best)
     assert not stable(40, *best, (0, 4, 1, 4.95))

@@ -164,7 +164,7 @@ def test_a_trace_that_groups_rows_in_another_way_is_an_error(
     assert TRACE in str(raised.value)
 
 
-def test_what_was_looked_at_is_not_read_again(tmp_path: Path) -> None:
+def test_rows_that_were_read_are_not_read_again(tmp_path: Path) -> None:
     write_rows(tmp_path)
     seen: list[int] = []
     for _ in range(2):
@@ -546,7 +546,7 @@ def test_a_pipe_or_a_folder_is_no_day(days: Path, tmp_path: Path) -> None:
     assert raised.value.details[1] == "day_1: a folder, not a regular file"
 
 
-def test_what_is_made_may_lie_among_the_days(days: Path, tmp_path: Path) -> None:
+def test_a_converted_file_may_lie_among_the_days(days: Path, tmp_path: Path) -> None:
     assert converted(days, days)[:2] == anew(days, tmp_path)
     assert converted(days, days)[2] == 2
 

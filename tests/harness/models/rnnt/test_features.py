@@ -127,7 +127,7 @@ def test_pauses_and_silence() -> None:
     assert not found.any()
 
 
-def test_what_hardly_differs_stays_small() -> None:
+def test_features_that_hardly_differ_stay_small() -> None:
     values = np.array([[0, 1, 5], [2e-5, 4, 5]], dtype=np.float32)
     made.normalise(values)
     # Deviations of 1.414e-5, 2.121 and 0, and 1e-5 more.
@@ -156,7 +156,7 @@ def test_whole_numbers_stand_for_parts_of_32768() -> None:
     assert found.tobytes() == same.tobytes()
 
 
-def test_what_has_no_features() -> None:
+def test_a_sound_that_is_too_short_has_no_features() -> None:
     with pytest.raises(ValueError, match="480 samples; features need 481"):
         features([noise(5000), noise(480)])
     found, lengths = features([])

@@ -110,7 +110,7 @@ def test_other_formats_are_named(tmp_path: Path, kind: str) -> None:
         sound.length(tmp_path / "a.flac")
 
 
-def test_what_stands_before_a_stream_is_no_sound(tmp_path: Path) -> None:
+def test_bytes_before_a_flac_stream_are_no_sound(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_bytes(b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + flac.telling(encoded(SOUND), 0))
     with pytest.raises(BadSample):
         sound.length(tmp_path / "a.flac")
