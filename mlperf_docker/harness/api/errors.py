@@ -1,6 +1,7 @@
 """Errors of the harness: one class per kind, one exit code each. `__main__` is the one place that catches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlperf_docker.contract.exit_codes import ExitCode
@@ -49,12 +50,16 @@ def damaged(path: Path, kind: str, error: object, *, hint: str | None = None) ->
     return ModelFileError(f"{path}{size} is no {kind}: {lines[0][:LONGEST_REASON]}", hint=hint or DAMAGED)
 
 
-def unreadable_here(path: Path, package: str, backend: str) -> ModelFileError:
-    """A model file that takes a *package* to read, which only the images of *backend* have."""
-    return ModelFileError(
-        f"{path} can be read only where {package} is installed, and here it is not",
-        hint=f"Use the image of the backend that reads such files: --backend {backend}",
-    )
+@contextmanager
+def needing(package: str, path: Path, backend: str) -> Iterator[None]:
+    """Turn an ImportError into ModelFileError: *path* takes a *package* that only images of *backend* have."""
+    try:
+        yield
+    except ImportError as error:
+        raise ModelFileError(
+            f"{path} can be read only where {package} is installed, and here it is not",
+            hint=f"Use the image of the backend that reads such files: --backend {backend}",
+        ) from error
 
 
 class DeviceError(HarnessError):

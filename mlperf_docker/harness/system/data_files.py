@@ -9,14 +9,16 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlperf_docker.harness.api.errors import BadSample, DatasetError, first_ten
+
+T = TypeVar("T")
 
 MIB = 1 << 20
 MOST = 64 * MIB
@@ -291,3 +293,12 @@ def name_problem(name: object) -> str | None:
     if len(name.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in parts):
         return f"{shown(name)} is longer than a file's name can be"
     return None
+
+
+def twice(keys: Iterable[T]) -> Iterator[tuple[int, T]]:
+    """Position and value of each of *keys* that was there before."""
+    seen: set[T] = set()
+    for position, key in enumerate(keys):
+        if key in seen:
+            yield position, key
+        seen.add(key)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.errors import ModelFileError, damaged, unreadable_here
+from mlperf_docker.harness.api.errors import ModelFileError, damaged, needing
 from mlperf_docker.harness.api.interface import Interface, Tensor
 from mlperf_docker.harness.system.files import require_file
 from mlperf_docker.harness.weights.numbers import widened
@@ -21,10 +21,8 @@ _MARK = b"location"
 
 def load_model(path: Path) -> Any:  # noqa: ANN401 (an onnx.ModelProto; onnx comes without types)
     """The model in *path*, without what is in files beside it. Raises ModelFileError."""
-    try:
+    with needing("the onnx package", path, "onnxruntime"):
         import onnx
-    except ImportError as error:
-        raise unreadable_here(path, "the onnx package", "onnxruntime") from error
     require_file(path)
     try:
         return onnx.load(path, load_external_data=False)

@@ -212,19 +212,12 @@ def _parse(path: Path, articles: list[Any]) -> tuple[list[str], list[Question]]:
             contexts.append(context)
             for where, entry in _listed(place, paragraph, "qas", found):
                 questions += _question(where, entry, len(contexts) - 1, context, found)
-    found += _repeated(questions)
+    ids = (question.id for question in questions)
+    found += (f"question {_plain(each)}: this id is there already" for _, each in data_files.twice(ids))
     if found:
         count = f"{len(found)} {'entry' if len(found) == 1 else 'entries'}"
         raise DatasetError(f"{path} has {count} that cannot be right", hint=_HINT, details=first_ten(found))
     return contexts, questions
-
-
-def _repeated(questions: Sequence[Question]) -> Iterator[str]:
-    seen: set[str] = set()
-    for question in questions:
-        if question.id in seen:
-            yield f"question {_plain(question.id)}: this id is there already"
-        seen.add(question.id)
 
 
 def _plain(name: str) -> str:

@@ -21,8 +21,6 @@ VERSION = "bert-384-1"
 LENGTH = 384
 LONGEST_QUESTION = 64
 STRIDE = 128
-FIRST_ID = 1_000_000_000
-"""Upstream's unique_id of feature 0; the following ones count on."""
 
 MOST = 50_000
 """Features; SQuAD has 10,833, and one takes some 20 kB while all are made."""
@@ -53,11 +51,6 @@ class Features:
     def count(self) -> int:
         """How many there are."""
         return len(self.lengths)
-
-    @property
-    def unique_ids(self) -> NDArray[np.int64]:
-        """Upstream's numbers of the features."""
-        return FIRST_ID + np.arange(self.count)
 
     def first_ones(self, count: int | None) -> "Features":
         """The first *count* features."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlperf_docker.harness.api.errors import damaged, unreadable_here
+from mlperf_docker.harness.api.errors import damaged, needing
 from mlperf_docker.harness.models.bert import network as networks
 
 Arrays = dict[str, NDArray[Any]]
@@ -61,10 +61,8 @@ def read_checkpoint(path: Path) -> Arrays:
 
 
 def _tensorflow(path: Path) -> Any:  # noqa: ANN401
-    try:
+    with needing("TensorFlow", path, "tensorflow"):
         import tensorflow as tf
-    except ImportError as error:
-        raise unreadable_here(path, "TensorFlow", "tensorflow") from error
     return tf
 
 

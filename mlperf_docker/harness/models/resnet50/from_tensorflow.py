@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.api import named_weights
-from mlperf_docker.harness.api.errors import ModelFileError, unreadable_here
+from mlperf_docker.harness.api.errors import ModelFileError, needing
 from mlperf_docker.harness.architectures.resnet50 import ResNetConfig
 from mlperf_docker.harness.models.resnet50 import network as networks
 from mlperf_docker.harness.models.resnet50.foreign import check_settings, creation_order, norm_of
@@ -30,10 +30,8 @@ Graph = Any
 
 def read(path: Path) -> Arrays:
     """Weights with torchvision's names. Raises ModelFileError, naming every constant that is missing or left over."""
-    try:
+    with needing("TensorFlow", path, "tensorflow"):
         from mlperf_docker.harness.backends.tensorflow.backend import read_graph
-    except ImportError as error:
-        raise unreadable_here(path, "TensorFlow", "tensorflow") from error
     graph = read_graph(path)
     found = _constants(graph)
     config = _config(found, str(path))

@@ -149,12 +149,9 @@ def _category_problem(category: Any) -> str | None:  # noqa: ANN401
 
 
 def _repeated(kind: str, entries: Sequence[Any], key: str = "id") -> Iterator[str]:
-    seen: set[object] = set()
-    for position, entry in enumerate(entries):
-        value = entry[key] if key == "id" else normpath(entry[key])
-        if value in seen:
-            yield f"{kind} {position}: {key} {shown(entry[key])} is there already"
-        seen.add(value)
+    values = [entry[key] if key == "id" else normpath(entry[key]) for entry in entries]
+    for position, _ in data_files.twice(values):
+        yield f"{kind} {position}: {key} {shown(entries[position][key])} is there already"
 
 
 def _check(raw: Mapping[str, list[Any]], path: Path) -> None:

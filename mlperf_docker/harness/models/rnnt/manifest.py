@@ -5,7 +5,6 @@ pytorch/parts/manifest.py.
 """
 
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +40,9 @@ def listed(root: Path, *, limit: int | None = None) -> tuple[list[Utterance], li
             continue
         if utterance is not None:
             utterances.append(utterance)
-    problems = problems or [*_repeated(utterances), *chapters.miscounted(len(entries), len(utterances))]
+    paths = (utterance.path for utterance in utterances)
+    repeated = (f"{FILE} has {path.name} twice" for _, path in data_files.twice(paths))
+    problems = problems or [*repeated, *chapters.miscounted(len(entries), len(utterances))]
     return utterances[:limit], problems
 
 
@@ -50,14 +51,6 @@ def _entries(path: Path) -> list[object]:
     if not isinstance(entries, list) or not entries:
         raise DatasetError(f"{path} is no list of utterances", hint=HINT)
     return entries
-
-
-def _repeated(utterances: Sequence[Utterance]) -> Iterator[str]:
-    seen: set[Path] = set()
-    for utterance in utterances:
-        if utterance.path in seen:
-            yield f"{FILE} has {utterance.path.name} twice"
-        seen.add(utterance.path)
 
 
 def _utterance(root: Path, entry: object) -> Utterance | None:

@@ -14,7 +14,6 @@ from mlperf_docker.harness.models.bert import accuracy, payload
 from mlperf_docker.harness.models.bert.accuracy import SquadScores, evaluate, f1, normalised
 from mlperf_docker.harness.models.bert.answers import best_spans, in_own_writing, joined, predict
 from mlperf_docker.harness.models.bert.dataset import Question, Squad, open_squad
-from mlperf_docker.harness.models.bert.features import FIRST_ID
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -279,7 +278,3 @@ def test_an_empty_log_scores_as_if_nothing_was_found(tmp_path: Path) -> None:
     squad = open_squad(RECORDED)
     right = [question.answers for question in squad.questions]
     assert accuracy.score(path, squad) == evaluate(["empty"] * len(right), right)
-
-
-def test_unique_ids_are_upstreams() -> None:
-    assert open_squad(RECORDED).features.unique_ids[:2].tolist() == [FIRST_ID, FIRST_ID + 1]
