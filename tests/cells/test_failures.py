@@ -120,7 +120,8 @@ def test_bad_images_are_counted_and_named(tool: Tool, image: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("line", "said"), [("only-a-name", "line 2"), ("image.JPEG 1000", "1000"), ("image.JPEG dog", "line 2")]
+    ("line", "said"),
+    [("only-a-name", "line 2"), ("image.JPEG 1000", "line 2: label 100"), ("image.JPEG dog", "line 2")],
 )
 def test_a_wrong_line_of_val_map_ends_with_6(
     tool: Tool, image: str, tmp_path: Path, results: Path, line: str, said: str

@@ -61,7 +61,7 @@ def test_wrong_conversions_are_refused_before_a_container_starts(
 ) -> None:
     (tmp_path / "notes.txt").write_text("no model")
     for source, to, code, said in (
-        (weights, out / "r.pth", 2, "neither a .safetensors nor an .onnx"),
+        (weights, out / "r.pth", 2, "is no .safetensors or .onnx file"),
         (weights, tmp_path / "no/r.onnx", 2, f"mkdir -p {tmp_path / 'no'}"),
         (weights, Path("/proc/sys/r.onnx"), 2, "not writable"),
         (tmp_path / "none.onnx", out / "r.safetensors", 7, "no model file at"),
