@@ -23,6 +23,7 @@ def cross_check(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     yield from _unobtainable(data)
     yield from _of_nothing(data)
     yield from _unsuitable(data)
+    yield from _declared_twice(data)
     yield from _undistributed(data)
     yield from _unreadable(data)
 
@@ -160,6 +161,19 @@ def _unreadable(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
         known = [str(each) for _, each in values_at(data, "backends", str(backend), "formats", "*")]
         if known and isinstance(found, str) and found not in known:
             yield (*path, "format"), f"{backend} reads no {_brief(found)}; it reads {', '.join(known)}"
+
+
+def _declared_twice(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
+    """Yield options of a model that another model, or the same, has with other values: a command has but one."""
+    first: dict[tuple[str, str], tuple[str, object]] = {}
+    for path, option in values_at(data, "models", "*", "options", "*", "*"):
+        if not isinstance(option, dict):
+            continue
+        _, model, _, command, _ = map(str, path)
+        taken = (option.get("choices"), option.get("least"), option.get("metavar"))
+        known, values = first.setdefault((command, str(option.get("name"))), (model, taken))
+        if values != taken:
+            yield path, f"{shown(option.get('name'))} takes other values in {known}"
 
 
 def _brief(text: str) -> str:

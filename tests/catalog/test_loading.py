@@ -315,6 +315,24 @@ CASES = {
         0,
         "models.retinanet.accuracy: a model needs at least one score",
     ),
+    "option with other values elsewhere": (
+        "        - {name: max-ind-range, help: only the first N rows of each table.}",
+        "        - {name: max-ind-range, help: rows, least: 3}\n        - {name: max-ind-range, help: rows}",
+        1,
+        "models.dlrm.options.run[1]: 'max-ind-range' takes other values in dlrm",
+    ),
+    "option for a command without": (
+        '    requirements: ["soundfile>=0.13,<1"]',
+        "    options: {verify: [{name: rows, help: rows}]}",
+        0,
+        "models.rnnt.options.verify: input should be 'run', 'convert' or 'convert-data'",
+    ),
+    "bad name of an option": (
+        '    requirements: ["soundfile>=0.13,<1"]',
+        "    options: {run: [{name: --rows, help: rows}]}",
+        0,
+        "models.rnnt.options.run[0].name: ",
+    ),
     "score twice": (
         '[{metric: mAP, unit: "%", reference: 37.55, target: 37.1745}]',
         '[{metric: mAP, unit: "%", reference: 2, target: 1}, {metric: mAP, unit: "", reference: 2, target: 1}]',

@@ -3,6 +3,9 @@
 Kept as upstream keeps them, in `day_fea_dict_*.npz` and `day_fea_count.npz`, and beside these a note: which files they
 were made of, how many values there were after each day, and checksums. Dictionaries only grow, so the note of an
 earlier day fits those of a later one: whenever a conversion is killed, what is noted can be taken up.
+
+They are no entry of the cache (system/entries.py): they lie in the user's folder under upstream's names, and a
+conversion takes up the part of them that its first days are, for which each day has checksums of its own.
 """
 
 import contextlib
