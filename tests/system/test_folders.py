@@ -29,6 +29,8 @@ def flock(descriptor, operation):
 fcntl.flock = flock
 """
 READING = (("list",), ("results", "list"), ("models", "list"), ("data", "list"), ("models", "verify"))
+REMEMBERED = Path(".cache/mlperf-docker/cells.json")
+"""What `list` leaves, so that the next one is quick."""
 
 
 @pytest.fixture
@@ -38,9 +40,12 @@ def full() -> Path:
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
-def test_commands_that_only_read_make_no_folder(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_commands_that_only_read_leave_nothing_but_what_list_remembers(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
     tool(*arguments, HOME=str(tmp_path))
-    assert not list(tmp_path.iterdir())
+    files = [each.relative_to(tmp_path) for each in tmp_path.rglob("*") if each.is_file() or not any(each.iterdir())]
+    assert files == ([REMEMBERED] if arguments == ("list",) else [])
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)

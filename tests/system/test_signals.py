@@ -1,8 +1,10 @@
 """Signals at any moment of a command: it ends with 130 and says so, unless it was started with the signal ignored."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,9 +64,11 @@ Catalog.load = load
 """
 
 
-def run(moment: str, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(cache: Path, moment: str, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with *cache* as its cache: what `list` remembers there would keep it from loading the catalog."""
     argv = [sys.executable, "-c", _PRELUDE + moment + _RUN, str(number), *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -80,12 +84,14 @@ def run(moment: str, number: int, *arguments: str) -> subprocess.CompletedProces
     ],
     ids=["modules", "command line", "command", "several", "consequences", "deferred"],
 )
-def test_a_signal_at_any_moment_ends_with_130(number: int, moment: str, arguments: tuple[str, ...], said: str) -> None:
-    done = run(moment, number, *arguments)
+def test_a_signal_at_any_moment_ends_with_130(
+    number: int, moment: str, arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done = run(tmp_path, moment, number, *arguments)
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, f"{said}Interrupted.\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ignored_at_the_start_stays_ignored(number: int) -> None:
-    done = run(f"signal.signal(number, signal.SIG_IGN)\n{_WHILE_MODULES_ARE_READ}", number, "--version")
+def test_a_signal_ignored_at_the_start_stays_ignored(number: int, tmp_path: Path) -> None:
+    done = run(tmp_path, f"signal.signal(number, signal.SIG_IGN)\n{_WHILE_MODULES_ARE_READ}", number, "--version")
     assert (done.returncode, done.stderr) == (0, "")
