@@ -588,11 +588,10 @@ def test_more_memory_than_there_is_ends_before_the_model_is_loaded(
 ) -> None:
     from mlperf_docker.harness.api.errors import UsageError
 
-    model: Any = type("Model", (), {"memory": staticmethod(lambda samples, instances: (10**12, "much"))})
+    splitting = type("Splitting", (), {"memory": staticmethod(lambda samples, instances: (10**12, "much"))})
+    model: Any = type("Model", (), {"splitting": splitting})
     said: list[str] = []
     events: Any = type("Events", (), {"notice": staticmethod(said.append)})
-    options: Any = type("Options", (), {"copies": 1})
-    prepared: Any = type("Prepared", (), {"samples": None})
     with pytest.raises(UsageError, match=r"1000\.0 GB of memory"):
-        loading.check_memory(options, model, prepared, events)
+        loading.check_memory(model, None, 1, events)
     assert said[0].startswith("Memory beside the network's own: much")
