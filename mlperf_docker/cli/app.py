@@ -29,6 +29,7 @@ from mlperf_docker.cli import (
     show,
     verify,
 )
+from mlperf_docker.cli.on_demand import group
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.errors import Interrupted, MlperfDockerError
@@ -52,37 +53,6 @@ EXIT_CODES = {
 }
 """What `--help` says of each exit code."""
 _P = ParamSpec("_P")
-
-app = typer.Typer(
-    name="mlperf-docker",
-    help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
-    epilog=f"Exit codes: {', '.join(f'{code:d} {meaning}' for code, meaning in EXIT_CODES.items())}.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # rich would take half of the time that --help may take
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _tell_version(wanted: bool) -> None:
-    if wanted:
-        streams.out(f"mlperf-docker {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    *,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error, and what a container prints.")
-    ] = False,
-    version: Annotated[  # noqa: ARG001  # told before anything asks for a command
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
-    """MLPerf Inference in containers: one image per model, backend and device, run under LoadGen."""
-    if debug:
-        os.environ[DEBUG_VARIABLE] = "1"
 
 
 def guarded(command: Callable[_P, None]) -> Callable[_P, None]:
@@ -120,61 +90,90 @@ def _fail(error: BaseException, lines: Iterable[str], code: int) -> NoReturn:
     raise typer.Exit(int(code))
 
 
-def _register(name: str, command: Callable[..., None], on: typer.Typer = app) -> None:
-    on.command(name, cls=getattr(command, "command_class", None))(guarded(command))
+def _all_guarded(**commands: Callable[..., None]) -> dict[str, Callable[..., None]]:
+    return {name: guarded(command) for name, command in commands.items()}
 
 
-_register("list", listing.list_cells)
-_register("show", show.show)
-_register("render", render.render)
-_register("build", build.build)
-_register("verify", verify.verify)
-_register("pull", pull.pull)
-_register("push", push.push)
-_register("run", run.run)
-_register("evidence", evidence.evidence)
-_register("doctor", doctor.doctor)
-_register("lock", lock.lock)
-_register("prune", prune.prune)
-
-_models = typer.Typer(
-    help="The official model files: list, fetch, verify, convert.", no_args_is_help=True, rich_markup_mode=None
+app = group(
+    _all_guarded(
+        list=listing.list_cells,
+        show=show.show,
+        render=render.render,
+        build=build.build,
+        verify=verify.verify,
+        pull=pull.pull,
+        push=push.push,
+        run=run.run,
+        evidence=evidence.evidence,
+        doctor=doctor.doctor,
+        lock=lock.lock,
+        prune=prune.prune,
+    ),
+    name="mlperf-docker",
+    help="MLPerf Inference in containers: one image per model, backend and device, run under LoadGen.",
+    epilog=f"Exit codes: {', '.join(f'{code:d} {meaning}' for code, meaning in EXIT_CODES.items())}.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-_register("list", models.list_files, _models)
-_register("fetch", models.fetch, _models)
-_register("verify", models.verify, _models)
-_register("convert", models.convert, _models)
-app.add_typer(_models, name="models")
-
-_data = typer.Typer(
-    help="The data sets: list, fetch, verify, convert, preprocess.", no_args_is_help=True, rich_markup_mode=None
+app.add_typer(
+    group(
+        _all_guarded(list=models.list_files, fetch=models.fetch, verify=models.verify, convert=models.convert),
+        help="The official model files: list, fetch, verify, convert.",
+    ),
+    name="models",
 )
-_register("list", data.list_datasets, _data)
-_register("fetch", data.fetch, _data)
-_register("verify", data.verify, _data)
-_register("convert", data.convert, _data)
-_register("preprocess", data.preprocess, _data)
-app.add_typer(_data, name="data")
-
-_results = typer.Typer(
-    help="Results of earlier runs: list, show, compare, report.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app.add_typer(
+    group(
+        _all_guarded(
+            list=data.list_datasets,
+            fetch=data.fetch,
+            verify=data.verify,
+            convert=data.convert,
+            preprocess=data.preprocess,
+        ),
+        help="The data sets: list, fetch, verify, convert, preprocess.",
+    ),
+    name="data",
 )
-_register("list", results.list_results, _results)
-_register("show", results.show_result, _results)
-_register("compare", results.compare_results, _results)
-_register("report", results.report_results, _results)
-app.add_typer(_results, name="results")
-
-_bundle = typer.Typer(
-    cls=bundle.WritesByDefault,
-    help="Images, locks and model files in one folder, for hosts without a network: write, load, verify."
-    " `bundle MODEL …` is short for `bundle write MODEL …`.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app.add_typer(
+    group(
+        _all_guarded(
+            list=results.list_results,
+            show=results.show_result,
+            compare=results.compare_results,
+            report=results.report_results,
+        ),
+        help="Results of earlier runs: list, show, compare, report.",
+    ),
+    name="results",
 )
-_register("write", bundle.write, _bundle)
-_register("load", bundle.load, _bundle)
-_register("verify", bundle.verify, _bundle)
-app.add_typer(_bundle, name="bundle")
+app.add_typer(
+    group(
+        _all_guarded(write=bundle.write, load=bundle.load, verify=bundle.verify),
+        bundle.WritesByDefault,
+        help="Images, locks and model files in one folder, for hosts without a network: write, load, verify."
+        " `bundle MODEL …` is short for `bundle write MODEL …`.",
+    ),
+    name="bundle",
+)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        streams.out(f"mlperf-docker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, and what a container prints.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  # told before anything asks for a command
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """MLPerf Inference in containers: one image per model, backend and device, run under LoadGen."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"

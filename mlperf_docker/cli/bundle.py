@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from mlperf_docker.cli.on_demand import OnDemand
 from mlperf_docker.cli.options import (
     BaseImageName,
     EveryCell,
@@ -22,7 +22,7 @@ from mlperf_docker.system import strict_json
 Folder = Annotated[Path, typer.Argument(parser=user_path, metavar="FOLDER", help="A folder that `bundle write` made.")]
 
 
-class WritesByDefault(TyperGroup):
+class WritesByDefault(OnDemand):
     """Takes `bundle MODEL …` for `bundle write MODEL …`: no model is called like a sub-command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # click's, or Typer's own copy of it
