@@ -1,6 +1,5 @@
 """images.yaml with values that cannot be, that grow by aliases, or that are very many: bounded messages, in seconds."""
 
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system.paths import assets
+from tests.fixtures.odd_files import ODD_FILES
 from tests.tries import in_time
 
 GOOD = (assets() / "images.yaml").read_text(encoding="utf-8")
@@ -88,16 +88,10 @@ def test_too_much_ends_soon_with_a_short_message(text: str, said: str, tmp_path:
     assert done[1] < 2
 
 
-@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+@pytest.mark.parametrize("kind", ["fifo", "endless", "folder"])
 def test_images_yaml_must_be_a_regular_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "images.yaml"
-    match kind:
-        case "fifo":
-            os.mkfifo(path)
-        case "device":
-            path.symlink_to("/dev/zero")
-        case _:
-            path.mkdir()
+    ODD_FILES[kind](path)
     with pytest.raises(UsageError, match=r"cannot be read: (it is not a regular file|is a directory)"):
         Catalog.load(path)
 

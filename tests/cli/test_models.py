@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,19 +20,11 @@ from mlperf_docker.contract.words import Precision
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.system.paths import assets
 from tests.fakes.web_server import Behaviour, Server, serving
+from tests.fixtures.tool_on_catalog import ToolOnCatalog
 
 RANDOM = random.Random(11)  # noqa: S311  # for bytes and moments, not for secrets
 CONTENT = RANDOM.randbytes(500_000)
 OLDER = RANDOM.randbytes(1000)
-DRIVER = """
-import sys
-from pathlib import Path
-from mlperf_docker.system import paths
-root = Path(sys.argv.pop(1))
-paths.assets = lambda: root
-from mlperf_docker.cli.entry import main
-main()
-"""
 
 
 def md5(content: bytes) -> str:
@@ -42,29 +32,14 @@ def md5(content: bytes) -> str:
 
 
 @dataclass
-class Tool:
-    """The command, reading the catalog in *catalog* and with a home of its own."""
+class Tool(ToolOnCatalog):
+    """The command, and the server that its catalog names."""
 
-    catalog: Path
-    home: Path
     server: Server
 
     @property
     def models(self) -> Path:
         return self.home / "mlperf-docker/models/resnet50"
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-c", DRIVER, str(self.catalog), *arguments]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(argv, env=environment, text=True, stdout=pipe, stderr=pipe, start_new_session=True)
-
-    def __call__(self, *arguments: str, expect: int = 0) -> tuple[str, str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == expect, err
-        assert "Traceback" not in err
-        return out, err
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self(*arguments, "--json")[0])

@@ -1,6 +1,5 @@
 """`run --user-conf`: a small regular file, which the container sees read-only."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.runs.session import RunRequest, dry_run
+from tests.fixtures.odd_files import ODD_FILES
 
 
 @pytest.fixture
@@ -42,16 +42,6 @@ def test_the_file_is_mounted_read_only(request_: RunRequest, tmp_path: Path, lin
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "endless", "large", "link to nowhere"])
 def test_a_user_conf_that_is_no_small_file_is_refused(request_: RunRequest, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "my.conf"
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "fifo":
-            os.mkfifo(path)
-        case "endless":
-            path.symlink_to("/dev/zero")
-        case "large":
-            path.write_text("#\n" * 40_000)
-        case "link to nowhere":
-            path.symlink_to("nowhere")
+    ODD_FILES[kind](path)
     with pytest.raises(UsageError, match=r"--user-conf .*my.conf cannot be read: "):
         dry_run(replace(request_, user_conf=path), lambda _: None)

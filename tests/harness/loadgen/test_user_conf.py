@@ -1,6 +1,5 @@
 """The user's own user.conf: what LoadGen would skip, truncate or stumble over is an error that names the line."""
 
-import os
 from pathlib import Path
 
 import mlperf_loadgen
@@ -9,6 +8,7 @@ import pytest
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.loadgen import user_conf
+from tests.fixtures.odd_files import ODD_FILES
 from tests.harness.process import Harness
 
 
@@ -99,17 +99,7 @@ def test_options_clash_only_with_what_the_run_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "endless", "large", "binary"])
 def test_a_user_conf_must_be_a_small_text_file(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "my.conf"
-    match kind:
-        case "folder":
-            path.mkdir()
-        case "fifo":
-            os.mkfifo(path)
-        case "endless":
-            path.symlink_to("/dev/zero")
-        case "large":
-            path.write_text("#\n" * 40_000)
-        case "binary":
-            path.write_bytes(b"\xff\xfe\x00")
+    ODD_FILES[kind](path)
     with pytest.raises(UsageError, match=r"cannot read .*my\.conf: "):
         user_conf.read(path)
 

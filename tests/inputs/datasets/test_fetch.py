@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,8 +25,8 @@ from mlperf_docker.inputs.datasets.fetch import DatasetRequest, FetchedDataset, 
 from mlperf_docker.inputs.download import address
 from mlperf_docker.inputs.download.wanted import DownloadError, FetchError
 from mlperf_docker.system.paths import assets
-from tests.cli.test_models import DRIVER
 from tests.fakes.web_server import Behaviour, Server, serving
+from tests.fixtures.tool_on_catalog import ToolOnCatalog
 from tests.inputs.datasets.test_unpacking import tarred, zipped
 
 RANDOM = random.Random(5)  # noqa: S311  # for bytes and moments, not for secrets
@@ -453,28 +452,18 @@ def test_one_file_by_its_own_address(squad: DatasetSpec, server: Server, folder:
     assert outcome.next == f"mlperf-docker data fetch squad-v1.1 {folder}"
 
 
-class Tool:
+class Tool(ToolOnCatalog):
     """The command, with OpenImages as its catalog has it but for the annotations' checksum, and a home of its own."""
 
     def __init__(self, root: Path, checksum: str) -> None:
         raw = yaml.safe_load((assets() / "images.yaml").read_text())
         raw["datasets"]["openimages-mlperf"]["files"][0]["md5"] = checksum
-        self.catalog, self.home = root / "catalog", root / "home"
+        super().__init__(root / "catalog", root / "home")
         self.catalog.mkdir()
         (self.catalog / "images.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-c", DRIVER, str(self.catalog), "data", "fetch", *arguments]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), "XDG_CACHE_HOME": str(self.home)}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(argv, env=environment, text=True, stdout=pipe, stderr=pipe, start_new_session=True)
-
-    def __call__(self, *arguments: str, expect: int = 0) -> tuple[str, str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == expect, err
-        assert "Traceback" not in err
-        return out, err
+        return super().start("data", "fetch", *arguments)
 
 
 @pytest.fixture

@@ -337,12 +337,19 @@ def details(error: pytest.ExceptionInfo[ModelFileError]) -> str:
     return "\n".join((str(error.value), *error.value.details))
 
 
-def test_a_constant_under_another_name_is_missing_and_left_over(frozen: Path, tmp_path: Path) -> None:
-    def rename(node: Any) -> None:
-        node.name = node.name.replace("batch_normalization_3/gamma", "batch_normalization_3/scale")
-        for place, name in enumerate(node.input):
-            node.input[place] = name.replace("batch_normalization_3/gamma", "batch_normalization_3/scale")
+def renaming(old: str, new: str) -> Callable[[Any], None]:
+    """A change of a node that gives *old* another name, also where it is an input."""
 
+    def rename(node: Any) -> None:
+        node.name = node.name.replace(old, new)
+        for place, name in enumerate(node.input):
+            node.input[place] = name.replace(old, new)
+
+    return rename
+
+
+def test_a_constant_under_another_name_is_missing_and_left_over(frozen: Path, tmp_path: Path) -> None:
+    rename = renaming("batch_normalization_3/gamma", "batch_normalization_3/scale")
     with pytest.raises(ModelFileError) as error:
         from_tensorflow.read(rewritten(frozen, tmp_path / "graph.pb", rename))
     assert "1 missing, 0 misshapen, 1 unused" in details(error)
@@ -351,11 +358,7 @@ def test_a_constant_under_another_name_is_missing_and_left_over(frozen: Path, tm
 
 
 def test_a_missing_kernel_is_noticed(frozen: Path, tmp_path: Path) -> None:
-    def rename(node: Any) -> None:
-        node.name = node.name.replace("conv2d_5/kernel", "conv2d_5/filter")
-        for place, name in enumerate(node.input):
-            node.input[place] = name.replace("conv2d_5/kernel", "conv2d_5/filter")
-
+    rename = renaming("conv2d_5/kernel", "conv2d_5/filter")
     with pytest.raises(ModelFileError) as error:
         from_tensorflow.read(rewritten(frozen, tmp_path / "graph.pb", rename))
     assert "missing: resnet_model/conv2d_5/kernel" in details(error)
