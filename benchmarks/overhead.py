@@ -10,13 +10,14 @@ import mlperf_loadgen as lg
 import numpy as np
 from numpy.typing import NDArray
 
+from mlperf_docker.contract import detail_log
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.interface import Interface, Tensor
 from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Payload
 from mlperf_docker.harness.backends.dummy.backend import NullPredictor
-from mlperf_docker.harness.loadgen import logs, running
+from mlperf_docker.harness.loadgen import running
 from mlperf_docker.harness.loadgen.settings import SCENARIOS
 from mlperf_docker.harness.loadgen.worker import Responder
 from mlperf_docker.harness.samples.library import Library
@@ -59,7 +60,7 @@ def measure_overhead(scenario: Scenario, *, batch: int, queries: int, outdir: Pa
         start = perf_counter()
         running.run(running.LoadGenTest(scenario, settings, folder, Library(NoSamples()), responder), watch)
         wall_s = perf_counter() - start
-        log = logs.read(folder)
+        log = detail_log.read(folder)
     if scenario is Scenario.OFFLINE:
         rate = log.number("result_samples_per_second")
         return 1e9 / rate if rate else 1e9 * wall_s / queries

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.contract.detail_log import DetailLog
 from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply
 from mlperf_docker.contract.scores import Sense, bound_text
 from mlperf_docker.contract.words import Mode
@@ -29,7 +30,7 @@ MISSED = {
 class Findings:
     """Findings of a run, before they become its result."""
 
-    log: logs.DetailLog
+    log: DetailLog
     by_instance: tuple[int, ...]
     """Samples that each instance answered."""
     dataset_count: int

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import mlperf_loadgen as lg
 
-from mlperf_docker.contract import json_values
+from mlperf_docker.contract import detail_log, json_values
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.events import Phase
@@ -143,7 +143,7 @@ def run_test(
     if options.user_conf is not None:
         found["user_conf"] = options.user_conf.settings(options.cell.loadgen_key, options.scenario)
     return result.Findings(
-        log=logs.read(folder),
+        log=detail_log.read(folder),
         by_instance=by_instance,
         dataset_count=prepared.samples.count,
         loadgen_key=options.cell.loadgen_key,

@@ -1,16 +1,12 @@
-"""LoadGen's detail log: verdict, reasons with advice, metric, latencies, errors."""
+"""A run as LoadGen's detail log has it: verdict, reasons with advice, metric, latencies, errors."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from mlperf_docker.contract.detail_log import DetailLog
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import SampleError
-
-MARK = ":::MLLOG "
 
 METRICS = {
     Scenario.SINGLE_STREAM: ("early_stopping_latency_ss", "ns"),
@@ -20,48 +16,6 @@ METRICS = {
 }
 EARLY_STOPPING_QUERIES = {Scenario.SINGLE_STREAM: 64, Scenario.MULTI_STREAM: 662, Scenario.SERVER: 459}
 """Fewest queries for an estimate at the percentile of the scenario, at 99 % confidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class DetailLog:
-    """The entries of an mlperf_log_detail.txt: the last value of each key, and what was logged as an error."""
-
-    values: Mapping[str, Any]
-    errors: tuple[str, ...]
-
-    def number(self, key: str) -> float:
-        """A value as a number, 0 where it is absent."""
-        value = self.values.get(key, 0)
-        return float(value) if isinstance(value, int | float | str) else 0.0
-
-    def says_yes(self, key: str) -> bool:
-        """Whether a check was met; one that this scenario does not have counts as met."""
-        return bool(self.values.get(key, True))
-
-
-def parse(text: str) -> DetailLog:
-    """Read a detail log. A last line that was cut off (the process was killed) is left out."""
-    values: dict[str, Any] = {}
-    errors: list[str] = []
-    for line in text.splitlines():
-        if not line.startswith(MARK):
-            continue
-        try:
-            entry = json.loads(line[len(MARK) :])
-        except ValueError:
-            continue
-        values[entry["key"]] = entry["value"]
-        if entry.get("metadata", {}).get("is_error"):
-            errors.append(f"{entry['key']}: {entry['value']}")
-    return DetailLog(values, tuple(errors))
-
-
-def read(folder: Path) -> DetailLog:
-    """The detail log in *folder*; empty if LoadGen wrote none."""
-    try:
-        return parse((folder / "mlperf_log_detail.txt").read_text(encoding="utf-8", errors="replace"))
-    except FileNotFoundError:
-        return DetailLog({}, ())
 
 
 def check_whole(accuracy_log: Path) -> None:

@@ -129,10 +129,10 @@ def test_an_instance_without_work_makes_a_run_invalid(harness: Harness) -> None:
 
 @pytest.mark.parametrize(("mode", "issued"), [(Mode.PERFORMANCE, 40), (Mode.ACCURACY, 32)])
 def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode, issued: int) -> None:
+    from mlperf_docker.contract import detail_log
     from mlperf_docker.harness.api.scores import Accuracy, JudgedScore
     from mlperf_docker.harness.commands import result
     from mlperf_docker.harness.commands.options import LoadgenRun
-    from mlperf_docker.harness.loadgen import logs
 
     options = LoadgenRun(
         cell=Cell("resnet50", "onnxruntime", Device.CPU, "resnet50"), scenario=Scenario.MULTI_STREAM, mode=mode
@@ -141,7 +141,7 @@ def test_samples_without_an_answer_make_a_run_invalid(tmp_path: Path, mode: Mode
     accuracy = Accuracy((JudgedScore("top-1", 80.0, target=76.0),))
     parts: dict[str, Any] = {"dataset_count": 32, "proof": {}, "settings": {}, "model_file": None, "variant": ""}
     some, all_ = (
-        result.Findings(logs.DetailLog(log, ()), by_instance=(answered,), accuracy=accuracy, **parts)
+        result.Findings(detail_log.DetailLog(log, ()), by_instance=(answered,), accuracy=accuracy, **parts)
         for answered in (issued - 1, issued)
     )
     assert result.is_valid(options, all_)

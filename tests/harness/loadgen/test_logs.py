@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mlperf_docker.contract import detail_log
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.loadgen import logs
@@ -29,7 +30,7 @@ def test_a_valid_offline_log() -> None:
     text = detail(
         result_validity="VALID", result_samples_per_second=41.25, effective_qsl_rng_seed=5, **latencies(100, 200)
     )
-    log = logs.parse("noise\n" + text + ':::MLLOG {"key": "cut o')
+    log = detail_log.parse("noise\n" + text + ':::MLLOG {"key": "cut o')
     assert logs.valid(log)
     assert logs.reasons(log, Scenario.OFFLINE) == []
     assert logs.metric(log, Scenario.OFFLINE) == {
@@ -42,20 +43,20 @@ def test_a_valid_offline_log() -> None:
 
 
 def test_a_valid_verdict_with_an_error_entry_is_not_valid() -> None:
-    log = logs.parse(detail("ran out of queries", result_validity="VALID"))
+    log = detail_log.parse(detail("ran out of queries", result_validity="VALID"))
     assert not logs.valid(log)
     assert log.errors == ("error_runtime: ran out of queries",)
 
 
 def test_multi_stream_counts_queries() -> None:
     values = {f"result_{n}__00_percentile_per_query_latency_ns": n for n in (50, 90, 99)}
-    log = logs.parse(detail(result_mean_query_latency_ns=9, early_stopping_latency_ms=77, **values))
+    log = detail_log.parse(detail(result_mean_query_latency_ns=9, early_stopping_latency_ms=77, **values))
     assert logs.latency_ns(log, Scenario.MULTI_STREAM) == {"mean": 9, "p50": 50, "p90": 90, "p99": 99}
     assert logs.metric(log, Scenario.MULTI_STREAM) == {"name": "early_stopping_latency_ms", "value": 77, "unit": "ns"}
 
 
 def test_nothing_in_the_log_gives_nothing() -> None:
-    log = logs.parse("")
+    log = detail_log.parse("")
     assert not logs.valid(log)
     assert logs.metric(log, Scenario.SERVER) is None
     assert logs.latency_ns(log, Scenario.SERVER) is None
@@ -106,12 +107,12 @@ def test_nothing_in_the_log_gives_nothing() -> None:
     ],
 )
 def test_an_invalid_run_says_what_to_do(scenario: Scenario, values: dict[str, Any], advice: str) -> None:
-    (reason,) = logs.reasons(logs.parse(detail(result_validity="INVALID", **values)), scenario)
+    (reason,) = logs.reasons(detail_log.parse(detail(result_validity="INVALID", **values)), scenario)
     assert advice in reason
 
 
 def test_a_log_without_a_verdict_says_so() -> None:
-    log = logs.parse(detail(result_samples_per_second=41.25))
+    log = detail_log.parse(detail(result_samples_per_second=41.25))
     assert not logs.valid(log)
     (reason,) = logs.reasons(log, Scenario.OFFLINE)
     assert "has no verdict" in reason
