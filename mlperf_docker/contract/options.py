@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlperf_docker.contract.model_options import ModelOptions
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ComplianceTest, Mode, Precision, Scenario, SyntheticSize
 
 if TYPE_CHECKING:
     import argparse
@@ -207,6 +207,12 @@ class RunOptions:
     precision: Precision = option(Precision.FP32, help="fp32 or int8.", short="-p")
     scenario: Scenario = option(Scenario.OFFLINE, help="SingleStream, MultiStream, Server or Offline.")
     mode: Mode = option(Mode.PERFORMANCE, help="performance or accuracy.")
+    compliance: ComplianceTest | None = option(
+        None,
+        help="A performance run under the settings of a compliance test, TEST01, TEST04 or TEST05, and its verdict.",
+        metavar="TEST",
+        called="compliance test",
+    )
     synthetic: SyntheticSize | None = option(
         None,
         help="Synthetic data and weights: tiny or full. Needs no download.",

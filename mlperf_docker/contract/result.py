@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlperf_docker.contract.scores import Bound, Sense
-from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ComparedBy, ComplianceTest, Mode, Precision, Scenario, SyntheticSize
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,61 @@ class Readiness:
 
 
 @dataclass(frozen=True)
+class AnswersCompared:
+    """Answers of a compliance run beside those of the accuracy run to the same samples."""
+
+    compared: int
+    """Answers to samples that the accuracy run answered too."""
+    differing: int
+    """Answers that are not the accuracy run's, byte for byte."""
+    first_element_differing: int
+    """Answers whose first value is another."""
+    unknown: int
+    """Answers to samples that the accuracy run did not answer."""
+    largest_difference: float | None
+    """Of two values in the same place of an answer; None where only lengths differ, or nothing was compared."""
+    path: ComparedBy
+    """What decided."""
+    baseline: float | None = None
+    """Score of the accuracy run's answers to these samples; None where the first elements decided."""
+    score: float | None = None
+    """Score of the compliance run's answers; None where the first elements decided."""
+
+
+@dataclass(frozen=True)
+class FiguresCompared:
+    """The scenario's figure in a compliance run beside that of the performance run."""
+
+    reference: float | None
+    """Of the performance run, in the unit of `metric`; None if it could not be measured."""
+    value: float | None
+    """Of the compliance run."""
+    ratio: float | None
+    """value / reference."""
+    least: float | None
+    """The least ratio that passes, None where there is none."""
+    most: float | None
+    """The greatest ratio that passes, None where there is none."""
+
+
+@dataclass(frozen=True)
+class Compliance:
+    """Verdict of a compliance test."""
+
+    test: ComplianceTest
+    passed: bool
+    reasons: tuple[str, ...]
+    """Why it is not passed, each with advice."""
+    accuracy: AnswersCompared | None
+    """None for a test that compares no answers."""
+    performance: FiguresCompared
+    performance_run: str | None = None
+    """Name of the folder of the performance run; None where the harness ran by itself."""
+    accuracy_run: str | None = None
+    """Name of the folder of the accuracy run, None for a test that needs none."""
+
+
+@dataclass(frozen=True)
 class RunReply:
     """The result of a LoadGen test."""
 
@@ -100,3 +155,5 @@ class RunReply:
     loadgen_errors: tuple[str, ...]
     submission: Readiness | None
     """None in results of earlier versions."""
+    compliance: Compliance | None = None
+    """Of a compliance run."""

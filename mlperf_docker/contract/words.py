@@ -24,6 +24,31 @@ class Mode(StrEnum):
     ACCURACY = "accuracy"
 
 
+class ComplianceTest(StrEnum):
+    """A compliance test of the closed division: a performance run under settings of its own, held to other runs."""
+
+    TEST01 = "TEST01"
+    """Answers in performance mode are those of accuracy mode."""
+    TEST04 = "TEST04"
+    """The same sample again and again is no faster: no results are cached."""
+    TEST05 = "TEST05"
+    """Other seeds are no slower; part of rounds up to v4.1."""
+
+    @property
+    def compares_answers(self) -> bool:
+        """Whether it needs an accuracy run too, whose answers it compares."""
+        return self is ComplianceTest.TEST01
+
+
+class ComparedBy(StrEnum):
+    """Comparison that decides whether the answers of a compliance run are those of the accuracy run."""
+
+    FIRST_ELEMENT = "first element"
+    """The first value of each answer, bit for bit."""
+    SCORES = "scores"
+    """The scores of both runs' answers to the same samples, for answers that differ in their last bits."""
+
+
 class Precision(StrEnum):
     """Number format of the weights and of the arithmetic."""
 

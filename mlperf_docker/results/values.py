@@ -8,7 +8,17 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply, Score, Scores
+from mlperf_docker.contract.result import (
+    AnswersCompared,
+    Compliance,
+    Figure,
+    FiguresCompared,
+    Latencies,
+    Readiness,
+    RunReply,
+    Score,
+    Scores,
+)
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
@@ -74,6 +84,21 @@ class Submission(_Value, Readiness, frozen=True):
     """Readiness of the run for a closed submission, and what is missing."""
 
 
+class ComparedAnswers(_Value, AnswersCompared, frozen=True):
+    """Answers of a compliance run beside those of the accuracy run to the same samples."""
+
+
+class ComparedFigures(_Value, FiguresCompared, frozen=True):
+    """The scenario's figure in a compliance run beside that of the performance run."""
+
+
+class ComplianceVerdict(_Value, Compliance, frozen=True):
+    """Verdict of a compliance test, and the runs that it was held to."""
+
+    accuracy: ComparedAnswers | None
+    performance: ComparedFigures
+
+
 class RunResult(_Value, RunReply, frozen=True):
     """Result of `run --json` and result.json: the harness's reply, and what only the host knows.
 
@@ -93,6 +118,7 @@ class RunResult(_Value, RunReply, frozen=True):
     model_file: dict[str, Any] | None = None
     loadgen_errors: tuple[str, ...] = ()
     submission: Submission | None = None
+    compliance: ComplianceVerdict | None = None
     image: ImageUsed | None = None
     results_dir: str = ""
     """The folder that it is in now."""
