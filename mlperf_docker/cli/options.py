@@ -131,7 +131,7 @@ def parameter(option: Option) -> inspect.Parameter:
         *names, metavar=option.metavar, help=option.help, min=option.bounds.least if option.bounds else None
     )
     default = (option.default or "") if is_word else option.default
-    kind = str if is_word else option.kind | None
+    kind = str if is_word else option.kind if option.kind is bool else option.kind | None
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
     )

@@ -37,6 +37,8 @@ SECONDS = Bounds(0.001, 1e9)
 """Of durations: LoadGen counts nanoseconds in 64 bits."""
 RATE = Bounds(0.001, 1e12)
 """Of queries or samples a second."""
+SEED = Bounds(0, (1 << 64) - 1)
+"""Of random numbers: LoadGen has 64 bits for each."""
 
 
 class Option(NamedTuple):
@@ -45,7 +47,7 @@ class Option(NamedTuple):
     name: str
     """The name of its field."""
     kind: type
-    """Type of a value: str, int, float, Path or an enum."""
+    """Type of a value: str, int, float, Path or an enum; bool for what is on or off, off unless it is named."""
     default: Any
     help: str
     """For the user of `mlperf-docker`, and of the harness."""
@@ -85,6 +87,8 @@ class Option(NamedTuple):
         """The words of a command line that give *value*; none for what is as it is without."""
         if self.positional and isinstance(value, tuple):
             yield from map(str, value)
+        elif self.kind is bool:
+            yield from (self.flag,) if value else ()
         elif value is not None and not (self.folder and value == self.default):
             yield f"{self.flag}={value}"
 
@@ -109,7 +113,9 @@ class Option(NamedTuple):
             parser.add_argument(self.name, nargs="+", type=self.parse, **taken)
             return
         taken |= {"dest": self.name, "default": self.default, "required": self.required}
-        if issubclass(self.kind, Enum):
+        if self.kind is bool:
+            parser.add_argument(self.flag, dest=self.name, action="store_true", help=help)
+        elif issubclass(self.kind, Enum):
             parser.add_argument(self.flag, type=str, choices=[str(word.value) for word in self.kind], **taken)
         else:
             parser.add_argument(self.flag, type=self.parse, **taken)
@@ -138,6 +144,11 @@ class Declared:
             called=f"value of --{self.name}",
             bounds=None if words else Bounds(self.least, COUNT.most),
         )
+
+
+def switch(help: str) -> Any:  # noqa: A002, ANN401  # a field
+    """A field that is on or off: off unless it is named."""
+    return option(default=False, help=help)
 
 
 def option(
@@ -200,6 +211,12 @@ def refusals(options: object) -> Iterator[str]:
             yield f"{each.flag} {refusal}"
 
 
+def _seed(use: str) -> Any:  # noqa: ANN401  # a field
+    """An option for a seed of LoadGen's, which is that of a round."""
+    help = f"Seed of {use}. Default: mlperf.conf's."  # noqa: A001
+    return option(None, help=help, metavar="SEED", bounds=SEED, only_harness=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of a LoadGen test. None: chosen by the harness."""
@@ -244,6 +261,17 @@ class RunOptions:
     threads_per_instance: int | None = option(None, help="Threads of each copy.", metavar="T", bounds=COUNT)
     workers: int | None = option(
         None, help="Preprocessing processes. Default: the cores.", metavar="N", bounds=COUNT, only_harness=True
+    )
+    trace: bool = switch("Write LoadGen's trace log too: up to 700 bytes for each query.")
+    qsl_rng_seed: int | None = _seed("which samples are loaded")
+    sample_index_rng_seed: int | None = _seed("which samples a query has")
+    schedule_rng_seed: int | None = _seed("when queries of Server arrive")
+    min_query_count: int | None = option(
+        None,
+        help="The fewest queries, in Offline samples, also of a short run. Default: mlperf.conf's.",
+        metavar="N",
+        bounds=COUNT,
+        only_harness=True,
     )
     model_options: ModelOptions = field(default_factory=ModelOptions)
     """Those that images.yaml declares for the model."""

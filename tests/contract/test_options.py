@@ -19,7 +19,7 @@ from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import Command, RunCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.model_options import of_values
-from mlperf_docker.contract.options import Option, RunOptions, declared, refusals, values
+from mlperf_docker.contract.options import COUNT, Option, RunOptions, declared, refusals, values
 from mlperf_docker.contract.words import Precision, Scenario, SyntheticSize
 from mlperf_docker.harness.__main__ import COMMANDS
 from mlperf_docker.harness.commands import arguments
@@ -50,6 +50,8 @@ def given(option: Option, place: int) -> Any:
     """A value of *option* that is not its default; no two numbers are alike."""
     if issubclass(option.kind, StrEnum):
         return next(word for word in reversed(list(option.kind)) if word != option.default)
+    if option.kind is bool:
+        return not option.default
     number = 10.25 + place
     return int(number) if option.kind is int else number
 
@@ -58,7 +60,7 @@ GIVEN = {each.name: given(each, place) for place, each in enumerate(SHARED)}
 
 
 def words_of(options: dict[str, Any]) -> list[str]:
-    return [f"{each.flag}={options[each.name]}" for each in SHARED if each.name in options]
+    return [word for each in SHARED if each.name in options for word in each.words(options[each.name])]
 
 
 def command_line(place: Path, *typed: str) -> list[str]:
@@ -224,7 +226,23 @@ def test_rates_and_durations_that_cannot_be_are_refused(value: float) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [each.name for each in declared(RunOptions) if each.kind is int])
+def test_a_switch_is_off_unless_it_is_named(tmp_path: Path) -> None:
+    assert parsed(["run"]).trace is False
+    assert parsed(["run", "--trace"]).trace is True
+    assert "--trace" in container_arguments(command_line(tmp_path, "--synthetic=tiny", "--trace"))
+    assert "no-trace" not in _host_options()
+
+
+def test_seeds_have_64_bits() -> None:
+    for value in (0, 2**64 - 1):
+        (word,) = (word for word in RunCommand(schedule_rng_seed=value).argv() if "seed" in word)
+        assert parsed(["run", word]).schedule_rng_seed == value
+    for value in (2**64, -1):
+        (refusal,) = refusals(RunOptions(schedule_rng_seed=value))
+        assert refusal.startswith(f"--schedule-rng-seed {value} is not from 0 to ")
+
+
+@pytest.mark.parametrize("name", [each.name for each in declared(RunOptions) if each.bounds == COUNT])
 def test_counts_of_more_than_32_bits_are_refused(name: str) -> None:
     given: dict[str, Any] = {name: 2**31 - 1}
     assert list(refusals(RunOptions(**given))) == []

@@ -1,6 +1,7 @@
 """Options of a run with its cell and its files, checked against each other."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class LoadgenRun(RunOptions):
     def copies(self) -> int:
         """Instances of the model; one where nothing else was asked for or settled."""
         return self.instances or 1
+
+    @property
+    def seeds(self) -> Mapping[str, int | None]:
+        """Seeds of a round, by LoadGen's names; None for mlperf.conf's."""
+        return {
+            "qsl_rng_seed": self.qsl_rng_seed,
+            "sample_index_rng_seed": self.sample_index_rng_seed,
+            "schedule_rng_seed": self.schedule_rng_seed,
+        }
 
     @property
     def given(self) -> frozenset[str]:

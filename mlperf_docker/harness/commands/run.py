@@ -128,7 +128,7 @@ def run_test(
     responder = Responder(loaded.predictors, postprocess, payload, largest, wait_s, names)
     library = Library(prepared.samples, allocator(backend, options.cell.device))
     events.phase(Phase.LOADGEN)
-    planned = running.LoadGenTest(options.scenario, configured, folder, library, responder)
+    planned = running.LoadGenTest(options.scenario, configured, folder, library, responder, options.trace)
     try:
         tally = running.run(planned, watch(options, prepared, events))
     except Exception as error:
@@ -172,6 +172,7 @@ def configure(
         target_qps=options.target_qps,
         equal_issue=benchmark.equal_issue,
         bound_ms=options.target_latency_ms,
+        min_query_count=options.min_query_count,
     )
     keys = {**benchmark.dropped.get(options.scenario, {}), **keys}
     given = options.user_conf.text if options.user_conf else ""
@@ -182,6 +183,7 @@ def configure(
         scenario=options.scenario,
         mode=options.mode,
         samples=prepared.samples.count,
+        seeds=options.seeds,
     )
 
 

@@ -35,6 +35,8 @@ class LoadGenTest:
     """Existing folder for the logs."""
     library: Library
     responder: Responder
+    trace: bool = False
+    """Whether LoadGen writes mlperf_log_trace.json; without, the file is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _start(
     qsl = lg.ConstructQSL(library.count, count, load, unload)
     try:
         # The empty name: a stray audit.config in the current folder would change the run.
-        lg.StartTestWithLogSettings(handle, qsl, test.settings, _log_settings(test.outdir), "")
+        lg.StartTestWithLogSettings(handle, qsl, test.settings, _log_settings(test), "")
     finally:
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(handle)
@@ -105,13 +107,13 @@ def _guarded(action: Callable[[list[int]], None], tally: Tally) -> Callable[[lis
     return guarded
 
 
-def _log_settings(outdir: Path) -> lg.LogSettings:
+def _log_settings(test: LoadGenTest) -> lg.LogSettings:
     output = lg.LogOutputSettings()
-    output.outdir = str(outdir)
+    output.outdir = str(test.outdir)
     output.copy_summary_to_stdout = False
     settings = lg.LogSettings()
     settings.log_output = output
-    settings.enable_trace = False
+    settings.enable_trace = test.trace
     return settings
 
 

@@ -1,4 +1,4 @@
-"""LoadGen's TestSettings: embedded mlperf.conf, then user.conf, then the one field that no file can set."""
+"""LoadGen's TestSettings: embedded mlperf.conf, then user.conf, then the fields that no file can set."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,13 +77,16 @@ def wanted(
     target_qps: float | None,
     equal_issue: bool = False,
     bound_ms: int | None = None,
+    min_query_count: int | None = None,
 ) -> dict[str, Any]:
     """Keys of user.conf for a run, without `<model>.<scenario>.`; times in ms.
 
-    equal_issue: of a model that has it. bound_ms: on Server's latency, where it is not mlperf.conf's.
+    equal_issue: of a model that has it. bound_ms: on Server's latency, where it is not mlperf.conf's. min_query_count:
+    that of a round, where the run must reach it.
 
     A run shorter than the official 600 s also gets a smaller minimum of samples or queries, because mlperf.conf's
-    would prolong it again; MultiStream's 662 queries stay, without them early stopping has no estimate.
+    would prolong it again; MultiStream's 662 queries stay, without them early stopping has no estimate. A round's
+    count stays, too.
     """
     keys: dict[str, Any] = {}
     duration_s = OFFICIAL_DURATION_MS / 1000 if min_duration_s is None else min_duration_s
@@ -107,6 +110,8 @@ def wanted(
         keys["target_latency"] = f"{known.latency_s * 1000 * margin:.6g}"
         if short and equal:
             keys["min_query_count"] = STREAM_QUERIES
+    if min_query_count is not None:
+        keys["min_query_count"] = max(min_query_count, keys.get("min_query_count", 0))
     return keys
 
 
@@ -126,12 +131,20 @@ def user_conf(model: str, scenario: Scenario, keys: Mapping[str, Any], given: st
 
 
 def loadgen_settings(
-    conf: Path, text: str, *, model: str, scenario: Scenario, mode: Mode, samples: int
+    conf: Path,
+    text: str,
+    *,
+    model: str,
+    scenario: Scenario,
+    mode: Mode,
+    samples: int,
+    seeds: Mapping[str, int | None],
 ) -> lg.TestSettings:
     """Write user.conf to *conf* and read it over LoadGen's own settings. Once in a process.
 
     LoadGen reads its embedded mlperf.conf only at the first such call of a process, so a second one would silently run
-    with other seeds. samples: size of the data set, to which the performance set is cut. Raises UsageError.
+    with other seeds. samples: size of the data set, to which the performance set is cut. seeds: those that are not
+    mlperf.conf's, by the field's name; no file can set them. Raises UsageError.
     """
     write_atomically(conf, text.encode())
     settings = lg.TestSettings()
@@ -143,6 +156,9 @@ def loadgen_settings(
         raise UsageError(f"LoadGen refuses {conf}: error {code}", hint=hint)
     # `scenario` is never read from a file, but `mode` is, and a user.conf must not turn one kind of run into the other.
     settings.mode = MODES[mode]
+    for name, seed in seeds.items():
+        if seed is not None:
+            setattr(settings, name, seed)
     wished = settings.performance_sample_count_override
     settings.performance_sample_count_override = min(wished or samples, samples)
     return settings

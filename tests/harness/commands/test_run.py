@@ -74,6 +74,24 @@ def test_a_performance_run_is_valid_and_names_its_figure(harness: Harness, tmp_p
     }
 
 
+def test_a_short_run_of_a_round_has_its_seeds_and_its_count(harness: Harness, tmp_path: Path) -> None:
+    seeds = {"qsl_rng_seed": 1, "sample_index_rng_seed": 2**64 - 1, "schedule_rng_seed": 3}
+    given = [word for name, seed in seeds.items() for word in (f"--{name.replace('_', '-')}", seed)]
+    load = ("--min-duration", 0.1, "--target-qps", 10)
+    done = harness("--synthetic", "tiny", *load, "--min-query-count", 24576, *given, backend="dummy")
+    assert done.result["seeds"] == seeds
+    assert (done.result["samples"], done.result["settings"]["min_query_count"]) == (24576, 24576)
+    assert (tmp_path / "results/mlperf_log_trace.json").stat().st_size == 0
+
+
+def test_the_trace_log_is_written_if_it_is_wanted(harness: Harness, tmp_path: Path) -> None:
+    load = ("--scenario", "SingleStream", "--min-duration", 0.1)
+    done = harness("--synthetic", "tiny", *load, "--trace", backend="dummy")
+    assert done.result["samples"] > 0
+    trace = (tmp_path / "results/mlperf_log_trace.json").read_text()
+    assert trace.count('"name":"Sample"') >= done.result["samples"]
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_resnet50s_top_1_meets_the_known_value(harness: Harness, tmp_path: Path, scenario: str) -> None:
     done = harness("--synthetic", "tiny", "--mode", "accuracy", "--scenario", scenario, "--target-qps", 200)

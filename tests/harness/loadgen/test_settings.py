@@ -54,6 +54,24 @@ print(s.sample_concatenate_permutation)
     assert done.stdout.strip() == str(registry.load(model).equal_issue)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "given", "least"),
+    [
+        (Scenario.OFFLINE, 24576, 24576),
+        (Scenario.OFFLINE, 43, 700),
+        (Scenario.SERVER, 100, 1001),
+        (Scenario.SERVER, 270_336, 270_336),
+        (Scenario.SINGLE_STREAM, 1024, 1024),
+        (Scenario.MULTI_STREAM, 662, 662),
+    ],
+)
+def test_a_short_run_of_a_round_reaches_its_count(scenario: Scenario, given: int, least: int) -> None:
+    found = wanted(scenario, HINTS, min_duration_s=5, target_qps=None, min_query_count=given)
+    assert found == {**keys(scenario, 5), "min_query_count": least}
+    official = wanted(scenario, HINTS, min_duration_s=None, target_qps=None, min_query_count=given)
+    assert official["min_query_count"] == given
+
+
 def test_servers_bound_may_be_another_rounds() -> None:
     found = wanted(Scenario.SERVER, HINTS, min_duration_s=None, target_qps=None, bound_ms=30)
     assert found == {"target_qps": "25", "target_latency": 30}
@@ -70,9 +88,9 @@ def test_the_users_own_keys_win_also_as_wildcards() -> None:
     ]
 
 
-def in_child(tmp_path: Path, text: str, samples: int) -> subprocess.CompletedProcess[str]:
+def in_child(tmp_path: Path, text: str, samples: int, *seeds: str) -> subprocess.CompletedProcess[str]:
     """LoadGen reads its embedded configuration once in a process, so each case has its own."""
-    line = [sys.executable, "-m", "tests.harness.loadgen.embedded_settings", text, str(samples)]
+    line = [sys.executable, "-m", "tests.harness.loadgen.embedded_settings", text, str(samples), *seeds]
     return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=30)
 
 
@@ -83,6 +101,13 @@ def test_the_embedded_configuration_is_read_first(tmp_path: Path, samples: int, 
     assert done.stdout.split()[:5] == ["12.5", "600000", "24576", str(performance), "AccuracyOnly"]
     assert int(done.stdout.split()[5]) > 0, "the seeds of the round"
     assert (tmp_path / "user.conf").read_text() == text
+
+
+def test_a_seed_of_another_round_takes_the_place_of_mlperf_confs(tmp_path: Path) -> None:
+    usual = in_child(tmp_path, "# c\n", 64).stdout.split()[5:]
+    found = in_child(tmp_path, "# c\n", 64, f"schedule_rng_seed={2**64 - 1}").stdout.split()[5:]
+    assert found == [*usual[:2], str(2**64 - 1)]
+    assert "0" not in usual
 
 
 def test_a_file_that_loadgen_refuses_is_an_error(tmp_path: Path) -> None:
