@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlperf_docker.catalog import yaml_lines
+from mlperf_docker.catalog.checked_yaml import LONGEST_MESSAGE
 from mlperf_docker.catalog.requirement_names import canonical
 from mlperf_docker.catalog.yaml_lines import shown
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.display import printable
-
-LONGEST_MESSAGE = 500
 
 # Debian's suites that can stand in for a base → the Python they bring. Source: https://packages.debian.org/python3
 DEBIAN = {"bookworm": "3.11", "trixie": "3.13"}

@@ -2,39 +2,21 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
-
-from mlperf_docker.catalog import yaml_lines
-from mlperf_docker.catalog.checks import LONGEST_MESSAGE, cross_check, values_at
+from mlperf_docker.catalog import checked_yaml
+from mlperf_docker.catalog.checked_yaml import FileProblemsError, validate
+from mlperf_docker.catalog.checks import cross_check, values_at
 from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, BackendEntry, Entries, Outline
 from mlperf_docker.catalog.spec import AbsentCell, BackendSpec, Frozen, ImageSpec, ModelSpec
-from mlperf_docker.catalog.yaml_lines import Document, Problem, Problems, dotted, shown
+from mlperf_docker.catalog.yaml_lines import Document, Problems, dotted
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.display import printable
-from mlperf_docker.errors import UsageError
-from mlperf_docker.system import paths, small_file
+from mlperf_docker.system import paths
 
 _Entry = TypeVar("_Entry", bound=Frozen)
-
-_LARGEST_BYTES = 1_000_000
-_PROBLEMS_SHOWN = 50
-
-# What a pattern means, for people; found by its beginning.
-_SHAPES = {
-    r"^3\.": 'not a version of Python: write for example "3.11"',
-    r"^sha256:": "not a digest: write sha256: and 64 hexadecimal digits",
-    r"^[0-9a-f]{32}": "not an MD5 checksum: write 32 hexadecimal digits",
-    r"^[0-9a-f]{64}": "not a SHA-256 checksum: write 64 hexadecimal digits",
-    r"^https?:": "not an address: write http:// or https://, a host and a path",
-    r"^[A-Za-z0-9_]+(/": "not a folder of a library: write for example numpy/**/tests",
-    r"^[A-Za-z0-9{]": "not a path below the data set's folder: write names with / between them, none of them hidden",
-    r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[": "not a requirement with its versions: write for example numpy>=2.2,<2.5",
-}
 
 
 @dataclass(frozen=True)
@@ -62,17 +44,7 @@ class Catalog:
     def load(cls, path: Path | None = None) -> Self:
         """Read *path*, by default the tool's own images.yaml. Raises UsageError with every problem and its line."""
         path = path or paths.assets() / "images.yaml"
-        try:
-            text = small_file.read(path, _LARGEST_BYTES).decode()
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise CatalogError(path, Problems([Problem(line, "not UTF-8")])) from error
-        except OSError as error:
-            raise UsageError(f"The catalog {path} cannot be read: {(error.strerror or str(error)).lower()}.") from error
-        except small_file.UnfitError as error:
-            raise UsageError(f"The catalog {path} cannot be read: {error}.") from error
-        document = yaml_lines.read(text)
-        entries, problems = _validate(document)
+        entries, problems = _validate(checked_yaml.read(path, CatalogError))
         if entries is None or problems:
             raise CatalogError(path, problems)
         models = tuple(_model(name, entries) for name in entries.models)
@@ -80,27 +52,19 @@ class Catalog:
         return cls(entries.outline.registry, backends, devices, models, tuple(_cells(entries, models, devices)))
 
 
-class CatalogError(UsageError):
-    """images.yaml has problems; all of them, in the order of their lines."""
+class CatalogError(FileProblemsError):
+    """images.yaml has problems."""
 
-    def __init__(self, path: Path, problems: Problems) -> None:
-        self.path, self.problems = path, sorted(set(problems))
-        shown = self.problems[:_PROBLEMS_SHOWN]
-        lines = "\n".join(f"  {path}:{problem.line}: {problem.message}" for problem in shown)
-        total = len(self.problems) + problems.more
-        if total > len(shown):
-            lines += f"\n  and {total - len(shown):,} more"
-        count = f"{total:,} problem{'s' if total > 1 else ''}"
-        super().__init__(f"The catalog has {count}:\n{lines}", hint="Correct the lines above and try again.")
+    called = "catalog"
 
 
 def _validate(document: Document) -> tuple[Entries | None, Problems]:
     """Return the entries and everything that is wrong with them; no entries if a part could not be read."""
     problems = document.problems
-    if not isinstance(document.data, dict):
-        keys = ", ".join(Outline.model_fields)
-        return None, problems or Problems([Problem(1, f"the file must be a mapping with the keys {keys}")])
-    outline = _check(document, Outline, document.data, (), problems)
+    data = checked_yaml.mapping_of(document, Outline.model_fields)
+    if data is None:
+        return None, problems
+    outline = validate(document, Outline, data, (), problems)
     sections: dict[str, dict[str, Any]] = {
         section: _section(document, section, kind, problems) for section, kind in SECTIONS.items()
     }
@@ -119,46 +83,10 @@ def _section(document: Document, section: str, kind: type[_Entry], problems: Pro
                 document.line((section, name, "name")), "{}: unknown key".format, dotted((section, name, "name"))
             )
         value = {**raw, "name": name} if named and isinstance(raw, dict) else raw
-        entry = _check(document, kind, value, (section, name), problems)
+        entry = validate(document, kind, value, (section, name), problems)
         if entry is not None:
             valid[str(name)] = entry
     return valid
-
-
-def _check(
-    document: Document, kind: type[_Entry], raw: object, prefix: yaml_lines.Path, problems: Problems
-) -> _Entry | None:
-    """Validate *raw* as *kind*; on failure add what is wrong, at its lines, and return None."""
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        for each in error.errors(include_url=False):
-            path = prefix + tuple(part for part in each["loc"] if part != "[key]")
-            problems.note(document.line(path), _explained, path, each)
-        return None
-
-
-def _explained(path: yaml_lines.Path, error: Mapping[str, Any]) -> str:
-    return f"{dotted(path) or 'the file'}: {_explain(error)}"
-
-
-def _explain(error: Mapping[str, Any]) -> str:
-    """Return pydantic's error in the words of this file."""
-    match error["type"]:
-        case "missing":
-            return "missing key"
-        case "extra_forbidden":
-            return "unknown key"
-        case "string_pattern_mismatch":
-            pattern = error["ctx"]["pattern"]
-            shape = next((text for start, text in _SHAPES.items() if pattern.startswith(start)), "not a valid name")
-            return f"{shape} (found {shown(error['input'])})"
-        case "model_type" | "dict_type":
-            return f"must be a mapping (found {shown(error['input'])})"
-        case "value_error":  # of a validator of ours, which says what is wrong and where
-            return printable.shortened(str(error["ctx"]["error"]), LONGEST_MESSAGE)
-        case _:
-            return f"{error['msg'][0].lower()}{error['msg'][1:]} (found {shown(error['input'])})"
 
 
 def _backend(entry: BackendEntry) -> BackendSpec:
