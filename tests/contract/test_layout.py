@@ -71,7 +71,7 @@ HOST = _floors(
     {"display": "display"},
     {"catalog": "catalog", "results": "results", "registry": "registry"},
     {"recipe": "recipe", "inputs": "inputs", "engine": "engine"},
-    {"images": "images"},
+    {"images": "images", "systems": "systems"},
     {"runs": "runs", "bundle": "bundle", "maintenance": "maintenance"},
     {"evidence": "evidence"},
     {"cli": "cli"},
