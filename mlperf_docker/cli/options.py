@@ -98,6 +98,14 @@ ResultsRoot = Annotated[
         "--results", parser=user_path, metavar="DIR", help="An existing folder. Default: the user's data folder."
     ),
 ]
+ProfileName = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help="A profile of `tune`, by name or file: its values for what no option says.",
+    ),
+]
 PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
 
 

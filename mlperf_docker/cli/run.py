@@ -14,6 +14,7 @@ from mlperf_docker.cli.options import (
     DeviceName,
     JsonOutput,
     ModelName,
+    ProfileName,
     PullChoice,
     Registry,
     ResultsRoot,
@@ -55,6 +56,7 @@ def run(
         Path | None,
         typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
     ] = None,
+    profile: ProfileName = "",
     cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
@@ -74,6 +76,7 @@ def run(
     from mlperf_docker.display.tables import folded
     from mlperf_docker.engine.plan import Limits
     from mlperf_docker.results.text import result_text
+    from mlperf_docker.runs import profile as profiles
     from mlperf_docker.runs.session import RunRequest
     from mlperf_docker.runs.session import dry_run as docker_command
     from mlperf_docker.runs.session import run as run_request
@@ -90,6 +93,7 @@ def run(
         model_file=model_file,
         user_conf=user_conf,
         results_root=results,
+        profile=profiles.find(profile) if profile else None,
     )
     if dry_run:
         streams.out(docker_command(request, streams.err))

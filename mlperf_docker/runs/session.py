@@ -23,6 +23,7 @@ from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.profile import Profile
 from mlperf_docker.system import paths, small_file
 
 _LARGEST_USER_CONF = 64 << 10
@@ -47,6 +48,8 @@ class RunRequest:
     user_conf: Path | None = None
     results_root: Path | None = None
     """Results folder; None for the user's own."""
+    profile: Profile | None = None
+    """Values for options that are left open."""
 
     @property
     def root(self) -> Path:
@@ -112,7 +115,14 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
-    return with_data(request, say)
+    return _with_profile(with_data(request, say), say)
+
+
+def _with_profile(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with the values of its profile, if it has one."""
+    if request.profile is None:
+        return request
+    return replace(request, options=request.profile.applied(request.spec, request.options, request.limits, say))
 
 
 def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:

@@ -148,6 +148,16 @@ def results_dir() -> Path:
     return made(results_place())
 
 
+def profiles_place() -> Path:
+    """Profiles of tunings, in one folder for each host. The folder need not exist."""
+    return _user_place("XDG_DATA_HOME") / "profiles"
+
+
+def tunings_dir() -> Path:
+    """Trials of tunings that were not given a folder of their own, made where it is missing."""
+    return made(_user_place("XDG_DATA_HOME") / "tunings")
+
+
 def data_dir(name: str) -> Path:
     """Where the data set *name* is looked for and fetched to without a folder of the user's; it need not exist."""
     root = os.environ.get(DATA_VARIABLE, "")

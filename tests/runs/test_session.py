@@ -19,10 +19,12 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
 from mlperf_docker.runs import session
+from mlperf_docker.runs.profile import TunedOptions
 from mlperf_docker.runs.session import RunRequest
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
 from tests.results.run_results import run_result
+from tests.runs.test_profile import tuned
 
 
 @pytest.fixture
@@ -93,3 +95,13 @@ def test_a_reply_of_another_harness_is_an_error_that_names_the_key(
     engine_that_prints(request_, monkeypatch, ResultEvent({**reply(), "scenario": "Batch"}))
     with pytest.raises(ContainerError, match=r"reply to run cannot be read: .*scenario"):
         session.run(request_, FakeDisplay())
+
+
+def test_a_profile_gives_the_container_what_the_options_leave_open(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_that_prints(request_, monkeypatch, ResultEvent(reply()))
+    offline = tuned(request_.spec, scenario="Offline", options=TunedOptions(instances=2, batch_size=8))
+    session.run(replace(request_, profile=offline, options=replace(request_.options, batch_size=4)), FakeDisplay())
+    (configuration,) = engine.configurations
+    assert {"--instances=2", "--batch-size=4"} <= set(configuration["Cmd"])
