@@ -1,6 +1,6 @@
 """YAML files of the tool and of its users as values: read, and everything that is wrong with them told by its line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -27,6 +27,8 @@ _SHAPES = {
     r"^https?:": "not an address: write http:// or https://, a host and a path",
     r"^[A-Za-z0-9_]+(/": "not a folder of a library: write for example numpy/**/tests",
     r"^[A-Za-z0-9{]": "not a path below the data set's folder: write names with / between them, none of them hidden",
+    r"^v[0-9]": "not a round: write for example v6.1",
+    r"^((==|>=": "not a range of versions: write for example >=6.0.5,<=6.0.15",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[": "not a requirement with its versions: write for example numpy>=2.2,<2.5",
 }
 
@@ -72,14 +74,23 @@ def mapping_of(document: Document, keys: Iterable[str]) -> dict[str, Any] | None
 
 
 def validate(
-    document: Document, kind: type[Entry], raw: object, prefix: yaml_lines.Path, problems: Problems
+    document: Document,
+    kind: type[Entry],
+    raw: object,
+    prefix: yaml_lines.Path,
+    problems: Problems,
+    *,
+    place: Callable[[yaml_lines.Path], yaml_lines.Path] = tuple,
 ) -> Entry | None:
-    """Return *raw*, which stands at *prefix*, as a *kind*, or None, with everything that is wrong at its lines."""
+    """Return *raw*, which stands at *prefix*, as a *kind*, or None, with everything that is wrong at its lines.
+
+    place: where the file has what is at a path, if that is elsewhere, as of what an entry inherits.
+    """
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
         for each in error.errors(include_url=False):
-            path = prefix + tuple(part for part in each["loc"] if part != "[key]")
+            path = place(prefix + tuple(part for part in each["loc"] if part != "[key]"))
             problems.note(document.line(path), _explained, path, each)
         return None
 
