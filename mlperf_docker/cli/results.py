@@ -84,7 +84,7 @@ def report_results(
     ] = None,
 ) -> None:
     """Write results as one HTML file, and print its path."""
-    from mlperf_docker.results import report
+    from mlperf_docker.report import page
     from mlperf_docker.results.store import StoredResults, find, read_all, require_some
 
     root = _root(results)
@@ -93,8 +93,8 @@ def report_results(
     else:
         found = read_all(root)
         require_some(_told(found), root)
-    path = report.check_place(output or root / report.FILE)
-    streams.out(report.write(found, path))
+    path = page.check_place(output or root / page.FILE)
+    streams.out(page.write(found, path))
 
 
 def _root(results: Path | None) -> Path:

@@ -70,7 +70,7 @@ HOST = _floors(
     {"system": "system"},
     {"display": "display"},
     {"catalog": "catalog", "results": "results", "registry": "registry"},
-    {"recipe": "recipe", "inputs": "inputs", "engine": "engine", "rounds": "rounds"},
+    {"recipe": "recipe", "inputs": "inputs", "engine": "engine", "rounds": "rounds", "report": "report"},
     {"images": "images", "systems": "systems"},
     {"runs": "runs", "bundle": "bundle", "maintenance": "maintenance"},
     {"evidence": "evidence"},

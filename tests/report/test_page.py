@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from mlperf_docker.errors import UsageError
-from mlperf_docker.results import report
+from mlperf_docker.report import page as report
 from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
 from tests.results.run_results import SCORES, run_result
 
 NOW = dt.datetime(2026, 2, 3, 4, 5, tzinfo=dt.UTC)
-VOID = {"meta", "br", "wbr", "rect", "line"}
+VOID = {"meta", "br", "wbr"}
 HOSTILE = "</code><script>alert(1)</script>\"'><img src=http://evil.example onerror=x>&amp;"
 IMAGE = {
     "tag": "registry.example/mlperf/resnet50:onnxruntime-cpu-0123456789ab",

@@ -1,0 +1,1 @@
+"""Results as one HTML file: tables, pictures, facts."""
