@@ -74,6 +74,7 @@ HOST = _floors(
     {"images": "images", "systems": "systems"},
     {"runs": "runs", "bundle": "bundle", "maintenance": "maintenance"},
     {"evidence": "evidence"},
+    {"submission": "submission"},
     {"cli": "cli"},
 )
 HARNESS_FLOORS = _floors(
