@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,6 +12,7 @@ from mlperf_docker import __version__
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.report.history import histories
+from mlperf_docker.report.matrix import Matrix, linked
 from mlperf_docker.report.runs import Run
 from mlperf_docker.results import text
 from mlperf_docker.results.store import StoredResults
@@ -29,21 +31,30 @@ def check_place(path: Path) -> Path:
     return path
 
 
-def write(found: StoredResults, path: Path) -> Path:
+def write(found: StoredResults, path: Path, matrices: Sequence[Matrix] = ()) -> Path:
     """Write the report of *found* to *path*, in one step, and return the path."""
-    atomic.write_text(path, render(found, dt.datetime.now(dt.UTC)))
+    atomic.write_text(path, render(found, dt.datetime.now(dt.UTC), matrices))
     return path
 
 
-def render(found: StoredResults, now: dt.datetime) -> str:
-    """Return the report, newest runs first.
+def render(found: StoredResults, now: dt.datetime, matrices: Sequence[Matrix] = ()) -> str:
+    """Return the report, newest runs first; *matrices* stand before all runs.
 
     Its text is ASCII, which is the same in any locale's encoding, with references for all other characters.
     """
     newest_first = sorted(found.results, key=lambda result: result.age_key, reverse=True)
     runs = tuple(Run(f"run-{number}", result) for number, result in enumerate(newest_first, 1))
-    template = _environment().get_template(_TEMPLATE)
-    html = template.render(runs=runs, histories=tuple(histories(runs)), left_out=found.left_out, now=now)
+    html = (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            runs=runs,
+            matrices=tuple(linked(matrices, runs)),
+            histories=tuple(histories(runs)),
+            left_out=found.left_out,
+            now=now,
+        )
+    )
     return printable.lines(html).encode("ascii", "xmlcharrefreplace").decode()
 
 
