@@ -13,6 +13,8 @@ from mlperf_docker.results.values import RunResult
 
 _NS_PER_MS = 1e6
 _BARS = 48
+_WIDE = 20
+"""Ratio of values beyond which an axis from zero would hide the least of them."""
 _FEWEST = 3
 """Points of which a picture says more than a table."""
 _DATES = 6
@@ -31,7 +33,7 @@ def percentiles(found: QueryLatencies) -> Picture:
         title="Latency by percentile",
         said="; ".join(each.note for each in points),
         x=PictureAxis("percentile", scale.nines(each.x for each in points), "p{:g}"),
-        y=PictureAxis("latency, ms", scale.even(heights)),
+        y=_latency_axis("latency, ms", heights),
         series=(Series("", points),),
         rules=rules,
     )
@@ -39,6 +41,13 @@ def percentiles(found: QueryLatencies) -> Picture:
 
 def _bound(latency_ns: float) -> tuple[Rule, ...]:
     return (Rule(latency_ns / _NS_PER_MS, f"bound {latency_ns / _NS_PER_MS:g} ms"),)
+
+
+def _latency_axis(label: str, values: Sequence[float]) -> PictureAxis:
+    """An axis from zero, or a logarithmic one where the least value would lie on the axis."""
+    if max(values) > _WIDE * min(values) > 0:
+        return PictureAxis(f"{label} (log)", scale.decades(values))
+    return PictureAxis(label, scale.even(values))
 
 
 def histogram(found: QueryLatencies) -> Picture | None:
@@ -150,7 +159,7 @@ def rates(results: Sequence[RunResult]) -> Picture | None:
         title="p99 by rate",
         said="; ".join(point.note for point, _ in tried),
         x=PictureAxis("queries per second asked for", scale.around([point.x for point, _ in tried])),
-        y=PictureAxis("p99, ms (log)", scale.decades(heights)),
+        y=_latency_axis("p99, ms", heights),
         series=tuple(each for each in series if each.points),
         rules=(*rules, *peak),
     )

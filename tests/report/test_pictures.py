@@ -54,6 +54,14 @@ def test_rates_are_drawn_by_verdict_with_the_bound_and_the_highest_valid() -> No
     assert "400/s: p99 90.000 ms, INVALID" in found.said
 
 
+@pytest.mark.parametrize(("p99_ms", "label"), [(14.0, "p99, ms"), (900.0, "p99, ms (log)")])
+def test_an_axis_is_logarithmic_where_values_are_far_apart(p99_ms: float, label: str) -> None:
+    found = pictures.rates([server(rate, p99, valid=True) for rate, p99 in ((1, 10), (2, 12), (3, p99_ms))])
+    assert found is not None
+    assert found.y.label == label
+    assert all(found.top <= place <= found.bottom for place, _ in found.rows())
+
+
 def test_two_rates_are_no_curve() -> None:
     assert pictures.rates([server(300, 14, valid=True), server(400, 90, valid=False)]) is None
     assert pictures.rates([server(300, 14, valid=True)] * 3) is None
