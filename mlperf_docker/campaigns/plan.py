@@ -8,7 +8,7 @@ from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.results.values import RunResult
-from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.runs.request import RunRequest
 
 Kind = Mode | ComplianceTest
 """Kind of a run: performance, accuracy, or the compliance test that it is for."""

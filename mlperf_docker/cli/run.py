@@ -77,7 +77,7 @@ def run(
     from mlperf_docker.engine.plan import Limits
     from mlperf_docker.results.text import result_text
     from mlperf_docker.runs import profile as profiles
-    from mlperf_docker.runs.session import RunRequest
+    from mlperf_docker.runs.request import RunRequest
     from mlperf_docker.runs.session import dry_run as docker_command
     from mlperf_docker.runs.session import run as run_request
 

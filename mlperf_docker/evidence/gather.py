@@ -45,7 +45,7 @@ from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, perform
-from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.runs.session import run as run_request
 from mlperf_docker.system import paths
 

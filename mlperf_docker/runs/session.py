@@ -5,25 +5,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.catalog.selector import UnknownNameError
-from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract import json_values, places
 from mlperf_docker.contract.commands import RunCommand
-from mlperf_docker.contract.options import RunOptions, refusals
+from mlperf_docker.contract.options import refusals
 from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode, SyntheticSize
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import glance, links
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.plan import BindMount, Limits, run_command
+from mlperf_docker.engine.plan import BindMount, run_command
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.lookup import likely_images
-from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
-from mlperf_docker.runs.profile import Profile
+from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.system import paths, small_file
 
 _LARGEST_USER_CONF = 64 << 10
@@ -31,35 +29,6 @@ _LARGEST_USER_CONF = 64 << 10
 _FIRST_LOOKS = 3
 FIRST_RUN_S = 5.0
 """Of a run whose data are made up as there are none, unless the user says: long enough to be VALID, no use for more."""
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """Request of `run`, with names already resolved."""
-
-    spec: ImageSpec
-    options: RunOptions
-    limits: Limits
-    sources: Sources
-    dataset: Path | None = None
-    """Folder of the data set; None for its own place, or synthetic data if nothing is there."""
-    require_dataset: bool = False
-    model_file: Path | None = None
-    user_conf: Path | None = None
-    results_root: Path | None = None
-    """Results folder; None for the user's own."""
-    profile: Profile | None = None
-    """Values for options that are left open."""
-
-    @property
-    def root(self) -> Path:
-        """The absolute folder below which this run's own folder is made."""
-        return paths.resolved(self.results_root or paths.results_dir())
-
-    @property
-    def title(self) -> str:
-        """What the run's folder is named after."""
-        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{self.options.mode}"
 
 
 def run(request: RunRequest, display: Display) -> values.RunResult:

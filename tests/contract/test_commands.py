@@ -18,6 +18,7 @@ from mlperf_docker.evidence import gather
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import store
 from mlperf_docker.runs import convert_models, dataset_commands, job, session
+from mlperf_docker.runs.request import RunRequest
 from tests.fakes.engine import FakeDisplay
 from tests.harness.process import of_model
 
@@ -113,12 +114,12 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def request(spec: ImageSpec, root: Path, mode: Mode, **changes: Any) -> session.RunRequest:
+def request(spec: ImageSpec, root: Path, mode: Mode, **changes: Any) -> RunRequest:
     synthetic = None if "dataset" in changes else SyntheticSize.TINY
     options = RunOptions(
         scenario=Scenario.OFFLINE, mode=mode, precision=Precision.FP32, synthetic=synthetic, min_duration_s=0.2
     )
-    return session.RunRequest(spec, options, Limits(), SOURCES, results_root=root, **changes)
+    return RunRequest(spec, options, Limits(), SOURCES, results_root=root, **changes)
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -26,7 +26,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.job import HarnessJob, Performed
-from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.system.paths import assets
 from tests.cli.test_cli import tool
 

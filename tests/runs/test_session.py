@@ -20,7 +20,7 @@ from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
 from mlperf_docker.runs import session
 from mlperf_docker.runs.profile import TunedOptions
-from mlperf_docker.runs.session import RunRequest
+from mlperf_docker.runs.request import RunRequest
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
 from tests.results.run_results import run_result

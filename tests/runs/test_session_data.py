@@ -18,7 +18,8 @@ from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.runs import job, session
-from mlperf_docker.runs.session import RunRequest, dry_run
+from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runs.session import dry_run
 from mlperf_docker.system import paths
 from tests.evidence.test_evidence import Quiet
 from tests.results.run_results import run_result

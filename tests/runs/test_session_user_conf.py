@@ -11,7 +11,8 @@ from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSiz
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.runs.session import RunRequest, dry_run
+from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runs.session import dry_run
 from tests.fixtures.odd_files import ODD_FILES
 
 

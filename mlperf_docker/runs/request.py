@@ -1,0 +1,40 @@
+"""Request of a run: everything that decides what it measures, with names already resolved."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.options import RunOptions
+from mlperf_docker.engine.plan import Limits
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.runs.profile import Profile
+from mlperf_docker.system import paths
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Request of `run`, with names already resolved."""
+
+    spec: ImageSpec
+    options: RunOptions
+    limits: Limits
+    sources: Sources
+    dataset: Path | None = None
+    """Folder of the data set; None for its own place, or synthetic data if nothing is there."""
+    require_dataset: bool = False
+    model_file: Path | None = None
+    user_conf: Path | None = None
+    results_root: Path | None = None
+    """Results folder; None for the user's own."""
+    profile: Profile | None = None
+    """Values for options that are left open."""
+
+    @property
+    def root(self) -> Path:
+        """The absolute folder below which this run's own folder is made."""
+        return paths.resolved(self.results_root or paths.results_dir())
+
+    @property
+    def title(self) -> str:
+        """What the run's folder is named after."""
+        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{self.options.mode}"
