@@ -27,6 +27,7 @@ from mlperf_docker.cli import (
     results,
     run,
     show,
+    submission,
     verify,
 )
 from mlperf_docker.cli.on_demand import group
@@ -38,7 +39,7 @@ from mlperf_docker.system import folders, signals
 
 EXIT_CODES = {
     ExitCode.VALID: "valid",
-    ExitCode.INVALID: "INVALID or accuracy under target, also where verify finds a difference",
+    ExitCode.INVALID: "INVALID or accuracy under target, also where verify finds a difference, or submission a problem",
     ExitCode.USAGE: "usage, or a folder that is full or closed",
     ExitCode.ENGINE: "engine",
     ExitCode.BASE_IMAGE: "base image",
@@ -146,6 +147,13 @@ app.add_typer(
         help="Results of earlier runs: list, show, compare, report.",
     ),
     name="results",
+)
+app.add_typer(
+    group(
+        _all_guarded(merge=submission.merge),
+        help="Trees of results for a round's checkers: merge.",
+    ),
+    name="submission",
 )
 app.add_typer(
     group(
