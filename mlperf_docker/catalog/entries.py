@@ -111,6 +111,7 @@ class ModelEntry(Frozen):
 
     title: str
     loadgen_key: str
+    input_types: tuple[Name, ...] = ("fp32",)
     dataset: Name
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
     accuracy: Annotated[tuple[ScoreTarget, ...], AfterValidator(_some)]

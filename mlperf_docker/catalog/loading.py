@@ -99,6 +99,7 @@ def _model(name: str, entries: Entries) -> ModelSpec:
         name=name,
         title=entry.title,
         loadgen_key=entry.loadgen_key,
+        input_types=entry.input_types,
         dataset=entries.datasets[entry.dataset],
         default_backend=entry.default_backend or entries.outline.default_backend,
         scenarios=entry.scenarios,

@@ -221,6 +221,8 @@ class ModelSpec(Frozen):
     title: str
     loadgen_key: str
     """Name of the benchmark in mlperf.conf."""
+    input_types: tuple[Name, ...]
+    """Number formats of what the network takes in."""
     dataset: DatasetSpec
     default_backend: Name
     scenarios: tuple[Scenario, ...]
