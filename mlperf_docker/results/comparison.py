@@ -14,6 +14,8 @@ METRIC = "metric"
 
 # What a run came to, and what follows from that; every other key of a result is a fact that may explain it.
 _OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "submission"}
+_COMMAND = "request.command"
+"""Says again what the other facts say."""
 _ALWAYS_NEW = {"results_dir", "duration_s"}
 
 
@@ -102,7 +104,8 @@ def _ratio(value: Metric | None, first: Metric | None) -> float | None:
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    return dict(leaves(result.model_dump(mode="json", exclude=_OUTCOME | _ALWAYS_NEW)))
+    found = dict(leaves(result.model_dump(mode="json", exclude=_OUTCOME | _ALWAYS_NEW)))
+    return {key: value for key, value in found.items() if key != _COMMAND}
 
 
 def leaves(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

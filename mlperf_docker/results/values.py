@@ -99,6 +99,36 @@ class ComplianceVerdict(_Value, Compliance, frozen=True):
     performance: ComparedFigures
 
 
+class DatasetUsed(_Value, frozen=True):
+    """Data set that was run on."""
+
+    name: str
+    folder: str
+    identity: str
+    """`sha256:…` over the names and contents of its files."""
+
+
+class RequestOnRecord(_Value, frozen=True):
+    """Request of a run, as far as it decides what is measured."""
+
+    command: tuple[str, ...]
+    """An equal `mlperf-docker run`, word by word."""
+    source: str
+    """Hash of the image's Dockerfile, locks and harness."""
+    options: dict[str, Any]
+    """Options that were not left open, by their names in RunOptions."""
+    dataset: DatasetUsed | None
+    """None for synthetic data."""
+    model_file: str | None
+    """The file that was named; None for the official one, or synthetic weights."""
+    user_conf: str | None
+    """`sha256:…` of the user.conf that was named, or None."""
+    limits: dict[str, Any]
+    """Limits of the container, by their names in docker."""
+    profile: dict[str, Any] | None
+    """The tuned profile: its name, its digest and its options; None without one."""
+
+
 class RunResult(_Value, RunReply, frozen=True):
     """Result of `run --json` and result.json: the harness's reply, and what only the host knows.
 
@@ -120,6 +150,8 @@ class RunResult(_Value, RunReply, frozen=True):
     submission: Submission | None = None
     compliance: ComplianceVerdict | None = None
     image: ImageUsed | None = None
+    request: RequestOnRecord | None = None
+    """None in results of earlier versions."""
     results_dir: str = ""
     """The folder that it is in now."""
     duration_s: float | None = None

@@ -21,6 +21,7 @@ from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.on_record import on_record
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.system import paths, small_file
 
@@ -39,21 +40,24 @@ def run(request: RunRequest, display: Display) -> values.RunResult:
     checked = _checked(request, display.say)
     client = connect_for(checked.spec)
     inputs = _inputs(checked, display.say)
-    result = _measure(client, checked, inputs, display)
+    record = on_record(checked, display)
+    result = _measure(client, checked, inputs, record, display)
     first_look = checked.options.synthetic is not None and request.options.synthetic is None
     for _ in range(_FIRST_LOOKS - 1):
         if result.valid or not first_look or checked.options.mode is not Mode.PERFORMANCE:
             break
         display.say(f"INVALID: {'; '.join(result.reasons)} Once more.")
-        result = _measure(client, checked, inputs, display)
+        result = _measure(client, checked, inputs, record, display)
     return result
 
 
-def _measure(client: Engine, request: RunRequest, inputs: "_Inputs", display: Display) -> values.RunResult:
+def _measure(
+    client: Engine, request: RunRequest, inputs: "_Inputs", record: values.RequestOnRecord, display: Display
+) -> values.RunResult:
     """Run the container once and write its result."""
     with store.claim(request.root, request.title, display.say) as folder:
         done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE)
-        host_side = {"image": done.image, "results_dir": str(folder), "duration_s": done.duration_s}
+        host_side = {"image": done.image, "request": record, "results_dir": str(folder), "duration_s": done.duration_s}
         result = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
         store.write(result, folder)
         return result

@@ -10,7 +10,8 @@ from mlperf_docker.catalog.spec import DatasetSpec
 from mlperf_docker.errors import DatasetError
 from mlperf_docker.system import paths
 
-_RAW = "raw"
+RAW = "raw"
+"""Folder within a data set's place with the files that `data convert` makes it of."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def place(dataset: DatasetSpec) -> Path:
 
 def fetch_place(dataset: DatasetSpec) -> Path:
     """Where `data fetch` puts it: within its place, if `data convert` makes the data set out of it."""
-    return place(dataset) / _RAW if dataset.convert else place(dataset)
+    return place(dataset) / RAW if dataset.convert else place(dataset)
 
 
 def is_there(folder: Path) -> bool:
