@@ -25,6 +25,7 @@ from mlperf_docker.cli import (
     push,
     render,
     results,
+    rounds,
     run,
     show,
     submission,
@@ -147,6 +148,13 @@ app.add_typer(
         help="Results of earlier runs: list, show, compare, report.",
     ),
     name="results",
+)
+app.add_typer(
+    group(
+        _all_guarded(list=rounds.list_rounds, show=rounds.show_round),
+        help="Rounds of MLPerf Inference: list, show.",
+    ),
+    name="rounds",
 )
 app.add_typer(
     group(

@@ -57,6 +57,14 @@ def run(
         typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
     ] = None,
     profile: ProfileName = "",
+    round_: Annotated[
+        str,
+        typer.Option(
+            "--round",
+            metavar="ROUND",
+            help="A round of MLPerf Inference, such as v6.1: its seeds and counts, and whether the run counts for it.",
+        ),
+    ] = "",
     cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
@@ -76,6 +84,7 @@ def run(
     from mlperf_docker.display.tables import folded
     from mlperf_docker.engine.plan import Limits
     from mlperf_docker.results.text import result_text
+    from mlperf_docker.rounds import loading as rounds
     from mlperf_docker.runs import profile as profiles
     from mlperf_docker.runs.request import RunRequest
     from mlperf_docker.runs.session import dry_run as docker_command
@@ -94,6 +103,7 @@ def run(
         user_conf=user_conf,
         results_root=results,
         profile=profiles.find(profile) if profile else None,
+        round=rounds.load().require(round_, spec.model.name) if round_ else None,
     )
     if dry_run:
         streams.out(docker_command(request, streams.err))

@@ -9,7 +9,7 @@ from mlperf_docker.contract.scores import bound_text
 from mlperf_docker.display import printable
 from mlperf_docker.display.tables import fact_lines, fitted
 from mlperf_docker.results.comparison import METRIC, Comparison
-from mlperf_docker.results.values import AccuracyScore, Metric, RunResult
+from mlperf_docker.results.values import AccuracyScore, Metric, RoundVerdict, RunResult
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
@@ -92,6 +92,8 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
         yield "Latency", ", ".join(f"{name} {milliseconds(value)}" for name, value in parts)
     for score in result.accuracy.scores if result.accuracy else ():
         yield "Accuracy", score_text(score)
+    if result.round is not None:
+        yield "Round", round_text(result.round)
     yield "Device", _proof(result.device_proof)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
     if result.image is not None:
@@ -99,6 +101,12 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
         yield "Base", result.image.base
     if result.results_dir:
         yield "Results", result.results_dir
+
+
+def round_text(verdict: RoundVerdict) -> str:
+    """Whether a run counts for a round, and for what, or why not."""
+    counts = f"counts for {', '.join(verdict.benchmarks)}" if verdict.counts else "does not count"
+    return "; ".join([f"{verdict.name}: {counts}", *verdict.why])
 
 
 def _proof(proof: Mapping[str, Any]) -> str:

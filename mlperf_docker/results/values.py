@@ -129,6 +129,19 @@ class RequestOnRecord(_Value, frozen=True):
     """The tuned profile: its name, its digest and its options; None without one."""
 
 
+class RoundVerdict(_Value, frozen=True):
+    """Verdict on a run for a round of MLPerf Inference: whether it counts, and what is in the way."""
+
+    name: str
+    """The round, as `v6.1`."""
+    benchmarks: tuple[str, ...] = ()
+    """The benchmarks that it counts for, as the submission checker names them."""
+    counts: bool
+    """Whether it counts for any."""
+    why: tuple[str, ...] = ()
+    """Why it does not count, for all benchmarks of the model or for the one that is named."""
+
+
 class RunResult(_Value, RunReply, frozen=True):
     """Result of `run --json` and result.json: the harness's reply, and what only the host knows.
 
@@ -149,6 +162,8 @@ class RunResult(_Value, RunReply, frozen=True):
     loadgen_errors: tuple[str, ...] = ()
     submission: Submission | None = None
     compliance: ComplianceVerdict | None = None
+    round: RoundVerdict | None = None
+    """None in results of earlier versions."""
     image: ImageUsed | None = None
     request: RequestOnRecord | None = None
     """None in results of earlier versions."""

@@ -51,6 +51,13 @@ class Rounds:
                 return each
         raise UnknownNameError("round", name, self.names)
 
+    def require(self, name: str, model: str) -> Round:
+        """Return the round called *name*, which takes our *model*. Raises UsageError, NotInRoundError."""
+        found = self.find(name)
+        if not found.benchmarks_of(model):
+            raise NotInRoundError(self, found, model)
+        return found
+
     def last_of(self, model: str) -> str | None:
         """The name of the last round that takes our *model*; None if no known one does or did."""
         known = [each.name for each in self.all if each.benchmarks_of(model)]

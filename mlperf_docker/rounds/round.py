@@ -149,6 +149,11 @@ class Round(Frozen):
         """Our models that some division takes, each once."""
         return tuple(dict.fromkeys(each.model for each in self.benchmarks if each.model is not None))
 
+    def seeds_for(self, compliance: ComplianceTest | None) -> Seeds:
+        """The seeds of a run, which may be one of a compliance test: TEST05 has its own."""
+        own = self.test05_seeds if compliance is ComplianceTest.TEST05 else None
+        return own or self.seeds
+
     def benchmarks_of(self, model: str) -> tuple[RoundBenchmark, ...]:
         """The benchmarks that our *model* can enter; none if the round does not take it."""
         return tuple(each for each in self.benchmarks if each.model == model)

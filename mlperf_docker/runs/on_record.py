@@ -69,6 +69,7 @@ def _inputs(request: RunRequest) -> Iterator[str]:
         "dataset": request.dataset,
         "model-file": request.model_file,
         "user-conf": request.user_conf,
+        "round": request.round.name if request.round else None,
         "results": request.results_root,
         **limits_given(request.limits),
     }

@@ -7,6 +7,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.rounds.round import Round
 from mlperf_docker.runs.profile import Profile
 from mlperf_docker.system import paths
 
@@ -28,6 +29,8 @@ class RunRequest:
     """Results folder; None for the user's own."""
     profile: Profile | None = None
     """Values for options that are left open."""
+    round: Round | None = None
+    """The round that it is for; None for any, and then it is judged as for the newest."""
 
     @property
     def root(self) -> Path:

@@ -20,6 +20,8 @@ from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
+from mlperf_docker.rounds import judging, loading
+from mlperf_docker.rounds.options import for_round
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.runs.on_record import on_record
 from mlperf_docker.runs.request import RunRequest
@@ -58,7 +60,8 @@ def _measure(
     with store.claim(request.root, request.title, display.say) as folder:
         done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE)
         host_side = {"image": done.image, "request": record, "results_dir": str(folder), "duration_s": done.duration_s}
-        result = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
+        found = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
+        result = found.model_copy(update={"round": judging.judge(found, request.round or loading.load().newest)})
         store.write(result, folder)
         return result
 
@@ -88,7 +91,18 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
-    return _with_profile(with_data(request, say), say)
+    return _with_round(_with_profile(with_data(request, say), say), say)
+
+
+def _with_round(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
+    """Return *request* with the settings of its round, if it has one, after saying what keeps it from counting."""
+    model, options, round_ = request.spec.model.name, request.options, request.round
+    if round_ is None:
+        return request
+    foreseen = judging.foresee(model, options, round_)
+    if not foreseen.counts:
+        say(f"Warning: this run cannot count for {round_.name}: {'; '.join(foreseen.why)}.")
+    return replace(request, options=for_round(options, model, round_))
 
 
 def _with_profile(request: RunRequest, say: Callable[[str], None]) -> RunRequest:

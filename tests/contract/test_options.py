@@ -36,7 +36,7 @@ FILES = {"dataset": "data", "model-file": "model-file", "user-conf": "user-conf"
 """Options of `run` with paths → the harness's own, with paths in the container."""
 
 HOST_ONLY = {
-    *("backend", "device", "profile", "require-dataset", "results", "dry-run", "json", "help"),
+    *("backend", "device", "profile", "require-dataset", "round", "results", "dry-run", "json", "help"),
     *("cpus", "cpuset", "memory", "gpus"),
     *("pull", "base", "bootstrap-base", "registry"),
 }

@@ -18,6 +18,7 @@ from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
+from mlperf_docker.rounds.loading import load
 from mlperf_docker.runs import session
 from mlperf_docker.runs.profile import TunedOptions
 from mlperf_docker.runs.request import RunRequest
@@ -105,3 +106,33 @@ def test_a_profile_gives_the_container_what_the_options_leave_open(
     session.run(replace(request_, profile=offline, options=replace(request_.options, batch_size=4)), FakeDisplay())
     (configuration,) = engine.configurations
     assert {"--instances=2", "--batch-size=4"} <= set(configuration["Cmd"])
+
+
+def test_a_run_for_a_round_has_its_seeds_and_its_verdict(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    round_ = load().find("v5.1")
+    seeds = round_.seeds.model_dump()
+    engine = engine_that_prints(request_, monkeypatch, ResultEvent({**reply(), "seeds": seeds}))
+    display = FakeDisplay()
+    result = session.run(replace(request_, round=round_), display)
+    (configuration,) = engine.configurations
+    words = {f"--{name.replace('_', '-')}={seed}" for name, seed in seeds.items()}
+    assert {*words, "--min-query-count=24576"} <= set(configuration["Cmd"])
+    assert result.round is not None
+    assert (result.round.name, result.round.counts) == ("v5.1", False)
+    assert "the data are synthetic" in result.round.why
+    assert not any("v5.1" in why for why in result.round.why)
+    assert result.request is not None
+    assert "--round=v5.1" in result.request.command
+    assert [said for said in display.said if "cannot count for v5.1: the data are synthetic." in said]
+
+
+def test_a_run_for_no_round_is_judged_by_the_newest_and_has_loadgens_own_seeds(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_that_prints(request_, monkeypatch, ResultEvent(reply()))
+    display = FakeDisplay()
+    result = session.run(request_, display)
+    assert result.round is not None
+    assert result.round.name == load().newest.name
+    assert not [word for word in engine.configurations[0]["Cmd"] if "seed" in word]
+    assert not [said for said in display.said if "count" in said]
