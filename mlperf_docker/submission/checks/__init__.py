@@ -1,0 +1,1 @@
+"""Checks of a submission's tree: one module for each subject, all problems told at once."""
