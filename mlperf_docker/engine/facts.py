@@ -1,7 +1,7 @@
 """Properties of an engine: version, builder, devices, security; and the requirements made of it."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,18 @@ from mlperf_docker.engine.surroundings import security_modes
 from mlperf_docker.errors import DeviceError, EngineError
 
 _ANOTHER_ENGINE = "Point DOCKER_HOST at a Docker engine, and see whether a proxy stands before it."
+
+
+@dataclass(frozen=True)
+class EngineHost:
+    """Host of an engine, as the engine reports it; None where it does not."""
+
+    architecture: str | None = None
+    threads: int | None = None
+    """Those that the engine may use."""
+    memory_bytes: int | None = None
+    kernel: str | None = None
+    distribution: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class EngineFacts:
     """None where it is not on this host."""
     security: frozenset[str] = frozenset()
     """What it does about users, as `security_modes` says."""
+    runtimes: tuple[str, ...] = ()
+    host: EngineHost = field(default_factory=EngineHost)
 
 
 def facts(client: Engine) -> EngineFacts:
@@ -57,6 +71,18 @@ def _facts(version: dict[str, Any], info: dict[str, Any]) -> EngineFacts:
         devices=frozenset(device for device in Device if _can_hand_over(device, info)),
         data_root=Path(info["DockerRootDir"]) if is_local(engine_host()) and info.get("DockerRootDir") else None,
         security=frozenset(security_modes(info)),
+        runtimes=tuple(sorted(info.get("Runtimes") or ())),
+        host=_host(info),
+    )
+
+
+def _host(info: dict[str, Any]) -> EngineHost:
+    return EngineHost(
+        architecture=info.get("Architecture") or None,
+        threads=info.get("NCPU") or None,
+        memory_bytes=info.get("MemTotal") or None,
+        kernel=info.get("KernelVersion") or None,
+        distribution=info.get("OperatingSystem") or None,
     )
 
 

@@ -11,6 +11,8 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.facts import EngineFacts, facts
 from mlperf_docker.errors import EngineError, FolderError
+from mlperf_docker.host import energy
+from mlperf_docker.host.tree import Tree
 from mlperf_docker.recipe.host_settings import dockers_host, taken_over
 from mlperf_docker.registry.logins import absent_helpers, damaged_logins
 from mlperf_docker.system import docker_config, paths
@@ -119,6 +121,7 @@ def _host_checks(environment: Mapping[str, str]) -> Iterator[Check]:
     else:
         remedy = "Only needed where no registry can be reached: apt-get install mmdebstrap"
         yield Check("bootstrap", Severity.WARN, "mmdebstrap is not installed", remedy)
+    yield energy_check(Tree())
     yield _network(environment)
     yield from _bundle(environment)
 
@@ -152,6 +155,20 @@ def _memory() -> Check:
     if total >= _MEMORY_NEEDED:
         return Check("memory", Severity.OK, finding)
     return Check("memory", Severity.WARN, finding, "Use --samples to keep fewer samples in memory.")
+
+
+def energy_check(files: Tree) -> Check:
+    """Tell whether results will have an energy."""
+    if energy.is_closed(files):
+        remedy = "Where this host is yours alone: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+        return Check("energy", Severity.WARN, "only root can read the RAPL counters: results have no energy", remedy)
+    found = len(energy.packages(files))
+    said = (
+        f"RAPL counters ({found} package{'s' if found > 1 else ''})"
+        if found
+        else "no RAPL counters here: results have no energy"
+    )
+    return Check("energy", Severity.OK, said)
 
 
 def _network(environment: Mapping[str, str]) -> Check:

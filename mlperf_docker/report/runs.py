@@ -43,6 +43,8 @@ class Run:
             "Device proof": result.device_proof,
             "Model file": result.model_file or {},
             "Image": result.image.model_dump(mode="json") if result.image else {},
+            "Host": result.host or {},
+            "Energy": result.energy.model_dump(mode="json") if result.energy else {},
             "Further": {"seeds": result.seeds, **(result.model_extra or {})},
         }
         return {title: found for title, each in fields.items() if (found := _some(tuple(leaves(each))))}

@@ -10,10 +10,10 @@ from mlperf_docker.results.values import Metric, RunResult
 _T = TypeVar("_T")
 
 METRIC = "metric"
-"""The name of the figure that the scenario is about; the others are latencies."""
+"""The name of the figure that the scenario is about; the others are energy and latencies."""
 
 # What a run came to, and what follows from that; every other key of a result is a fact that may explain it.
-_OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "submission"}
+_OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "submission", "energy"}
 _COMMAND = "request.command"
 """Says again what the other facts say."""
 _ALWAYS_NEW = {"results_dir", "duration_s"}
@@ -91,6 +91,8 @@ def benchmark(result: RunResult) -> dict[str, str]:
 def _measured(result: RunResult) -> Iterator[tuple[str, Metric]]:
     if result.metric is not None:
         yield METRIC, result.metric
+    if result.energy is not None and result.samples:
+        yield "energy", Metric(name="energy", value=result.energy.joules / result.samples, unit="J/sample")
     if result.latency_ns is not None:
         for name, value in result.latency_ns.named().items():
             yield f"latency {name}", Metric(name=name, value=value, unit="ns")

@@ -8,7 +8,9 @@ from typing import Any
 from mlperf_docker.contract.scores import bound_text
 from mlperf_docker.display import printable
 from mlperf_docker.display.tables import fact_lines, fitted
+from mlperf_docker.host import facts as host_facts
 from mlperf_docker.results.comparison import METRIC, Comparison
+from mlperf_docker.results.host_text import energy_text, summary
 from mlperf_docker.results.values import AccuracyScore, Metric, RoundVerdict, RunResult
 
 NO_BENCHMARK = "not a benchmark result"
@@ -99,6 +101,10 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
     if result.image is not None:
         yield "Image", f"{result.image.tag} ({result.image.id[:19]})"
         yield "Base", result.image.base
+    if (host := host_facts.read(result.host)) is not None:
+        yield "Host", summary(host)
+    if result.energy is not None:
+        yield "Energy", energy_text(result.energy)
     if result.results_dir:
         yield "Results", result.results_dir
 

@@ -20,6 +20,7 @@ from mlperf_docker.contract.result import (
     Scores,
 )
 from mlperf_docker.contract.words import SyntheticSize
+from mlperf_docker.host.energy import Energy
 from mlperf_docker.names import cell_name
 from mlperf_docker.system import paths, strict_json
 
@@ -142,6 +143,10 @@ class RoundVerdict(_Value, frozen=True):
     """Why it does not count, for all benchmarks of the model or for the one that is named."""
 
 
+class MeasuredEnergy(_Value, Energy, frozen=True):
+    """Energy of all processors of the host during LoadGen's phase."""
+
+
 class RunResult(_Value, RunReply, frozen=True):
     """Result of `run --json` and result.json: the harness's reply, and what only the host knows.
 
@@ -171,6 +176,10 @@ class RunResult(_Value, RunReply, frozen=True):
     """The folder that it is in now."""
     duration_s: float | None = None
     """Seconds in the container."""
+    host: dict[str, Any] | None = None
+    """The host that ran the container; `host.facts.read` makes HostFacts of it. None in results of earlier versions."""
+    energy: MeasuredEnergy | None = None
+    """None where the host has no counters that can be read."""
 
     @property
     def cell(self) -> str:

@@ -25,7 +25,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
-from mlperf_docker.runs.runner import execute
+from mlperf_docker.runs.runner import Watch, execute
 from mlperf_docker.system import folders, paths
 
 R = TypeVar("R")
@@ -65,17 +65,20 @@ class Performed(Generic[R]):
     duration_s: float
 
 
-def perform(client: Engine, job: HarnessJob[R], display: Display, log: Path | None = None) -> Performed[R]:
+def perform(
+    client: Engine, job: HarnessJob[R], display: Display, log: Path | None = None, watch: Watch | None = None
+) -> Performed[R]:
     """Provide the job's image, run it, and return what it came to. Raises what goes wrong, each with its exit code.
 
-    log: where the container's whole output stays; without it, it stays only where the job failed.
+    log: where the container's whole output stays; without it, it stays only where the job failed. watch: told of every
+    event of the harness.
     """
     for name in remove_orphans(client):
         display.say(f"Removed container {name}: the tool that started it was killed.")
     image = provide(client, builder_of(client), job.recipe, job.sources, display)
     start = time.monotonic()
     path = log or paths.new_log(job.command.name, f"{job.recipe.spec.model.name}-{job.recipe.spec.variant}")
-    reply = read_reply(job.command, execute(client, job.plan(image.tag, client.info()), path, display), path)
+    reply = read_reply(job.command, execute(client, job.plan(image.tag, client.info()), path, display, watch), path)
     if log is None:
         path.unlink(missing_ok=True)
     return Performed(reply, image, round(time.monotonic() - start, 3))

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import signal
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -23,20 +24,25 @@ from mlperf_docker.errors import (
 )
 
 _TAIL_LINES = 12
+Watch = Callable[[events.Event], None]
 _SIGKILL_EXIT = 128 + signal.SIGKILL
 _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
     error.exit_code: error for error in (UsageError, DatasetError, ModelFileError, DeviceError, ContainerError)
 }
 
 
-def execute(client: Engine, plan: RunPlan, log_path: Path, display: Display) -> dict[str, Any]:
+def execute(
+    client: Engine, plan: RunPlan, log_path: Path, display: Display, watch: Watch | None = None
+) -> dict[str, Any]:
     """Run *plan*, keep its whole output in *log_path*, and return the result that the harness came to.
 
+    watch: told of every event of the harness.
     Raises the harness's own error where it named one, ContainerError where it died without a word, Interrupted on
     Ctrl-C.
     """
     with _Log(log_path, display) as log:
-        harness = _Harness(log, display, debugging=(places.DEBUG_VARIABLE, "1") in plan.environment)
+        debugging = (places.DEBUG_VARIABLE, "1") in plan.environment
+        harness = _Harness(log, display, debugging, watch or (lambda _: None))
         try:
             ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
@@ -78,8 +84,9 @@ class _Harness:
 
     log: _Log
     display: Display
-    debugging: bool = False
+    debugging: bool
     """Whether everything that is no event is shown too: what libraries print, and tracebacks."""
+    watch: Watch
     result: events.ResultEvent | None = None
     failure: events.ErrorEvent | None = None
     tail: deque[str] = dataclasses.field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
@@ -90,6 +97,7 @@ class _Harness:
             self.stderr(line)
             return
         self.log.keep(line)
+        self.watch(event)
         match event:
             case events.PhaseEvent():
                 self.display.phase(event.name)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.contract import json_values, places
@@ -15,6 +16,7 @@ from mlperf_docker.engine import glance, links
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.plan import BindMount, run_command
 from mlperf_docker.errors import UsageError
+from mlperf_docker.host.energy import Energy, Meter
 from mlperf_docker.images.lookup import likely_images
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
@@ -23,9 +25,11 @@ from mlperf_docker.results import store, values
 from mlperf_docker.rounds import judging, loading
 from mlperf_docker.rounds.options import for_round
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.metering import PhaseMeter
 from mlperf_docker.runs.on_record import on_record
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.system import paths, small_file
+from mlperf_docker.systems.runs_on import container_host
 
 _LARGEST_USER_CONF = 64 << 10
 
@@ -58,12 +62,23 @@ def _measure(
 ) -> values.RunResult:
     """Run the container once and write its result."""
     with store.claim(request.root, request.title, display.say) as folder:
-        done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE)
+        with PhaseMeter(Meter()) as meter:
+            done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE, meter)
         host_side = {"image": done.image, "request": record, "results_dir": str(folder), "duration_s": done.duration_s}
+        host_side |= _host_side(client, meter.energy)
         found = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
         result = found.model_copy(update={"round": judging.judge(found, request.round or loading.load().newest)})
         store.write(result, folder)
         return result
+
+
+def _host_side(client: Engine, energy: Energy | None) -> dict[str, Any]:
+    """Return the facts of the host, read after the run, which waits for nothing; energy only where it is this one's."""
+    host = container_host(client)
+    return {
+        "host": json_values.fields(host.facts),
+        "energy": json_values.fields(energy) if energy and host.is_here else None,
+    }
 
 
 def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:

@@ -15,6 +15,7 @@ from mlperf_docker.engine.plan import ContainerUser, RunPlan
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
 from mlperf_docker.runs.job import HarnessJob, Performed, R, read_reply
+from mlperf_docker.runs.runner import Watch
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.harness.process import PATIENCE_S, command, environment
 
@@ -29,7 +30,9 @@ DEFAULTS = {
 IMAGE = ImageUsed(tag="tag", id="sha256:0", base="base")
 
 
-def perform(_client: object, job: HarnessJob[R], display: Display, log: Path | None = None) -> Performed[R]:
+def perform(
+    _client: object, job: HarnessJob[R], display: Display, log: Path | None = None, watch: Watch | None = None
+) -> Performed[R]:
     """Do *job*, as `session.perform` does. Raises what that raises where the harness says what is wrong."""
     plan = RunPlan(IMAGE.tag, job.command.argv(), job.mounts, ContainerUser("1:1"))
     path = log or next(mount.host for mount in job.mounts if not mount.read_only) / "harness.log"
@@ -39,7 +42,7 @@ def perform(_client: object, job: HarnessJob[R], display: Display, log: Path | N
     outside = {str(mount.host): mount.container for mount in job.mounts}
     lines = tuple(_renamed(text, outside) for text in done.stdout.splitlines())
     engine = ContainerEngine(lines=lines, errors=done.stderr, ending=died(done.returncode))
-    fields = runner.execute(engine, plan, path, display)
+    fields = runner.execute(engine, plan, path, display, watch)
     return Performed(read_reply(job.command, fields, path), IMAGE, 1.0)
 
 

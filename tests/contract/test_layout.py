@@ -68,7 +68,7 @@ HOST = _floors(
     {"contract": "contract"},
     {"words": "errors names"},
     {"system": "system"},
-    {"display": "display"},
+    {"display": "display", "host": "host"},
     {"catalog": "catalog", "results": "results", "registry": "registry"},
     {"recipe": "recipe", "inputs": "inputs", "engine": "engine", "rounds": "rounds", "report": "report"},
     {"images": "images", "systems": "systems"},

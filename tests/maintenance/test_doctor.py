@@ -7,7 +7,8 @@ import pytest
 
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.facts import EngineFacts
-from mlperf_docker.maintenance.doctor import Check, Severity, engine_checks, host_checks
+from mlperf_docker.host.tree import Tree
+from mlperf_docker.maintenance.doctor import Check, Severity, energy_check, engine_checks, host_checks
 
 ENGINE = EngineFacts("Docker", "27.1", "1.46", "overlay2", "BuildKit", frozenset({Device.CPU}), Path("/"))
 
@@ -64,3 +65,14 @@ def test_a_ca_bundle_that_is_not_there_is_a_finding(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     checks = list(host_checks({"SSL_CERT_FILE": str(tmp_path / "missing.pem"), "PIP_CONFIG_FILE": "/dev/null"}))
     assert any("missing.pem" in each.finding and each.level is not Severity.OK for each in checks)
+
+
+def test_counters_of_energy_that_only_root_can_read_are_a_warning(tmp_path: Path) -> None:
+    assert energy_check(Tree(tmp_path)) == Check("energy", Severity.OK, "no RAPL counters here: results have no energy")
+    zone = tmp_path / "sys/class/powercap/intel-rapl:0"
+    zone.mkdir(parents=True)
+    (zone / "name").write_text("package-0\n")
+    check = energy_check(Tree(tmp_path))
+    assert (check.level, "chmod" in check.remedy) == (Severity.WARN, True)
+    (zone / "energy_uj").write_text("1\n")
+    assert energy_check(Tree(tmp_path)).finding == "RAPL counters (1 package)"

@@ -137,7 +137,7 @@ def test_a_first_look_has_three_tries(
     """A busy machine that was quicker than estimated makes a short run INVALID."""
     verdicts = [False, False, True, False]
 
-    def perform(_client: object, _job: object, _display: object, _log: Path) -> job.Performed[RunReply]:
+    def perform(_client: object, _job: object, _display: object, *_: object) -> job.Performed[RunReply]:
         time.sleep(0.002)  # results are named by the millisecond
         result = run_result(valid=verdicts.pop(0), reasons=["It took 4.9 s of 5 s."])
         assert result.image is not None
