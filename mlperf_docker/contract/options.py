@@ -273,5 +273,12 @@ class RunOptions:
         bounds=COUNT,
         only_harness=True,
     )
+    most_waiting: float | None = option(
+        None,
+        help="Server: end the run, INVALID, when as many queries wait as come in so many times the latency bound.",
+        metavar="BOUNDS",
+        bounds=Bounds(1, 1e6),
+        only_harness=True,
+    )
     model_options: ModelOptions = field(default_factory=ModelOptions)
     """Those that images.yaml declares for the model."""

@@ -176,7 +176,7 @@ def configure(
     )
     keys = {**benchmark.dropped.get(options.scenario, {}), **keys}
     given = options.user_conf.text if options.user_conf else ""
-    return settings.loadgen_settings(
+    configured = settings.loadgen_settings(
         options.folders.results / "user.conf",
         settings.user_conf(options.cell.loadgen_key, options.scenario, keys, given),
         model=options.cell.loadgen_key,
@@ -185,6 +185,9 @@ def configure(
         samples=prepared.samples.count,
         seeds=options.seeds,
     )
+    if options.most_waiting is not None and options.scenario is Scenario.SERVER:
+        settings.end_early(configured, options.most_waiting)
+    return configured
 
 
 def watch(options: LoadgenRun, prepared: Prepared[D, S], events: Events) -> running.Watch:

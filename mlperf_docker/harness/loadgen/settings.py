@@ -36,6 +36,9 @@ OFFLINE_SLACK, STREAM_SLACK = 1.1, 2.0
 SERVER_SHARE = 1 / 4
 """Share of the measured rate that Server asks for by default; with Poisson arrivals queues then stay short."""
 
+LEAST_WAITING = 64
+"""Queries that may always wait: the first ones meet a system that is cold."""
+
 SCENARIOS = {
     Scenario.SINGLE_STREAM: lg.TestScenario.SingleStream,
     Scenario.MULTI_STREAM: lg.TestScenario.MultiStream,
@@ -162,6 +165,17 @@ def loadgen_settings(
     wished = settings.performance_sample_count_override
     settings.performance_sample_count_override = min(wished or samples, samples)
     return settings
+
+
+def end_early(settings: lg.TestSettings, most_waiting: float) -> None:
+    """Have a Server run end, with an error entry, when as many queries wait as come in *most_waiting* latency bounds.
+
+    By Little's law queries take that long then, and at a rate above the capacity ever longer. A limit of the user's own
+    stays.
+    """
+    if not settings.server_max_async_queries:
+        expected = settings.server_target_qps * settings.server_target_latency_ns / 1e9
+        settings.server_max_async_queries = max(LEAST_WAITING, ceil(most_waiting * expected))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,15 @@ def test_a_short_run_of_a_round_has_its_seeds_and_its_count(harness: Harness, tm
     assert (tmp_path / "results/mlperf_log_trace.json").stat().st_size == 0
 
 
+def test_a_server_run_that_drowns_ends_early_and_is_invalid(harness: Harness) -> None:
+    """Ten times the queries that any processor answers in time, for a minute: without the limit for several."""
+    load = ("--scenario", "Server", "--min-duration", 60, "--target-qps", 100_000, "--batch-size", 8)
+    done = harness("--synthetic", "tiny", *load, "--most-waiting", 4)
+    assert (done.code, done.result["valid"]) == (1, False)
+    assert any("Too many outstanding queries" in reason for reason in done.result["reasons"])
+    assert done.result["samples"] < 60 * 100_000 / 4
+
+
 def test_the_trace_log_is_written_if_it_is_wanted(harness: Harness, tmp_path: Path) -> None:
     load = ("--scenario", "SingleStream", "--min-duration", 0.1)
     done = harness("--synthetic", "tiny", *load, "--trace", backend="dummy")
