@@ -158,8 +158,8 @@ app.add_typer(
 )
 app.add_typer(
     group(
-        _all_guarded(merge=submission.merge),
-        help="Trees of results for a round's checkers: merge.",
+        _all_guarded(check=submission.check, merge=submission.merge),
+        help="Trees of results for a round's checkers: check, merge.",
     ),
     name="submission",
 )

@@ -1,4 +1,4 @@
-"""`mlperf-docker submission`: trees of results that a round's checkers take, and their merging."""
+"""`mlperf-docker submission`: trees of results that a round's checkers take, their check and their merging."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mlperf_docker.cli.options import JsonOutput, user_path
+from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
@@ -38,3 +39,28 @@ def merge(
         streams.out(strict_json.dumps({"tree": str(target), "files": len(merged.files)}))
     else:
         streams.out(target)
+
+
+def check(
+    tree: Annotated[Path, typer.Argument(parser=user_path, metavar="DIR", help="The folder above closed/ and open/.")],
+    *,
+    round_name: Annotated[
+        str, typer.Option("--round", metavar="ROUND", help="Such as v6.1. Default: the one whose seeds the logs have.")
+    ] = "",
+    allow_synthetic: Annotated[
+        bool, typer.Option("--allow-synthetic", help="Do not refuse results on synthetic data; the verdict says so.")
+    ] = False,
+    as_json: JsonOutput = False,
+) -> None:
+    """Check a tree against a round's rules: all problems at once, those with one fix together. Changes nothing.
+
+    Exits 1 if the tree would be refused.
+    """
+    from mlperf_docker.rounds.loading import load
+    from mlperf_docker.submission.checks.checking import check as check_tree
+    from mlperf_docker.submission.checks.text import verdict_fields, verdict_text
+
+    verdict = check_tree(tree, load(), round_name, allow_synthetic=allow_synthetic)
+    streams.out(strict_json.dumps(verdict_fields(verdict)) if as_json else verdict_text(verdict))
+    if not verdict.passes:
+        raise typer.Exit(ExitCode.INVALID)
