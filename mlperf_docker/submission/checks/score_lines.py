@@ -11,7 +11,7 @@ _LINES = {
     "F1": rf"\{{{_QUOTE}exact_match{_QUOTE}:\s*[\d.]+,\s*{_QUOTE}f1{_QUOTE}:\s*{_NUMBER}\}}",
     "DICE": rf"Accuracy:\s*mean\s*=\s*{_NUMBER}",
     "AUC": rf"AUC={_NUMBER}",
-    "ACCURACY": rf"Word Error Rate:.*, accuracy={_NUMBER}%",
+    "WER": rf"Word Error Rate:.*, accuracy={_NUMBER}%",
 }
 """Metric → how the line of its score begins."""
 
