@@ -1,0 +1,143 @@
+"""Creation of a tree from the finished runs of a campaign."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker.campaigns.campaign import Campaign
+from mlperf_docker.campaigns.plan import CampaignPlan
+from mlperf_docker.catalog.spec import ModelSpec
+from mlperf_docker.display import printable, shell
+from mlperf_docker.submission import contents, layout, writing
+from mlperf_docker.submission.contents import TreePlan
+from mlperf_docker.submission.entries import EntryRuns
+from mlperf_docker.submission.image_records import ImageRecord
+from mlperf_docker.submission.problems import SubmissionError, SubmissionProblem
+from mlperf_docker.submission.selection import Selection
+from mlperf_docker.systems import description
+from mlperf_docker.systems.description import Software, System
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Choices of `submission create`."""
+
+    infer: bool = False
+    """Whether entries that were not measured are inferred where the rules allow it."""
+    allow_synthetic: bool = False
+    """Whether results on synthetic data are taken; the tree is marked then."""
+
+
+@dataclass(frozen=True)
+class CreatedTree:
+    """Tree that was written."""
+
+    target: Path
+    full_logs: Path | None
+    """Folder with the whole of the accuracy logs that it shortens; None if it shortens none."""
+    entries: tuple[EntryRuns, ...]
+    notes: tuple[str, ...]
+    """What its maker should know."""
+
+
+def create(
+    plan: CampaignPlan,
+    target: Path,
+    choices: Choices,
+    models: Iterable[ModelSpec],
+    images: Callable[[Iterable[EntryRuns]], dict[str, ImageRecord]],
+) -> CreatedTree:
+    """Write the tree of *plan* to *target*, a place that `writing.place` found free.
+
+    models: all that the catalog has. images: records of the images that the entries' runs used, by their tags.
+    Raises SubmissionError with all problems; then nothing is written.
+    """
+    entries, system = _selected(plan, choices)
+    tree = TreePlan(
+        round=plan.campaign.round,
+        organisation=entries[0].place.organisation,
+        system=system.name,
+        description=_description(plan.campaign, system, entries),
+        entries=entries,
+        images=images(entries),
+        models=tuple(models),
+    )
+    writing.write(contents.files(tree), target)
+    logs = writing.full_logs(target)
+    return CreatedTree(target, logs if logs.exists() else None, entries, (*plan.notes, *_notes(tree)))
+
+
+def _selected(plan: CampaignPlan, choices: Choices) -> tuple[tuple[EntryRuns, ...], System]:
+    """Return entries and system. Raises SubmissionError."""
+    campaign = plan.campaign
+    problems: list[SubmissionProblem] = []
+    system = description.load(campaign.system) if campaign.system else None
+    name = system.name if system else "SYSTEM"
+    if system is None:
+        fix = f"Write one: mlperf-docker system init --to system.yaml, and `system: system.yaml` in {campaign.path}"
+        problems.append(SubmissionProblem(str(campaign.path), "it names no description of the system", fix))
+    problems += _bad_names(submitter=campaign.submitter, system=name)
+    selection = Selection(plan, name, infer=choices.infer, allow_synthetic=choices.allow_synthetic)
+    entries = selection.entries()
+    problems += selection.problems
+    if problems or system is None:
+        raise SubmissionError(f"The campaign {campaign.path} makes no tree:", problems, hint=_next(campaign))
+    return entries, system
+
+
+def _bad_names(**names: str) -> Iterator[SubmissionProblem]:
+    """Yield the names that cannot be those of folders of a tree."""
+    for kind, name in names.items():
+        if not _NAME.fullmatch(name):
+            what = f"the name {printable.shortened(name, _LONGEST_SHOWN)!r} cannot be that of a folder"
+            yield SubmissionProblem(kind, what, "Take letters, digits, dots, hyphens and underscores, no blanks.")
+
+
+def _next(campaign: Campaign) -> str:
+    return f"See the state of all runs: {shell.join(('mlperf-docker', 'campaign', 'plan', str(campaign.path)))}"
+
+
+def _description(campaign: Campaign, system: System, entries: tuple[EntryRuns, ...]) -> dict[str, str]:
+    made = system.json(campaign.division, campaign.submitter, _software(entries))
+    if any(each.synthetic for each in entries):
+        marked = f"{layout.SYNTHETIC}: made on synthetic data and weights"
+        made["sw_notes"] = "; ".join(part for part in (marked, made.get("sw_notes")) if part)
+    return made
+
+
+def _software(entries: tuple[EntryRuns, ...]) -> Software:
+    """The software of all runs, as their results have it."""
+    results = [run for entry in entries for run in entry.runs]
+    frameworks = dict.fromkeys(f"{run.backend} {run.versions.get(run.backend, '')}".strip() for run in results)
+    stack = dict.fromkeys(f"{name} {version}" for run in results for name, version in run.versions.items())
+    return Software(", ".join(frameworks), ", ".join(each for each in stack if each not in frameworks))
+
+
+def _notes(tree: TreePlan) -> Iterable[str]:
+    if tree.synthetic:
+        yield f"The data are synthetic: the tree is marked {layout.SYNTHETIC} and is no submission."
+    for entry in tree.entries:
+        if entry.inferred_from:
+            yield f"{entry.place.benchmark} {entry.place.scenario}: inferred from {entry.inferred_from}."
+    yield from _of_round(tree)
+    used = {run.image.tag for entry in tree.entries for run in entry.runs if run.image is not None}
+    for tag in sorted(used):
+        record = tree.images.get(tag)
+        if record is None or not record.files:
+            yield f"{tag} is not on this engine: the tree has no Dockerfile, locks and bill of materials of it."
+    if "datacenter" in tree.description.get("system_type", ""):
+        path = tree.organisation.documentation / "bandwidth.adoc"
+        yield f"The rules want {path} of datacenter systems: how data gets to the system, and at what rate."
+
+
+def _of_round(tree: TreePlan) -> Iterator[str]:
+    """Yield how many runs do not count for the round, as their results have it, and why the first does not."""
+    runs = {run.name: run for entry in tree.entries for run in entry.runs}
+    judged = [run.round for run in runs.values() if run.round is not None and run.round.name == tree.round.name]
+    out = [each for each in judged if not each.counts]
+    if out:
+        yield f"{len(out)} of {len(runs)} runs do not count for {tree.round.name}: {'; '.join(out[0].why)}."

@@ -1,0 +1,60 @@
+"""Records of the images that ran, for who repeats a result: Dockerfile, locks, bill of materials."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.engine import filesystem
+from mlperf_docker.engine import local_images as images
+from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.local_images import LocalImage
+from mlperf_docker.names import LABEL
+from mlperf_docker.recipe.build_inputs import lock_digest
+from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.results.values import ImageUsed
+
+SBOM = "sbom.cdx.json"
+DOCKERFILE = "Dockerfile"
+_REVISION = "org.opencontainers.image.revision"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """Record of an image, as complete as this host has it."""
+
+    used: ImageUsed
+    revision: str | None = None
+    """The commit of mlperf-docker that it was built from; None if it is not known here."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File name → text."""
+
+    @property
+    def folder(self) -> str:
+        """A name for the folder of its files: that of its exact tag, `<backend>-<device>-<hash>`."""
+        return self.used.tag.rpartition(":")[2]
+
+
+def record(client: Engine | None, spec: ImageSpec, used: ImageUsed) -> ImageRecord:
+    """Return what is known of the image *used*. client: None without an engine.
+
+    Dockerfile and locks are those of today's sources, so they count only where the image was built from the same.
+    """
+    found = images.find(client, used.id) if client is not None else None
+    if client is None or found is None:
+        return ImageRecord(used)
+    files = dict(_of_sources(spec, found))
+    bill = filesystem.read_file(client, used.id, LAYOUT.sbom)
+    if bill is not None:
+        files[SBOM] = bill.decode(errors="replace")
+    return ImageRecord(used, found.labels.get(_REVISION), files)
+
+
+def _of_sources(spec: ImageSpec, image: LocalImage) -> Mapping[str, str]:
+    recipe = recipe_of(spec)
+    files = {}
+    if image.labels.get(f"{LABEL}.hash") == recipe.content(image.labels.get(f"{LABEL}.base.identity", "")):
+        files[DOCKERFILE] = recipe.inputs.dockerfile
+    if image.labels.get(f"{LABEL}.lock") == lock_digest(recipe.inputs):
+        files |= {f"requirements-{each.name}.txt": each.requirements.decode() for each in recipe.inputs.layers}
+    return files
