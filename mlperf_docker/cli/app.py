@@ -29,6 +29,7 @@ from mlperf_docker.cli import (
     run,
     show,
     submission,
+    system,
     verify,
 )
 from mlperf_docker.cli.on_demand import group
@@ -155,6 +156,13 @@ app.add_typer(
         help="Rounds of MLPerf Inference: list, show.",
     ),
     name="rounds",
+)
+app.add_typer(
+    group(
+        _all_guarded(init=system.init, show=system.show, check=system.check),
+        help="The system that runs: init, show, check.",
+    ),
+    name="system",
 )
 app.add_typer(
     group(

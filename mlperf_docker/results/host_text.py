@@ -62,12 +62,12 @@ def frequency_text(processor: Processor) -> str:
     return ", ".join(f"{name} {mhz / 1000:.4g} GHz" for name, mhz in known.items() if mhz)
 
 
-def cache_text(cache: Cache) -> str:
-    """Count, level, kind and size."""
+def cache_text(cache: Cache, sockets: int = 1) -> str:
+    """Count, level, kind and size; the count in one of so many *sockets*."""
     letter = {"data": "d", "instruction": "i"}.get(cache.kind, "")
     mib, rest = divmod(cache.size_bytes, 1 << 20)
     size = f"{mib} MiB" if not rest else f"{cache.size_bytes >> 10} KiB"
-    return f"{cache.count} x L{cache.level}{letter} {size}"
+    return f"{max(1, cache.count // sockets)} x L{cache.level}{letter} {size}"
 
 
 def module_text(module: MemoryModule) -> str:

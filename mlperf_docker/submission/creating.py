@@ -16,7 +16,8 @@ from mlperf_docker.submission.image_records import ImageRecord
 from mlperf_docker.submission.problems import SubmissionError, SubmissionProblem
 from mlperf_docker.submission.selection import Selection
 from mlperf_docker.systems import description
-from mlperf_docker.systems.description import Software, System
+from mlperf_docker.systems.description import System
+from mlperf_docker.systems.software import software_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_SHOWN = 100
@@ -102,19 +103,12 @@ def _next(campaign: Campaign) -> str:
 
 
 def _description(campaign: Campaign, system: System, entries: tuple[EntryRuns, ...]) -> dict[str, str]:
-    made = system.json(campaign.division, campaign.submitter, _software(entries))
+    software = software_of(run for entry in entries for run in entry.runs)
+    made = system.json(campaign.division, campaign.submitter, software)
     if any(each.synthetic for each in entries):
         marked = f"{layout.SYNTHETIC}: made on synthetic data and weights"
         made["sw_notes"] = "; ".join(part for part in (marked, made.get("sw_notes")) if part)
     return made
-
-
-def _software(entries: tuple[EntryRuns, ...]) -> Software:
-    """The software of all runs, as their results have it."""
-    results = [run for entry in entries for run in entry.runs]
-    frameworks = dict.fromkeys(f"{run.backend} {run.versions.get(run.backend, '')}".strip() for run in results)
-    stack = dict.fromkeys(f"{name} {version}" for run in results for name, version in run.versions.items())
-    return Software(", ".join(frameworks), ", ".join(each for each in stack if each not in frameworks))
 
 
 def _notes(tree: TreePlan) -> Iterable[str]:

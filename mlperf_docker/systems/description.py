@@ -1,5 +1,6 @@
 """Description of a system: a small YAML file that a person completes, and the systems/<name>.json made of it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ NAME = "name"
 """The key with the name of systems/<name>.json, which also names the folder of its results."""
 _LARGEST_BYTES = 200_000
 _Loader: type[yaml.BaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+NAME_RULE = "Use letters, digits and . _ + - only, beginning with a letter or a digit."
 _HINT = "Write a new one: mlperf-docker system init --to FILE"
 
 
@@ -60,7 +62,15 @@ def load(path: Path) -> System:
     if problems := list(_problems(root)):
         raise UsageError("\n  ".join((f"{path} is no system description:", *problems)), hint=_HINT)
     values = {key.value: value.value.strip() for key, value in root.value}
-    return System(values.pop(NAME, "") or path.stem, values, path)
+    name = values.pop(NAME, "") or path.stem
+    if not is_name(name):
+        raise UsageError(f"{path} has the {NAME} {name!r}, which no folder of results may have.", hint=NAME_RULE)
+    return System(name, values, path)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether *text* can name systems/<name>.json and the folder of its results."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", text) is not None
 
 
 def _text(path: Path) -> str:

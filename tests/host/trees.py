@@ -194,6 +194,8 @@ WSL: Files = {
     "/proc/sys/kernel/osrelease": "5.15.153.1-microsoft-standard-WSL2\n",
     "/proc/version": "Linux\n",
     "/dev/dxg": "",
+    "/proc/meminfo": "MemTotal: 16000000 kB\n",
+    "/etc/os-release": "PRETTY_NAME=Ubuntu\n",
     **disk("sda", 2_000_000, "Virtual Disk", 1, **{"device/vendor": "Msft\n"}),
     "/sys/class/net/eth0/type": "1\n",
     "/sys/class/net/eth0/device/x": "",

@@ -9,9 +9,6 @@ from mlperf_docker.submission.checks.faults import Fault
 from mlperf_docker.submission.checks.findings import TreeFinding
 from mlperf_docker.systems.keys import KEYS, NETWORK_MODE
 
-_CALCULATED = ("number_of_nodes", "accelerators_per_node")
-"""Counts that upstream calculates with."""
-
 
 def check(examined: ExaminedTree) -> Iterator[TreeFinding]:
     """Yield what is wrong with each description, and descriptions of systems that have no results."""
@@ -52,10 +49,9 @@ def _values(said: dict[str, Any]) -> Iterator[tuple[Fault, str, str]]:
         value = said.get(key.name)
         if not isinstance(value, str) or not value:
             continue
-        folded = value.lower() if key.name == "status" else value  # the one value of which upstream folds the case
-        if key.words and key.name != "division" and folded not in key.words:
+        if key.name != "division" and not key.has_word(value):
             yield Fault.SYSTEM_VALUE, key.name, _shown(value)
-        if key.name in _CALCULATED and not (value.isascii() and value.isdigit()):
+        if not key.has_count(value):
             yield Fault.SYSTEM_KEY_TYPE, key.name, f"{_shown(value)} is no whole number"
 
 
