@@ -59,14 +59,6 @@ class Scores(Score):
 
 
 @dataclass(frozen=True)
-class Readiness:
-    """Readiness of the run for a closed submission, and what is missing."""
-
-    closed_ready: bool
-    why: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class AnswersCompared:
     """Answers of a compliance run beside those of the accuracy run to the same samples."""
 
@@ -153,7 +145,5 @@ class RunReply:
     model_file: dict[str, Any] | None
     """Name, checksum and variant."""
     loadgen_errors: tuple[str, ...]
-    submission: Readiness | None
-    """None in results of earlier versions."""
     compliance: Compliance | None = None
     """Of a compliance run."""

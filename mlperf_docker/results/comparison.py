@@ -13,7 +13,7 @@ METRIC = "metric"
 """The name of the figure that the scenario is about; the others are energy and latencies."""
 
 # What a run came to, and what follows from that; every other key of a result is a fact that may explain it.
-_OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "submission", "energy"}
+_OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "round", "submission", "energy"}
 _COMMAND = "request.command"
 """Says again what the other facts say."""
 _ALWAYS_NEW = {"results_dir", "duration_s"}

@@ -111,8 +111,10 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
 
 def round_text(verdict: RoundVerdict) -> str:
     """Whether a run counts for a round, and for what, or why not."""
-    counts = f"counts for {', '.join(verdict.benchmarks)}" if verdict.counts else "does not count"
-    return "; ".join([f"{verdict.name}: {counts}", *verdict.why])
+    why = "; ".join(verdict.why)
+    if not verdict.counts:
+        return f"does not count for {verdict.name}: {why}"
+    return f"counts for {verdict.name}, {', '.join(verdict.benchmarks)}{f'; {why}' if why else ''}"
 
 
 def _proof(proof: Mapping[str, Any]) -> str:

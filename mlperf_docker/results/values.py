@@ -14,7 +14,6 @@ from mlperf_docker.contract.result import (
     Figure,
     FiguresCompared,
     Latencies,
-    Readiness,
     RunReply,
     Score,
     Scores,
@@ -79,10 +78,6 @@ class ImageUsed(_Value, frozen=True):
     base: str
     digest: str | None = None
     """`sha256:…` in the registry of its tag; None if never there."""
-
-
-class Submission(_Value, Readiness, frozen=True):
-    """Readiness of the run for a closed submission, and what is missing."""
 
 
 class ComparedAnswers(_Value, AnswersCompared, frozen=True):
@@ -165,7 +160,6 @@ class RunResult(_Value, RunReply, frozen=True):
     seeds: dict[str, Any] = Field(default_factory=dict)
     model_file: dict[str, Any] | None = None
     loadgen_errors: tuple[str, ...] = ()
-    submission: Submission | None = None
     compliance: ComplianceVerdict | None = None
     round: RoundVerdict | None = None
     """None in results of earlier versions."""

@@ -37,6 +37,10 @@ class RunFacts:
     server_latency_ms: float | None = None
     """The bound on Server's latency."""
     equal_issue: bool | None = None
+    subset: float | None = None
+    """The samples of the data set that are used, where not all are."""
+    open_only: tuple[str, ...] = ()
+    """Keys of a user.conf for which the closed division has a rule."""
     scores: Mapping[str, float] | None = None
     """Scores of an accuracy run, by our names."""
 
@@ -61,6 +65,7 @@ def foresee(model: str, options: RunOptions, round_: Round) -> RoundVerdict:
         synthetic=options.synthetic is not None,
         min_duration_ms=duration,
         in_memory=options.samples,
+        subset=options.samples,
         samples=options.samples if options.mode is Mode.ACCURACY else None,
         server_latency_ms=options.target_latency_ms if options.scenario is Scenario.SERVER else None,
     )
@@ -69,6 +74,7 @@ def foresee(model: str, options: RunOptions, round_: Round) -> RoundVerdict:
 
 def _facts(result: RunResult) -> RunFacts:
     settings, accuracy, file = result.settings, result.accuracy, result.model_file
+    open_only = settings.get("open_only")
     bound_ns = _number(settings.get("target_latency_ns"))
     return RunFacts(
         scenario=result.scenario,
@@ -84,6 +90,8 @@ def _facts(result: RunResult) -> RunFacts:
         samples=result.samples,
         server_latency_ms=None if bound_ns is None else bound_ns / _NS_PER_MS,
         equal_issue=settings.get("sample_concatenate_permutation"),
+        subset=_number(result.request.options.get("samples")) if result.request else None,
+        open_only=tuple(map(str, open_only)) if isinstance(open_only, list | tuple) else (),
         scores={score.metric: score.value for score in accuracy.scores} if accuracy else None,
     )
 
@@ -139,6 +147,16 @@ def _scenario(facts: RunFacts, benchmark: RoundBenchmark) -> Iterator[str]:
         yield f"no entry has {facts.scenario}: {', '.join(benchmark.scenarios)} are asked for"
 
 
+def _user_conf(facts: RunFacts, benchmark: RoundBenchmark) -> Iterator[str]:
+    for key in facts.open_only if benchmark.is_closed else ():
+        yield f"user.conf sets {key}, for which the closed division has a rule"
+
+
+def _subset(facts: RunFacts, benchmark: RoundBenchmark) -> Iterator[str]:
+    if facts.subset is not None and facts.is_performance and facts.subset < benchmark.dataset_size:
+        yield f"only {facts.subset:,} of {benchmark.dataset_size:,} samples of the data set are used"
+
+
 def _in_memory(facts: RunFacts, benchmark: RoundBenchmark) -> Iterator[str]:
     least = benchmark.performance_sample_count
     if facts.is_performance and facts.in_memory is not None and facts.in_memory < least:
@@ -177,6 +195,8 @@ def _targets(facts: RunFacts, benchmark: RoundBenchmark) -> Iterator[str]:
 _OF_ROUND: tuple[Callable[[RunFacts, Round], Iterator[str]], ...] = (_data, _validity, _seeds, _duration)
 _OF_BENCHMARK: tuple[Callable[[RunFacts, RoundBenchmark], Iterator[str]], ...] = (
     _scenario,
+    _user_conf,
+    _subset,
     _in_memory,
     _samples,
     _bound,

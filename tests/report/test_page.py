@@ -137,7 +137,7 @@ def test_a_section_has_settings_versions_proof_model_file_image_and_reasons() ->
         settings={"batch_size": 16, "target_qps": 2141.43, "flag": False},
         device_proof={"provider": "CUDA", "operators": {"CUDAExecutionProvider": 28}, "providers": ["CUDA", "CPU"]},
         model_file={"name": "weights.safetensors", "sha256": "3" * 64},
-        submission={"closed_ready": False, "why": ["the data are synthetic"]},
+        round={"name": "v6.1", "counts": False, "why": ["the data are synthetic"]},
         seeds={"qsl_rng_seed": 2085463073848966840},
     )
     found = page(result)
@@ -163,7 +163,7 @@ def test_a_section_has_settings_versions_proof_model_file_image_and_reasons() ->
         "Model file",
         "Image",
         "Further",
-        "Not ready for a closed submission",
+        "Does not count for v6.1",
     ]
     assert found.texts("h4") == titles
     assert found.texts("li") == ["only 3 of at least 5 queries were answered", "the data are synthetic"]
@@ -236,7 +236,7 @@ def test_hostile_strings_are_shown_and_do_nothing() -> None:
         versions={HOSTILE: HOSTILE},
         device_proof={HOSTILE: [HOSTILE]},
         settings={HOSTILE: {HOSTILE: HOSTILE}},
-        submission={"closed_ready": False, "why": [HOSTILE]},
+        round={"name": HOSTILE, "counts": False, "why": [HOSTILE]},
     )
     changed = result.model_copy(update={"settings": {HOSTILE: "other"}})
     html = report.render(StoredResults((result, changed), (UsageError(HOSTILE),)), NOW)

@@ -69,6 +69,10 @@ def test_a_run_by_the_rules_counts() -> None:
         ({"seeds": {**NEWEST.seeds.model_dump(), "qsl_rng_seed": 1}}, "qsl_rng_seed is not of v6.1"),
         ({"seeds": {}}, "qsl_rng_seed, sample_index_rng_seed, schedule_rng_seed are not of v6.1"),
         (settings(min_duration_ms=5000), "the minimum duration is 5 s, not 600 s"),
+        (
+            settings(open_only=["performance_sample_count_override"]),
+            "user.conf sets performance_sample_count_override, for which the closed division has a rule",
+        ),
         (settings(performance_sample_count=64), "LoadGen holds 64 samples in memory, not 1,024"),
         ({"samples": 24575}, "Offline's query has 24,575 samples, not 24,576"),
         (
@@ -149,7 +153,14 @@ def test_a_result_of_an_earlier_version_is_judged_too() -> None:
     [
         ({}, ()),
         ({"min_duration_s": 5.0}, ("the minimum duration is 5 s, not 600 s",)),
-        ({"samples": 64}, ("LoadGen holds 64 samples in memory, not 1,024",)),
+        ({"samples": 2000}, ("only 2,000 of 50,000 samples of the data set are used",)),
+        (
+            {"samples": 64},
+            (
+                "only 64 of 50,000 samples of the data set are used",
+                "LoadGen holds 64 samples in memory, not 1,024",
+            ),
+        ),
         ({"samples": 64, "mode": Mode.ACCURACY}, ("64 of 50,000 samples of the data set were scored",)),
         (
             {"scenario": Scenario.SERVER, "target_latency_ms": 20},

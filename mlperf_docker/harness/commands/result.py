@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlperf_docker.contract.detail_log import DetailLog
-from mlperf_docker.contract.result import Figure, Latencies, Readiness, RunReply
+from mlperf_docker.contract.result import Figure, Latencies, RunReply
 from mlperf_docker.contract.scores import Sense, bound_text
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
@@ -14,7 +14,6 @@ from mlperf_docker.harness.api.errors import first_ten
 from mlperf_docker.harness.api.scores import Accuracy, JudgedScore
 from mlperf_docker.harness.commands.options import LoadgenRun
 from mlperf_docker.harness.loadgen import logs, running
-from mlperf_docker.harness.loadgen.settings import OFFICIAL_DURATION_MS
 from mlperf_docker.harness.weights.model_files import UsedModelFile
 
 MISSED = {
@@ -39,7 +38,6 @@ class Findings:
     settings: Mapping[str, Any]
     model_file: UsedModelFile | None
     variant: str
-    loadgen_key: str = ""
     not_finite: str | None = None
     """The first output that was no number, in words."""
 
@@ -95,26 +93,6 @@ def reasons(options: LoadgenRun, findings: Findings) -> list[str]:
     return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
 
 
-def closed_obstacles(options: LoadgenRun, findings: Findings) -> list[str]:
-    """Why the run cannot be part of a closed submission; a submission needs more than one run in any case."""
-    found = []
-    if options.synthetic:
-        found.append("the data are synthetic")
-    if findings.model_file is None or not findings.model_file.official:
-        found.append("the model file is not the official one")
-    if options.samples is not None:
-        found.append(f"only {findings.dataset_count} samples of the data set were used")
-    if options.mode is Mode.PERFORMANCE and findings.settings["min_duration_ms"] < OFFICIAL_DURATION_MS:
-        found.append(f"the minimum duration is {findings.settings['min_duration_ms'] / 1000:g} s, not 600 s")
-    if options.user_conf is not None:
-        keys = options.user_conf.open_only(findings.loadgen_key, options.scenario)
-        found += [f"user.conf sets {key}, for which the closed division has a rule" for key in keys]
-    if not is_valid(options, findings):
-        found.append("the run is not valid")
-    found.append("a submission also needs the other scenarios, the accuracy runs and the compliance tests")
-    return found
-
-
 def compose(options: LoadgenRun, backend: Backend, findings: Findings) -> RunReply:
     """The result, as it is printed and as result.json holds it."""
     cell, log = options.cell, findings.log
@@ -141,7 +119,6 @@ def compose(options: LoadgenRun, backend: Backend, findings: Findings) -> RunRep
         seeds=logs.seeds(log),
         model_file=_model_file(findings.model_file, findings.variant),
         loadgen_errors=tuple(log.errors),
-        submission=Readiness(closed_ready=False, why=tuple(closed_obstacles(options, findings))),
     )
 
 

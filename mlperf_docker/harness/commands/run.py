@@ -142,11 +142,11 @@ def run_test(
     found["samples_by_instance"] = list(by_instance)
     if options.user_conf is not None:
         found["user_conf"] = options.user_conf.settings(options.cell.loadgen_key, options.scenario)
+        found["open_only"] = options.user_conf.open_only(options.cell.loadgen_key, options.scenario)
     return result.Findings(
         log=detail_log.read(folder),
         by_instance=by_instance,
         dataset_count=prepared.samples.count,
-        loadgen_key=options.cell.loadgen_key,
         not_finite=tally.not_finite,
         accuracy=None if tally.not_finite else score(options, benchmark, prepared, events),
         proof=loaded.proof,
