@@ -55,6 +55,7 @@ def _repeated(data: object) -> Iterator[tuple[yaml_lines.Path, str]]:
     """
     lists = [
         *(("models", "*", key) for key in ("scenarios", "accuracy", "requirements", "apt", "files")),
+        ("models", "*", "compliance", "tests"),
         ("left_out", "*"),
         *(("models", "*", key, "*") for key in ("precisions", "backend_requirements")),
         ("models", "*", "files", "*", "urls"),

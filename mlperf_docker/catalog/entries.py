@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlperf_docker.catalog.spec import (
     BackendSpec,
     BaseImage,
+    ComplianceSpec,
     DatasetSpec,
     Folder,
     Frozen,
@@ -115,6 +116,7 @@ class ModelEntry(Frozen):
     dataset: Name
     scenarios: tuple[Scenario, ...] = Field(min_length=1)
     accuracy: Annotated[tuple[ScoreTarget, ...], AfterValidator(_some)]
+    compliance: ComplianceSpec | None = None
     options: dict[HarnessCommand, tuple[ModelOption, ...]] = Field(default_factory=dict)
     default_backend: Name | None = None
     precisions: dict[Name, tuple[Precision, ...]] = Field(default_factory=dict)

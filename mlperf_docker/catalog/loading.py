@@ -104,6 +104,7 @@ def _model(name: str, entries: Entries) -> ModelSpec:
         default_backend=entry.default_backend or entries.outline.default_backend,
         scenarios=entry.scenarios,
         accuracy=entry.accuracy,
+        compliance=entry.compliance,
         options=entry.options,
         files=entry.files,
     )

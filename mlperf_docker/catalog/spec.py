@@ -9,7 +9,7 @@ from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.options import Declared
 from mlperf_docker.contract.scores import Bound, Sense
-from mlperf_docker.contract.words import Precision, Scenario
+from mlperf_docker.contract.words import ComplianceTest, Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -185,6 +185,14 @@ def _narrowing(sense: Sense, bounds: list[Bound], reference: float) -> bool:
     return rising == sorted(rising)
 
 
+class ComplianceSpec(Frozen):
+    """Compliance tests that rounds ask of a benchmark, and what they take."""
+
+    tests: tuple[ComplianceTest, ...] = Field(min_length=1)
+    sampling_target: int = Field(gt=0)
+    """About how many answers TEST01 logs."""
+
+
 class BackendSpec(Frozen):
     """Properties of a backend that are the same on every device."""
 
@@ -227,6 +235,8 @@ class ModelSpec(Frozen):
     default_backend: Name
     scenarios: tuple[Scenario, ...]
     accuracy: tuple[ScoreTarget, ...]
+    compliance: ComplianceSpec | None
+    """None for a benchmark that no round has."""
     options: dict[HarnessCommand, tuple[ModelOption, ...]]
     """Command of the harness → options that only this model has for it."""
     files: tuple[ModelFile, ...]

@@ -65,6 +65,17 @@ def run(
             help="A round of MLPerf Inference, such as v6.1: its seeds and counts, and whether the run counts for it.",
         ),
     ] = "",
+    performance_run: Annotated[
+        str,
+        typer.Option(
+            metavar="RUN",
+            help="With --compliance: the performance run to compare with, as `results show` names it. Default: the"
+            " newest valid one that matches.",
+        ),
+    ] = "",
+    accuracy_run: Annotated[
+        str, typer.Option(metavar="RUN", help="With --compliance TEST01: the accuracy run, likewise.")
+    ] = "",
     cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
@@ -104,6 +115,8 @@ def run(
         results_root=results,
         profile=profiles.find(profile) if profile else None,
         round=rounds.load().require(round_, spec.model.name) if round_ else None,
+        performance_run=performance_run or None,
+        accuracy_run=accuracy_run or None,
     )
     if dry_run:
         streams.out(docker_command(request, streams.err))

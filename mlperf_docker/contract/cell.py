@@ -8,7 +8,7 @@ from mlperf_docker.contract import json_values
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.options import Declared
 from mlperf_docker.contract.scores import Target
-from mlperf_docker.contract.words import ModelFormat, Precision
+from mlperf_docker.contract.words import ComplianceTest, ModelFormat, Precision
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,15 @@ class OfficialFile:
     format: ModelFormat
     md5: str | None = None
     sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ComplianceTests:
+    """Compliance tests that rounds ask of a benchmark, and what they take."""
+
+    tests: tuple[ComplianceTest, ...] = ()
+    sampling_target: int = 0
+    """About how many answers TEST01 logs; 0 without TEST01."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Cell:
     """The targets of the closed division; none if unknown."""
     options: Mapping[str, tuple[Declared, ...]] = field(default_factory=dict)
     """Command of the harness → the options that only this model has for it."""
+    compliance: ComplianceTests = ComplianceTests()
     files: tuple[OfficialFile, ...] = ()
     """The official files for the backend; the first of a precision is the one that a run takes."""
 

@@ -74,6 +74,10 @@ class RunCommand(RunOptions, Command[RunReply]):
 
     model_file: Path | None = option(None, help="Default: the official file in --models.", metavar="FILE")
     user_conf: Path | None = option(None, help="Your own LoadGen settings.", metavar="FILE")
+    performance_run: Path | None = option(
+        None, help="With --compliance: the folder of the performance run, whose settings are used.", metavar="DIR"
+    )
+    accuracy_run: Path | None = option(None, help="With TEST01: the folder of the accuracy run.", metavar="DIR")
     data: Path = _data()
     models: Path = _folder(places.MODELS, "Model files.")
     cache: Path = _cache()

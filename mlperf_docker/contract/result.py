@@ -78,6 +78,8 @@ class AnswersCompared:
     """Score of the accuracy run's answers to these samples; None where the first elements decided."""
     score: float | None = None
     """Score of the compliance run's answers; None where the first elements decided."""
+    high: bool | None = None
+    """Whether the scores are as close as the 99.9 % level wants them; None where the first elements decided."""
 
 
 @dataclass(frozen=True)

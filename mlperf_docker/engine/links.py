@@ -25,7 +25,7 @@ _FEW = 8
 _MOST_NEIGHBOURS = 64
 _OWN = (
     "/bin", places.CACHE, "/dev", "/etc", "/lib", "/lib64", places.MODELS, places.HOME, "/opt/venv", "/proc",
-    places.RESULTS,
+    places.RESULTS, places.PERFORMANCE_RUN, places.ACCURACY_RUN,
     "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib", "/usr/sbin",
 )  # fmt: skip
 """What a container has of its own and what is nobody's data: nothing is mounted over it, above it or within."""

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.contract.cell import Cell, OfficialFile
+from mlperf_docker.contract.cell import Cell, ComplianceTests, OfficialFile
 from mlperf_docker.contract.scores import Target
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.errors import UsageError
@@ -93,6 +93,7 @@ def cell(spec: ImageSpec) -> Cell:
         loadgen_key=model.loadgen_key,
         precisions=spec.precisions,
         accuracy=tuple(Target(**score.model_dump()) for score in model.accuracy),
+        compliance=ComplianceTests(**model.compliance.model_dump()) if model.compliance else ComplianceTests(),
         options={name: tuple(each.declared for each in options) for name, options in model.options.items()},
         files=tuple(files),
     )

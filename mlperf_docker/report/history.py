@@ -61,7 +61,7 @@ def _history(anchor: str, runs: Sequence[Run]) -> History:
     changes = ({}, *(Comparison(pair).differing() for pair in pairwise(results)))
     return History(
         anchor=anchor,
-        title=f"{first.cell} {first.precision}, {first.scenario}, {first.mode}, {first.data}",
+        title=f"{first.cell} {first.precision}, {first.scenario}, {first.kind}, {first.data}",
         higher_is_better=_higher_is_better(first),
         steps=tuple(map(ReportStep, runs, _bars(results), ratios.get(METRIC, (None,) * len(runs)), changes)),
     )

@@ -13,7 +13,20 @@ METRIC = "metric"
 """The name of the figure that the scenario is about; the others are energy and latencies."""
 
 # What a run came to, and what follows from that; every other key of a result is a fact that may explain it.
-_OUTCOME = {"valid", "reasons", "metric", "latency_ns", "accuracy", "loadgen_errors", "round", "submission", "energy"}
+_OUTCOME = {
+    *(
+        "valid",
+        "reasons",
+        "metric",
+        "latency_ns",
+        "accuracy",
+        "loadgen_errors",
+        "round",
+        "submission",
+        "energy",
+        "compliance",
+    ),
+}
 _COMMAND = "request.command"
 """Says again what the other facts say."""
 _ALWAYS_NEW = {"results_dir", "duration_s"}
@@ -85,7 +98,7 @@ class Comparison:
 
 def benchmark(result: RunResult) -> dict[str, str]:
     """What two runs must share for their figures to be comparable."""
-    return {"model": result.model, "scenario": result.scenario, "mode": result.mode, "data": result.data}
+    return {"model": result.model, "scenario": result.scenario, "mode": result.kind, "data": result.data}
 
 
 def _measured(result: RunResult) -> Iterator[tuple[str, Metric]]:

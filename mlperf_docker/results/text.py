@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mlperf_docker.contract.scores import bound_text
+from mlperf_docker.contract.words import ComparedBy
 from mlperf_docker.display import printable
 from mlperf_docker.display.tables import fact_lines, fitted
 from mlperf_docker.host import facts as host_facts
 from mlperf_docker.results.comparison import METRIC, Comparison
 from mlperf_docker.results.host_text import energy_text, summary
-from mlperf_docker.results.values import AccuracyScore, Metric, RoundVerdict, RunResult
+from mlperf_docker.results.values import AccuracyScore, ComplianceVerdict, Metric, RoundVerdict, RunResult
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
@@ -32,7 +33,7 @@ def result_line(result: RunResult) -> tuple[str, ...]:
         result.cell,
         result.precision,
         result.scenario,
-        result.mode,
+        result.kind,
         "synthetic" if result.synthetic else "real",
         verdict(result),
         figure(result),
@@ -86,7 +87,7 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
     yield "Result", f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
     yield from (("", printable.shortened(reason, _LONGEST_FACT)) for reason in result.reasons)
     yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
-    yield "Run", f"{result.scenario}, {result.mode}, {result.samples} samples"
+    yield "Run", f"{result.scenario}, {result.kind}, {result.samples} samples"
     if result.metric is not None:
         yield "Metric", f"{metric_text(result.metric)} ({result.metric.name})"
     if result.latency_ns is not None:
@@ -96,6 +97,8 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
         yield "Accuracy", score_text(score)
     if result.round is not None:
         yield "Round", round_text(result.round)
+    if result.compliance is not None:
+        yield "Compliance", "; ".join(compliance_texts(result.compliance))
     yield "Device", _proof(result.device_proof)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
     if result.image is not None:
@@ -115,6 +118,19 @@ def round_text(verdict: RoundVerdict) -> str:
     if not verdict.counts:
         return f"does not count for {verdict.name}: {why}"
     return f"counts for {verdict.name}, {', '.join(verdict.benchmarks)}{f'; {why}' if why else ''}"
+
+
+def compliance_texts(found: ComplianceVerdict) -> Iterator[str]:
+    """The verdict of a compliance test, and what it compared."""
+    yield f"{found.test} {'passed' if found.passed else 'not passed'}"
+    if found.performance.ratio is not None:
+        yield f"figure {found.performance.ratio:.3f} x that of {found.performance_run or 'the performance run'}"
+    answers = found.accuracy
+    if answers is not None:
+        others = found.accuracy_run or "the accuracy run"
+        yield f"{answers.differing} of {answers.compared} answers differ from those of {others}"
+        if answers.path is ComparedBy.SCORES:
+            yield f"scores {answers.baseline:.4f} and {answers.score:.4f}"
 
 
 def _proof(proof: Mapping[str, Any]) -> str:

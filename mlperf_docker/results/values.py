@@ -186,6 +186,11 @@ class RunResult(_Value, RunReply, frozen=True):
         return " ".join(("synthetic", self.synthetic_size or "")).strip() if self.synthetic else "real"
 
     @property
+    def kind(self) -> str:
+        """What it was made for: a mode, or a compliance test."""
+        return self.compliance.test if self.compliance else self.mode
+
+    @property
     def name(self) -> str:
         """The name of its folder, which the commands find it by."""
         return Path(self.results_dir).name

@@ -70,6 +70,8 @@ def _inputs(request: RunRequest) -> Iterator[str]:
         "model-file": request.model_file,
         "user-conf": request.user_conf,
         "round": request.round.name if request.round else None,
+        "performance-run": request.performance_run,
+        "accuracy-run": request.accuracy_run,
         "results": request.results_root,
         **limits_given(request.limits),
     }

@@ -31,6 +31,10 @@ class RunRequest:
     """Values for options that are left open."""
     round: Round | None = None
     """The round that it is for; None for any, and then it is judged as for the newest."""
+    performance_run: str | None = None
+    """The run that a compliance run is held to, by its folder or its name; None for the newest that matches."""
+    accuracy_run: str | None = None
+    """The same, for a test that compares answers."""
 
     @property
     def root(self) -> Path:
@@ -40,4 +44,5 @@ class RunRequest:
     @property
     def title(self) -> str:
         """What the run's folder is named after."""
-        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{self.options.mode}"
+        kind = self.options.compliance or self.options.mode
+        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{kind}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.catalog.selector import UnknownNameError
-from mlperf_docker.contract import json_values, places
+from mlperf_docker.contract import compliance, json_values, places
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.options import refusals
 from mlperf_docker.contract.result import RunReply
@@ -24,9 +24,11 @@ from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store, values
 from mlperf_docker.rounds import judging, loading
 from mlperf_docker.rounds.options import for_round
+from mlperf_docker.runs import references
 from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
 from mlperf_docker.runs.metering import PhaseMeter
 from mlperf_docker.runs.on_record import on_record
+from mlperf_docker.runs.references import References
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.system import paths, small_file
 from mlperf_docker.systems.runs_on import container_host
@@ -66,7 +68,10 @@ def _measure(
             done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE, meter)
         host_side = {"image": done.image, "request": record, "results_dir": str(folder), "duration_s": done.duration_s}
         host_side |= _host_side(client, meter.energy)
-        found = values.RunResult.model_validate({**json_values.fields(done.reply), **host_side})
+        reply = json_values.fields(done.reply)
+        if inputs.references and reply["compliance"]:
+            reply["compliance"] |= inputs.references.names
+        found = values.RunResult.model_validate({**reply, **host_side})
         result = found.model_copy(update={"round": judging.judge(found, request.round or loading.load().newest)})
         store.write(result, folder)
         return result
@@ -101,6 +106,10 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     request.limits.check()
     for refusal in refusals(options):
         raise UsageError(f"{refusal}.")
+    tests = spec.model.compliance.tests if spec.model.compliance else ()
+    problem = compliance.problem(options, spec.model.name, tests, user_conf=request.user_conf is not None)
+    if problem:
+        raise UsageError(problem.message, hint=problem.hint)
     if options.synthetic is not None and (request.dataset is not None or request.require_dataset):
         given = "--dataset" if request.dataset is not None else "--require-dataset"
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
@@ -139,8 +148,9 @@ def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     place = location.place(dataset)
     if request.require_dataset or request.model_file is not None or location.is_there(place):
         return replace(request, dataset=place)
-    # A user.conf may say how long, and an option that says so too would clash with it.
-    seconds = options.min_duration_s or (None if request.user_conf else FIRST_RUN_S)
+    # A user.conf may say how long, or the performance run of a compliance test, and an option would clash with it.
+    said = request.user_conf is not None or options.compliance is not None
+    seconds = options.min_duration_s or (None if said else FIRST_RUN_S)
     how_long = f" for {seconds:g} s" if seconds and options.mode is Mode.PERFORMANCE else ""
     say(
         f"Warning: no {dataset.title} at {place}: running on made-up data, --synthetic tiny{how_long}; not an MLPerf"
@@ -156,13 +166,24 @@ class _Inputs:
 
     mounts: tuple[BindMount, ...]
     command: RunCommand
+    references: References | None = None
 
 
 def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
     conf = _user_conf(request.user_conf)
     found = _data_inputs(request, say)
     user_conf = Path(places.USER_CONF) if conf else None
-    return _Inputs((*found.mounts, *conf), replace(found.command, user_conf=user_conf))
+    runs = references.of_request(request)
+    command = replace(found.command, user_conf=user_conf, **_folders_of(runs))
+    return _Inputs((*found.mounts, *conf, *(runs.mounts if runs else ())), command, runs)
+
+
+def _folders_of(runs: References | None) -> dict[str, Any]:
+    """The options of the harness that name the folders of earlier runs."""
+    if runs is None:
+        return {}
+    accuracy = {"accuracy_run": Path(places.ACCURACY_RUN)} if runs.accuracy else {}
+    return {"performance_run": Path(places.PERFORMANCE_RUN), **accuracy}
 
 
 def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:

@@ -83,7 +83,7 @@ HARNESS_FLOORS = _floors(
     {"system": "system", "architectures": "architectures", "ops": "ops"},
     {"samples": "samples", "weights": "weights"},
     {"loadgen": "loadgen", "calibration": "calibration", "backends": "backends"},
-    {"models": "models"},
+    {"models": "models", "compliance": "compliance"},
     {"commands": "commands"},
     {"command line": "__main__ sbom"},
 )

@@ -135,10 +135,11 @@ class Benchmark(ABC, Generic[D, F, S]):
         """Preprocessed samples, made where the cache lacks them. Raises DatasetError."""
 
     @abstractmethod
-    def score(self, log: Path, dataset: D, samples: S) -> Scored:
+    def score(self, log: Path, dataset: D, samples: S, *, part: bool = False) -> Scored:
         """The scores that an mlperf_log_accuracy.json shows.
 
-        samples: what `preprocess` gave, which may hold the truth as the answers must have it.
+        samples: what `preprocess` gave, which may hold the truth as the answers must have it. part: whether the log has
+        a part of the samples, as that of a compliance run.
         """
 
     @abstractmethod

@@ -37,5 +37,11 @@ def resolve(path: Path | None, *, model: str | None, backend: str | None, device
     if known is None or named.model != known.model:
         return named
     if named.backend != known.backend:
-        return replace(named, loadgen_key=known.loadgen_key, accuracy=known.accuracy, options=known.options)
+        return replace(
+            named,
+            loadgen_key=known.loadgen_key,
+            accuracy=known.accuracy,
+            compliance=known.compliance,
+            options=known.options,
+        )
     return replace(known, device=named.device)

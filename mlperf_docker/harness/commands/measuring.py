@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.contract.compliance import PARTS
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.benchmark import Benchmark
@@ -46,7 +47,7 @@ def measure(
     if tuned is not None:
         # The batch is of parts of a sample: samples come one by one.
         known = settings.hints(rate=options.copies / tuned.sample_s, latency_s=tuned.sample_s)
-        return Measured(1, known, {"batch_size": 1, "parts_per_batch": tuned.batch})
+        return Measured(1, known, {"batch_size": 1, PARTS: tuned.batch})
     worth = benchmark.batches(options.cell.device, options.scenario)
     sizes = batch_speeds.candidates(options.scenario, options.batch_size, worth)
     batches = typical(prepared.samples, max(sizes), by_length=options.scenario is Scenario.OFFLINE)

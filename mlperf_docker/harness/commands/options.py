@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mlperf_docker.contract import compliance
 from mlperf_docker.contract.cell import Cell
 from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.options import RunOptions
@@ -32,6 +33,10 @@ class LoadgenRun(RunOptions):
     folders: Folders = Folders()
     model_file: Path | None = None
     user_conf: UserConf | None = None
+    performance_run: Path | None = None
+    accuracy_run: Path | None = None
+    taken_conf: str | None = None
+    """Text of the user.conf of the performance run, which a compliance run takes over."""
 
     @property
     def copies(self) -> int:
@@ -69,6 +74,7 @@ def run_of(command: RunCommand, cell: Cell) -> LoadgenRun:
         raise UsageError(f"{command.scenario} has one query at a time: --instances must be 1")
     if command.target_latency_ms is not None and command.scenario is not Scenario.SERVER:
         raise UsageError(f"{command.scenario} has no bound on latency: --target-latency is for Server")
+    _check_compliance(command, cell)
     options = {each.name: getattr(command, each.name) for each in dataclasses.fields(RunOptions)}
     return LoadgenRun(
         **options,
@@ -76,4 +82,13 @@ def run_of(command: RunCommand, cell: Cell) -> LoadgenRun:
         folders=Folders(command.data, command.models, command.cache, command.results),
         model_file=command.model_file,
         user_conf=user_conf.read(command.user_conf) if command.user_conf else None,
+        performance_run=command.performance_run,
+        accuracy_run=command.accuracy_run,
     )
+
+
+def _check_compliance(command: RunCommand, cell: Cell) -> None:
+    """Raise UsageError for a compliance test that the run cannot be."""
+    problem = compliance.problem(command, cell.model, cell.compliance.tests, user_conf=command.user_conf is not None)
+    if problem:
+        raise UsageError(problem.message, hint=problem.hint)

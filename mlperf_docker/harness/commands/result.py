@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlperf_docker.contract.detail_log import DetailLog
-from mlperf_docker.contract.result import Figure, Latencies, RunReply
+from mlperf_docker.contract.result import Compliance, Figure, Latencies, RunReply
 from mlperf_docker.contract.scores import Sense, bound_text
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
@@ -38,6 +38,8 @@ class Findings:
     settings: Mapping[str, Any]
     model_file: UsedModelFile | None
     variant: str
+    compliance: Compliance | None = None
+    """Verdict of a compliance run."""
     not_finite: str | None = None
     """The first output that was no number, in words."""
 
@@ -56,14 +58,16 @@ def versions(backend: Backend) -> dict[str, str]:
 
 
 def is_valid(options: LoadgenRun, findings: Findings) -> bool:
-    """Performance: LoadGen's verdict. Accuracy, on which LoadGen gives none: no error, and the target met.
+    """Performance: LoadGen's verdict, and that of the compliance test, if it is one.
+
+    Accuracy, on which LoadGen gives no verdict: no error, and the target met.
 
     Neither counts where samples or instances are missing, or outputs are no numbers: LoadGen may know nothing of that.
     """
     if findings.not_finite or missing(options, findings):
         return False
     if options.mode is Mode.PERFORMANCE:
-        return logs.valid(findings.log)
+        return logs.valid(findings.log) and (findings.compliance is None or findings.compliance.passed)
     passed = findings.accuracy is not None and findings.accuracy.passed
     return passed and not findings.log.errors
 
@@ -89,6 +93,7 @@ def reasons(options: LoadgenRun, findings: Findings) -> list[str]:
     broken = f"{findings.not_finite}: such weights, or such a precision, give no answers" if findings.not_finite else ""
     found = [broken] if broken else missing(options, findings)
     found += [f"LoadGen reported an error: {error}" for error in findings.log.errors]
+    found += findings.compliance.reasons if findings.compliance else ()
     found += [_missed(score) for score in findings.accuracy.failed] if findings.accuracy else []
     return found + logs.reasons(findings.log, options.scenario) if options.mode is Mode.PERFORMANCE else found
 
@@ -119,6 +124,7 @@ def compose(options: LoadgenRun, backend: Backend, findings: Findings) -> RunRep
         seeds=logs.seeds(log),
         model_file=_model_file(findings.model_file, findings.variant),
         loadgen_errors=tuple(log.errors),
+        compliance=findings.compliance,
     )
 
 

@@ -1,6 +1,7 @@
 """`run`: a LoadGen test from its options to its result."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import mlperf_loadgen as lg
 
@@ -19,7 +20,7 @@ from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.samples import D, F, S
 from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
-from mlperf_docker.harness.commands import limits, result
+from mlperf_docker.harness.commands import compliance, limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
 from mlperf_docker.harness.commands.loading import LoadedModel, Prepared, allocator, answering, choose_model, load
 from mlperf_docker.harness.commands.measuring import ACCELERATOR_WAIT_S, measure
@@ -42,6 +43,8 @@ random network decides more narrowly than a trained one; answers that got mixed 
 def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
     """Do one LoadGen test, and write its result. Raises HarnessError where there is none."""
     options = run_of(command, cell)
+    runs = compliance.read_references(options)
+    options = runs.applied(options) if runs else options
     with claimed(options.folders.results) as folder, storage.writing(folder):
         benchmark = models.load(cell.model).configured(options.model_options)
         backend = backends.load(cell.backend)
@@ -58,9 +61,14 @@ def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
         prepared = prepare(options, benchmark, model, dataset, synthetic, events)
         if options.samples is not None and options.samples > prepared.samples.count:
             events.notice(f"--samples {options.samples}: there are {prepared.samples.count}, and all are used.")
+        if runs:
+            runs.check_samples(prepared.samples.count)
         limits.check_batch(options, model, prepared.samples, benchmark.payload(dataset))
         loaded = load(options, backend, file, model, prepared.samples, events)
         found = run_test(options, benchmark, backend, prepared, loaded, events)
+        if runs:
+            verdict = compliance.verify(options, benchmark, prepared, runs, found.log, events)
+            found = replace(found, compliance=verdict)
         reply = result.compose(options, backend, found)
         write_json(folder / "result.json", json_values.fields(reply))
         return reply
@@ -128,7 +136,8 @@ def run_test(
     responder = Responder(loaded.predictors, postprocess, payload, largest, wait_s, names)
     library = Library(prepared.samples, allocator(backend, options.cell.device))
     events.phase(Phase.LOADGEN)
-    planned = running.LoadGenTest(options.scenario, configured, folder, library, responder, options.trace)
+    audit = compliance.written_audit(options, configured)
+    planned = running.LoadGenTest(options.scenario, configured, folder, library, responder, options.trace, audit)
     try:
         tally = running.run(planned, watch(options, prepared, events))
     except Exception as error:
@@ -140,6 +149,7 @@ def run_test(
     fixed = {"fixed_batch": loaded.model.interface.batch} if loaded.model.interface.batch else {}
     found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
+    found["dataset_samples"] = prepared.samples.count
     if options.user_conf is not None:
         found["user_conf"] = options.user_conf.settings(options.cell.loadgen_key, options.scenario)
         found["open_only"] = options.user_conf.open_only(options.cell.loadgen_key, options.scenario)
@@ -176,9 +186,10 @@ def configure(
     )
     keys = {**benchmark.dropped.get(options.scenario, {}), **keys}
     given = options.user_conf.text if options.user_conf else ""
+    own = settings.user_conf(options.cell.loadgen_key, options.scenario, keys, given)
     configured = settings.loadgen_settings(
         options.folders.results / "user.conf",
-        settings.user_conf(options.cell.loadgen_key, options.scenario, keys, given),
+        own if options.taken_conf is None else options.taken_conf,
         model=options.cell.loadgen_key,
         scenario=options.scenario,
         mode=options.mode,

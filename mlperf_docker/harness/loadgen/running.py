@@ -37,6 +37,8 @@ class LoadGenTest:
     responder: Responder
     trace: bool = False
     """Whether LoadGen writes mlperf_log_trace.json; without, the file is empty."""
+    audit: Path | None = None
+    """Settings of a compliance test, which LoadGen puts over *settings*; None for other runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,9 @@ def _start(
     handle = lg.ConstructFastSUT(issue, flush)
     qsl = lg.ConstructQSL(library.count, count, load, unload)
     try:
-        # The empty name: a stray audit.config in the current folder would change the run.
-        lg.StartTestWithLogSettings(handle, qsl, test.settings, _log_settings(test), "")
+        # An empty name where there is none: a stray audit.config in the current folder would change the run.
+        audit = str(test.audit) if test.audit else ""
+        lg.StartTestWithLogSettings(handle, qsl, test.settings, _log_settings(test), audit)
     finally:
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(handle)

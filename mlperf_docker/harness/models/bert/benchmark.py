@@ -137,7 +137,14 @@ class Bert(Benchmark[Squad, Tokens, TokenSamples]):
             )
         return preprocess.prepare(dataset, cache, report, form.dtype, whole=form.whole)
 
-    def score(self, log: Path, dataset: Squad, samples: TokenSamples) -> Scored:  # noqa: ARG002
+    def score(
+        self,
+        log: Path,
+        dataset: Squad,
+        samples: TokenSamples,  # noqa: ARG002
+        *,
+        part: bool = False,  # noqa: ARG002
+    ) -> Scored:
         """F1 in percent."""
         found = accuracy.score(log, dataset)
         return Scored((found.f1,), str(found))

@@ -1,7 +1,5 @@
 """Area under the ROC curve from LoadGen's accuracy log, as upstream's accuracy-dlrm.py computes it."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import DatasetError, SampleError
 from mlperf_docker.harness.models.dlrm.dataset import Criteo
+from mlperf_docker.harness.samples import accuracy_log
+from mlperf_docker.harness.samples.accuracy_log import LoggedAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +60,6 @@ def area(predictions: NDArray[np.float32], labels: NDArray[Any]) -> float:
     return twice / (2 * total * other)
 
 
-def entries(log: Path) -> Iterator[dict[str, Any]]:
-    """The entries of an accuracy log, one at a time: the official one has 1.4 GB. Raises SampleError.
-
-    LoadGen writes each on a line of its own.
-    """
-    with log.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            text = line.strip().strip(",")
-            if text in ("", "[", "]"):
-                continue
-            try:
-                entry = json.loads(text.removeprefix("[").removesuffix("]").strip().strip(","))
-                yield {"qsl_idx": entry["qsl_idx"], "data": entry["data"]}
-            except (ValueError, KeyError, TypeError) as error:
-                raise SampleError(f"{log}, line {number}, is no entry of LoadGen's: {error!r}") from error
-
-
 def read_log(log: Path, dataset: Criteo) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
     """Predictions and labels of all rows, and the number of samples; the first answer to a sample counts.
 
@@ -85,14 +68,14 @@ def read_log(log: Path, dataset: Criteo) -> tuple[NDArray[np.float32], NDArray[n
     predictions = np.empty(len(dataset.rows), dtype=np.float32)
     labels = np.empty(len(dataset.rows), dtype=np.float32)
     seen, at = set(), 0
-    for entry in entries(log):
-        index = entry["qsl_idx"]
+    for answer in accuracy_log.answers(log):
+        index = answer.sample
         if index in seen:
             continue
         seen.add(index)
         if not 0 <= index < dataset.count:
             raise SampleError(f"{log} has sample {index}, which the data set of {dataset.count} samples does not")
-        pairs = _pairs(log, index, entry["data"])
+        pairs = _pairs(log, answer)
         expected = dataset.labels[dataset.bounds[index] : dataset.bounds[index + 1]]
         if len(pairs) != len(expected) or (pairs[:, 1] != expected).any():
             raise SampleError(f"{log}: the answer to sample {index} is not that of its {len(expected)} rows")
@@ -103,12 +86,12 @@ def read_log(log: Path, dataset: Criteo) -> tuple[NDArray[np.float32], NDArray[n
     return predictions[:at], labels[:at], len(seen)
 
 
-def _pairs(log: Path, index: int, data: str) -> NDArray[np.float32]:
+def _pairs(log: Path, answer: LoggedAnswer) -> NDArray[np.float32]:
     """Prediction and label of each row of an answer, (rows, 2)."""
     try:
-        return np.frombuffer(bytes.fromhex(data), dtype=np.float32).reshape(-1, 2)
+        return np.frombuffer(answer.data, dtype=np.float32).reshape(-1, 2)
     except ValueError as error:
-        raise SampleError(f"{log}: the answer to sample {index} is no list of pairs: {error}") from error
+        raise SampleError(f"{log}: the answer to sample {answer.sample} is no list of pairs: {error}") from error
 
 
 def score(log: Path, dataset: Criteo) -> AucScore:

@@ -145,7 +145,14 @@ class Dlrm(Benchmark[Criteo, Form, Pairs]):
         preprocess.check(dataset, found, form)
         return Pairs(dataset, form)
 
-    def score(self, log: Path, dataset: Criteo, samples: Pairs) -> Scored:  # noqa: ARG002
+    def score(
+        self,
+        log: Path,
+        dataset: Criteo,
+        samples: Pairs,  # noqa: ARG002
+        *,
+        part: bool = False,  # noqa: ARG002
+    ) -> Scored:
         """Area under the curve in percent."""
         found = accuracy.score(log, dataset)
         return Scored((found.percent,), str(found))

@@ -132,7 +132,14 @@ class ResNet50(Benchmark[ImageNet, Form, Samples]):
         images = cached(preprocess.job(dataset, form), cache, workers=workers, report=report)
         return preprocess.samples(images, form)
 
-    def score(self, log: Path, dataset: ImageNet, samples: Samples) -> Scored:  # noqa: ARG002
+    def score(
+        self,
+        log: Path,
+        dataset: ImageNet,
+        samples: Samples,  # noqa: ARG002
+        *,
+        part: bool = False,  # noqa: ARG002
+    ) -> Scored:
         """Top-1 in percent."""
         top1 = accuracy.score(log, dataset.labels)
         return Scored((top1.percent,), str(top1))

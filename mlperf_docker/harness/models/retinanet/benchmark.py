@@ -100,7 +100,14 @@ class RetinaNet(Benchmark[OpenImages, None, OpenImagesSamples]):
         cached(preprocess.job(dataset), cache, workers=workers, report=report)
         return OpenImagesSamples(dataset)
 
-    def score(self, log: Path, dataset: OpenImages, samples: OpenImagesSamples) -> Scored:  # noqa: ARG002
+    def score(
+        self,
+        log: Path,
+        dataset: OpenImages,
+        samples: OpenImagesSamples,  # noqa: ARG002
+        *,
+        part: bool = False,  # noqa: ARG002
+    ) -> Scored:
         """MAP in percent."""
         found = accuracy.score(log, dataset)
         return Scored((found.percent,), str(found))

@@ -66,10 +66,11 @@ def compare(answers: Iterable[str], references: Iterable[str]) -> WordErrors:
     return WordErrors(errors, words)
 
 
-def score(log: Path, dataset: LibriSpeech) -> WordErrors:
+def score(log: Path, dataset: LibriSpeech, *, part: bool = False) -> WordErrors:
     """Compare each utterance's answer, the first if there are several, with its transcript.
 
-    Raises SampleError, with all findings, unless every utterance has an answer that can be one.
+    part: whether utterances may be missing, which do not count then. Raises SampleError, with all findings, unless
+    every utterance has an answer that can be one.
     Source: mlcommons/inference, speech_recognition/rnnt/accuracy_eval.py and pytorch/metrics.py.
     """
     answers: dict[int, str] = {}
@@ -87,14 +88,13 @@ def score(log: Path, dataset: LibriSpeech) -> WordErrors:
             answers.setdefault(index, "")
         else:
             answers.setdefault(index, vocabulary.text(np.frombuffer(data, LABEL).tolist()))
-    problems += [
-        f"{dataset.utterances[index].name}: not answered" for index in range(dataset.count) if index not in answers
-    ]
+    counted = sorted(answers) if part and answers else range(dataset.count)
+    problems += [f"{dataset.utterances[index].name}: not answered" for index in counted if index not in answers]
     if problems:
         what = f"{log} has {len(problems)} answers that are missing or cannot be"
         raise SampleError(what, details=first_ten(problems))
-    said = (utterance.transcript for utterance in dataset.utterances)
-    return compare((answers[index] for index in range(dataset.count)), said)
+    said = (dataset.utterances[index].transcript for index in counted)
+    return compare((answers[index] for index in counted), said)
 
 
 def _entries(log: Path) -> list[Any]:

@@ -1,6 +1,5 @@
 """Mean Dice from LoadGen's accuracy log, as upstream's accuracy_kits.py computes it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import SampleError, first_ten
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
+from mlperf_docker.harness.samples import accuracy_log
 
 SMOOTHING = 1e-6
 """Added above and below the line: a class that neither has counts as found."""
@@ -45,31 +45,15 @@ def dice(found: Labels, truth: Labels) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def answers(log: Path) -> Iterator[tuple[int, Labels]]:
-    """Sample indices and labels in an mlperf_log_accuracy.json, one at a time: the file has two bytes a voxel.
-
-    LoadGen writes an answer a line. Raises SampleError for a line that is none.
-    """
-    with log.open(encoding="utf-8") as stream:
-        for line in stream:
-            text = line.strip().removeprefix("[").removeprefix(",").removesuffix("]").removesuffix(",").strip()
-            if not text:
-                continue
-            try:
-                entry = json.loads(text)
-                yield int(entry["qsl_idx"]), np.frombuffer(bytes.fromhex(entry["data"]), dtype=np.uint8)
-            except (ValueError, KeyError, TypeError) as error:
-                raise SampleError(f"{log} has a line that is no answer: {text[:60]}…") from error
-
-
-def score(log: Path, volumes: Volumes) -> Dice:
+def score(log: Path, volumes: Volumes, *, part: bool = False) -> Dice:
     """Compare each case's answer, the first if there are several, with its marks.
 
-    Raises SampleError unless every case is answered with a label for each of its voxels.
+    part: whether cases may be missing, which do not count then. Raises SampleError unless every case is answered, each
+    with a label for each of its voxels.
     Source: mlcommons/inference, vision/medical_imaging/3d-unet-kits19/accuracy_kits.py.
     """
     found: dict[int, tuple[float, float]] = {}
-    for index, labels in answers(log):
+    for index, labels in _labels(log):
         if not 0 <= index < volumes.count:
             raise SampleError(f"{log} answers sample {index}; the data set has {volumes.count}")
         if index not in found:
@@ -81,9 +65,14 @@ def score(log: Path, volumes: Volumes) -> Dice:
                 raise SampleError(f"{log} has the label {labels.max()} for {volumes.names[index]}; there are 0, 1, 2")
             found[index] = dice(labels.reshape(truth.shape), truth)
     missing = [name for index, name in enumerate(volumes.names) if index not in found]
-    if missing:
+    if missing and (not part or not found):
         raise SampleError(f"{log} lacks {len(missing)} of {volumes.count} cases", details=first_ten(missing))
-    return of_cases([found[index] for index in range(volumes.count)])
+    return of_cases([found[index] for index in sorted(found)])
+
+
+def _labels(log: Path) -> Iterator[tuple[int, Labels]]:
+    for answer in accuracy_log.answers(log):
+        yield answer.sample, np.frombuffer(answer.data, dtype=np.uint8)
 
 
 def of_cases(values: Sequence[tuple[float, float]]) -> Dice:

@@ -87,9 +87,16 @@ class UNet3D(Benchmark[KiTS19, None, Volumes]):
         """The volumes, and what they are scored against."""
         return preprocess.prepare(dataset, cache, workers=workers, report=report)
 
-    def score(self, log: Path, dataset: KiTS19, samples: Volumes) -> Scored:  # noqa: ARG002
+    def score(
+        self,
+        log: Path,
+        dataset: KiTS19,  # noqa: ARG002
+        samples: Volumes,
+        *,
+        part: bool = False,
+    ) -> Scored:
         """Mean Dice, 0 to 1."""
-        found = accuracy.score(log, samples)
+        found = accuracy.score(log, samples, part=part)
         return Scored((found.mean,), str(found))
 
     def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
