@@ -20,13 +20,14 @@ from mlperf_docker.contract.options import COUNT, RATE, RunOptions
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import UsageError
+from mlperf_docker.host import processor
+from mlperf_docker.host.tree import Tree
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import atomic, paths, small_file, strict_json
 
 SUFFIX = ".json"
 _LARGEST_BYTES = 2_000_000
 _PROBLEMS_NAMED = 5
-_CPUINFO = Path("/proc/cpuinfo")
 
 _Count = Annotated[int, Field(ge=COUNT.least, le=COUNT.most)]
 _Rate = Annotated[float, Field(ge=RATE.least, le=RATE.most)]
@@ -171,15 +172,9 @@ def _told(limits: dict[str, Any]) -> str:
 
 
 def this_host() -> TunedHost:
-    """Facts of this host, as /proc and the kernel tell of it."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (
-        value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == "model name"
-    )
-    return TunedHost(processor=next(names, "") or os.uname().machine, processors=os.cpu_count() or 1)
+    """Facts of this host that decide which options are best."""
+    found = processor.read(Tree())
+    return TunedHost(processor=found.model or os.uname().machine, processors=found.threads or os.cpu_count() or 1)
 
 
 def default_name(spec: ImageSpec, precision: Precision, scenario: Scenario) -> str:
