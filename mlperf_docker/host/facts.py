@@ -7,6 +7,8 @@ from typing import Any
 
 from mlperf_docker.contract import json_values
 
+_MOST = 1 << 64
+
 
 class DiskKind(StrEnum):
     """Kind of a disk."""
@@ -156,6 +158,15 @@ class HostFacts:
 def read(found: Mapping[str, Any] | None) -> HostFacts | None:
     """Return the facts that a result's `host` has; None where it has none, or those of another version."""
     try:
-        return json_values.read(HostFacts, found) if found else None
+        return json_values.read(HostFacts, found) if found and _is_sane(found) else None
     except json_values.MalformedError:
         return None
+
+
+def _is_sane(value: object) -> bool:
+    """Tell whether all numbers in *value* are such as a kernel counts; others cannot be written as a float."""
+    if isinstance(value, Mapping):
+        return all(map(_is_sane, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_sane, value))
+    return not isinstance(value, int) or 0 <= value < _MOST

@@ -39,9 +39,10 @@ class History:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Figures over time, and of Server runs p99 by rate, where there is enough to draw."""
+        """Figures and energy over time, and of Server runs p99 by rate, where there is enough to draw."""
         results = [step.run.result for step in self.steps]
-        return tuple(each for each in (pictures.over_time(results), pictures.rates(results)) if each)
+        drawn = (pictures.over_time(results), pictures.energy(results), pictures.rates(results))
+        return tuple(each for each in drawn if each)
 
 
 def histories(runs: Iterable[Run]) -> Iterator[History]:

@@ -1,7 +1,7 @@
-"""Pictures of runs: latency distribution, figures over time, p99 by rate."""
+"""Pictures of runs: latency distribution, figures and energy over time, p99 by rate."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from mlperf_docker.contract.words import Mode, Scenario
@@ -91,18 +91,37 @@ def figure(result: RunResult) -> float | None:
 
 def over_time(results: Sequence[RunResult]) -> Picture | None:
     """The figures of runs of one kind, oldest first, and where the image changed; None of fewer than three."""
-    known = [(each, value) for each in results if (value := figure(each)) is not None and math.isfinite(value)]
+    factor = 1 / _NS_PER_MS if results and _unit(results[0]) == "ms" else 1.0
+    known = [(each, value * factor) for each in results if (value := figure(each)) is not None]
+    return _of_runs("Figures over time", _unit(results[0]), known, _note) if known else None
+
+
+def energy(results: Sequence[RunResult]) -> Picture | None:
+    """The energy per sample of runs of one kind, in the same way."""
+    known = [(each, value) for each in results if (value := each.joules_per_sample) is not None]
+    return _of_runs("Energy of the processors over time", "J/sample", known, _energy_note)
+
+
+def _energy_note(result: RunResult) -> str:
+    return f"{result.joules_per_sample:.4g} J/sample, {text.verdict(result)}, {_image(result)}"
+
+
+def _of_runs(
+    title: str, unit: str, values: Sequence[tuple[RunResult, float]], note: Callable[[RunResult], str]
+) -> Picture | None:
+    """A value of each run, oldest first; None of fewer than three. note: what is said of a run."""
+    known = [(each, value) for each, value in values if math.isfinite(value)]
     if len(known) < _FEWEST:
         return None
-    runs, factor = [each for each, _ in known], 1 / _NS_PER_MS if _unit(known[0][0]) == "ms" else 1.0
-    points = [Point(number, value * factor, _note(each)) for number, (each, value) in enumerate(known, 1)]
+    runs = [each for each, _ in known]
+    points = [Point(number, value, note(each)) for number, (each, value) in enumerate(known, 1)]
     invalid = tuple(each for each, result in zip(points, runs, strict=True) if not result.valid)
     marked = (Series("INVALID", invalid, Shape.MARKS, Tone.BAD),) if invalid else ()
     return Picture(
-        title="Figures over time",
+        title=title,
         said=f"{len(points)} runs, from {points[0].note} to {points[-1].note}",
         x=PictureAxis("run", scale.around(range(1, len(points) + 1)), names=tuple(_dates(runs))),
-        y=PictureAxis(_unit(runs[0]), scale.around([each.y for each in points])),
+        y=PictureAxis(unit, scale.around([each.y for each in points])),
         series=(Series("all runs" if marked else "", tuple(points)), *marked),
         rules=tuple(_changes(runs)),
     )

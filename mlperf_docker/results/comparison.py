@@ -104,8 +104,8 @@ def benchmark(result: RunResult) -> dict[str, str]:
 def _measured(result: RunResult) -> Iterator[tuple[str, Metric]]:
     if result.metric is not None:
         yield METRIC, result.metric
-    if result.energy is not None and result.samples:
-        yield "energy", Metric(name="energy", value=result.energy.joules / result.samples, unit="J/sample")
+    if result.joules_per_sample is not None:
+        yield "energy", Metric(name="energy", value=result.joules_per_sample, unit="J/sample")
     if result.latency_ns is not None:
         for name, value in result.latency_ns.named().items():
             yield f"latency {name}", Metric(name=name, value=value, unit="ns")

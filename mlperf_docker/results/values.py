@@ -32,6 +32,10 @@ class _Value(BaseModel, frozen=True):
 _Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
+_MOST_SAMPLES = 1 << 63
+"""As LoadGen counts them; a damaged result may have a number that no float can hold."""
+
+
 class Metric(_Value, Figure, frozen=True):
     """The scenario's figure, as LoadGen defines it."""
 
@@ -174,6 +178,11 @@ class RunResult(_Value, RunReply, frozen=True):
     """The host that ran the container; `host.facts.read` makes HostFacts of it. None in results of earlier versions."""
     energy: MeasuredEnergy | None = None
     """None where the host has no counters that can be read."""
+
+    @property
+    def joules_per_sample(self) -> float | None:
+        """The energy of its processors for a sample; None where it was not measured, or nothing was answered."""
+        return self.energy.joules / self.samples if self.energy and 0 < self.samples < _MOST_SAMPLES else None
 
     @property
     def cell(self) -> str:

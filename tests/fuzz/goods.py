@@ -186,10 +186,18 @@ def saved_model(root: Path) -> None:
 
 def results(root: Path) -> None:
     """Two runs."""
-    from tests.results.run_results import write_run
+    from tests.results.run_results import ENERGY, HOST, write_run
 
     for number in range(2):
-        write_run(root, f"2026010{number + 1}T000000.000-run", samples=64 + number)
+        write_run(root, f"2026010{number + 1}T000000.000-run", samples=64 + number, host=HOST, energy=ENERGY)
+
+
+def description(root: Path) -> None:
+    """A system's description that is complete."""
+    from mlperf_docker.systems import keys, writing
+
+    values = {key.name: key.words[0] if key.words else "1" for key in keys.KEYS}
+    writing.write(root / "box.yaml", "box", values, force=False)
 
 
 def catalog(root: Path) -> None:

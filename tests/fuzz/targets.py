@@ -318,6 +318,19 @@ class Results(Target):
         return clean(outcome) or (None if self.NAMES[1][:8] in outcome.stdout else "the good result is not listed")
 
 
+class Description(Target):
+    """A system's description, read by `system check`."""
+
+    def prepare(self, server: Server) -> None:
+        goods.description(self.good)
+
+    def mutate(self, rng: Random) -> str:
+        return mutations.apply(rng.choice((yaml_value, mutations.of_text)), rng, self.work / "box.yaml")
+
+    def asked(self) -> list[Asked]:
+        return [Asked(self.command(HOST, "system", "check", self.work / "box.yaml"), frozenset({0, 2}), clean)]
+
+
 class CatalogFile(Target):
     """The catalog, read by `list`."""
 
@@ -369,6 +382,7 @@ def every(folder: Path) -> Sequence[Target]:
         partial(SyntheticCache, "synthetic set"),
         *(partial(ModelFile, *each) for each in MODEL_FILES),
         partial(Results, "results"),
+        partial(Description, "description"),
         partial(CatalogFile, "catalog"),
     ]
     return [kind(folder / str(number)) for number, kind in enumerate(kinds)]

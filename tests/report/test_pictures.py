@@ -9,7 +9,7 @@ from mlperf_docker.report import distribution, pictures
 from mlperf_docker.report.picture import Picture, Shape
 from mlperf_docker.results.values import RunResult
 from tests.report.test_page import named, page
-from tests.results.run_results import write_run
+from tests.results.run_results import ENERGY, write_run
 
 
 def server(rate: float, p99_ms: float, *, valid: bool) -> RunResult:
@@ -75,6 +75,20 @@ def test_figures_over_time_show_where_the_image_changed() -> None:
     assert found is not None
     assert [(rule.value, rule.label) for rule in found.rules] == [(2.5, "image bbb")]
     assert [text for _, text in found.columns()] == ["01-01 00:00", "01-02 00:00", "01-04 00:00"]
+
+
+def test_energies_over_time_are_those_of_runs_that_have_one() -> None:
+    energies = [None, 64.0, 128.0, 32.0]
+    runs = [
+        named(f"202601{day:02}T000000.000-a", energy=joules and {**ENERGY, "joules": joules})
+        for day, joules in enumerate(energies, 1)
+    ]
+    found = pictures.energy(runs)
+    assert series(found) == {"": [(1, 1.0), (2, 2.0), (3, 0.5)]}
+    assert found is not None
+    assert found.y.label == "J/sample"
+    assert "1 J/sample, VALID" in found.said
+    assert pictures.energy(runs[:3]) is None
 
 
 def test_latencies_over_time_are_milliseconds() -> None:

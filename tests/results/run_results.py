@@ -25,6 +25,16 @@ FIELDS: dict[str, Any] = {
 }
 
 
+HOST: dict[str, Any] = {
+    "processor": {"model": "Big CPU", "sockets": 2, "cores": 8, "threads": 16, "governor": "powersave",
+                  "caches": [{"level": 3, "kind": "unified", "size_bytes": 33554432, "count": 2}]},
+    "memory": {"size_bytes": 540672000000},
+    "system": {"distribution": "Debian GNU/Linux 12 (bookworm)", "virtual": True, "hypervisor": "kvm"},
+    "gpus": [{"name": "NVIDIA L4", "memory_bytes": 24152899584, "power_limit_w": 72.0, "driver": "580.95", "count": 2}],
+    "engine": {"name": "Docker", "version": "27.1", "runtimes": ["runc"]},
+}  # fmt: skip
+ENERGY = {"source": "RAPL packages", "joules": 128.0, "seconds": 10.0, "watts": 12.8}
+
 BETWEEN = {
     "metric": "FID", "value": 23.1, "unit": "", "sense": "between", "target": [23.0, 24.0], "passed": True,
     "reference": 23.5, "high_target": None, "high": None,

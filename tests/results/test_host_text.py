@@ -11,9 +11,7 @@ from mlperf_docker.results import host_text
 from mlperf_docker.results.comparison import Comparison
 from mlperf_docker.results.text import comparison_text, result_text
 from tests.host import trees
-from tests.results.run_results import run_result
-
-ENERGY = {"source": "RAPL packages", "joules": 128.0, "seconds": 10.0, "watts": 12.8}
+from tests.results.run_results import ENERGY, HOST, run_result
 
 
 def server(root: Path) -> HostFacts:
@@ -66,6 +64,19 @@ def test_a_comparison_has_energy_as_a_figure_and_hosts_as_facts(tmp_path: Path) 
     assert "1 J/sample (0.5 x)" in compared
     assert "host.processor.governor" in compared
     assert "joules" not in compared
+
+
+def test_facts_that_no_host_has_are_not_shown() -> None:
+    for size in (10**400, -(10**30)):
+        odd = {**HOST, "memory": {"size_bytes": size}}
+        assert "Host:" not in result_text(run_result(host=odd))
+
+
+def test_an_energy_for_each_of_an_odd_count_of_samples_is_none() -> None:
+    assert run_result(energy=ENERGY).joules_per_sample == 2.0
+    for samples in (0, -1, 10**400):
+        assert run_result(energy=ENERGY, samples=samples).joules_per_sample is None
+    assert run_result().joules_per_sample is None
 
 
 def test_an_energy_of_a_result_is_read_back() -> None:
