@@ -92,15 +92,28 @@ def _check_shapes(noting: Noting, data: object) -> None:
 def _check_slots(noting: Noting, cells: Iterable[CampaignCell | None]) -> None:
     """Note what two cells would both fill: a system has one result for each benchmark and scenario."""
     first: dict[tuple[str, Scenario], int] = {}
+    lines: dict[str, int] = {}
     for index, cell in enumerate(cells):
-        shared: defaultdict[int, list[str]] = defaultdict(list)
-        for scenario in cell.scenarios if cell else ():
-            for benchmark in scenario.benchmarks:
-                other = first.setdefault((benchmark.name, scenario.scenario), index)
-                shared[other] += [f"{benchmark.name} {scenario.scenario}"] if other != index else []
-        for other, slots in shared.items():
-            if slots:
-                noting.note(("cells", index), _twice(slots, noting.line(("cells", other))))
+        if cell is None:
+            continue
+        if str(cell) in lines:
+            told = f"{cell} is in line {lines[str(cell)]} already: write all of its scenarios there"
+            noting.note(("cells", index), told)
+            continue
+        lines[str(cell)] = noting.line(("cells", index))
+        for other, slots in _shared(cell, index, first).items():
+            noting.note(("cells", index), _twice(slots, noting.line(("cells", other))))
+
+
+def _shared(cell: CampaignCell, index: int, first: dict[tuple[str, Scenario], int]) -> dict[int, list[str]]:
+    """Return what *cell* fills and an earlier cell does, by the index of that. first: the first cell of each."""
+    shared: defaultdict[int, list[str]] = defaultdict(list)
+    for scenario in cell.scenarios:
+        for benchmark in scenario.benchmarks:
+            other = first.setdefault((benchmark.name, scenario.scenario), index)
+            if other != index:
+                shared[other].append(f"{benchmark.name} {scenario.scenario}")
+    return shared
 
 
 def _twice(slots: Iterable[str], line: int) -> str:

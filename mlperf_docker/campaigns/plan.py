@@ -1,57 +1,45 @@
 """Plan of a campaign: its runs in order, what each fills, its state, and what it waits for."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
+from mlperf_docker.campaigns import attempts, estimates
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
-from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
+from mlperf_docker.campaigns.estimates import Estimate
+from mlperf_docker.campaigns.inputs import CellInputs, of_cells
+from mlperf_docker.campaigns.matching import differences, is_of
+from mlperf_docker.campaigns.requests import WantedRun, wanted
+from mlperf_docker.campaigns.slots import Kind, Slot, run_name
+from mlperf_docker.campaigns.targets import KnownScores
+from mlperf_docker.contract.words import Mode, Scenario
+from mlperf_docker.display.progress import Display
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.results import store
 from mlperf_docker.results.values import RunResult
+from mlperf_docker.rounds.words import Division
 from mlperf_docker.runs.request import RunRequest
-
-Kind = Mode | ComplianceTest
-"""Kind of a run: performance, accuracy, or the compliance test that it is for."""
 
 
 class State(StrEnum):
     """State of a planned run, as the results folder tells it."""
 
     FINISHED = "finished"
-    """A valid result of this image, model file, data set and settings is there."""
+    """A result that counts, of this image, model file, data set and settings, is there."""
+    RUNNING = "running"
+    """Its folder is there, and a run holds the results folder."""
     MISSING = "missing"
     """Nothing is there yet."""
     WAITING = "waiting"
     """Runs that it needs are not finished."""
     STALE = "stale"
-    """Its newest result is of another image, model file, data set, or of other settings."""
+    """Its newest result is of another image, model file or data set, or of other settings."""
     INVALID = "INVALID"
     """Its newest result does not count."""
     FAILED = "failed"
     """Its newest attempt left no result."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Place of a submission tree that one run fills."""
-
-    benchmark: str
-    """Name in the round, as `bert-99`."""
-    scenario: Scenario
-    kind: Kind
-
-    def __str__(self) -> str:
-        return f"{self.benchmark} {self.scenario} {self.kind}"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimate of a run's time."""
-
-    seconds: float | None
-    """None if unknown."""
-    at_least: bool = False
-    """Whether the time depends on a rate that is not known yet: then seconds is the least that it takes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +51,7 @@ class PlannedRun:
     """Places that it fills: several where a model serves several benchmarks. Those whose accuracy target it is known to
     miss are left out."""
     request: RunRequest
-    """All that it takes to run it, without results that it needs of other runs."""
+    """All that it takes to run it; of a compliance run without the runs that it is held to, until they are finished."""
     needs: tuple[str, ...]
     """Names of the runs whose results it needs."""
     state: State
@@ -73,7 +61,12 @@ class PlannedRun:
     """Its result, if it is finished; result.results_dir is its folder."""
     unfit: RunResult | None = None
     """The newest result that does not count, if it is INVALID or stale."""
-    estimate: Estimate = Estimate(None)
+    estimate: Estimate = field(default_factory=lambda: Estimate(None))
+
+    @property
+    def name(self) -> str:
+        """What tells it from the plan's other runs."""
+        return run_name(self.cell, self.scenario, self.kind)
 
     @property
     def kind(self) -> Kind:
@@ -84,11 +77,6 @@ class PlannedRun:
     def scenario(self) -> Scenario:
         """The scenario."""
         return self.request.options.scenario
-
-    @property
-    def name(self) -> str:
-        """What tells it from the plan's other runs."""
-        return f"{self.cell} {self.scenario} {self.kind}"
 
     @property
     def finished(self) -> bool:
@@ -110,6 +98,20 @@ class CampaignPlan:
         """Whether every run is finished."""
         return all(run.finished for run in self.runs)
 
+    @property
+    def open(self) -> tuple[PlannedRun, ...]:
+        """The runs that are not finished."""
+        return tuple(run for run in self.runs if not run.finished)
+
+    @property
+    def time_left(self) -> Estimate:
+        """How long the runs that are not finished take."""
+        return self.time_of({run.name for run in self.open})
+
+    def time_of(self, names: Set[str]) -> Estimate:
+        """How long the runs with *names* take."""
+        return estimates.total(run.estimate for run in self.runs if run.name in names)
+
     def filled(self) -> Iterator[tuple[Slot, PlannedRun]]:
         """Yield every slot that a finished run fills, with that run."""
         for run in self.runs:
@@ -119,3 +121,89 @@ class CampaignPlan:
     def run_for(self, slot: Slot) -> PlannedRun | None:
         """Return the run that fills *slot*, finished or not; None where the plan has none."""
         return next((run for run in self.runs if slot in run.slots), None)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Planner: the inputs, which take time to look at, once, and plans from the results folder as often as asked."""
+
+    campaign: Campaign
+    wanted: tuple[WantedRun, ...]
+    inputs: Mapping[str, CellInputs]
+
+    def plan(self) -> CampaignPlan:
+        """Return the plan as the results folder tells it now."""
+        folder = _Folder.read(self.campaign.results)
+        runs: dict[str, PlannedRun] = {}
+        for each in self.wanted:
+            runs[each.name] = self._planned(each, folder, runs)
+        scores = KnownScores.of(run.result for run in runs.values() if run.result and run.kind is Mode.ACCURACY)
+        found = [scores.narrowed(run.slots, run.cell, self.campaign) for run in runs.values()]
+        planned = tuple(replace(run, slots=slots) for run, (slots, _) in zip(runs.values(), found, strict=True))
+        notes = dict.fromkeys(note for _, told in found for note in told)
+        return CampaignPlan(self.campaign, planned, tuple(notes))
+
+    def _planned(self, run: WantedRun, folder: "_Folder", others: Mapping[str, PlannedRun]) -> PlannedRun:
+        """Return *run* with its state. others: the runs before it by name, among them those that it needs."""
+        references = {others[name].kind: others[name] for name in run.needs if name in others}
+        held_to = {Mode(kind): each.result.name for kind, each in references.items() if each.result}
+        request = replace(
+            run.request, performance_run=held_to.get(Mode.PERFORMANCE), accuracy_run=held_to.get(Mode.ACCURACY)
+        )
+        unknown = PlannedRun(run.cell, run.slots, request, run.needs, State.MISSING)
+        unknown = replace(unknown, estimate=estimates.estimate(run, folder.results))
+        found = self._found(run, unknown, folder, held_to)
+        waits = tuple(kind for kind, each in references.items() if not each.finished)
+        if waits and found.state is not State.RUNNING:
+            return replace(found, state=State.WAITING, why=(f"for its {' and '.join(waits)} run",), result=None)
+        return found
+
+    def _found(self, run: WantedRun, unknown: PlannedRun, folder: "_Folder", held_to: Mapping[Mode, str]) -> PlannedRun:
+        """Return the planned run with what the results folder has of it."""
+        candidates = [each for each in reversed(folder.results) if is_of(each, run)]
+        other = {each.name: differences(each, run, self.inputs[str(run.cell)], held_to) for each in candidates}
+        fitting = [each for each in candidates if not other[each.name]]
+        result = next((each for each in fitting if self._counts(each)), None)
+        if result is not None:
+            return replace(unknown, state=State.FINISHED, result=result)
+        attempt = attempts.newest(run.request, folder.without_result, candidates)
+        if attempt is not None:
+            state = State.RUNNING if folder.is_held else State.FAILED
+            why = (attempt.folder.name,) if folder.is_held else (attempt.reason, f"see {attempt.folder}")
+            return replace(unknown, state=state, why=why)
+        if fitting:
+            return replace(unknown, state=State.INVALID, why=fitting[0].reasons, unfit=fitting[0])
+        if candidates:
+            newest = candidates[0]
+            return replace(unknown, state=State.STALE, why=other[newest.name], unfit=newest)
+        return unknown
+
+    def _counts(self, result: RunResult) -> bool:
+        """Tell whether *result* ends its run: in the open division an accuracy is only reported."""
+        is_reported = self.campaign.division is Division.OPEN and result.mode is Mode.ACCURACY
+        passed = result.compliance is None or result.compliance.passed
+        return (result.valid and passed) or (is_reported and result.accuracy is not None)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Results folder at one moment."""
+
+    results: Sequence[RunResult]
+    without_result: Sequence[Path]
+    is_held: bool
+
+    @classmethod
+    def read(cls, root: Path) -> "_Folder":
+        """Read *root*; one that is not there has nothing."""
+        return cls(store.read_all(root).results, store.without_result(root), store.is_held(root))
+
+
+def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:
+    """Return the planner of *campaign*. Raises UsageError with every input that is missing."""
+    return Planner(campaign, tuple(wanted(campaign, sources)), of_cells(campaign.cells, sources, display))
+
+
+def plan(campaign: Campaign, sources: Sources, display: Display) -> CampaignPlan:
+    """Return the plan of *campaign* as it stands. Raises UsageError with every input that is missing."""
+    return planner(campaign, sources, display).plan()

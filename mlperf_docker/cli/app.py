@@ -14,6 +14,7 @@ from mlperf_docker import __version__
 from mlperf_docker.cli import (
     build,
     bundle,
+    campaign,
     data,
     doctor,
     evidence,
@@ -170,6 +171,19 @@ app.add_typer(
         help="Trees of results for a round's checkers: check, merge.",
     ),
     name="submission",
+)
+app.add_typer(
+    group(
+        _all_guarded(
+            init=campaign.init,
+            plan=campaign.plan,
+            run=campaign.run,
+            status=campaign.status,
+            report=campaign.report,
+        ),
+        help="The runs that an entry into a round needs: init, plan, run, status, report.",
+    ),
+    name="campaign",
 )
 app.add_typer(
     group(

@@ -113,6 +113,22 @@ def _folders(root: Path) -> Iterator[Path]:
         yield from (path for path in root.iterdir() if path.is_dir())
 
 
+def without_result(root: Path) -> list[Path]:
+    """Return the folders of runs below *root* that did not come to a result, or did not yet; the oldest first."""
+    return sorted(path for path in _folders(root) if paths.time_of(path.name) and not (path / RESULT_FILE).exists())
+
+
+def is_held(root: Path) -> bool:
+    """Tell whether a run holds *root* now, as far as its file system has locks."""
+    try:
+        with exclusive.file(root / _LOCK_FILE):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # it is not there, or closed to us
+        return False
+
+
 def find(run: str, root: Path) -> RunResult:
     """Return the result that *run* names: a folder, a run's name below *root* or its beginning, or `last`.
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, Slot, State
+from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, State
+from mlperf_docker.campaigns.slots import Slot
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.display import shell
 from mlperf_docker.results.values import RunResult

@@ -10,7 +10,8 @@ from typing import Any
 from mlperf_docker.campaigns import campaign as campaigns
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell, CellScenario
-from mlperf_docker.campaigns.plan import CampaignPlan, Kind, PlannedRun, Slot, State
+from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, State
+from mlperf_docker.campaigns.slots import Kind, Slot
 from mlperf_docker.contract.words import ComplianceTest, Mode
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import store

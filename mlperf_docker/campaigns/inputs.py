@@ -1,0 +1,69 @@
+"""Inputs of a campaign's cells as they are now: image, data set, model file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlperf_docker.campaigns.cells import CampaignCell
+from mlperf_docker.display.progress import BYTES, Display
+from mlperf_docker.errors import DatasetError, ModelFileError, UsageError
+from mlperf_docker.images.lookup import likely_images
+from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs import checksums
+from mlperf_docker.inputs.datasets import identity, location
+from mlperf_docker.inputs.models import official_files
+from mlperf_docker.recipe.render import recipe_of
+
+
+@dataclass(frozen=True)
+class CellInputs:
+    """Inputs of a cell."""
+
+    source: str
+    """Hash of the image's Dockerfile, locks and harness."""
+    image: str | None
+    """Last part of the image's exact tag, which stands for its base, too; None if the image is not here."""
+    dataset: Path | None = None
+    """None for synthetic data."""
+    data_identity: str | None = None
+    """Identity of the data set; None for synthetic data."""
+    model_file: Path | None = None
+    """None for synthetic weights."""
+
+    def checksum(self, name: str) -> str:
+        """Return the SHA-256 of the model file, or of one of its parts, by its *name*. Raises ModelFileError."""
+        path = self.model_file.parent / name if self.model_file else Path(name)
+        try:
+            known = checksums.remembered(path).get("sha256")
+            return known or checksums.of(path, checksums.ALGORITHMS)["sha256"]
+        except OSError as error:
+            raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
+
+
+def of_cells(cells: Iterable[CampaignCell], sources: Sources, display: Display) -> dict[str, CellInputs]:
+    """Return the inputs of each cell, by its name. Raises UsageError with every one that is missing."""
+    cells = tuple(cells)
+    recipes = [recipe_of(cell.spec) for cell in cells]
+    images = likely_images([recipe.identity for recipe in recipes], sources)
+    found, problems = {}, []
+    for cell, recipe, (tag, is_here) in zip(cells, recipes, images, strict=True):
+        image = tag.rpartition("-")[2] if is_here else None
+        try:
+            found[str(cell)] = _inputs(cell, recipe.source, image, display)
+        except (DatasetError, ModelFileError) as error:
+            problems.append(f"{error} {error.hint or ''}".strip())
+    if problems:
+        raise UsageError("Inputs of the campaign are missing:\n  " + "\n  ".join(dict.fromkeys(problems)))
+    return found
+
+
+def _inputs(cell: CampaignCell, source: str, image: str | None, display: Display) -> CellInputs:
+    """Return the inputs of *cell*; synthetic runs read no files. Raises DatasetError, ModelFileError."""
+    if all(each.options.synthetic for each in cell.scenarios):
+        return CellInputs(source, image)
+    dataset = cell.spec.model.dataset
+    folder = location.check_folder(dataset, cell.dataset or location.place(dataset))
+    model_file = official_files.locate(cell.spec, cell.precision, cell.model_file)
+    display.phase(f"identify {dataset.title}")
+    found = identity.identify(folder, lambda done, total: display.progress(done, total, BYTES))
+    return CellInputs(source, image, folder, found, model_file)

@@ -1,0 +1,194 @@
+"""`mlperf-docker campaign`: the runs that an entry into a round needs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlperf_docker.cli.options import (
+    BaseImageName,
+    BootstrapBase,
+    JsonOutput,
+    PullChoice,
+    Registry,
+    user_path,
+)
+from mlperf_docker.contract.exit_codes import ExitCode
+from mlperf_docker.display import streams
+from mlperf_docker.system import strict_json
+
+if TYPE_CHECKING:
+    from mlperf_docker.campaigns.execution import Outcome
+    from mlperf_docker.campaigns.plan import CampaignPlan, Planner
+    from mlperf_docker.display.progress import Display
+
+CampaignPath = Annotated[
+    Path, typer.Argument(parser=user_path, metavar="[CAMPAIGN]", help="A campaign.yaml, or the folder that has one.")
+]
+HERE: Any = "."
+
+
+def init(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Models, such as resnet50.")],
+    *,
+    round_: Annotated[str, typer.Option("--round", metavar="ROUND", help="Such as v6.1. Default: the newest.")] = "",
+    division: Annotated[str, typer.Option(help="closed or open.")] = "closed",
+    suite: Annotated[str, typer.Option(help="edge or datacenter.")] = "edge",
+    system: Annotated[
+        Path | None,
+        typer.Option(parser=user_path, metavar="FILE", help="The system's description, as `system init` writes it."),
+    ] = None,
+    submitter: Annotated[str, typer.Option(metavar="NAME", help="Your organisation.")] = "",
+    synthetic: Annotated[
+        str, typer.Option(metavar="SIZE", help="Synthetic data and weights: tiny or full. No entry may have them.")
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An option of all runs, as min_duration=600. Repeatable."),
+    ] = None,
+    to: Annotated[Path, typer.Option(parser=user_path, metavar="FILE", help="The file.")] = "campaign.yaml",  # type: ignore[assignment]  # parsed
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write a campaign.yaml for MODELs, with comments, and print its path."""
+    from mlperf_docker.campaigns.frame import Frame
+    from mlperf_docker.campaigns.writing import NewCampaign, write
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import find, parse_choice
+    from mlperf_docker.rounds import loading
+    from mlperf_docker.rounds.words import Division, Suite
+
+    catalog, rounds = Catalog.load(), loading.load()
+    specs = [find(catalog, model) for model in dict.fromkeys(models)]
+    found = rounds.find(round_) if round_ else rounds.newest
+    frame = Frame(found, parse_choice("division", division, Division), parse_choice("suite", suite, Suite))
+    options = ({"synthetic": synthetic} if synthetic else {}) | _settings(settings or [])
+    new = NewCampaign(frame, specs, submitter or None, system, options)
+    streams.out(write(new, to, force=force))
+
+
+def plan(
+    campaign: CampaignPath = HERE,
+    *,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Show every run: its state, what it waits for, and the time that it will take."""
+    from mlperf_docker.campaigns.text import fields, plan_text
+
+    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    streams.out(strict_json.dumps(fields(found)) if as_json else plan_text(found, streams.columns()))
+
+
+def run(
+    campaign: CampaignPath = HERE,
+    *,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop after a run that fails or does not count. Default: go on.")
+    ] = False,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Do the runs that are not finished: accuracy first, compliance last. Interrupted, it goes on where it was."""
+    from mlperf_docker.campaigns import execution
+    from mlperf_docker.campaigns.campaign import load
+    from mlperf_docker.campaigns.text import fields, plan_text
+    from mlperf_docker.display.progress import display
+
+    found = load(campaign)
+    with execution.alone(found.results, streams.err), display() as show:
+        planner = _planner(campaign, show, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+        outcome = execution.execute(planner.plan, execution.ThisHost(), show, go_on=not stop)
+    done = outcome.plan
+    streams.out(strict_json.dumps(fields(done)) if as_json else plan_text(done, streams.columns()))
+    _tell_errors(outcome)
+    if not done.complete:
+        raise typer.Exit(ExitCode.INVALID)
+
+
+def status(
+    campaign: CampaignPath = HERE,
+    *,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Show how far a campaign is: counts, the result of each slot of an entry, and the next command."""
+    from mlperf_docker.campaigns.text import fields, status_text
+
+    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    streams.out(strict_json.dumps(fields(found)) if as_json else status_text(found, streams.columns()))
+
+
+def report(
+    campaign: CampaignPath = HERE,
+    *,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            parser=user_path, metavar="FILE", help="The HTML file. Default: report.html in the results folder."
+        ),
+    ] = None,
+) -> None:
+    """Write a campaign's results as one HTML file, its matrix first, and print the path."""
+    from mlperf_docker.campaigns.matrix import matrix
+    from mlperf_docker.report import page
+    from mlperf_docker.results.store import read_all, require_some
+
+    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    results = found.campaign.results
+    stored = read_all(results)
+    for problem in stored.left_out:
+        streams.err(f"Left out: {problem}")
+    require_some(stored.results, results)
+    streams.out(page.write(stored, page.check_place(output or results / page.FILE), [matrix(found)]))
+
+
+def _plan(campaign: Path, **sources: Any) -> "CampaignPlan":  # noqa: ANN401  # of sources_of
+    from mlperf_docker.display.progress import display
+
+    with display() as show:
+        return _planner(campaign, show, **sources).plan()
+
+
+def _planner(campaign: Path, show: "Display", *, registry: str, **sources: Any) -> "Planner":  # noqa: ANN401  # of sources_of
+    from mlperf_docker.campaigns.campaign import load
+    from mlperf_docker.campaigns.plan import planner
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.cli.sources import sources_of
+
+    return planner(load(campaign), sources_of(Catalog.load(), registry, **sources), show)
+
+
+def _tell_errors(outcome: "Outcome") -> None:
+    for name, error in outcome.errors.items():
+        streams.err(f"{name} failed: {error}")
+
+
+def _settings(words: list[str]) -> dict[str, Any]:
+    """Return the options that `--set NAME=VALUE` gives, as YAML has them. Raises UsageError."""
+    import yaml
+
+    from mlperf_docker.errors import UsageError
+
+    found = {}
+    for word in words:
+        name, is_pair, value = word.partition("=")
+        if not is_pair:
+            raise UsageError(f"--set {word} has no value.", hint="Write it as NAME=VALUE: --set min_duration=600")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {word}: the value is not valid YAML.") from error
+    return found
