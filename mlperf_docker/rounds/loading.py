@@ -69,10 +69,17 @@ class NotInRoundError(UsageError):
 
     def __init__(self, rounds: Rounds, round_: Round, model: str) -> None:
         last = rounds.last_of(model)
-        ended = f" Its last round was {last}." if last else " No known round takes it."
-        takes = f"{round_.name} takes {', '.join(round_.models)}."
-        again = f" With --round {last}, a run is held to that round." if last in rounds.names else ""
-        super().__init__(f"Round {round_.name} has no benchmark of {model}.{ended}", hint=f"{takes}{again}")
+        ended = f"Its last round was {last}" if last else "No known round takes it"
+        older = (
+            f", which is older than those known here, {rounds.names[0]} and later"
+            if last in rounds.earlier.values()
+            else ""
+        )
+        again = f" Take its last round: --round {last}" if last in rounds.names else ""
+        super().__init__(
+            f"Round {round_.name} has no benchmark of {model}. {ended}{older}.",
+            hint=f"{round_.name} takes {', '.join(round_.models)}.{again}",
+        )
 
 
 @functools.cache
