@@ -35,10 +35,6 @@ class RunRequest:
     """The same, for a test that compares answers."""
     round: Round | None = None
     """The round that it is for; None for any, and then it is judged as for the newest."""
-    performance_run: str | None = None
-    """The run that a compliance run is held to, by its folder or its name; None for the newest that matches."""
-    accuracy_run: str | None = None
-    """The same, for a test that compares answers."""
 
     @property
     def root(self) -> Path:
