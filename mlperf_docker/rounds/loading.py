@@ -15,7 +15,7 @@ from mlperf_docker.rounds import inheritance
 from mlperf_docker.rounds.entries import BenchmarkEntry, LayoutEntry, RoundEntry, RoundsOutline
 from mlperf_docker.rounds.inheritance import Node
 from mlperf_docker.rounds.round import Round, RoundBenchmark, Scenarios, TreeLayout
-from mlperf_docker.rounds.words import LayoutName, Suite
+from mlperf_docker.rounds.words import Suite
 from mlperf_docker.system import paths
 
 
@@ -124,8 +124,8 @@ class _Reader:
         layout = layouts.get(entry.layout) if entry else None
         if entry is None or layout is None:
             return None
-        shared = entry.model_dump(exclude={"benchmarks", "further_tests", "layout"})
-        chosen = TreeLayout(name=LayoutName(entry.layout), **layout.model_dump())
+        shared = {key: value for key, value in entry if key not in ("benchmarks", "further_tests", "layout")}
+        chosen = TreeLayout(name=entry.layout, **dict(layout))
         return Round(name=name, layout=chosen, benchmarks=tuple(each for each in found if each), **shared)
 
     def _benchmark(
@@ -137,7 +137,8 @@ class _Reader:
         if entry is None or of is None:
             return None
         tests = sorted({*entry.tests, *of.further_tests})
-        shared = entry.model_dump(exclude={"datacenter", "edge", "both", "optional", "tests"})
+        own = {"datacenter", "edge", "both", "optional", "tests"}
+        shared = {key: value for key, value in entry if key not in own}
         return RoundBenchmark(name=name, suites=_suites(entry), tests=tuple(tests), **shared)
 
     def _valid(self, kind: type[Any], node: Node) -> Any:  # noqa: ANN401  # of kind, or None

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from packaging.specifiers import SpecifierSet
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from mlperf_docker.catalog.spec import Frozen, Name
 from mlperf_docker.contract.words import ComplianceTest, Scenario
@@ -35,6 +35,7 @@ class AccuracyTarget(Frozen):
     reference: float
     level: Annotated[float, Field(gt=0, le=1)]
 
+    @computed_field  # type: ignore[prop-decorator]  # of a property: https://github.com/python/mypy/issues/1362
     @property
     def value(self) -> float:
         """The least value that passes."""
@@ -75,6 +76,7 @@ class RoundBenchmark(Frozen):
     equal_issue: bool
     """Whether every sample must be issued equally often."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def high(self) -> bool:
         """Whether it asks for 99.9 % of the reference accuracy."""
