@@ -50,17 +50,41 @@ def check(
     allow_synthetic: Annotated[
         bool, typer.Option("--allow-synthetic", help="Do not refuse results on synthetic data; the verdict says so.")
     ] = False,
+    official: Annotated[
+        Path | None,
+        typer.Option(
+            "--official",
+            parser=user_path,
+            metavar="CHECKOUT",
+            help="A checkout of mlcommons/inference, whose own checkers are run, too.",
+        ),
+    ] = None,
+    no_container: Annotated[
+        bool, typer.Option("--no-container", help="Run these as processes of this host, not in a container.")
+    ] = False,
     as_json: JsonOutput = False,
 ) -> None:
     """Check a tree against a round's rules: all problems at once, those with one fix together. Changes nothing.
 
-    Exits 1 if the tree would be refused.
+    With --official also as upstream's checkers do, from your checkout, in a container without network. Exits 1 if the
+    tree would be refused, or one of these refuses it.
     """
+    from mlperf_docker.display.progress import display
     from mlperf_docker.rounds.loading import load
+    from mlperf_docker.submission.checks import text
     from mlperf_docker.submission.checks.checking import check as check_tree
-    from mlperf_docker.submission.checks.text import verdict_fields, verdict_text
+    from mlperf_docker.submission.official import asking
 
+    checkout = asking.find(official) if official else None
     verdict = check_tree(tree, load(), round_name, allow_synthetic=allow_synthetic)
-    streams.out(strict_json.dumps(verdict_fields(verdict)) if as_json else verdict_text(verdict))
-    if not verdict.passes:
+    asked = None
+    if checkout is not None:
+        with display() as show:
+            asked = asking.ask(checkout, tree, verdict.round, show, in_container=not no_container)
+    if as_json:
+        streams.out(strict_json.dumps(text.verdict_fields(verdict) | ({"official": asked.fields()} if asked else {})))
+    else:
+        upstream = asked.lines() if asked else ()
+        streams.out("\n".join((*upstream, text.verdict_text(verdict, asked.brief if asked else ""))))
+    if not verdict.passes or (asked is not None and not asked.passes):
         raise typer.Exit(ExitCode.INVALID)

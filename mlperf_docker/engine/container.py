@@ -118,6 +118,7 @@ def configuration(plan: RunPlan) -> dict[str, Any]:
     return {
         "Image": plan.image,
         "Cmd": list(plan.arguments),
+        **({"Entrypoint": [plan.entrypoint]} if plan.entrypoint else {}),
         "User": plan.surroundings.user,
         "Env": [*_ENVIRONMENT, *(f"{name}={value}" for name, value in plan.environment)],
         "Labels": {key: value, OWNER_LABEL: owner.current(), **dict(plan.labels)},

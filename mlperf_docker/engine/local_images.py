@@ -8,6 +8,7 @@ from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import familiar
 
 _OUR_IMAGES = f"{LABEL}=image"
+_CELL = f"{LABEL}.cell"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ def find(images: Images, reference: str) -> LocalImage | None:
 def our_labels(images: Images) -> list[dict[str, str]]:
     """Return the labels of every image on the engine that this tool built."""
     return [dict(each["Labels"]) for each in images.images(_OUR_IMAGES)]
+
+
+def newest_of_ours(images: Images) -> str | None:
+    """Return a tag of the newest image of a cell on the engine, or None where there is none."""
+    found = [each for each in images.images(_OUR_IMAGES) if each.get("RepoTags") and _CELL in each["Labels"]]
+    newest = max(found, key=lambda each: int(each["Created"]), default=None)
+    return str(min(newest["RepoTags"], key=len)) if newest else None
 
 
 def remove_untagged(client: Engine, image: str) -> None:

@@ -186,6 +186,8 @@ class RunPlan:
     """Device files of the host that it gets under the same name."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables, beside those of the image."""
+    entrypoint: str | None = None
+    """The program; None for the image's own, the harness."""
 
     @property
     def tmpfs(self) -> str:
@@ -216,6 +218,7 @@ def run_argv(plan: RunPlan) -> list[str]:
         *_limit_options(plan.limits),
         *(f"--device={device}" for device in plan.devices),
         *map(_mount_option, plan.mounts),
+        *([f"--entrypoint={plan.entrypoint}"] if plan.entrypoint else []),
         plan.image,
         *plan.arguments,
     ]

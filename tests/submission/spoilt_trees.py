@@ -6,7 +6,7 @@ The base is a closed edge tree of ResNet50 with all scenarios; `upstream` and `u
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,8 +62,8 @@ class Spoilt:
     spoil: Callable[[Base], object]
     upstream: bool
     upstream_old: bool
-    said: Fault | None = field(default=None)
-    """What upstream's words are mapped to, where that is another fault than ours."""
+    said: Fault | None = None
+    """What the old one's words are mapped to, where that is neither our fault nor told in its own words."""
 
 
 def _invalid(base: Base) -> None:
@@ -257,6 +257,7 @@ SPOILT = (
         _without(lambda base: base.at(base.organisation.system(SYSTEM))),
         True,
         True,
+        Fault.FOLDER_EMPTY,
     ),
     Spoilt("key of the system missing", Fault.SYSTEM_KEY_MISSING, lambda base: base.describe(cooling=None), True, True),
     Spoilt(

@@ -13,7 +13,6 @@ from mlperf_docker.submission.checks.faults import Fault
 from mlperf_docker.submission.checks.files import exactly
 from mlperf_docker.submission.checks.findings import TreeFinding
 from mlperf_docker.submission.layout import (
-    BASELINE_SCORE,
     COMPLIANCE_SCORE,
     PERFORMANCE_FILES,
     TEST_ACCURACY_FILES,
@@ -79,16 +78,20 @@ def _answers(
     if not examined.tree.has_file(str(path)):
         yield TreeFinding(Fault.FILE_MISSING, str(path))
     equal = _PASSED in [line.strip() for line in (text or "").splitlines()]
-    required = TEST_ACCURACY_FILES if equal else TEST_ACCURACY_FILES + TEST_SCORES
-    yield from exactly(examined.tree, folder, required, TEST_SCORES)
+    yield from exactly(examined.tree, folder, TEST_ACCURACY_FILES, TEST_SCORES)
     yield from log_size(examined, folder)
     if text is not None and not equal:
         yield from _compared(examined, folder, benchmark)
 
 
 def _compared(examined: ExaminedTree, folder: PurePosixPath, benchmark: RoundBenchmark) -> Iterator[TreeFinding]:
+    """Yield what is wrong with the two scores, which decide where the answers differ."""
     most = _MOST_APART_HIGH if benchmark.high else _MOST_APART
-    texts = [examined.documents.text(folder / name) for name in (BASELINE_SCORE, COMPLIANCE_SCORE)]
+    texts = [examined.documents.text(folder / name) for name in TEST_SCORES]
+    for name in TEST_SCORES:
+        if not examined.tree.has_file(str(folder / name)):
+            what = f"{VERIFIED_ACCURACY} does not say {_PASSED}, so that two scores decide"
+            yield TreeFinding(Fault.FILE_MISSING, str(folder / name), what)
     if None in texts:
         return
     for target in benchmark.targets:

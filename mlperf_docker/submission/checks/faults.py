@@ -258,6 +258,12 @@ class Fault(StrEnum):
     )
     # What only upstream's checker says.
     UPSTREAM = ("upstream", "upstream's checker refuses something else", "See its own words.")
+    UPSTREAM_NOTE = (
+        "upstream-note",
+        "upstream's checker remarks on something that it does not refuse",
+        "See its own words.",
+        _WARNING,
+    )
     UPSTREAM_CRASH = (
         "upstream-crash",
         "upstream's checker ended with a traceback, and said nothing of the rest",

@@ -11,9 +11,9 @@ from mlperf_docker.submission.checks.findings import TreeFinding
 _MOST_PLACES = 50
 
 
-def verdict_text(verdict: TreeVerdict) -> str:
-    """Return all findings, those with one fix together, and the verdict as the last line."""
-    return "\n".join((*finding_lines(verdict.findings), last_line(verdict)))
+def verdict_text(verdict: TreeVerdict, others: str = "") -> str:
+    """Return all findings, those with one fix together, and the verdict as the last line, with that of *others*."""
+    return "\n".join((*finding_lines(verdict.findings), last_line(verdict, others)))
 
 
 def finding_lines(findings: tuple[TreeFinding, ...]) -> Iterator[str]:
@@ -34,13 +34,14 @@ def _said(finding: TreeFinding) -> str:
     return f"{place}: {finding.what}" if finding.what else place
 
 
-def last_line(verdict: TreeVerdict) -> str:
-    """Return the verdict in one line."""
+def last_line(verdict: TreeVerdict, others: str = "") -> str:
+    """Return the verdict in one line, with that of *others*."""
     source = f" ({verdict.round_from})" if verdict.round_from else ""
     about = f"round {verdict.round.name}{source}"
     counted = f"{verdict.entries} result{'' if verdict.entries == 1 else 's'}"
     errors, warnings = len(verdict.errors), len(verdict.findings) - len(verdict.errors)
     told = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
+    told = f"{told}; {others}" if others else told
     note = " The tree was made on synthetic data: it is for trying the tools, and no submission."
     end = note if verdict.synthetic else ""
     if verdict.passes:
