@@ -31,12 +31,8 @@ class Energy:
 
 def packages(files: Tree) -> list[str]:
     """Return the folders of the counters, one a package; those of parts, and of the whole platform, are left out."""
-    folders = [f"{_POWERCAP}/{name}" for name in files.names(_POWERCAP) if _is_zone(name)]
+    folders = [f"{_POWERCAP}/{name}" for name in files.names(_POWERCAP) if name.startswith(_DRIVER)]
     return [folder for folder in folders if (files.text(f"{folder}/name") or "").startswith(_PACKAGE)]
-
-
-def _is_zone(name: str) -> bool:
-    return name.startswith(_DRIVER) and name.count(":") == 1
 
 
 def is_closed(files: Tree) -> bool:

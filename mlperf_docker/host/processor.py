@@ -35,7 +35,7 @@ class _Topology:
     online: frozenset[int]
     sockets: int | None
     cores: tuple[frozenset[int], ...]
-    """The threads of each core."""
+    """The threads of each core, one of them online."""
 
 
 def read(files: Tree) -> Processor:
@@ -71,7 +71,7 @@ def _topology(files: Tree) -> _Topology | None:
         if cpu in seen:
             continue
         folder = f"{_CPUS}/cpu{cpu}/topology"
-        siblings = (files.numbers(f"{folder}/thread_siblings_list") or frozenset()) & online | {cpu}
+        siblings = (files.numbers(f"{folder}/thread_siblings_list") or frozenset()) | {cpu}
         package = files.number(f"{folder}/physical_package_id")
         seen |= siblings
         if package is not None:
