@@ -76,7 +76,7 @@ def _head(new: NewCampaign, folder: Path) -> Iterator[str]:
     note = "" if new.submitter else "  # Your organisation, as submission trees name it."
     yield f"submitter: {_one(new.submitter or _SUBMITTER)}{note}"
     if system is None:
-        yield "# system: system.json  # The system's description: mlperf-docker system init --to system.json"
+        yield "# system: system.yaml  # The system's description: mlperf-docker system init --to system.yaml"
     else:
         system = paths.resolved(system)
         yield f"system: {_one(str(system.relative_to(folder) if system.is_relative_to(folder) else system))}"

@@ -17,11 +17,11 @@ LINE = HEAD.count("\n") + 2
 
 
 def test_a_campaign_says_what_its_file_says(tmp_path: Path) -> None:
-    (tmp_path / "system.json").write_text("{}")
-    head = f"{HEAD}system: system.json\nresults: here/results\noptions: {{synthetic: tiny, min_duration: 1}}\n"
+    (tmp_path / "system.yaml").write_text("{}")
+    head = f"{HEAD}system: system.yaml\nresults: here/results\noptions: {{synthetic: tiny, min_duration: 1}}\n"
     found = campaign(tmp_path, "- {model: resnet50, backend: pytorch, modes: [accuracy]}", head)
     assert (found.round.name, found.division, found.suite) == ("v6.1", Division.CLOSED, Suite.EDGE)
-    assert (found.submitter, found.system) == ("Example", tmp_path / "system.json")
+    assert (found.submitter, found.system) == ("Example", tmp_path / "system.yaml")
     assert (found.path, found.results) == (tmp_path / "campaign.yaml", tmp_path / "here/results")
     (cell,) = found.cells
     assert (str(cell.spec), cell.precision, cell.parts) == (

@@ -43,12 +43,12 @@ def test_every_model_of_a_round_has_a_campaign_that_loads(
 
 
 def test_a_new_campaign_says_what_it_was_told(tmp_path: Path) -> None:
-    (tmp_path / "system.json").write_text("{}")
+    (tmp_path / "system.yaml").write_text("{}")
     options = {"synthetic": "tiny", "min_duration": 1, "cpuset": "0-1"}
-    told = new("v6.1", "resnet50", "bert", submitter="A: B", system=tmp_path / "system.json", options=options)
+    told = new("v6.1", "resnet50", "bert", submitter="A: B", system=tmp_path / "system.yaml", options=options)
     found = load(write(told, tmp_path / "campaign.yaml", force=False))
-    assert (found.submitter, found.system) == ("A: B", tmp_path / "system.json")
-    assert "system: system.json\n" in (tmp_path / "campaign.yaml").read_text()
+    assert (found.submitter, found.system) == ("A: B", tmp_path / "system.yaml")
+    assert "system: system.yaml\n" in (tmp_path / "campaign.yaml").read_text()
     assert {each.limits.cpuset for cell in found.cells for each in cell.scenarios} == {"0-1"}
     assert {each.options.min_duration_s for cell in found.cells for each in cell.scenarios} == {1.0}
 
