@@ -167,8 +167,8 @@ app.add_typer(
 )
 app.add_typer(
     group(
-        _all_guarded(check=submission.check, merge=submission.merge),
-        help="Trees of results for a round's checkers: check, merge.",
+        _all_guarded(create=submission.create, check=submission.check, merge=submission.merge),
+        help="Trees of results for a round's checkers: create, check, merge.",
     ),
     name="submission",
 )

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import JsonOutput, user_path
+from mlperf_docker.cli.options import (
+    BaseImageName,
+    BootstrapBase,
+    JsonOutput,
+    PullChoice,
+    Registry,
+    user_path,
+)
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
@@ -14,6 +21,50 @@ _To = Annotated[
     Path, typer.Option("--to", parser=user_path, metavar="DIR", help="Folder of the tree; made, in an existing folder.")
 ]
 _Force = Annotated[bool, typer.Option("--force", help="Replace a tree that is there already.")]
+
+
+def create(
+    campaign: Annotated[
+        Path, typer.Argument(parser=user_path, metavar="CAMPAIGN", help="A campaign.yaml, or the folder that has one.")
+    ],
+    *,
+    to: _To,
+    do_runs: Annotated[bool, typer.Option("--run", help="First do the runs that are missing.")] = False,
+    infer: Annotated[
+        bool,
+        typer.Option("--infer", help="Take scenarios that were not measured from others, where the rules allow it."),
+    ] = False,
+    allow_synthetic: Annotated[
+        bool, typer.Option("--allow-synthetic", help="Take results on synthetic data; the tree is marked then.")
+    ] = False,
+    force: _Force = False,
+    pull: PullChoice = "missing",
+    base: BaseImageName = "",
+    bootstrap_base: BootstrapBase = False,
+    registry: Registry = "",
+    as_json: JsonOutput = False,
+) -> None:
+    """Write the tree of a campaign's finished runs, in the layout of its round. Prints its folder.
+
+    Exits 1 if runs lack, are INVALID or do not fit; all of these are told, and nothing is written.
+    """
+    from mlperf_docker.campaigns.campaign import load
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.cli.sources import sources_of
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.submission import creating, image_records, writing
+
+    target = writing.place(to, force=force)
+    catalog = Catalog.load()
+    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    with display() as show:
+        plan = creating.finished_plan(load(campaign), sources, show, do_runs=do_runs)
+    choices = creating.Choices(infer=infer, allow_synthetic=allow_synthetic)
+    tree = creating.create(plan, target, choices, catalog.models, image_records.of_entries)
+    for note in tree.notes:
+        streams.err(note)
+    streams.out(strict_json.dumps(tree.fields()) if as_json else target)
+    streams.err(f"Check it: {tree.check_command}")
 
 
 def merge(

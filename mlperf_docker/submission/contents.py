@@ -134,7 +134,7 @@ def _of_sources(plan: TreePlan, benchmark: str) -> Iterator[tuple[PurePosixPath,
     images = [plan.images[tag] for tag in tags if tag in plan.images]
     yield folder.parent / layout.README, TreeText(readme.source(benchmark))
     yield folder / layout.README, TreeText(readme.system_source(measured, images))
-    yield folder / "repeat.sh", TreeText(readme.repeat_script(measured))
+    yield folder / "repeat.sh", TreeText(repeating.script(_runs(measured)))
     for image in images:
         for name, text in image.files.items():
             yield folder / "image" / image.folder / name, TreeText(text)

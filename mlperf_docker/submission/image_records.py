@@ -1,18 +1,21 @@
 """Records of the images that ran, for who repeats a result: Dockerfile, locks, bill of materials."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import filesystem
 from mlperf_docker.engine import local_images as images
+from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
+from mlperf_docker.errors import EngineError
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.build_inputs import lock_digest
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results.values import ImageUsed
+from mlperf_docker.submission.entries import EntryRuns
 
 SBOM = "sbom.cdx.json"
 DOCKERFILE = "Dockerfile"
@@ -58,3 +61,21 @@ def _of_sources(spec: ImageSpec, image: LocalImage) -> Mapping[str, str]:
     if image.labels.get(f"{LABEL}.lock") == lock_digest(recipe.inputs):
         files |= {f"requirements-{each.name}.txt": each.requirements.decode() for each in recipe.inputs.layers}
     return files
+
+
+def of_entries(entries: Iterable[EntryRuns]) -> dict[str, ImageRecord]:
+    """Return the records of all images that the runs of *entries* used, by their exact tags; without an engine, too."""
+    found: dict[str, ImageRecord] = {}
+    client = _engine()
+    for entry in entries:
+        for run in entry.runs:
+            if run.image is not None and run.image.tag not in found:
+                found[run.image.tag] = record(client, entry.spec, run.image)
+    return found
+
+
+def _engine() -> Engine | None:
+    try:
+        return connect()
+    except EngineError:
+        return None

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 from mlperf_docker import __version__
-from mlperf_docker.contract.words import Scenario
 from mlperf_docker.display import printable
 from mlperf_docker.results import text
 from mlperf_docker.results.values import RunResult
@@ -108,14 +107,6 @@ def _image(record: ImageRecord) -> str:
         or "none: the image was not on the host that wrote this",
     }
     return _table(("image", ""), rows.items())
-
-
-def repeat_script(runs: Iterable[EntryRuns]) -> str:
-    """The commands of all runs, a line each. DATASET and MODEL_FILE stand for the reader's own places."""
-    scenarios: dict[Scenario, EntryRuns] = {each.scenario: each for each in runs}
-    lines = [repeating.line(run) for each in scenarios.values() for run in each.runs]
-    head = "#!/bin/sh\n# DATASET, MODEL_FILE: the folder of the data set, the model file.\nset -e\n"
-    return head + "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

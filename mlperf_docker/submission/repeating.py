@@ -1,6 +1,7 @@
 """Commands that repeat a run on another host, and its record, without what only this host has."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mlperf_docker.contract.options import RunOptions, declared
@@ -10,7 +11,7 @@ from mlperf_docker.results.values import RunResult
 
 DATASET, MODEL_FILE = "DATASET", "MODEL_FILE"
 _MS_PER_S = 1000
-_PLACES = {"--dataset": DATASET, "--model-file": MODEL_FILE, "--user-conf": "user.conf"}
+_PLACES = {"--dataset": DATASET, "--model-file": MODEL_FILE, "--user-conf": "USER_CONF"}
 """Options that name a place of this host → what stands for it."""
 _LEFT_OUT = {"--results"}
 
@@ -18,6 +19,19 @@ _LEFT_OUT = {"--results"}
 def line(run: RunResult) -> str:
     """The `mlperf-docker run …` that *run* was made by; made of its settings where they alone are on record."""
     return shell.join(_words(run))
+
+
+def script(runs: Iterable[RunResult]) -> str:
+    """The commands of all *runs* as a program of the shell, a line each; variables stand for places of this host."""
+    lines = [line(run) for run in runs]
+    used = [place for place in _PLACES.values() if any(f"={place}" in each for each in lines)]
+    checks = "".join(f': "${{{place}:?is not set}}"\n' for place in used)
+    body = "".join(f"{_with_variables(each)}\n" for each in dict.fromkeys(lines))
+    return f"#!/bin/sh\nset -e\n{checks}{body}"
+
+
+def _with_variables(text: str) -> str:
+    return re.sub(rf"=({'|'.join(_PLACES.values())})(?= |$)", r'="$\1"', text)
 
 
 def record(run: RunResult) -> dict[str, Any]:

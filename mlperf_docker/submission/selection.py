@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, State
+from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun
 from mlperf_docker.campaigns.slots import Slot
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.display import shell
@@ -94,7 +94,7 @@ class Selection:
 
     def _is_whole(self, benchmark: RoundBenchmark, scenario: Scenario, slots: Mapping[Slot, PlannedRun]) -> bool:
         runs = [slots.get(Slot(benchmark.name, scenario, kind)) for kind in self._kinds(benchmark)]
-        return all(run is not None and self._usable(run) is not None for run in runs)
+        return all(run is not None and run.finished for run in runs)
 
     def _kinds(self, benchmark: RoundBenchmark) -> tuple[Kind, ...]:
         closed = self.plan.campaign.division is Division.CLOSED
@@ -128,7 +128,7 @@ class Selection:
             measured_as=benchmark.name,
         )
         if place.scenario is not source:
-            self.problems += inference.problems(entry)
+            self._note_all(inference.problems(entry))
         return entry
 
     def _result(self, slot: Slot, planned: PlannedRun | None) -> RunResult | None:
@@ -137,25 +137,15 @@ class Selection:
             part = "compliance" if isinstance(slot.kind, ComplianceTest) else slot.kind
             self._note(str(slot), "no such run is planned", f"Add {part} to the cell's modes.")
             return None
-        result = self._usable(planned)
+        result = planned.result
         if result is None:
             self._note(str(slot), _state(planned), self._run_it)
             return None
         if result.synthetic and not self.allow_synthetic:
             fix = "Run it on the data set; or, to try a tree: --allow-synthetic"
             self._note(str(slot), "it ran on synthetic data", fix)
-        self.problems += run_files.problems(str(slot), result, slot.kind)
+        self._note_all(run_files.problems(str(slot), result, slot.kind))
         return result
-
-    def _usable(self, run: PlannedRun) -> RunResult | None:
-        """Return the result of *run* that a tree can take, None where there is none.
-
-        The open division takes any accuracy, so there a score below its target is one.
-        """
-        if run.finished or run.state is not State.INVALID or run.unfit is None:
-            return run.result
-        only_low = run.unfit.accuracy is not None and not run.unfit.accuracy.passed and not run.unfit.loadgen_errors
-        return run.unfit if only_low and self.plan.campaign.division is Division.OPEN else None
 
     def _of_lower_levels(self, found: Iterable[EntryRuns]) -> Iterator[EntryRuns]:
         """Yield what entries at the level of 99.9 % fill at that of 99 %, where the campaign has no runs for it."""
@@ -171,9 +161,11 @@ class Selection:
                     yield entry.at(place)
 
     def _note(self, where: str, what: str, fix: str) -> None:
-        problem = SubmissionProblem(where, what, fix)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._note_all((SubmissionProblem(where, what, fix),))
+
+    def _note_all(self, found: Iterable[SubmissionProblem]) -> None:
+        """Note what was not noted yet: a run that fills several entries is looked at for each."""
+        self.problems += [each for each in found if each not in self.problems]
 
 
 def _state(run: PlannedRun) -> str:

@@ -28,6 +28,16 @@ DURATION = "effective_min_duration_ms"
 COUNTS = ("effective_performance_sample_count", "effective_samples_per_query")
 
 
+def system_file(path: Path, suite: str) -> None:
+    """Write a complete description of a system called box to *path*."""
+    values = {key.name: "N/A" for key in KEYS} | {
+        "name": "box", "division": "", "submitter": "", "status": "available", "system_type": suite, "framework": "",
+        "other_software_stack": "", "number_of_nodes": "1", "host_processors_per_node": "1",
+        "host_processor_core_count": "2", "accelerators_per_node": "0",
+    }  # fmt: skip
+    path.write_text("".join(f"{key}: {value!r}\n" for key, value in values.items()))
+
+
 @dataclass(frozen=True)
 class Planner:
     """Maker of finished plans in a folder. edited: keys of the logs that get the round's values; None for all."""
@@ -48,12 +58,7 @@ class Planner:
             "system": "box.yaml",
             **head,
         }
-        system = {key.name: "N/A" for key in KEYS} | {
-            "name": "box", "division": "", "submitter": "", "status": "available", "system_type": keys["suite"],
-            "framework": "", "other_software_stack": "", "number_of_nodes": "1", "host_processors_per_node": "1",
-            "host_processor_core_count": "2", "accelerators_per_node": "0",
-        }  # fmt: skip
-        (self.folder / "box.yaml").write_text("".join(f"{key}: {value!r}\n" for key, value in system.items()))
+        system_file(self.folder / "box.yaml", keys["suite"])
         text = "".join(f"{key}: {value}\n" for key, value in keys.items() if value)
         path = self.folder / "campaign.yaml"
         path.write_text(f"{text}cells:\n{textwrap.indent(textwrap.dedent(cells).strip(), '  ')}\n")

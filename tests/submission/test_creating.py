@@ -215,25 +215,6 @@ def test_a_campaign_without_a_system_is_told_how_to_describe_one(planner: Planne
         created(finished(planner, system=""), tmp_path / "tree")
 
 
-def test_an_accuracy_below_the_target_is_taken_in_the_open_division(planner: Planner, tmp_path: Path) -> None:
-    low = {"metric": "top-1", "value": 1.0, "unit": "%", "target": 75.7, "passed": False}
-
-    def missed(run: PlannedRun) -> PlannedRun:
-        assert run.result is not None
-        unfit = run.result.model_validate({**run.result.model_dump(mode="json"), "accuracy": low, "valid": False})
-        return replace(run, state=State.INVALID, result=None, unfit=unfit)
-
-    plan = changed(finished(planner, division="open"), "resnet Offline accuracy", missed)
-    assert len(created(plan, tmp_path / "tree").entries) == 3
-    closed = changed(finished(Planner(planner.logs, made(tmp_path / "closed"))), "resnet Offline accuracy", missed)
-    assert refused(closed, tmp_path / "other") == ["resnet Offline accuracy: the run is INVALID"]
-
-
-def made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
 def test_an_older_round_has_trees_of_its_own_for_settings_and_tests(planner: Planner, tmp_path: Path) -> None:
     created(finished(planner, "- model: rnnt", round="v4.0"), tmp_path / "tree")
     root = tmp_path / "tree/closed/Acme"
@@ -263,3 +244,20 @@ def test_a_synthetic_tree_passes_our_own_check_on_request_alone(trees: Trees, tm
     )
     assert refused_.errors
     assert not taken.errors
+
+
+def test_a_problem_of_a_run_that_fills_several_entries_is_told_once(trees: Trees, tmp_path: Path) -> None:
+    plan = finished(Planner(trees.logs, tmp_path, synthetic=True), "- {model: resnet50, scenarios: [SingleStream]}")
+    (run,) = (each.result for each in plan.runs if each.kind is Mode.PERFORMANCE)
+    assert run is not None
+    (Path(run.results_dir) / layout.USER_CONF).unlink()
+    assert len(refused(plan, tmp_path / "tree", infer=True)) == len(plan.runs) + 1
+
+
+def test_a_description_that_does_not_fit_the_round_is_no_part_of_a_tree(planner: Planner, tmp_path: Path) -> None:
+    plan = finished(planner)
+    path = tmp_path / "box.yaml"
+    path.write_text(path.read_text().replace("status: 'available'", "status: ''").replace("'edge'", "'datacenter'"))
+    empty, other = refused(plan, tmp_path / "tree")
+    assert "status is empty" in empty
+    assert "system_type is datacenter, and the campaign is for edge" in other

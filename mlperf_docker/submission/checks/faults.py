@@ -1,4 +1,4 @@
-"""Faults that a check of a submission's tree knows: code, severity, meaning and fix. docs/submissions.md lists them."""
+"""Faults that a check of a tree knows: code, severity, meaning and fix. docs/submission-checks.md lists them."""
 
 from enum import StrEnum
 
