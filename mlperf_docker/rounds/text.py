@@ -69,19 +69,25 @@ def model_text(round_: Round, model: str) -> str:
 
 
 def _model_facts(round_: Round, model: str) -> Iterator[tuple[str, str]]:
+    """The facts of the model's benchmarks; one that differs between them with their names."""
     yield "Round", f"{round_.name}: runs of {round_.min_duration_ms / 1000:g} s or more, with its seeds"
-    for each in round_.benchmarks_of(model):
-        yield from _benchmark_facts(each)
+    found = {each.name: dict(_benchmark_facts(each)) for each in round_.benchmarks_of(model)}
+    yield "Benchmarks", ", ".join(found)
+    for fact in dict.fromkeys(fact for facts in found.values() for fact in facts):
+        told = {name: facts.get(fact, "-") for name, facts in found.items()}
+        same = len(set(told.values())) == 1
+        yield fact, next(iter(told.values())) if same else "; ".join(f"{name}: {text}" for name, text in told.items())
 
 
 def _benchmark_facts(benchmark: RoundBenchmark) -> Iterator[tuple[str, str]]:
-    yield "Benchmark", f"{benchmark.name}{'' if benchmark.is_closed else ', open division only'}"
+    yield "Divisions", ", ".join(benchmark.divisions)
     yield from ((_SUITES[suite], ", ".join(found.required)) for suite, found in benchmark.suites.items())
-    yield "Accuracy", f"{_targets(benchmark)}, over {benchmark.dataset_size:,} samples"
-    yield "In memory", f"{benchmark.performance_sample_count:,} samples"
+    yield "Target", _targets(benchmark)
+    yield "Scored", f"{benchmark.dataset_size:,} samples"
+    yield "In memory", f"{benchmark.performance_sample_count:,} samples or more"
     yield "Offline", f"{benchmark.offline_min_samples:,} samples or more"
     if benchmark.server_latency_ms is not None:
-        yield "Server", f"a bound of {benchmark.server_latency_ms} ms or less"
+        yield "Server", f"a bound of {benchmark.server_latency_ms:,} ms or less"
     if benchmark.equal_issue:
         yield "Issue", "each sample equally often"
     yield "Compliance", ", ".join(benchmark.tests)

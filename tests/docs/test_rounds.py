@@ -35,7 +35,7 @@ def test_the_table_of_models_and_rounds_is_rounds_yamls() -> None:
     assert table == {name: [accepted(each, name) for each in ROUNDS.all] for name in names}
 
 
-@pytest.mark.parametrize(("number", "kind"), enumerate([RoundEntry, BenchmarkEntry, LayoutEntry]))
+@pytest.mark.parametrize(("number", "kind"), [*enumerate((RoundEntry, BenchmarkEntry, LayoutEntry))])
 def test_every_key_of_rounds_yaml_is_explained(number: int, kind: type[BaseModel]) -> None:
     tables = re.split(r"^Of a \w+[:,].*$", section(PAGE, "Keys"), flags=re.MULTILINE)[1:]
     explained = [name for row in rows(tables[number]) for name in re.findall(r"`(\w+)`", row[0])]

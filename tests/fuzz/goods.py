@@ -206,3 +206,9 @@ def catalog(root: Path) -> None:
     for name in ("templates", "locks", "evidence.json"):
         (root / name).symlink_to(assets() / name)
     (root / "mlperf_docker").mkdir()
+
+
+def rounds(root: Path) -> None:
+    """The table of rounds, in a checkout."""
+    catalog(root)
+    shutil.copy(assets() / "rounds.yaml", root)

@@ -345,6 +345,20 @@ class CatalogFile(Target):
         return [Asked(ask, frozenset({0, 2}), clean)]
 
 
+class RoundsFile(Target):
+    """The table of rounds, read by `rounds show`."""
+
+    def prepare(self, server: Server) -> None:
+        goods.rounds(self.good)
+
+    def mutate(self, rng: Random) -> str:
+        return mutations.apply(rng.choice((yaml_value, mutations.of_text)), rng, self.work / "rounds.yaml")
+
+    def asked(self) -> list[Asked]:
+        ask = replace(self.command(HOST, "rounds", "show"), assets=str(self.work))
+        return [Asked(ask, frozenset({0, 2}), clean)]
+
+
 YAML_VALUES = (
     *("&a [*a, *a]", "!!int x", "!!float x", "!!timestamp x", "!!python/object:os.system x", "2026-13-45", "0o9"),
     *("12:99:99+99:00", "9" * 5000, "~", ".nan", "-.inf", "!!binary x", "{<<: 1}", "? - x", "'", "\t", "%TAG x", "---"),
@@ -384,5 +398,6 @@ def every(folder: Path) -> Sequence[Target]:
         partial(Results, "results"),
         partial(Description, "description"),
         partial(CatalogFile, "catalog"),
+        partial(RoundsFile, "rounds"),
     ]
     return [kind(folder / str(number)) for number, kind in enumerate(kinds)]

@@ -27,5 +27,13 @@ def test_a_models_benchmarks_are_shown_with_what_is_asked_of_them() -> None:
     assert "Datacenter:  Server, Offline" in shown
     assert "a bound of 15 ms or less" in shown
     assert "TEST01, TEST04, TEST05" in shown
-    assert "open division only" in text.model_text(ROUNDS.find("v6.0"), "retinanet")
+    assert "Divisions:   open\n" in text.model_text(ROUNDS.find("v6.0"), "retinanet")
     assert "each sample equally often" in text.model_text(ROUNDS.newest, "3d-unet")
+
+
+def test_what_two_levels_of_a_model_share_is_shown_once() -> None:
+    shown = text.model_text(ROUNDS.find("v4.0"), "bert").splitlines()
+    assert "Target:      bert-99: F1 89.96526; bert-99.9: F1 90.783126" in shown
+    assert "Edge:        bert-99: SingleStream, Offline; bert-99.9: -" in shown
+    assert "Datacenter:  Server, Offline" in shown
+    assert len({line.partition(":")[0] for line in shown}) == len(shown)
