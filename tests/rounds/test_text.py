@@ -31,7 +31,7 @@ def test_a_models_benchmarks_are_shown_with_what_is_asked_of_them() -> None:
     assert "each sample equally often" in text.model_text(ROUNDS.newest, "3d-unet")
 
 
-def test_what_two_levels_of_a_model_share_is_shown_once() -> None:
+def test_levels_of_a_model_show_once_what_they_share() -> None:
     shown = text.model_text(ROUNDS.find("v4.0"), "bert").splitlines()
     assert "Target:      bert-99: F1 89.96526; bert-99.9: F1 90.783126" in shown
     assert "Edge:        bert-99: SingleStream, Offline; bert-99.9: -" in shown
