@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlperf_docker.host import facts as host_facts
 from mlperf_docker.report import distribution, pictures
 from mlperf_docker.report.bars import Bar, shares
 from mlperf_docker.report.picture import Picture
 from mlperf_docker.results import text
 from mlperf_docker.results.comparison import leaves
+from mlperf_docker.results.host_text import host_table
 from mlperf_docker.results.values import RunResult
 
 _FACTS_SHOWN = 200  # a title
@@ -43,7 +45,7 @@ class Run:
             "Device proof": result.device_proof,
             "Model file": result.model_file or {},
             "Image": result.image.model_dump(mode="json") if result.image else {},
-            "Host": result.host or {},
+            "Host": host_table(host) if (host := host_facts.read(result.host)) else result.host or {},
             "Energy": result.energy.model_dump(mode="json") if result.energy else {},
             "Further": {"seeds": result.seeds, **(result.model_extra or {})},
         }

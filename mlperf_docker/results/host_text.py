@@ -49,6 +49,15 @@ def host_lines(host: HostFacts) -> Iterator[tuple[str, str]]:
     yield "Engine", " ".join(filter(None, (engine.name, engine.version, ", ".join(engine.runtimes)))) or _UNKNOWN
 
 
+def host_table(host: HostFacts) -> dict[str, str]:
+    """The same by title, lists in one line; what is not known is left out."""
+    found: dict[str, list[str]] = {}
+    for title, said in host_lines(host):
+        if said != _UNKNOWN:
+            found.setdefault(title or next(reversed(found)), []).append(said)
+    return {title: "; ".join(texts) for title, texts in found.items()}
+
+
 def processor_text(processor: Processor) -> str:
     """Model and counts."""
     counts = {"socket": processor.sockets, "core": processor.cores, "thread": processor.threads}

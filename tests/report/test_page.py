@@ -12,7 +12,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.report import page as report
 from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
-from tests.results.run_results import SCORES, run_result
+from tests.results.run_results import ENERGY, HOST, SCORES, run_result
 
 NOW = dt.datetime(2026, 2, 3, 4, 5, tzinfo=dt.UTC)
 VOID = {"meta", "br", "wbr"}
@@ -168,6 +168,17 @@ def test_a_section_has_settings_versions_proof_model_file_image_and_reasons() ->
     assert found.texts("h4") == titles
     assert found.texts("li") == ["only 3 of at least 5 queries were answered", "the data are synthetic"]
     assert "/results/a" in found.texts("code")
+
+
+def test_a_section_has_the_host_in_words_and_its_energy() -> None:
+    found = page(named("a", image=None, host=HOST, energy=ENERGY))
+    assert found.texts("h4") == ["Versions", "Device proof", "Host", "Energy", "Further"]
+    facts = dict(zip(found.texts("dt"), found.texts("dd"), strict=True))
+    assert facts["Processor"] == "Big CPU (2 sockets, 8 cores, 16 threads)"
+    assert facts["GPUs"] == "2 x NVIDIA L4 (22.49 GiB, 72 W, driver 580.95)"
+    assert facts["joules"] == "128.0"
+    odd = page(named("a", image=None, host={"processor": "of another version"}))
+    assert dict(zip(odd.texts("dt"), odd.texts("dd"), strict=True))["processor"] == "of another version"
 
 
 def test_an_older_result_has_no_sections_for_what_it_lacks() -> None:

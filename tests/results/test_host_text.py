@@ -37,6 +37,14 @@ def test_lines_of_a_host_have_every_kind_in_its_lists(tmp_path: Path) -> None:
     assert ("Frequency", "base 2 GHz, up to 3.7 GHz") in lines
 
 
+def test_a_table_of_a_host_has_lists_in_one_line_and_nothing_unknown(tmp_path: Path) -> None:
+    table = host_text.host_table(server(tmp_path))
+    assert table["Caches"] == "8 x L1d 32 KiB; 8 x L1i 32 KiB; 8 x L2 1 MiB; 2 x L3 32 MiB"
+    assert table["GPUs"] == "2 x NVIDIA L4 (22.49 GiB, 72 W, driver 580.95.05)"
+    assert "Engine" not in table
+    assert host_text.host_table(HostFacts()) == {}
+
+
 def test_lines_of_an_unknown_host_say_so_in_each() -> None:
     assert {text for _, text in host_text.host_lines(HostFacts())} == {"not known"}
 
