@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = folder / "mlperf_docker"
     shutil.copytree(assets() / "mlperf_docker", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "assets").mkdir()
-    for name in ("images.yaml", "evidence.json"):
-        shutil.copy(assets() / name, package / "assets" / name)
-    for name in ("templates", "locks"):
-        shutil.copytree(assets() / name, package / "assets" / name)
+    project = tomllib.loads((assets() / "pyproject.toml").read_text())
+    for name, place in project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items():
+        copy = shutil.copytree if (assets() / name).is_dir() else shutil.copy
+        copy(assets() / name, folder / place)
     return folder
 
 
@@ -64,7 +65,10 @@ def test_commands_for_a_checkout_say_so_in_one_line(arguments: str, site: Path, 
     assert "for a checkout of the project" in line
 
 
-@pytest.mark.parametrize("arguments", ["list", "list --markdown", "show bert --dockerfile", "data list", "models list"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["list", "list --markdown", "show bert --dockerfile", "data list", "models list", "rounds show v5.1"],
+)
 def test_commands_that_only_read_work_installed(arguments: str, site: Path, work: Path) -> None:
     done = installed(site, work, *arguments.split())
     assert done.returncode == 0, done.stderr
