@@ -139,14 +139,16 @@ def _with_profile(request: RunRequest, say: Callable[[str], None]) -> RunRequest
 def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     """Return *request* with a data set: the user's, else what lies in its place, else, said aloud, one that is made up.
 
-    What lies there is taken for the data set, also where it is damaged; a model file of the user's own wants one. Where
-    data are made up, a base that no registry gives may be, too: a first look should need nothing but the command.
+    What lies there is taken for the data set, also where it is damaged; a model file of the user's own and a run for a
+    round want one. Where data are made up, a base that no registry gives may be, too: a first look should need nothing
+    but the command.
     """
     dataset, options = request.spec.model.dataset, request.options
     if request.dataset is not None or options.synthetic is not None:
         return request
     place = location.place(dataset)
-    if request.require_dataset or request.model_file is not None or location.is_there(place):
+    wanted = request.require_dataset or request.model_file is not None or request.round is not None
+    if wanted or location.is_there(place):
         return replace(request, dataset=place)
     # A user.conf may say how long, or the performance run of a compliance test, and an option would clash with it.
     said = request.user_conf is not None or options.compliance is not None

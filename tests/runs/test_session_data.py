@@ -17,6 +17,7 @@ from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import DatasetError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
+from mlperf_docker.rounds.loading import load
 from mlperf_docker.runs import job, session
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.runs.session import dry_run
@@ -120,7 +121,11 @@ def test_a_damaged_data_set_in_its_place_is_an_error(place: Path, request_: RunR
 
 def test_a_required_data_set_that_is_missing_is_an_error(place: Path, request_: RunRequest, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"any")
-    for wanted in (replace(request_, require_dataset=True), replace(request_, model_file=tmp_path / "model.onnx")):
+    for wanted in (
+        replace(request_, require_dataset=True),
+        replace(request_, model_file=tmp_path / "model.onnx"),
+        replace(request_, round=load().newest),
+    ):
         with pytest.raises(DatasetError, match=str(place)) as caught:
             dry_run(wanted, lambda _: pytest.fail("nothing is made up"))
         assert caught.value.exit_code is ExitCode.DATASET
