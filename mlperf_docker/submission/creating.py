@@ -1,6 +1,5 @@
 """Creation of a tree from the finished runs of a campaign."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,6 @@ from mlperf_docker.systems import checking, description
 from mlperf_docker.systems.description import System
 from mlperf_docker.systems.software import software_of
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_SHOWN = 100
 
 
@@ -130,7 +128,6 @@ def _of_system(campaign: Campaign, system: System | None) -> Iterator[Submission
         fix = f"Write one: mlperf-docker system init --to system.yaml, and `system: system.yaml` in {campaign.path}"
         yield SubmissionProblem(str(campaign.path), "it names no description of the system", fix)
         return
-    yield from _of_name("system", system.name)
     see = f"See: {shell.join(('mlperf-docker', 'system', 'check', str(system.path), '--round', campaign.round.name))}"
     for problem in checking.check(system, campaign.round).problems:
         yield SubmissionProblem(str(system.path), problem, see)
@@ -142,7 +139,7 @@ def _of_system(campaign: Campaign, system: System | None) -> Iterator[Submission
 
 def _of_name(kind: str, name: str) -> Iterator[SubmissionProblem]:
     """Yield the *name* if it cannot be that of a folder."""
-    if not _NAME.fullmatch(name):
+    if not description.is_name(name):
         what = f"the name {printable.shortened(name, _LONGEST_SHOWN)!r} cannot be that of a folder"
         yield SubmissionProblem(kind, what, "Take letters, digits, dots, hyphens and underscores, no blanks.")
 

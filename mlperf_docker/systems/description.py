@@ -15,7 +15,7 @@ NAME = "name"
 """The key with the name of systems/<name>.json, which also names the folder of its results."""
 _LARGEST_BYTES = 200_000
 _Loader: type[yaml.BaseLoader] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-NAME_RULE = "Use letters, digits and . _ + - only, beginning with a letter or a digit."
+NAME_RULE = "Use letters, digits and . _ - only, beginning with a letter or a digit."
 _HINT = "Write a new one: mlperf-docker system init --to FILE"
 
 
@@ -69,8 +69,8 @@ def load(path: Path) -> System:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether *text* can name systems/<name>.json and the folder of its results."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", text) is not None
+    """Tell whether *text* can name a folder of a tree, such as that of a system's results."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) is not None
 
 
 def _text(path: Path) -> str:

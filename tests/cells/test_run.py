@@ -11,6 +11,7 @@ import pytest
 
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.engine.local_images import find
+from mlperf_docker.host import facts
 from tests.cells.tool import PERFORMED, Tool, containers, wait_for
 from tests.fixtures.docker_client import api
 
@@ -100,6 +101,16 @@ def test_results_are_listed_and_shown(tool: Tool, image: str, results: Path) -> 
     shown = tool("results", "show", "last", "--results", str(results)).stdout
     assert shown.startswith("Result:      VALID (synthetic")
     assert done["results_dir"] in shown
+
+
+def test_a_result_has_the_host_that_its_engine_runs_on(
+    tool: Tool, image: str, results: Path, client: DockerEngine
+) -> None:
+    host = facts.read(tool.json(*TINY, "--mode", "accuracy", "--results", str(results))["host"])
+    assert host is not None
+    assert (host.engine.version, host.engine.threads) == (client.version()["Version"], client.info()["NCPU"])
+    assert host.system.kernel == client.info()["KernelVersion"]
+    assert host.processor.threads
 
 
 def test_a_rebuild_leaves_no_untagged_image(tool: Tool, image: str, client: DockerEngine) -> None:
