@@ -10,9 +10,16 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from mlperf_docker.contract import json_values, places
 from mlperf_docker.contract.model_options import ModelOptions
-from mlperf_docker.contract.options import COUNT, RunOptions, arguments, option
+from mlperf_docker.contract.options import (
+    COUNT,
+    RunOptions,
+    arguments,
+    option,
+    synthetic_labels,
+    synthetic_samples,
+)
 from mlperf_docker.contract.result import RunReply
-from mlperf_docker.contract.words import SyntheticSize
+from mlperf_docker.contract.words import SyntheticLabels, SyntheticSize
 
 R = TypeVar("R")
 
@@ -40,6 +47,14 @@ def _samples() -> Any:  # noqa: ANN401
 
 def _workers() -> Any:  # noqa: ANN401
     return option(None, help="Processes. Default: one for each processor.", metavar="N", bounds=COUNT)
+
+
+def _size() -> Any:  # noqa: ANN401
+    return option(SyntheticSize.TINY, help="tiny or full.")
+
+
+def _model_file() -> Any:  # noqa: ANN401
+    return option(help="An official file, or weights.", metavar="FILE")
 
 
 class Command(Generic[R]):
@@ -123,7 +138,9 @@ class SynthesizeCommand(Command[SynthesizeReply]):
     help = "Make a synthetic data set and weights in the cache."
     reply = SynthesizeReply
 
-    synthetic: SyntheticSize = option(SyntheticSize.TINY, help="tiny or full.")
+    synthetic: SyntheticSize = _size()
+    synthetic_samples: int | None = synthetic_samples()
+    synthetic_labels: SyntheticLabels = synthetic_labels()
     cache: Path = _cache()
 
 
@@ -173,7 +190,7 @@ class InspectCommand(Command[InspectReply]):
     help = "Load a model file and tell what it is."
     reply = InspectReply
 
-    model_file: Path = option(help="An official file, or weights.", metavar="FILE")
+    model_file: Path = _model_file()
 
 
 @dataclass(frozen=True)
@@ -195,7 +212,7 @@ class ConvertCommand(Command[ConvertReply]):
     help = "Convert an official file to safetensors weights, or weights to ONNX."
     reply = ConvertReply
 
-    model_file: Path = option(help="An official file, or weights.", metavar="FILE")
+    model_file: Path = _model_file()
     output: Path = option(help="The new file: .safetensors or .onnx.", metavar="FILE")
     model_options: ModelOptions = field(default_factory=ModelOptions)
 
@@ -241,7 +258,7 @@ class OutputsCommand(Command[OutputsReply]):
     help = "Write what the network gives for the synthetic samples."
     reply = OutputsReply
 
-    synthetic: SyntheticSize = option(SyntheticSize.TINY, help="tiny or full.")
+    synthetic: SyntheticSize = _size()
     samples: int | None = _samples()
     output: Path = option(help="A safetensors file.", metavar="FILE")
     cache: Path = _cache()

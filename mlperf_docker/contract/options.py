@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlperf_docker.contract.model_options import ModelOptions
-from mlperf_docker.contract.words import ComplianceTest, Mode, Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ComplianceTest, Mode, Precision, Scenario, SyntheticLabels, SyntheticSize
 
 if TYPE_CHECKING:
     import argparse
@@ -61,7 +61,9 @@ class Option(NamedTuple):
     bounds: Bounds | None = None
     required: bool = False
     folder: bool = False
-    """Whether it is a mount point, which is named only where it is another than usual."""
+    """Whether it is a mount point."""
+    unsaid: bool = False
+    """Whether it is named only where it is another than usual, as mount points are."""
     positional: bool = False
     """Whether it stands without a name, once or several times."""
     only_harness: bool = False
@@ -89,7 +91,7 @@ class Option(NamedTuple):
             yield from map(str, value)
         elif self.kind is bool:
             yield from (self.flag,) if value else ()
-        elif value is not None and not (self.folder and value == self.default):
+        elif value is not None and not ((self.folder or self.unsaid) and value == self.default):
             yield f"{self.flag}={value}"
 
     def parse(self, text: str) -> Any:  # noqa: ANN401  # of self.kind
@@ -211,6 +213,17 @@ def refusals(options: object) -> Iterator[str]:
             yield f"{each.flag} {refusal}"
 
 
+def synthetic_samples() -> Any:  # noqa: ANN401  # a field
+    """An option for the number of samples of a synthetic set."""
+    return option(None, help="Samples of the synthetic set. Default: that of its size.", metavar="N", bounds=COUNT)
+
+
+def synthetic_labels() -> Any:  # noqa: ANN401  # a field
+    """An option for the ground truth of a synthetic set."""
+    help = "Ground truth of the synthetic set: a known share of it damaged, or whole, which reaches the targets."  # noqa: A001
+    return option(SyntheticLabels.DAMAGED, help=help, metavar="LABELS", called="kind of labels", unsaid=True)
+
+
 def _seed(use: str) -> Any:  # noqa: ANN401  # a field
     """An option for a seed of LoadGen's, which is that of a round."""
     help = f"Seed of {use}. Default: mlperf.conf's."  # noqa: A001
@@ -236,6 +249,8 @@ class RunOptions:
         metavar="SIZE",
         called="synthetic size",
     )
+    synthetic_samples: int | None = synthetic_samples()
+    synthetic_labels: SyntheticLabels = synthetic_labels()
     samples: int | None = option(None, help="Use only the first N samples.", metavar="N", bounds=COUNT)
     min_duration_s: float | None = option(
         None,
@@ -282,3 +297,16 @@ class RunOptions:
     )
     model_options: ModelOptions = field(default_factory=ModelOptions)
     """Those that images.yaml declares for the model."""
+
+    def contradictions(self) -> Iterator[str]:
+        """Why these options cannot be taken together."""
+        if (self.instances or 1) > 1 and self.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
+            yield f"{self.scenario} has one query at a time: --instances must be 1"
+        if self.target_latency_ms is not None and self.scenario is not Scenario.SERVER:
+            yield f"{self.scenario} has no bound on latency: --target-latency is for Server"
+        if self.synthetic is None and self.synthetic_samples is not None:
+            yield "--synthetic-samples is for synthetic data: give --synthetic too"
+        if self.synthetic is None and self.synthetic_labels is not SyntheticLabels.DAMAGED:
+            yield "--synthetic-labels is for synthetic data: give --synthetic too"
+        if self.synthetic_samples is not None and self.samples is not None:
+            yield "--synthetic-samples and --samples exclude each other: a set of any size needs no part of it"

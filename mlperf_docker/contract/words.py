@@ -63,6 +63,13 @@ class SyntheticSize(StrEnum):
     FULL = "full"
 
 
+class SyntheticLabels(StrEnum):
+    """Ground truth of a synthetic set: a known share of it `damaged`, or all of it what the network answers."""
+
+    DAMAGED = "damaged"
+    WHOLE = "whole"
+
+
 class ModelFormat(StrEnum):
     """Format of a model file."""
 

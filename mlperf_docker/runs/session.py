@@ -104,7 +104,7 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    for refusal in refusals(options):
+    for refusal in (*refusals(options), *options.contradictions()):
         raise UsageError(f"{refusal}.")
     tests = spec.model.compliance.tests if spec.model.compliance else ()
     problem = compliance.problem(options, spec.model.name, tests, user_conf=request.user_conf is not None)

@@ -13,6 +13,7 @@ from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.samples import Samples
+from mlperf_docker.harness.api.scores import SyntheticKind
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.models import registry
 from mlperf_docker.harness.models.opening import CpuAnswerer, Loading, load_parts
@@ -38,7 +39,7 @@ def prepare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(model: str, backend: str, cache: Path, limit: int | None) -> tuple[Model[Any, Any], Samples]:
     answerer = CpuAnswerer(backends.load("onnxruntime"), 2)
-    registry.load(model).synthesize(SyntheticSize.TINY, cache, answerer, inside.silent)
+    registry.load(model).synthesize(SyntheticKind(SyntheticSize.TINY), cache, answerer, inside.silent)
     return inside.opened(model, backend, limit)
 
 

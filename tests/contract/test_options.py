@@ -20,8 +20,9 @@ from mlperf_docker.contract.commands import Command, RunCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.model_options import of_values
 from mlperf_docker.contract.options import COUNT, Option, RunOptions, declared, refusals, values
-from mlperf_docker.contract.words import Precision, Scenario, SyntheticSize
+from mlperf_docker.contract.words import Precision, Scenario, SyntheticLabels, SyntheticSize
 from mlperf_docker.harness.__main__ import COMMANDS
+from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.commands import arguments
 from mlperf_docker.harness.commands.options import LoadgenRun, run_of
 from mlperf_docker.harness.loadgen import user_conf
@@ -90,9 +91,11 @@ def harness_run(line: list[str]) -> LoadgenRun:
     return run_of(parsed(line), Cell("bert", "onnxruntime", Device.CPU, "bert"))
 
 
-def test_every_value_arrives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_out", ["samples", "synthetic_samples"])  # they exclude each other
+def test_every_value_arrives(tmp_path: Path, left_out: str) -> None:
     wanted = {**GIVEN, "scenario": Scenario.SERVER}  # the one that takes all of them
     del wanted["compliance"]  # which is for performance runs, and needs others; see tests/runs/test_references.py
+    del wanted[left_out]
     made = harness_run(container_arguments(command_line(tmp_path, *words_of(wanted))))
     arrived = {name: getattr(made, name) for name in wanted}
     assert arrived == wanted
@@ -228,6 +231,23 @@ def test_rates_and_durations_that_cannot_be_are_refused(value: float) -> None:
     assert list(refusals(RunOptions(target_qps=value, min_duration_s=1.0))) == [
         f"--target-qps {value} is not from 0.001 to 1e+12"
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"instances": 2, "scenario": Scenario.MULTI_STREAM}, "--instances must be 1"),
+        ({"target_latency_ms": 5}, "--target-latency is for Server"),
+        ({"synthetic_samples": 9}, "--synthetic-samples is for synthetic data"),
+        ({"synthetic_labels": SyntheticLabels.WHOLE}, "--synthetic-labels is for synthetic data"),
+        ({"synthetic": SyntheticSize.TINY, "synthetic_samples": 9, "samples": 9}, "--samples exclude each other"),
+    ],
+)
+def test_options_that_contradict_each_other_are_told(options: dict[str, Any], said: str) -> None:
+    (contradiction,) = RunOptions(**options).contradictions()
+    assert said in contradiction
+    with pytest.raises(UsageError, match=said):
+        run_of(RunCommand(**options), Cell("bert", "onnxruntime", Device.CPU, "bert"))
 
 
 def test_a_switch_is_off_unless_it_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.contract.words import SyntheticSize
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
 from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.resnet50.synthetic import synthesize
@@ -24,7 +24,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(cache: Path) -> SyntheticSet:
-    return synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 1), lambda done, total, unit: None)
+    return synthesize(
+        SyntheticKind(SyntheticSize.TINY), cache, CpuAnswerer(OnnxRuntime(), 1), lambda done, total, unit: None
+    )
 
 
 @pytest.fixture

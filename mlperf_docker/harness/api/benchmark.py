@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.model_options import ModelOptions
-from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Predictor
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.model import Model, Plan
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import D, Dataset, F, Named, Payload, Report, S
-from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticSet
+from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticKind, SyntheticSet
 
 D_co = TypeVar("D_co", bound=Dataset, covariant=True)
 
@@ -24,8 +24,8 @@ D_co = TypeVar("D_co", bound=Dataset, covariant=True)
 class Answerer(Protocol):
     """Runs networks on the CPU, outside LoadGen: what a synthetic set takes its ground truth from."""
 
-    def predictor(self, network: Network, *outputs: str) -> Predictor:
-        """A predictor that fetches the outputs called *outputs*."""
+    def predictor(self, network: Network, *outputs: str, threads: int | None = None) -> Predictor:
+        """A predictor that fetches the outputs called *outputs*. threads: of its own; None for all."""
         ...
 
 
@@ -44,8 +44,8 @@ class Parts(Generic[D, F]):
     read: Callable[[Path, ModelFormat], dict[str, NDArray[Any]]]
     """Reads weights by canonical name out of a file of any format. Raises ModelFileError."""
     open_dataset: OpenDataset[D]
-    synthesize: Callable[[SyntheticSize, Path, Answerer, Report], SyntheticSet]
-    """Gives the synthetic set of a size in a cache folder, made where it is missing."""
+    synthesize: Callable[[SyntheticKind, Path, Answerer, Report], SyntheticSet]
+    """Gives the synthetic set of a kind in a cache folder, made where it is missing."""
     form: F
     """The form that the official files take their samples in."""
 
@@ -77,9 +77,9 @@ class Benchmark(ABC, Generic[D, F, S]):
         """Read and check the data set at *root*, or its first *limit* samples. Raises DatasetError."""
         return self.parts.open_dataset(root, limit=limit)
 
-    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-        """The synthetic set in *cache*, made where it is missing."""
-        return self.parts.synthesize(size, cache, answerer, report)
+    def synthesize(self, kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+        """The synthetic set in *cache*, made where it is missing. Raises UsageError if it cannot be so large."""
+        return self.parts.synthesize(kind, cache, answerer, report)
 
     def default_form(self, official: ModelFormat | None) -> F:  # noqa: ARG002
         """The form that the official file of a format takes, None without one, for preprocessing ahead of a run."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlperf_docker.contract.result import Score, Scores
 from mlperf_docker.contract.scores import Bound, Sense, reaches
+from mlperf_docker.contract.words import SyntheticLabels, SyntheticSize
 
 ROUNDING = 1e-6
 """How far an exact score may be off in any case."""
@@ -93,6 +94,41 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class SyntheticKind:
+    """Kind of a synthetic set: its size, the number of its samples, its ground truth."""
+
+    size: SyntheticSize
+    samples: int | None = None
+    """None for that of the size."""
+    labels: SyntheticLabels = SyntheticLabels.DAMAGED
+
+    @property
+    def whole(self) -> bool:
+        """Whether the ground truth is all that the network answers."""
+        return self.labels is SyntheticLabels.WHOLE
+
+    def count(self, usual: int) -> int:
+        """The number of samples. usual: that of the size."""
+        return self.samples or usual
+
+    def name(self, usual: int) -> str:
+        """What the cache calls it: the size, and whatever is not as usual."""
+        count = self.count(usual)
+        parts = [self.size, *([f"n{count}"] if count != usual else []), *([self.labels] if self.whole else [])]
+        return "-".join(parts)
+
+    def known_counts(self, usual: int) -> range:
+        """Counts of first samples whose score is worth knowing: every one in a small set, all of a larger one."""
+        count = self.count(usual)
+        return range(1 if count <= usual else count, count + 1)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its facts begin with."""
+        return {"size": self.size.value, **({"labels": self.labels.value} if self.whole else {})}
+
+
+@dataclass(frozen=True, slots=True)
 class SyntheticSet:
     """A synthetic data set in the official layout, its weights, and what is known about it."""
 
@@ -101,6 +137,11 @@ class SyntheticSet:
     weights: Path
     """Path of a safetensors file with canonical names."""
     facts: Mapping[str, Any]
+
+    def known(self, score: str, count: int) -> float:
+        """The *score* of the first *count* samples; the facts list it for growing counts, at last for the whole set."""
+        value: float = self.facts[score][count - 1 - self.facts["count"]]
+        return value
 
 
 @dataclass(frozen=True, slots=True)

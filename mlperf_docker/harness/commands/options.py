@@ -70,10 +70,8 @@ class LoadgenRun(RunOptions):
 
 def run_of(command: RunCommand, cell: Cell) -> LoadgenRun:
     """The LoadGen test that *command* asks for. Raises UsageError for options that contradict each other."""
-    if (command.instances or 1) > 1 and command.scenario in (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM):
-        raise UsageError(f"{command.scenario} has one query at a time: --instances must be 1")
-    if command.target_latency_ms is not None and command.scenario is not Scenario.SERVER:
-        raise UsageError(f"{command.scenario} has no bound on latency: --target-latency is for Server")
+    for contradiction in command.contradictions():
+        raise UsageError(contradiction)
     _check_compliance(command, cell)
     options = {each.name: getattr(command, each.name) for each in dataclasses.fields(RunOptions)}
     return LoadgenRun(

@@ -8,6 +8,7 @@ from mlperf_docker.contract.events import Phase
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.scores import SyntheticKind
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.backends.batches import joined
 from mlperf_docker.harness.commands.folders import cache_folder, new_file_path
@@ -26,12 +27,17 @@ BATCH = 4
 
 def execute(command: OutputsCommand, cell: Cell, events: Events) -> OutputsReply:
     """Write the traced outputs of the cell's network for the synthetic samples to --output."""
-    size, cache, output, limit = command.synthetic, command.cache, new_file_path(command.output), command.samples
+    kind, cache, output, limit = (
+        SyntheticKind(command.synthetic),
+        command.cache,
+        new_file_path(command.output),
+        command.samples,
+    )
     benchmark, backend = models.load(cell.model), backends.load(cell.backend)
     backend.check_device(cell.device)
     events.phase(Phase.SYNTHESIZE)
     answerer, report = CpuAnswerer(backend, cores()), events.reporter(Phase.SYNTHESIZE)
-    made = benchmark.synthesize(size, cache_folder(cache), answerer, report)
+    made = benchmark.synthesize(kind, cache_folder(cache), answerer, report)
     model = open_model(benchmark, backend, made.weights)
     if not isinstance(model.source, Network):
         raise TypeError(f"{made.weights} was not opened as a network")

@@ -18,7 +18,7 @@ from mlperf_docker.harness.api.errors import DeviceMemoryError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.samples import D, F, S
-from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticSet
+from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticKind, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import compliance, limits, result
 from mlperf_docker.harness.commands.folders import cache_folder, claimed
@@ -90,7 +90,8 @@ def synthesize(
     events.phase(Phase.SYNTHESIZE)
     answerer = CpuAnswerer(answering(backend), cores())
     cache = cache_folder(options.folders.cache)
-    return benchmark.synthesize(options.synthetic, cache, answerer, events.reporter(Phase.SYNTHESIZE))
+    kind = SyntheticKind(options.synthetic, options.synthetic_samples, options.synthetic_labels)
+    return benchmark.synthesize(kind, cache, answerer, events.reporter(Phase.SYNTHESIZE))
 
 
 def prepare(
@@ -127,7 +128,8 @@ def run_test(
     batch = measured.batch
     limits.check_queries(options, settings.generated(configured, options.scenario), batch)
     limits.check_loaded(prepared.samples, configured.performance_sample_count_override)
-    largest = max(batch, configured.multi_stream_samples_per_query) if multi(options) else batch
+    several = options.scenario is Scenario.MULTI_STREAM
+    largest = max(batch, configured.multi_stream_samples_per_query) if several else batch
     wait_s = ACCELERATOR_WAIT_S if options.cell.device.profile.is_accelerator else 0.0
     model, payload = loaded.model, benchmark.payload(prepared.dataset)
     postprocess = model.postprocess_for(prepared.samples)
@@ -150,6 +152,8 @@ def run_test(
     found = {**measured.settings, **fixed, "instances": len(by_instance), "threads": loaded.threads}
     found["samples_by_instance"] = list(by_instance)
     found["dataset_samples"] = prepared.samples.count
+    if options.synthetic is not None:
+        found["synthetic_labels"] = options.synthetic_labels.value
     if options.user_conf is not None:
         found["user_conf"] = options.user_conf.settings(options.cell.loadgen_key, options.scenario)
         found["open_only"] = options.user_conf.open_only(options.cell.loadgen_key, options.scenario)
@@ -164,11 +168,6 @@ def run_test(
         model_file=loaded.file,
         variant=loaded.model.variant,
     )
-
-
-def multi(options: LoadgenRun) -> bool:
-    """Whether queries have several samples."""
-    return options.scenario is Scenario.MULTI_STREAM
 
 
 def configure(

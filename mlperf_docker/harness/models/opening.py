@@ -98,7 +98,7 @@ class CpuAnswerer:
         self._backend = backend
         self._threads = threads
 
-    def predictor(self, network: Network, *outputs: str) -> Predictor:
-        """A predictor that fetches the outputs called *outputs*."""
+    def predictor(self, network: Network, *outputs: str, threads: int | None = None) -> Predictor:
+        """A predictor that fetches the outputs called *outputs*. threads: of its own; None for all."""
         interface = network.interface.fetching(*outputs)
-        return self._backend.load(LoadRequest(network, interface, Device.CPU, self._threads, provable=False))
+        return self._backend.load(LoadRequest(network, interface, Device.CPU, threads or self._threads, provable=False))

@@ -45,10 +45,10 @@ class FileRecord:
     """Times of modification and of change, in nanoseconds."""
 
 
-def entry(folder: Path, made_from: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+def entry(folder: Path, made_from: Mapping[str, Any], make: Callable[[Path], None], *, taken_up: bool = False) -> Path:
     """The entry *folder*, made from *made_from*: as it is kept, or filled by *make*, which gets a new folder.
 
-    Raises StorageError where it has to be made and cannot be written.
+    taken_up: it gets what a killed process left. Raises StorageError where the entry has to be made and cannot be.
     """
 
     def ready() -> Path:
@@ -56,7 +56,7 @@ def entry(folder: Path, made_from: Mapping[str, Any], make: Callable[[Path], Non
         return folder
 
     def fill(alone: bool) -> None:  # noqa: FBT001 (whether there is a lock)
-        with files.new_directory(folder, alone=alone) as partial:
+        with files.new_directory(folder, alone=alone, taken_up=taken_up) as partial:
             make(partial)
             seal(partial, made_from)
 
@@ -90,7 +90,7 @@ def _announced(folder: Path, ready: Callable[[], T]) -> T:
 
 def seal(folder: Path, made_from: Mapping[str, Any], names: Iterable[str] | None = None, record: str = RECORD) -> None:
     """Write the record of all that is in the new folder *folder*; or of the files *names*, which are synced first."""
-    listed = sorted(_inside(folder) if names is None else names)
+    listed = sorted({*_inside(folder)} - {record} if names is None else names)
     for name in () if names is None else listed:
         files.sync(folder / name)
     found = {name: kept(folder / name) for name in listed}

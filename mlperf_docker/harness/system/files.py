@@ -63,25 +63,28 @@ def _lock_file(path: Path) -> int | None:
 
 
 @contextmanager
-def new_directory(path: Path, *, alone: bool = True) -> Iterator[Path]:
+def new_directory(path: Path, *, alone: bool = True, taken_up: bool = False) -> Iterator[Path]:
     """Give a folder beside *path* to fill; put it in *path*'s place at the end, remove it on an error.
 
-    alone: a lock keeps others from doing the same; what a killed process left is removed first.
+    alone: a lock keeps others from doing the same; what a killed process left is removed first. taken_up: instead, it
+    is given to be gone on with, and what an error leaves stays.
     Raises StorageError where it cannot be written.
     """
     partial = partial_of(path, alone=alone)
     with storage.writing(partial.parent):
         # What stands there is damaged, or it would be used. It goes first: later, it may be what another process made.
         remove(path)
-        remove(partial)
-        partial.mkdir(parents=True)
+        if not taken_up or partial.is_symlink() or not partial.is_dir():
+            remove(partial)
+            partial.mkdir(parents=True)
         try:
             with storage.writing(partial.parent):
                 yield partial
             sync_tree(partial)
             put(partial, path)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            if not taken_up:
+                shutil.rmtree(partial, ignore_errors=True)
             raise
 
 

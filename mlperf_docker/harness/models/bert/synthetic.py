@@ -1,9 +1,9 @@
 """Synthetic SQuAD with weights that give known answers.
 
 The network is random, so its answers mean nothing; but they differ from question to question. For three questions in
-four the data set has the network's answer as a right one, for every fourth one only something like it. So accuracy
-mode must reach a known F1 below 100, which a lost, repeated or mixed-up answer changes. Only questions are asked whose
-answers rounding cannot change: see `is_stable`.
+four the data set has the network's answer as a right one, for every fourth one only something like it; whole
+labels have it for all. So accuracy mode must reach a known F1, which a lost, repeated or mixed-up answer changes. Only
+questions are asked whose answers rounding cannot change: see `is_stable`.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.api.samples import Report
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.models.bert import synthetic_squad as squads
 from mlperf_docker.harness.models.bert.accuracy import evaluate, f1, normalised
 from mlperf_docker.harness.models.bert.answers import BEST, LONGEST_ANSWER, NONE, best_of_questions, best_spans, predict
@@ -73,32 +73,34 @@ class Asked:
 
 
 def synthesize(
-    size: SyntheticSize, cache: Path, answerer: Answerer, report: Report, make_network: MakeNetwork
+    kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report, make_network: MakeNetwork
 ) -> SyntheticSet:
-    """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or some minutes."""
-    name = f"bert-{size}-v{VERSION}-{SEED}"
-    return cached_set(cache, name, lambda folder: _make(size, folder, answerer, report, make_network))
+    """The set of this kind in *cache*, made by whoever comes first. Takes seconds (tiny) or some minutes."""
+    name = f"bert-{kind.name(RECIPES[kind.size].count)}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(kind, folder, answerer, report, make_network))
 
 
-def _make(size: SyntheticSize, folder: Path, answerer: Answerer, report: Report, make_network: MakeNetwork) -> None:
-    recipe, data = RECIPES[size], folder / "data"
+def _make(kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report, make_network: MakeNetwork) -> None:
+    usual, data = RECIPES[kind.size], folder / "data"
+    recipe = replace(usual, count=kind.count(usual.count))
     data.mkdir()
     rng = np.random.default_rng(SEED)
     language = squads.draw_language(recipe.vocabulary, rng)
     squads.write_vocabulary(data, language)
     draft = _draft(data, squads.Writer(language, recipe.lengths, rng), recipe)
-    network = make_network(size, recipe.vocabulary, SEED)
+    network = make_network(kind.size, recipe.vocabulary, SEED)
     weight_files.write(folder / "weights.safetensors", network.arrays)
     squad = _open(data, draft)
     logits = plain_logits(squad.features, answerer, network, report)
     asked = choose(squad, logits, recipe.count)
     kept = np.concatenate([each.rows for each in asked])
-    _finish(data, draft, squad, asked)
+    _finish(data, draft, squad, asked, whole=kind.whole)
     made = open_squad(data)
     if not np.array_equal(made.features.ids, squad.features.ids[kept]):
         raise SampleError("the synthetic questions that were kept have other features than before")
-    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(kept), "questions": len(asked)}
-    write_json(folder / "synthetic.json", {**facts, **known(data, logits[kept])})
+    facts = {**kind.facts, "version": VERSION, "seed": SEED, "count": len(kept), "questions": len(asked)}
+    counts = kind.known_counts(usual.count)
+    write_json(folder / "synthetic.json", {**facts, **known(data, logits[kept], counts)})
 
 
 def _open(data: Path, paragraphs: Sequence[Paragraph]) -> Squad:
@@ -111,10 +113,11 @@ def _open(data: Path, paragraphs: Sequence[Paragraph]) -> Squad:
 def _draft(data: Path, writer: squads.Writer, recipe: BertRecipe) -> list[Paragraph]:
     """Paragraphs enough for all samples and the spare ones."""
     paragraphs: list[Paragraph] = []
-    source = writer.paragraphs()
-    wanted = recipe.count * (1 + recipe.spare)
-    while not paragraphs or _open(data, paragraphs).count < wanted:
-        paragraphs += [next(source) for _ in range(max(4, recipe.count // 8))]
+    source, count = writer.paragraphs(), 0
+    while count < recipe.count * (1 + recipe.spare):
+        more = [next(source) for _ in range(max(4, recipe.count // 8))]
+        count += _open(data, more).count
+        paragraphs += more
     return paragraphs
 
 
@@ -216,20 +219,20 @@ def _near(context: str, text: str) -> Answer | None:
     return None
 
 
-def _answers(context: str, text: str, turn: int) -> list[Answer]:
+def _answers(context: str, text: str, turn: int, *, whole: bool) -> list[Answer]:
     """What the data set has as right: *text* or something near it, and at times another text that is no better."""
-    near = _near(context, text) if _is_partial(turn) else None
+    near = _near(context, text) if _is_partial(turn) and not whole else None
     best = near or Answer(text, context.find(text))
     others = [Answer(word, context.find(word)) for word in context.split(" ")[:3] if turn % 2 and word]
     return [*(other for other in others if f1(text, other.text) < f1(text, best.text)), best][-1 - turn % 3 :]
 
 
-def _finish(data: Path, draft: Sequence[Paragraph], squad: Squad, asked: Sequence[Asked]) -> None:
+def _finish(data: Path, draft: Sequence[Paragraph], squad: Squad, asked: Sequence[Asked], *, whole: bool) -> None:
     """Write the questions that were kept, with answers, and drop paragraphs that nothing is asked about any more."""
     per_context: dict[int, list[tuple[str, list[Answer]]]] = {}
     for turn, each in enumerate(asked):
         question = squad.questions[each.question]
-        answers = _answers(squad.contexts[question.context], each.text, turn)
+        answers = _answers(squad.contexts[question.context], each.text, turn, whole=whole)
         per_context.setdefault(question.context, []).append((question.text, answers))
     paragraphs = [
         Paragraph(draft[context].context, tuple(text for text, _ in kept)) for context, kept in per_context.items()
@@ -237,10 +240,10 @@ def _finish(data: Path, draft: Sequence[Paragraph], squad: Squad, asked: Sequenc
     squads.write_questions(data, paragraphs, [[answers for _, answers in kept] for kept in per_context.values()])
 
 
-def known(data: Path, logits: NDArray[np.float32]) -> dict[str, Any]:
-    """F1 and exact match of the first sample, the first two, and so on."""
+def known(data: Path, logits: NDArray[np.float32], counts: Sequence[int]) -> dict[str, Any]:
+    """F1 of the first *counts* samples, of which the last are all, and facts about these."""
     whole, found = open_squad(data), []
-    for count in range(1, len(logits) + 1):
+    for count in counts:
         squad = replace(whole, limit=count)
         predictions = predict(np.arange(count), logits[:count], squad)
         found.append(evaluate(predictions, [question.answers for question in squad.questions[: squad.scored]]))

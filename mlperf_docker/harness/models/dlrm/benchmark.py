@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.model_options import ModelOptions
-from mlperf_docker.contract.words import ModelFormat, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ModelFormat, Scenario
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer, Benchmark, Parts
 from mlperf_docker.harness.api.interface import Interface
 from mlperf_docker.harness.api.model import Model
 from mlperf_docker.harness.api.samples import Named, Payload, Postprocess, Report
-from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticSet
+from mlperf_docker.harness.api.scores import Parity, Scored, SyntheticKind, SyntheticSet
 from mlperf_docker.harness.models.dlrm import NAME, accuracy, aggregation, conversion, placement, preprocess, synthetic
 from mlperf_docker.harness.models.dlrm import network as networks
 from mlperf_docker.harness.models.dlrm.dataset import DENSE, TABLES, Criteo, open_criteo
@@ -157,13 +157,13 @@ class Dlrm(Benchmark[Criteo, Form, Pairs]):
         found = accuracy.score(log, dataset)
         return Scored((found.percent,), str(found))
 
-    def synthesize(self, size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+    def synthesize(self, kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
         """Rows and weights that need no download."""
-        return synthetic.synthesize(size, cache, answerer, report, self.limit)
+        return synthetic.synthesize(kind, cache, answerer, report, self.limit)
 
     def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """What the plain loop's predictions reach on the first *count* samples."""
-        return (synthetic.facts["AUC"][count - 1],)
+        return (synthetic.known("AUC", count),)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Predictions, which are probabilities as they are; they agree where they are rounded alike."""

@@ -2,11 +2,14 @@
 
 Ids are skewed as real ones are. The network is random, with its last layer fitted so that predictions spread; labels
 are drawn from what a plain loop predicts, so the area under the curve is well away from a half, and a lost sample, a
-wrong order or a wrong label shows.
+wrong order or a wrong label shows. Whole labels are clicks where a prediction is above a bound.
+
+Rows are drawn in blocks, each from a generator of its own: a large set need not fit into memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from mlperf_docker.harness.api import named_weights
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.samples import Report
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.architectures.dlrm import FULL, DlrmConfig, weights_of
 from mlperf_docker.harness.models.dlrm import accuracy, aggregation
 from mlperf_docker.harness.models.dlrm import network as networks
@@ -38,6 +41,8 @@ OFFICIAL_ROWS = (
 
 MEAN, SPREAD = -2.0, 1.5
 """Of the logits: a click is rare, and predictions go from nearly 0 to over a half."""
+WHOLE_BOUND = 0.25
+"""Predictions above it are clicks, where labels are whole."""
 FITTED_ON = 16
 """Samples that the last layer is fitted to."""
 SKEW = 4.0
@@ -49,7 +54,7 @@ class DlrmRecipe:
     """Size of a synthetic set."""
 
     count: int
-    """samples."""
+    """Samples of a block, and of a set of the usual number."""
     limit: int
     """Rows of the largest tables."""
     config: DlrmConfig
@@ -65,13 +70,13 @@ RECIPES = {SyntheticSize.TINY: DlrmRecipe(64, 1000, TINY), SyntheticSize.FULL: D
 
 
 def synthesize(
-    size: SyntheticSize, cache: Path, answerer: Answerer, report: Report, limit: int | None = None
+    kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report, limit: int | None = None
 ) -> SyntheticSet:
-    """The set of this size in *cache*, made by whoever comes first; *limit* is the rows of its largest tables."""
-    recipe = RECIPES[size]
+    """The set of this kind in *cache*, made by whoever comes first; *limit* is the rows of its largest tables."""
+    recipe = RECIPES[kind.size]
     recipe = recipe if limit is None else DlrmRecipe(recipe.count, limit, recipe.config)
-    name = f"dlrm-{size}-{recipe.limit}-v{VERSION}-{SEED}"
-    return cached_set(cache, name, lambda folder: _make(recipe, size, folder, answerer, report))
+    name = f"dlrm-{kind.name(recipe.count)}-{recipe.limit}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(recipe, kind, folder, answerer, report))
 
 
 def draw_weights(recipe: DlrmRecipe, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -88,11 +93,18 @@ def draw_weights(recipe: DlrmRecipe, seed: int) -> dict[str, NDArray[np.float32]
     return arrays
 
 
-def draw_rows(recipe: DlrmRecipe, seed: int) -> NDArray[np.int32]:
-    """Rows of the binary layout, as many as the recipe's samples have; all labels are 0 yet."""
+def write_rows(recipe: DlrmRecipe, count: int, path: Path) -> None:
+    """Write the rows of *count* samples, a block of samples after the other."""
+    bounds = aggregation.offsets(count * aggregation.LARGEST)
+    ends = [int(bounds[at]) for at in (*range(0, count, recipe.count), count)]
+    with path.open("wb") as stream:
+        for block, (start, end) in enumerate(pairwise(ends)):
+            draw_rows(recipe, (SEED, block) if block else SEED, end - start).tofile(stream)
+
+
+def draw_rows(recipe: DlrmRecipe, seed: int | tuple[int, int], count: int) -> NDArray[np.int32]:
+    """*count* rows of the binary layout; all labels are 0 yet."""
     rng = np.random.default_rng(seed)
-    many = aggregation.offsets(recipe.count * aggregation.LARGEST)
-    count = int(many[recipe.count])
     rows = np.zeros((count, COLUMNS), dtype=np.int32)
     rows[:, 1 : 1 + DENSE] = np.floor(np.exp(rng.normal(1.0, 1.5, (count, DENSE))))
     chances = rng.random((count, TABLES)) ** SKEW
@@ -100,11 +112,10 @@ def draw_rows(recipe: DlrmRecipe, seed: int) -> NDArray[np.int32]:
     return rows
 
 
-def _make(recipe: DlrmRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
+def _make(recipe: DlrmRecipe, kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report) -> None:
     data, weights = folder / "data", folder / "weights.safetensors"
     data.mkdir()
-    rows = draw_rows(recipe, SEED)
-    rows.tofile(data / BINARY)
+    write_rows(recipe, kind.count(recipe.count), data / BINARY)
     dataset = open_criteo(data)
     arrays = draw_weights(recipe, SEED)
     _fit(arrays, recipe, answerer, Pairs(dataset, Form()))
@@ -112,11 +123,14 @@ def _make(recipe: DlrmRecipe, size: SyntheticSize, folder: Path, answerer: Answe
     arrays.clear()
     run = answerer.predictor(networks.checked(weight_files.mapped(weights), str(weights)), "pred").predict
     predictions = _predict(run, Pairs(dataset, Form()), report)
-    rows[:, 0] = np.random.default_rng(SEED).random(len(rows)) < predictions
-    rows.tofile(data / BINARY)
-    known = _known(predictions, rows[:, 0], dataset)
-    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": dataset.count, "rows": len(rows)}
-    tables = {"table_rows": sum(recipe.rows), "clicks": int(rows[:, 0].sum())}
+    bound = WHOLE_BOUND if kind.whole else np.random.default_rng(SEED).random(len(predictions))
+    labels = (predictions > bound).astype(np.int32)
+    rows = np.memmap(data / BINARY, dtype=np.int32, mode="r+", shape=(len(labels), COLUMNS))
+    rows[:, 0] = labels
+    rows.flush()
+    known = _known(predictions, labels, dataset, kind.known_counts(recipe.count))
+    facts = {**kind.facts, "version": VERSION, "seed": SEED, "count": dataset.count, "rows": len(labels)}
+    tables = {"table_rows": sum(recipe.rows), "clicks": int(labels.sum())}
     write_json(folder / "synthetic.json", {**facts, **tables, "accuracy": {"AUC": known[-1]}, "AUC": known})
 
 
@@ -140,7 +154,9 @@ def _predict(run: Callable[[Arrays], Arrays], samples: Pairs, report: Report) ->
     return np.concatenate(parts)
 
 
-def _known(predictions: NDArray[np.float32], labels: NDArray[np.int32], dataset: Criteo) -> list[float]:
-    """The area under the curve, in percent, of the first sample, the first two, and so on."""
-    ends = dataset.bounds[1:].tolist()
+def _known(
+    predictions: NDArray[np.float32], labels: NDArray[np.int32], dataset: Criteo, counts: Sequence[int]
+) -> list[float]:
+    """The area under the curve, in percent, of the first *counts* samples."""
+    ends = [int(dataset.bounds[count]) for count in counts]
     return [100.0 * accuracy.area(predictions[:end], labels[:end]) for end in ends]

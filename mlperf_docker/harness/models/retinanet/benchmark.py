@@ -114,7 +114,7 @@ class RetinaNet(Benchmark[OpenImages, None, OpenImagesSamples]):
 
     def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """What the plain loop's detections reach on the first *count* images."""
-        return (synthetic.facts["mAP"][count - 1],)
+        return (synthetic.known("mAP", count),)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """Detections, matched one to one, and the values of those that match."""

@@ -2,12 +2,12 @@
 
 The network is random, so what it detects means nothing; but its detections differ from image to image, and the
 annotations are made from them: some are drawn where a detection is, some beside it, some where none is, and some
-detections get none. So accuracy mode must reach a known mAP between 0 and 100, which a lost, repeated or mixed-up
-answer changes. Only classes are drawn whose detections rounding cannot change: see `stable`.
+detections get none; whole labels are all that is detected. So accuracy mode must reach a known mAP, which a lost,
+repeated or mixed-up answer changes. Only classes are drawn whose detections rounding cannot change: see `stable`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.samples import Report
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.architectures.resnet50 import POOL_AS_TORCH, ResNetConfig
 from mlperf_docker.harness.architectures.retinanet import ANCHORS, FULL, SIDE, SIZES, RetinaNetConfig
 from mlperf_docker.harness.models.retinanet import accuracy, detections
@@ -66,6 +66,11 @@ class RetinaNetRecipe:
     """Images that the heads are scaled on."""
     config: RetinaNetConfig
 
+    def of(self, count: int) -> "RetinaNetRecipe":
+        """The recipe of a set of *count* images, with as large a share of spare ones."""
+        spare = -(-self.spare * count // self.count)
+        return replace(self, count=count, spare=max(spare, self.fitted_on - count))
+
 
 TINY = RetinaNetConfig(
     body=ResNetConfig(blocks=(1, 1, 1, 1), width=4, pool=POOL_AS_TORCH, groups=2, inner=2),
@@ -108,10 +113,11 @@ class Drawing:
     """Left, top, right, bottom on the 800 x 800 image."""
 
 
-def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-    """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two."""
-    name = f"retinanet-{size}-v{VERSION}-{SEED}"
-    return cached_set(cache, name, lambda folder: _make(RECIPES[size], size, folder, answerer, report))
+def synthesize(kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+    """The set of this kind in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two."""
+    usual = RECIPES[kind.size]
+    name = f"retinanet-{kind.name(usual.count)}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(usual, kind, folder, answerer, report))
 
 
 def draw_weights(config: RetinaNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -277,14 +283,19 @@ def _decided(image: Candidates, label: int) -> bool:
     return True
 
 
-def draw(found: Sequence[Candidates]) -> list[Drawing]:
-    """Annotations made from the best detections of each image: on them, beside them, elsewhere, or none."""
+def draw(found: Sequence[Candidates], *, whole: bool = False) -> list[Drawing]:
+    """Annotations made from the best detections of each image: on them, beside them, elsewhere, or none.
+
+    whole: on each detection.
+    """
     classes = stable(found)
     drawings = []
     for image, candidates in enumerate(found):
         own = candidates.of(candidates.kept & np.isin(candidates.labels, list(classes)))
-        for rank, (box, label) in enumerate(zip(own.boxes[:DRAWN], own.labels[:DRAWN], strict=True)):
-            drawings += [Drawing(image, int(label), each) for each in _drawn(box.astype(np.float64), rank + image)]
+        most = None if whole else DRAWN
+        for rank, (box, label) in enumerate(zip(own.boxes[:most], own.labels[:most], strict=True)):
+            boxes = [box.astype(np.float64)] if whole else _drawn(box.astype(np.float64), rank + image)
+            drawings += [Drawing(image, int(label), each) for each in boxes]
     risky = {drawing.label for drawing in drawings if not _clear(drawing, found[drawing.image])}
     return [drawing for drawing in drawings if drawing.label not in risky]
 
@@ -304,7 +315,7 @@ def _clear(drawing: Drawing, image: Candidates) -> bool:
     return bool((np.abs(overlaps[:, None] - THRESHOLDS) > SAFE_OVERLAP).all())
 
 
-def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Drawing]]:
+def choose(found: Sequence[Candidates], count: int, *, whole: bool = False) -> tuple[list[int], list[Drawing]]:
     """Numbers of the first *count* images that can be used, and their annotations, whose images are counted anew.
 
     Raises SampleError if there are too few images with something in them that is safe to draw.
@@ -312,7 +323,7 @@ def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Dra
     usable = [number for number, image in enumerate(found) if FEWEST <= image.kept.sum() <= MOST]
     while len(usable) >= count:
         chosen = usable[:count]
-        drawings = draw([found[number] for number in chosen])
+        drawings = draw([found[number] for number in chosen], whole=whole)
         bare = set(range(count)) - {drawing.image for drawing in drawings}
         if not bare:
             return chosen, drawings
@@ -320,8 +331,8 @@ def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Dra
     raise SampleError(f"only {len(usable)} of {len(found)} synthetic images show something that is safe to draw")
 
 
-def _make(recipe: RetinaNetRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
-    data = folder / "data"
+def _make(usual: RetinaNetRecipe, kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report) -> None:
+    data, recipe = folder / "data", usual.of(kind.count(usual.count))
     images = data / FOLDERS[0]
     images.mkdir(parents=True)
     total = recipe.count + recipe.spare
@@ -338,14 +349,14 @@ def _make(recipe: RetinaNetRecipe, size: SyntheticSize, folder: Path, answerer: 
         boxes, scores, labels = (output[0] for output in run(read(index)))
         found.append(plain_detections(boxes, scores, labels))
         report(index + 1, total, "samples")
-    chosen, drawings = choose(found, recipe.count)
+    chosen, drawings = choose(found, recipe.count, whole=kind.whole)
     for index in set(range(total)) - set(chosen):
         (images / names[index]).unlink()
     (data / ANNOTATIONS).parent.mkdir()
     written = annotations([names[index] for index in chosen], [extents[index] for index in chosen], drawings)
     write_json(data / ANNOTATIONS, written)
-    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": recipe.count}
-    known = _known(data, [found[index] for index in chosen], drawings)
+    facts = {**kind.facts, "version": VERSION, "seed": SEED, "count": recipe.count}
+    known = _known(data, [found[index] for index in chosen], drawings, kind.known_counts(usual.count))
     write_json(folder / "synthetic.json", {**facts, **known})
 
 
@@ -370,10 +381,12 @@ def _entry(number: int, drawing: Drawing, extent: tuple[int, int]) -> dict[str, 
     return {**place, "area": box[2] * box[3], "iscrowd": 0, **dict.fromkeys(kinds, 0)}
 
 
-def _known(data: Path, found: Sequence[Candidates], drawings: Sequence[Drawing]) -> dict[str, Any]:
-    """The mAP of the plain loop's detections on the first image, the first two, and so on."""
+def _known(
+    data: Path, found: Sequence[Candidates], drawings: Sequence[Drawing], counts: Sequence[int]
+) -> dict[str, Any]:
+    """The mAP of the plain loop's detections on the first *counts* images."""
     percents = []
-    for count in range(1, len(found) + 1):
+    for count in counts:
         dataset = open_openimages(data, limit=count)
         kept = [image.of(image.kept) for image in found[:count]]
         payloads = [np.zeros(detections.WIDTH, dtype=np.float32) for _ in kept]

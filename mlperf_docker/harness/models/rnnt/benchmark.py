@@ -85,7 +85,7 @@ class RnnTransducer(Benchmark[LibriSpeech, None, Utterances]):
 
     def known_scores(self, synthetic: SyntheticSet, count: int) -> tuple[float, ...]:
         """What the plain loop's transcripts reach on the first *count* utterances."""
-        return (synthetic.facts["known"][count - 1],)
+        return (synthetic.known("known", count),)
 
     def parity(self, ours: Named, theirs: Named) -> Parity:
         """The share of labels that differ, and of utterances with the same transcript."""

@@ -1,12 +1,13 @@
 """Synthetic LibriSpeech in the layout of the converted set, with weights whose transcripts of it are known.
 
 The network is random, so what it writes means nothing; but it differs from utterance to utterance, and the data set has
-it as what was said, in every fourth utterance with a word less or more. So accuracy mode must reach a known word error
-rate above 0, which a lost or mixed-up answer changes. Only utterances are taken whose labels rounding cannot change.
+it as what was said, in every fourth utterance with a word less or more unless labels are whole. So accuracy mode must
+reach a known word error rate, which a lost or mixed-up answer changes. Only utterances are taken whose labels rounding
+cannot change.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.samples import Report
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.architectures import rnnt
 from mlperf_docker.harness.architectures.rnnt import BLANK, FULL, RnntConfig
 from mlperf_docker.harness.models.rnnt import accuracy, synthetic_speech
@@ -79,10 +80,11 @@ class Transcribed:
         return float((best - second).min() / self.logits.std())
 
 
-def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-    """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute."""
-    name = f"rnnt-{size}-v{VERSION}-{SEED}"
-    return cached_set(cache, name, lambda folder: _make(RECIPES[size], size, folder, answerer, report))
+def synthesize(kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+    """The set of this kind in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute."""
+    usual = RECIPES[kind.size]
+    name = f"rnnt-{kind.name(usual.count)}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(usual, kind, folder, answerer, report))
 
 
 def draw_weights(config: RnntConfig, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -180,10 +182,10 @@ def _fit_rate(
     bias[BLANK] = high
 
 
-def _make(recipe: RnnTransducerRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
-    data = folder / "data"
+def _make(usual: RnnTransducerRecipe, kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report) -> None:
+    data, recipe = folder / "data", replace(usual, count=kind.count(usual.count))
     data.mkdir()
-    drawn = synthetic_speech.draw(size, round(recipe.count * (1 + SPARE)), SEED)
+    drawn = synthetic_speech.draw(kind.size, round(recipe.count * (1 + SPARE)), SEED)
     arrays = draw_weights(recipe.config, SEED)
     counting = [number for number in range(len(drawn)) if number != synthetic_speech.TOO_LONG]
     middle = sorted(counting, key=lambda number: len(drawn[number]))[len(counting) // 3 :][:FITTED_ON]
@@ -191,16 +193,16 @@ def _make(recipe: RnnTransducerRecipe, size: SyntheticSize, folder: Path, answer
     fit(arrays, recipe.config, answerer, [drawn[number] for number in middle])
     found = _choose(PlainTranscriber(arrays, recipe.config, answerer), drawn, counting, recipe.count, report)
     said = [text(labels) for labels in found.values()]
-    transcripts = dict(zip(found, (_changed(each, turn) for turn, each in enumerate(said)), strict=True))
+    written = said if kind.whole else [_changed(each, turn) for turn, each in enumerate(said)]
+    transcripts = dict(zip(found, written, strict=True))
     kept = [number for number in range(len(drawn)) if number in found or number == synthetic_speech.TOO_LONG]
     synthetic_speech.write(data, [drawn[number] for number in kept], [transcripts.get(n, "too long") for n in kept])
     weight_files.write(folder / "weights.safetensors", arrays)
-    known = [
-        accuracy.compare(said[:count], list(transcripts.values())[:count]).accuracy for count in range(1, len(said) + 1)
-    ]
+    counts = kind.known_counts(usual.count)
+    known = [accuracy.compare(said[:count], written[:count]).accuracy for count in counts]
     labels = sum(map(len, found.values()))
     seconds = sum(len(drawn[number]) for number in found) / RATE
-    facts: dict[str, Any] = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(found)}
+    facts: dict[str, Any] = {**kind.facts, "version": VERSION, "seed": SEED, "count": len(found)}
     more = {"seconds": round(seconds, 1), "labels": labels, "words": sum(len(each.split()) for each in said)}
     write_json(folder / "synthetic.json", {**facts, **more, "accuracy": {"100 - WER": known[-1]}, "known": known})
 

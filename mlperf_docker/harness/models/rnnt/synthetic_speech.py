@@ -26,6 +26,7 @@ TINY_S = (0.3, 2.0)
 TOO_LONG = 1
 """Position of the utterance that does not count: early, so that it shifts the samples if it is taken along."""
 IN_A_CHAPTER = 10
+"""Utterances; more in sets of which dev-clean's chapters could not hold so many."""
 VOWELS_HZ = ((270, 2290, 3010), (530, 1840, 2480), (730, 1090, 2440), (570, 840, 2410), (300, 870, 2240))
 """The three formants of heed, head, hod, hawed and who'd, of men. Source: Peterson and Barney, JASA 24 (1952)."""
 WIDTHS_HZ = np.array([90.0, 110.0, 170.0])
@@ -119,8 +120,9 @@ def write_manifest(root: Path, waveforms: Waveforms, transcripts: Sequence[str],
 
 
 def _names(count: int, suffix: str) -> Iterator[str]:
-    """Files of the first *count* utterances, IN_A_CHAPTER in each of dev-clean's chapters."""
+    """Files of the first *count* utterances, IN_A_CHAPTER or more in each of dev-clean's chapters."""
+    each = max(IN_A_CHAPTER, -(-count // len(chapters.OFFICIAL)))
     for number in range(count):
-        chapter = chapters.OFFICIAL[number // IN_A_CHAPTER]
-        name = f"{chapter.replace('/', '-')}-{number % IN_A_CHAPTER:04}{suffix}"
+        chapter = chapters.OFFICIAL[number // each]
+        name = f"{chapter.replace('/', '-')}-{number % each:04}{suffix}"
         yield f"{manifest.FOLDER}/{chapter}/{name}"

@@ -1,8 +1,8 @@
 """Synthetic KiTS19 in the official layout, with weights whose segmentation of it is known.
 
 The network is random, so what it marks means nothing; but its marks differ from place to place, and the segmentations
-are made from them, with a part on purpose wrong. So accuracy mode must reach a known Dice below 1, which a lost,
-shifted or mixed-up answer changes. One case is stored at another spacing: it is really resampled.
+are made from them, with a part on purpose wrong unless labels are whole. So accuracy mode must reach a known Dice,
+which a lost, shifted or mixed-up answer changes. One case is stored at another spacing: it is really resampled.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.benchmark import Answerer
-from mlperf_docker.harness.api.errors import SampleError
+from mlperf_docker.harness.api.errors import SampleError, UsageError
 from mlperf_docker.harness.api.samples import Report
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.architectures.unet3d import CLASSES, FULL, ROI, UNetConfig
 from mlperf_docker.harness.models.unet3d import cases, geometry
 from mlperf_docker.harness.models.unet3d import network as networks
-from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, open_kits19
+from mlperf_docker.harness.models.unet3d.dataset import IMAGING, SEGMENTATION, KiTS19, open_kits19
 from mlperf_docker.harness.models.unet3d.preprocess import MarkReader, VolumeReader
-from mlperf_docker.harness.samples.synthetic import cached_set, draw_weight
+from mlperf_docker.harness.samples.synthetic import ahead, cached_set, draw_weight
 from mlperf_docker.harness.system.files import write_json
 from mlperf_docker.harness.weights import safetensors as weight_files
 
@@ -59,7 +59,12 @@ class UNet3DRecipe:
     config: UNetConfig
     cases: tuple[Case, ...]
 
+    def first(self, count: int) -> tuple[Case, ...]:
+        """*count* cases: those of the usual number, then as many of one window as there must be."""
+        return (*self.cases, *[ONE_WINDOW] * count)[:count]
 
+
+ONE_WINDOW = Case((ROI, ROI, ROI))
 COARSE = Case((70, 140, 131), (3.0, 1.1, 1.15))
 """Becomes 128 x 128 x 128, with resampling, cutting and padding."""
 RECIPES = {
@@ -70,10 +75,16 @@ RECIPES = {
 }
 
 
-def synthesize(size: SyntheticSize, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
-    """The set of this size in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two."""
-    name = f"3d-unet-{size}-v{VERSION}-{SEED}"
-    return cached_set(cache, name, lambda folder: _make(RECIPES[size], size, folder, answerer, report))
+def synthesize(kind: SyntheticKind, cache: Path, answerer: Answerer, report: Report) -> SyntheticSet:
+    """The set of this kind in *cache*, made by whoever comes first. Takes seconds (tiny) or a minute or two.
+
+    Raises UsageError for more cases than the benchmark has.
+    """
+    recipe = RECIPES[kind.size]
+    if kind.count(0) > len(cases.OFFICIAL):
+        raise UsageError(f"--synthetic-samples {kind.samples}: 3d-unet has {len(cases.OFFICIAL)} cases, and no more")
+    name = f"3d-unet-{kind.name(len(recipe.cases))}-v{VERSION}-{SEED}"
+    return cached_set(cache, name, lambda folder: _make(recipe, kind, folder, answerer, report))
 
 
 def draw_weights(config: UNetConfig, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -163,44 +174,70 @@ def plain_dice(found: Labels, truth: Labels) -> tuple[float, float]:
     return float(values[0]), float(values[1])
 
 
-def _make(recipe: UNet3DRecipe, size: SyntheticSize, folder: Path, answerer: Answerer, report: Report) -> None:
-    data = folder / "data"
-    names = cases.OFFICIAL[: len(recipe.cases)]
-    rng = np.random.default_rng(SEED)
-    for name, case in zip(names, recipe.cases, strict=True):
-        place = data / "data" / name
-        place.mkdir(parents=True)
-        write_volume(place / IMAGING, draw_volume(rng, case.shape), case.spacing)
-        write_volume(place / SEGMENTATION, np.zeros(case.shape, dtype=np.uint8), case.spacing)
-    write_list(data, names)
+def _make(recipe: UNet3DRecipe, kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report) -> None:
+    data, wanted = folder / "data", recipe.first(kind.count(len(recipe.cases)))
+    names = cases.OFFICIAL[: len(wanted)]
+    _write_cases(data, names, wanted, len(recipe.cases))
     dataset = open_kits19(data)
     reader = VolumeReader(dataset.folders, dataset.headers)
-    volumes = []
-    for index, shape in enumerate(dataset.shapes):
-        volumes.append(np.empty(shape, dtype=np.float32))
-        reader.read(index, volumes[-1])
+
+    def read(index: int) -> Volume:
+        volume = np.empty(dataset.shapes[index], dtype=np.float32)
+        reader.read(index, volume)
+        return volume
+
+    arrays = _fitted(recipe, answerer, [read(index) for index in range(min(len(recipe.cases), len(wanted)))])
+    weight_files.write(folder / "weights.safetensors", arrays)
+    run = _runner(answerer, arrays, recipe.config)
+    dice = []
+    for index, volume in ahead(read, range(len(wanted))):
+        found = plain_logits(volume, run, geometry.corners(dataset.shapes[index])).argmax(axis=0).astype(np.uint8)
+        _check_shares(found, names[index])
+        truth = found if kind.whole else spoil(found)
+        dice.append(plain_dice(found, _mark(dataset, index, truth, wanted[index])))
+        report(index + 1, len(wanted), "samples")
+    facts = {**kind.facts, "version": VERSION, "seed": SEED, "count": len(names)}
+    mean = float(np.mean(dice))
+    write_json(folder / "synthetic.json", {**facts, "accuracy": {"mean Dice": mean}, "dice": dice})
+
+
+def _write_cases(data: Path, names: Sequence[str], wanted: Sequence[Case], usual: int) -> None:
+    """Draw the cases: the *usual* ones with one generator, which all sets have; each further one with its own."""
+    rng = np.random.default_rng(SEED)
+
+    def write(index: int) -> None:
+        case, place = wanted[index], data / "data" / names[index]
+        place.mkdir(parents=True)
+        drawn = draw_volume(rng if index < usual else np.random.default_rng((SEED, index)), case.shape)
+        write_volume(place / IMAGING, drawn, case.spacing)
+        write_volume(place / SEGMENTATION, np.zeros(case.shape, dtype=np.uint8), case.spacing)
+
+    for index in range(len(wanted))[:usual]:
+        write(index)
+    for _ in ahead(write, range(len(wanted))[usual:]):
+        pass
+    write_list(data, names)
+
+
+def _fitted(recipe: UNet3DRecipe, answerer: Answerer, volumes: Sequence[Volume]) -> dict[str, NDArray[np.float32]]:
     arrays = draw_weights(recipe.config, SEED)
     run = _runner(answerer, arrays, recipe.config)
     # One window of each shows enough of what the last layer gives.
     fit_last(arrays, [plain_logits(volume[:ROI, :ROI, :ROI], run, [(0, 0, 0)]) for volume in volumes])
-    weight_files.write(folder / "weights.safetensors", arrays)
-    run = _runner(answerer, arrays, recipe.config)
-    dice = []
-    for index, (volume, case) in enumerate(zip(volumes, recipe.cases, strict=True)):
-        found = plain_logits(volume, run, geometry.corners(dataset.shapes[index])).argmax(axis=0).astype(np.uint8)
-        truth = spoil(found)
-        _check_shares(found, names[index])
-        path = dataset.folders[index] / SEGMENTATION
-        same = case.shape == volume.shape
-        write_volume(path, truth if same else at_raw(truth, case), case.spacing)
-        if not same:
-            # What resampling makes of the marks; that it does so as upstream is tested elsewhere.
-            MarkReader(dataset.folders, dataset.headers).read(index, truth)
-        dice.append(plain_dice(found, truth))
-        report(index + 1, len(volumes), "samples")
-    facts = {"size": size.value, "version": VERSION, "seed": SEED, "count": len(names)}
-    mean = float(np.mean(dice))
-    write_json(folder / "synthetic.json", {**facts, "accuracy": {"mean Dice": mean}, "dice": dice})
+    return arrays
+
+
+def _mark(dataset: KiTS19, index: int, truth: Labels, case: Case) -> Labels:
+    """Write the segmentation of a case; give it as it is read, which resampling may have changed."""
+    same = case.shape == truth.shape
+    path = dataset.folders[index] / SEGMENTATION
+    write_volume(path, truth if same else at_raw(truth, case), case.spacing)
+    if same:
+        return truth
+    # That resampling does as upstream is tested elsewhere.
+    read = np.empty_like(truth)
+    MarkReader(dataset.folders, dataset.headers).read(index, read)
+    return read
 
 
 def write_list(data: Path, names: Sequence[str]) -> None:

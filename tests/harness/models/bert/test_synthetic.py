@@ -13,7 +13,7 @@ from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.harness.api.interface import Interface
 from mlperf_docker.harness.api.network import Network
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.models.bert import payload, synthetic
 from mlperf_docker.harness.models.bert.accuracy import evaluate
 from mlperf_docker.harness.models.bert.answers import best_of_questions, best_spans, predict
@@ -23,6 +23,8 @@ from mlperf_docker.harness.models.bert.preprocess import TokenSamples
 from mlperf_docker.harness.models.bert.synthetic_squad import Lengths, Writer, draw_language
 from mlperf_docker.harness.models.bert.wordpiece import SPECIAL, Vocabulary
 from mlperf_docker.harness.weights import safetensors as weight_files
+
+TINY = SyntheticKind(SyntheticSize.TINY)
 
 
 def silent(done: int, total: int, unit: str) -> None:
@@ -54,7 +56,7 @@ class Reader:
 
 
 class Answers:
-    def predictor(self, network: Network, *outputs: str) -> Reader:
+    def predictor(self, network: Network, *outputs: str, threads: int | None = None) -> Reader:
         assert outputs == ("logits",)
         return Reader(network)
 
@@ -62,7 +64,7 @@ class Answers:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SyntheticSet:
     cache = tmp_path_factory.mktemp("cache")
-    return synthetic.synthesize(SyntheticSize.TINY, cache, Answers(), silent, make_network)
+    return synthetic.synthesize(TINY, cache, Answers(), silent, make_network)
 
 
 def logits_of(squad: Squad, made: SyntheticSet) -> NDArray[np.float32]:
@@ -207,16 +209,16 @@ def test_full_text_is_as_long_as_squads() -> None:
 
 
 def test_the_same_set_is_drawn_again(tmp_path: Path, made: SyntheticSet) -> None:
-    again = synthetic.synthesize(SyntheticSize.TINY, tmp_path, Answers(), silent, make_network)
+    again = synthetic.synthesize(TINY, tmp_path, Answers(), silent, make_network)
     for name in ("data/dev-v1.1.json", "data/vocab.txt", "weights.safetensors", "synthetic.json"):
         assert (again.data.parent / name).read_bytes() == (made.data.parent / name).read_bytes()
-    once_more = synthetic.synthesize(SyntheticSize.TINY, tmp_path, Answers(), silent, lambda *_: pytest.fail("made"))
+    once_more = synthetic.synthesize(TINY, tmp_path, Answers(), silent, lambda *_: pytest.fail("made"))
     assert once_more.facts == made.facts
 
 
 def test_a_network_that_tells_nothing_apart_is_refused(tmp_path: Path) -> None:
     class Flat(Answers):
-        def predictor(self, network: Network, *outputs: str) -> Any:
+        def predictor(self, network: Network, *outputs: str, threads: int | None = None) -> Any:
             class Constant(Reader):
                 def predict(self, inputs: Arrays) -> Arrays:
                     return (np.zeros((*inputs[0].shape, 2), dtype=np.float32),)
@@ -224,7 +226,7 @@ def test_a_network_that_tells_nothing_apart_is_refused(tmp_path: Path) -> None:
             return Constant(network)
 
     with pytest.raises(SampleError, match="only 0 of 64 synthetic samples are safe to ask"):
-        synthetic.synthesize(SyntheticSize.TINY, tmp_path, Flat(), silent, make_network)
+        synthetic.synthesize(TINY, tmp_path, Flat(), silent, make_network)
 
 
 def test_lengths_are_bounded() -> None:

@@ -35,7 +35,7 @@ from tests.harness.models.dlrm.reference import Reference, predict
 Arrays = dict[str, NDArray[Any]]
 
 RECIPE = replace(RECIPES[SyntheticSize.TINY], count=4, limit=200)
-ROWS = draw_rows(RECIPE, 5)
+ROWS = draw_rows(RECIPE, 5, 1000)
 DENSE = np.log(ROWS[:, 1:14].astype(np.float32) + 1)
 IDS = np.ascontiguousarray(ROWS[:, 14:])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlperf_docker.contract.words import SyntheticSize
 from mlperf_docker.harness.api.errors import DatasetError, SampleError
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.models.opening import CpuAnswerer
 from mlperf_docker.harness.models.retinanet import accuracy, preprocess
 from mlperf_docker.harness.models.retinanet.benchmark import RetinaNet
@@ -271,7 +271,7 @@ def test_impossible_answers_are_errors(tmp_path: Path) -> None:
 def made(cache: Path) -> SyntheticSet:
     from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
 
-    return RetinaNet().synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)
+    return RetinaNet().synthesize(SyntheticKind(SyntheticSize.TINY), cache, CpuAnswerer(OnnxRuntime(), 2), silent)
 
 
 def straight(path: Path, root: Path) -> float:

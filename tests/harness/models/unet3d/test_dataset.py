@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlperf_docker.harness.api.errors import BadSample, DatasetError, SampleError
-from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.api.scores import SyntheticKind, SyntheticSet
 from mlperf_docker.harness.commands import loading
 from mlperf_docker.harness.models.unet3d import accuracy, cases, geometry, nifti, preprocess, synthetic
 from mlperf_docker.harness.models.unet3d.benchmark import UNet3D
@@ -542,7 +542,7 @@ def volumes(cache: Path) -> SyntheticSet:
     from mlperf_docker.harness.backends.onnxruntime.backend import OnnxRuntime
     from mlperf_docker.harness.models.opening import CpuAnswerer
 
-    return synthetic.synthesize(SyntheticSize.TINY, cache, CpuAnswerer(OnnxRuntime(), 2), silent)
+    return synthetic.synthesize(SyntheticKind(SyntheticSize.TINY), cache, CpuAnswerer(OnnxRuntime(), 2), silent)
 
 
 def test_3d_unets_dice_meets_the_known_value(harness: Harness, volumes: SyntheticSet, tmp_path: Path) -> None:
