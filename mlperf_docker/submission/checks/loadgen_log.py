@@ -3,6 +3,7 @@
 Of two entries with one key the first counts, as upstream's checker has it: what is added to a log changes nothing.
 """
 
+import io
 import json
 import math
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from typing import Any
 from mlperf_docker.contract.detail_log import MARK
 
 _LONGEST_SAID = 120
+_MOST_KEPT = 100
+"""Lines that are kept of each kind: a log may have nothing but such."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,21 @@ class LoadgenLog:
 def parse(text: str) -> LoadgenLog:
     """Read the lines of a detail log. Never raises: lines that are none of LoadGen's are told in `broken`."""
     values: dict[str, Any] = {}
-    errors, broken = [], []
+    errors: list[LoggedError] = []
+    broken: list[LoggedError] = []
     audited = False
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.StringIO(text), 1):
         if not line.strip():
             continue
         entry = _entry(line)
         if entry is None:
-            broken.append(LoggedError(number, line[:_LONGEST_SAID]))
+            broken += [LoggedError(number, line.rstrip()[:_LONGEST_SAID])] if len(broken) < _MOST_KEPT else []
             continue
         key, value = entry["key"], entry.get("value")
         values.setdefault(key, value)
         metadata = entry.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("is_error") is not False:
+        is_error = isinstance(metadata, dict) and metadata.get("is_error") is not False
+        if is_error and len(errors) < _MOST_KEPT:
             errors.append(LoggedError(number, str(value)[:_LONGEST_SAID]))
         audited = audited or (isinstance(value, str) and value.startswith("Found Audit Config"))
     return LoadgenLog(values, tuple(errors), audited, tuple(broken))

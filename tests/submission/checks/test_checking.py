@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlperf_docker.rounds import loading
 from mlperf_docker.rounds.loading import Rounds
 from mlperf_docker.rounds.words import Division, Suite
 from mlperf_docker.submission.checks import checking
@@ -16,7 +17,6 @@ from tests.fixtures.submission_trees import TreeRecipe, Trees
 from tests.submission.spoilt_trees import SPOILT, Base, Spoilt
 
 ROUNDS = ("v6.1", "v5.1")
-_MODELS = ("resnet50", "bert", "3d-unet")
 _CHECKOUT = os.environ.get("MLPERF_INFERENCE", "")
 _CHECKERS = ("submission_checker/main.py", "submission_checker_old.py")
 Copied = Callable[[str], Base]
@@ -44,18 +44,18 @@ def accepts(checker: str, root: Path, round_: str) -> bool:
 
 @pytest.mark.parametrize("suite", Suite)
 @pytest.mark.parametrize("division", Division)
-@pytest.mark.parametrize("name", ROUNDS)
+@pytest.mark.parametrize("name", loading.load().names)
 def test_a_whole_tree_has_no_findings(
     trees: Trees, rounds: Rounds, tmp_path: Path, name: str, division: Division, suite: Suite
 ) -> None:
     round_ = rounds.find(name)
-    taken = [each for each in round_.benchmarks if each.model in _MODELS and each.required(suite)]
+    taken = [each for each in round_.benchmarks if each.required(suite) and division in each.divisions]
     recipe = TreeRecipe(round_, division, suite, tuple(each.name for each in taken))
     verdict = checking.check(trees.build(tmp_path, recipe), rounds)
     assert verdict.findings == ()
     assert (verdict.round.name, verdict.passes, verdict.synthetic) == (name, True, False)
     assert verdict.entries == sum(len(each.required(suite)) for each in taken)
-    if _CHECKOUT:
+    if _CHECKOUT and name in ROUNDS:
         assert accepts(_CHECKERS[0], tmp_path, name)
 
 
