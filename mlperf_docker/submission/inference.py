@@ -14,7 +14,7 @@ _SOURCES = {
     Scenario.OFFLINE: (Scenario.MULTI_STREAM, Scenario.SINGLE_STREAM),
 }
 """Scenario → those that it may be inferred from, the one with the better figure first."""
-_ESTIMATE = "early_stopping_latency_ms"
+ESTIMATE = "early_stopping_latency_ms"
 """What MultiStream's latency is computed from: LoadGen's estimate for it, 0 where the queries were too few for one."""
 
 
@@ -35,7 +35,7 @@ def problems(entry: EntryRuns) -> Iterator[SubmissionProblem]:
         return
     for kind, run in entry.by_kind.items():
         values = detail_log.read(Path(run.results_dir)).values
-        if run is not entry.accuracy and not values.get(_ESTIMATE, 0):
+        if run is not entry.accuracy and not values.get(ESTIMATE, 0):
             yield SubmissionProblem(
                 f"{entry.place.benchmark} {entry.place.scenario}",
                 f"the {kind} run in {entry.scenario} has too few queries to infer it: LoadGen made no estimate",

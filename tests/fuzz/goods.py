@@ -200,6 +200,15 @@ def description(root: Path) -> None:
     writing.write(root / "box.yaml", "box", values, force=False)
 
 
+def submission(root: Path) -> None:
+    """A submission's tree without a fault."""
+    from mlperf_docker.rounds.loading import load
+    from tests.fixtures.submission_trees import LoadgenLogs, TreeRecipe, Trees
+
+    with tempfile.TemporaryDirectory() as folder:
+        Trees(LoadgenLogs(Path(folder))).build(root, TreeRecipe(load().newest, benchmarks=("bert-99",)))
+
+
 def catalog(root: Path) -> None:
     """A checkout's files, as far as the catalog needs them."""
     shutil.copy(assets() / "images.yaml", root)

@@ -331,6 +331,25 @@ class Description(Target):
         return [Asked(self.command(HOST, "system", "check", self.work / "box.yaml"), frozenset({0, 2}), clean)]
 
 
+class SubmittedTree(Target):
+    """A submission's tree, read by `submission check`: a verdict in any case, also as JSON."""
+
+    CHECKED = frozenset({0, 1})
+
+    def prepare(self, server: Server) -> None:
+        goods.submission(self.good)
+
+    def asked(self) -> list[Asked]:
+        check = ("submission", "check", self.work)
+        return [
+            Asked(self.command(HOST, *check), self.CHECKED, clean),
+            Asked(self.command(HOST, *check, "--json"), self.CHECKED, self._strict),
+        ]
+
+    def _strict(self, outcome: Outcome) -> str | None:
+        return strict(replace(outcome, code=0))
+
+
 class CatalogFile(Target):
     """The catalog, read by `list`."""
 
@@ -397,6 +416,7 @@ def every(folder: Path) -> Sequence[Target]:
         *(partial(ModelFile, *each) for each in MODEL_FILES),
         partial(Results, "results"),
         partial(Description, "description"),
+        partial(SubmittedTree, "submission"),
         partial(CatalogFile, "catalog"),
         partial(RoundsFile, "rounds"),
     ]

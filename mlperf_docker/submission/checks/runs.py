@@ -6,6 +6,7 @@ from typing import Any
 
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.rounds.round import Round, Seeds
+from mlperf_docker.submission import inference
 from mlperf_docker.submission.checks.examined import SCENARIOS, ExaminedEntry, ExaminedTree
 from mlperf_docker.submission.checks.faults import Fault
 from mlperf_docker.submission.checks.findings import TreeFinding
@@ -24,13 +25,6 @@ _FIGURES = {
 }
 _PERCENTILES = {Scenario.SINGLE_STREAM: 0.9, Scenario.MULTI_STREAM: 0.99, Scenario.SERVER: 0.99}
 _SAMPLES_PER_QUERY = 8
-INFERRED = {
-    Scenario.MULTI_STREAM: (Scenario.SINGLE_STREAM,),
-    Scenario.OFFLINE: (Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM),
-}
-"""Scenario → those whose logs may stand in its place, on systems of the edge."""
-_ESTIMATE = "early_stopping_latency_ms"
-"""The key of the 99th percentile, which MultiStream is inferred from: 0 after too few queries."""
 _MET = (
     "result_min_duration_met",
     "result_min_queries_met",
@@ -126,11 +120,15 @@ def _scenario(run: RunLogs) -> Found:
     own, said = run.entry.entry.scenario, run.scenario
     if said is None or said is own:
         return
-    if said not in INFERRED.get(own, ()) or not run.entry.part.system.is_edge:
+    if said not in inference.sources(own) or not run.entry.part.system.is_edge:
         suite = run.entry.part.system.suite or "unknown"
         yield Fault.INFERENCE, "effective_scenario", f"{said}, in the folder of {own}, on a system of type {suite}"
-    elif own is Scenario.MULTI_STREAM and not run.log.number(_ESTIMATE) and run.kind is not Mode.ACCURACY:
-        yield Fault.INFERENCE, _ESTIMATE, "too few queries to estimate the 99th percentile that is inferred from"
+    elif own is Scenario.MULTI_STREAM and not run.log.number(inference.ESTIMATE) and run.kind is not Mode.ACCURACY:
+        yield (
+            Fault.INFERENCE,
+            inference.ESTIMATE,
+            "too few queries to estimate the 99th percentile that is inferred from",
+        )
 
 
 def _audit(run: RunLogs) -> Found:

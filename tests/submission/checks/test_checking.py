@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +12,12 @@ from mlperf_docker.rounds.loading import Rounds
 from mlperf_docker.rounds.words import Division, Suite
 from mlperf_docker.submission.checks import checking
 from tests.fixtures.submission_trees import TreeRecipe, Trees
+from tests.rounds import upstream
+from tests.submission import upstream_checkers
 from tests.submission.spoilt_trees import SPOILT, Base, Spoilt
 
 ROUNDS = ("v6.1", "v5.1")
-_CHECKOUT = os.environ.get("MLPERF_INFERENCE", "")
-_CHECKERS = ("submission_checker/main.py", "submission_checker_old.py")
+_HAS_CHECKOUT = bool(os.environ.get(upstream.VARIABLE))
 Copied = Callable[[str], Base]
 
 
@@ -35,13 +34,6 @@ def copied(bases: dict[str, Base], tmp_path: Path) -> Copied:
     return lambda name: Base(Path(shutil.copytree(bases[name].root, tmp_path / "tree")), bases[name].recipe)
 
 
-def accepts(checker: str, root: Path, round_: str) -> bool:
-    """Whether upstream's checker accepts the tree."""
-    script = Path(_CHECKOUT, "tools/submission", checker)
-    argv = [sys.executable, str(script), "--input", str(root), "--version", round_, "--csv", os.devnull]
-    return subprocess.run(argv, capture_output=True, timeout=120, check=False).returncode == 0
-
-
 @pytest.mark.parametrize("suite", Suite)
 @pytest.mark.parametrize("division", Division)
 @pytest.mark.parametrize("name", loading.load().names)
@@ -55,8 +47,8 @@ def test_a_whole_tree_has_no_findings(
     assert verdict.findings == ()
     assert (verdict.round.name, verdict.passes, verdict.synthetic) == (name, True, False)
     assert verdict.entries == sum(len(each.required(suite)) for each in taken)
-    if _CHECKOUT and name in ROUNDS:
-        assert accepts(_CHECKERS[0], tmp_path, name)
+    if _HAS_CHECKOUT and name in ROUNDS:
+        assert upstream_checkers.new(tmp_path, name).accepted
 
 
 @pytest.mark.parametrize("spoilt", SPOILT, ids=lambda spoilt: spoilt.name)
@@ -70,12 +62,12 @@ def test_a_spoilt_tree_is_refused_for_what_was_spoilt(
     assert spoilt.fault in {finding.fault for finding in verdict.errors}, verdict.findings
 
 
-@pytest.mark.skipif(not _CHECKOUT, reason="MLPERF_INFERENCE names no checkout of upstream's checker")
+@pytest.mark.skipif(not _HAS_CHECKOUT, reason="MLPERF_INFERENCE names no checkout of upstream's checker")
 @pytest.mark.parametrize("spoilt", SPOILT, ids=lambda spoilt: spoilt.name)
 @pytest.mark.parametrize("name", ROUNDS)
 def test_upstreams_verdict_on_a_spoilt_tree_is_the_known_one(copied: Copied, name: str, spoilt: Spoilt) -> None:
     base = copied(name)
     spoilt.spoil(base)
-    assert accepts(_CHECKERS[0], base.root, name) is not spoilt.upstream
+    assert upstream_checkers.new(base.root, name).accepted is not spoilt.upstream
     if not base.recipe.round.layout.is_separate:  # the only layout that the old one knows today
-        assert accepts(_CHECKERS[1], base.root, name) is not spoilt.upstream_old
+        assert upstream_checkers.old(base.root, name).accepted is not spoilt.upstream_old

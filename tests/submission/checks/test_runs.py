@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +12,11 @@ from mlperf_docker.rounds.loading import Rounds
 from mlperf_docker.rounds.words import Division, Suite
 from mlperf_docker.submission.checks import checking
 from mlperf_docker.submission.checks.faults import Fault
-from tests.fixtures.submission_trees import TreeRecipe, Trees
+from tests.fixtures.submission_trees import TreeRecipe, Trees, edit_log
+from tests.rounds import upstream
+from tests.submission import upstream_checkers
 from tests.submission.spoilt_trees import Base
 
-_CHECKOUT = os.environ.get("MLPERF_INFERENCE", "")
 _SS, _MS, _OFFLINE, _SERVER = Scenario.SINGLE_STREAM, Scenario.MULTI_STREAM, Scenario.OFFLINE, Scenario.SERVER
 Built = Callable[..., Base]
 
@@ -36,11 +35,9 @@ def built(trees: Trees, rounds: Rounds, tmp_path: Path) -> Built:
 def faults(base: Base, rounds: Rounds) -> set[Fault]:
     """The faults that our check finds. Where upstream's is at hand, it has to find the tree as good as ours does."""
     found = {finding.fault for finding in checking.check(base.root, rounds, base.recipe.round.name).errors}
-    if _CHECKOUT:
-        script = Path(_CHECKOUT, "tools/submission/submission_checker/main.py")
-        options = ["--input", str(base.root), "--version", base.recipe.round.name, "--csv", os.devnull]
-        done = subprocess.run([sys.executable, str(script), *options], capture_output=True, timeout=120, check=False)
-        assert (done.returncode == 0) is (not found), done.stderr
+    if os.environ.get(upstream.VARIABLE):
+        verdict = upstream_checkers.new(base.root, base.recipe.round.name)
+        assert verdict.accepted is (not found), verdict.output
     return found
 
 
@@ -82,7 +79,7 @@ def test_a_bound_counts_as_met_only_where_the_log_says_true(
     built: Built, rounds: Rounds, edited: dict[str, object]
 ) -> None:
     base = built()
-    base.edit(scenario=_SS, **edited)
+    edit_log(base.logs(scenario=_SS), edited)
     assert faults(base, rounds) == {Fault.LOG_BOUND_MISSED}
 
 

@@ -10,9 +10,10 @@ from mlperf_docker.submission.checks.faults import Fault
 from mlperf_docker.submission.official import checkout, running
 from mlperf_docker.submission.official.messages import read
 from tests.fixtures.submission_trees import TreeRecipe, Trees
+from tests.rounds import upstream
 from tests.submission.spoilt_trees import SPOILT, Base, Spoilt
 
-_CHECKOUT = os.environ.get("MLPERF_INFERENCE", "")
+_CHECKOUT = os.environ.get(upstream.VARIABLE, "")
 _OFFLINE = "closed/Acme/results/box/resnet/Offline"
 _TRACEBACK = ("Traceback (most recent call last):", '  File "main.py", line 1, in <module>', "    main()")
 
