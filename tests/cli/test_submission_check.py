@@ -79,3 +79,26 @@ def test_a_tree_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
         assert words in tool("submission", "check", str(tmp_path / name), expect=ExitCode.USAGE).stderr
     (tmp_path / "empty").mkdir()
     assert "error no-results:" in tool("submission", "check", str(tmp_path / "empty"), expect=ExitCode.INVALID).stdout
+
+
+def test_upstreams_checkers_are_asked_from_a_checkout(base: Base, tmp_path: Path) -> None:
+    script = tmp_path / "checkout/tools/submission/submission_checker_old.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        f'TABLE = {{\n    "{base.recipe.round.name}": {{\n    }},\n}}\n'
+        "import sys\nprint('ERROR:main:closed/Acme has the following empty directories: [1]')\nsys.exit(1)\n"
+    )
+    asked = ("submission", "check", str(base.root), "--official", str(tmp_path / "checkout"), "--no-container")
+    text = tool(*asked, expect=ExitCode.INVALID).stdout.splitlines()
+    assert text[0] == "submission_checker_old of mlcommons/inference of an unknown commit refuses the tree."
+    assert text[1] == f"error folder-empty: {Fault.FOLDER_EMPTY.about}"
+    assert text[-1].endswith("0 warnings; upstream's checkers: submission_checker_old refuses the tree.")
+    found = json.loads(tool(*asked, "--json", expect=ExitCode.INVALID).stdout)
+    (checker,) = found["official"]["checkers"]
+    assert (found["passes"], checker["accepts"], checker["findings"][0]["code"]) == (True, False, "folder-empty")
+
+
+def test_a_checkout_that_is_none_is_a_usage_error(base: Base, tmp_path: Path) -> None:
+    done = tool("submission", "check", str(base.root), "--official", str(tmp_path), expect=ExitCode.USAGE)
+    assert "is no checkout of mlcommons/inference" in done.stderr
+    assert "git clone" in done.stderr

@@ -253,7 +253,7 @@ SPOILT = (
     # The system.
     Spoilt(
         "no description of the system",
-        Fault.FILE_MISSING,
+        Fault.SYSTEM_MISSING,
         _without(lambda base: base.at(base.organisation.system(SYSTEM))),
         True,
         True,
@@ -304,7 +304,7 @@ SPOILT = (
         True,
         True,
     ),
-    Spoilt("no source", Fault.FILE_MISSING, _without(lambda base: base.at(base.organisation.source)), True, True),
+    Spoilt("no source", Fault.SOURCE_MISSING, _without(lambda base: base.at(base.organisation.source)), True, True),
     Spoilt(
         "no calibration",
         Fault.CALIBRATION_MISSING,

@@ -79,7 +79,16 @@ class Fault(StrEnum):
         "Repeat the runs with the real data set and model. To try the check itself: --allow-synthetic",
     )
     # Files.
-    FILE_MISSING = ("file-missing", "a required file or folder is missing", "Put it there.")
+    FILE_MISSING = (
+        "file-missing",
+        "a required file or folder is missing",
+        "Copy it from the run's folder, or write the tree again: mlperf-docker submission create",
+    )
+    SOURCE_MISSING = (
+        "source-missing",
+        "the folder with the source is missing",
+        "Put in it what is needed to repeat the results, which `mlperf-docker submission create` writes.",
+    )
     FILE_EMPTY = ("file-empty", "a required file is empty", "Write what belongs there.")
     FILE_EXTRA = ("file-extra", "a file that may not stand beside the logs", "Move it to the folder with the source.")
     JSON_BROKEN = ("json-broken", "a file is not the JSON object that it has to be", "Correct it, or write it again.")
@@ -90,6 +99,11 @@ class Fault(StrEnum):
         "Write documentation/calibration.md: how weights were quantized, or that they were not.",
     )
     # Description of a system.
+    SYSTEM_MISSING = (
+        "system-missing",
+        "a system with results has no description",
+        "Complete what `mlperf-docker system init` writes; `mlperf-docker submission create` puts it into the tree.",
+    )
     SYSTEM_UNUSED = (
         "system-unused",
         "a description of a system that has no results",

@@ -64,7 +64,7 @@ def _said(facts: dict[str, Any], key: str) -> str:
 def _documents(tree: SubmissionTree, organisation: Organisation) -> Iterator[TreeFinding]:
     """Yield the folder of the source, and the description of calibration, where there is none."""
     if not tree.has_folder(str(organisation.source)):
-        yield TreeFinding(Fault.FILE_MISSING, str(organisation.source), "the folder of the source")
+        yield TreeFinding(Fault.SOURCE_MISSING, str(organisation.source))
     places = (organisation.calibration, organisation.root / organisation.calibration.name)
     if organisation.division is Division.CLOSED and not any(tree.has_file(str(each)) for each in places):
         yield TreeFinding(Fault.CALIBRATION_MISSING, str(organisation.calibration))

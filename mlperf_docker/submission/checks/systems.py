@@ -16,7 +16,7 @@ def check(examined: ExaminedTree) -> Iterator[TreeFinding]:
         if system.description is not None:
             yield from _described(examined, system, system.description)
         elif not examined.tree.has_file(path := str(system.organisation.system(system.name))):
-            yield TreeFinding(Fault.FILE_MISSING, path, "the description of a system with results")
+            yield TreeFinding(Fault.SYSTEM_MISSING, path)
     yield from _unused(examined)
 
 
