@@ -31,6 +31,7 @@ from mlperf_docker.cli import (
     show,
     submission,
     system,
+    tune,
     verify,
 )
 from mlperf_docker.cli.on_demand import group
@@ -108,6 +109,7 @@ app = group(
         pull=pull.pull,
         push=push.push,
         run=run.run,
+        tune=tune.tune,
         evidence=evidence.evidence,
         doctor=doctor.doctor,
         lock=lock.lock,

@@ -109,9 +109,12 @@ ProfileName = Annotated[
 PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
 
 
-def taking(kind: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options that *kind* declares, in place of its parameter `options`, which gets their values."""
-    taken = [each for each in declared(kind) if not each.only_harness]
+def taking(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that *kind* declares, in place of its parameter `options`, which gets their values.
+
+    without: names of those that it does not take.
+    """
+    taken = [each for each in declared(kind) if not each.only_harness and each.name not in without]
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)

@@ -73,7 +73,7 @@ HOST = _floors(
     {"recipe": "recipe", "inputs": "inputs", "engine": "engine", "rounds": "rounds", "report": "report"},
     {"images": "images", "systems": "systems"},
     {"runs": "runs", "bundle": "bundle", "maintenance": "maintenance"},
-    {"evidence": "evidence", "campaigns": "campaigns"},
+    {"evidence": "evidence", "campaigns": "campaigns", "tuning": "tuning"},
     {"submission": "submission"},
     {"cli": "cli"},
 )
