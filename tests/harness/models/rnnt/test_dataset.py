@@ -353,6 +353,15 @@ def test_the_line_is_that_of_upstreams_script(tmp_path: Path) -> None:
     assert str(accuracy.WordErrors(3305, 44_349)) == "Word Error Rate: 7.452253714852645%, accuracy=92.54774628514735%"
 
 
+def test_a_part_of_the_utterances_is_scored_by_itself(tmp_path: Path) -> None:
+    """The log of a compliance run has some of them, some twice."""
+    path = log(tmp_path / "log.json", [(2, "a b c d"), (1, "do"), (2, "a")])
+    found = accuracy.score(path, said("he was in a fevered state", "don't", "a b c d"), part=True)
+    assert (found.errors, found.words) == (1, 5)
+    with pytest.raises(SampleError, match="missing or cannot be"):
+        accuracy.score(log(tmp_path / "log.json", []), said("a"), part=True)
+
+
 def test_everything_wrong_with_a_log_is_named_at_once(tmp_path: Path) -> None:
     number = np.array([28], dtype=np.int64).tobytes()
     answers: list[tuple[Any, str | bytes]] = [(0, b"abc"), (1, number), (7, "a"), (-1, "a"), (2, "fine"), ("x", "a")]

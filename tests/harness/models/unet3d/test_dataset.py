@@ -530,6 +530,17 @@ def test_logs_that_do_not_fit(tmp_path: Path, answers: list[tuple[int, NDArray[n
         accuracy.score(log(tmp_path / "log.json", answers), marked([0] * 6, [0] * 6))
 
 
+def test_a_part_of_the_cases_is_scored_by_itself(tmp_path: Path) -> None:
+    """The log of a compliance run has some of them, some twice."""
+    truth, none = marked([1, 1, 1, 2, 0, 0], [0] * 6, [1, 1, 2, 2, 2, 2]), np.zeros(6, np.uint8)
+    answers = [(2, np.array([1, 1, 2, 2, 0, 0], np.uint8)), (1, none), (2, none)]
+    found = accuracy.score(log(tmp_path / "log.json", answers), truth, part=True)
+    np.testing.assert_allclose(found.kidney, (1, 1), atol=1e-6)
+    np.testing.assert_allclose(found.tumour, (1, 2 * 2 / (2 + 4)), atol=1e-6)
+    with pytest.raises(SampleError, match="lacks 3 of 3 cases"):
+        accuracy.score(log(tmp_path / "log.json", []), truth, part=True)
+
+
 def test_an_accuracy_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.json").write_text('[\n{"qsl_idx": 0, "da\n')
     with pytest.raises(SampleError, match="no answer"):
