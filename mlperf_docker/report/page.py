@@ -72,6 +72,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "date": lambda time: (f"{time:%Y-%m-%d}", f"{time:%H:%M} UTC"),
         "brief": text.brief_text,
+        "compliance": text.compliance_texts,
         "fact": text.fact_text,
         "metric": text.metric_text,
         "ms": text.milliseconds,

@@ -12,7 +12,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.report import page as report
 from mlperf_docker.results.store import StoredResults
 from mlperf_docker.results.values import RunResult
-from tests.results.run_results import ENERGY, HOST, SCORES, run_result
+from tests.results.run_results import ANSWERS, COMPLIANCE, ENERGY, HOST, SCORES, run_result
 
 NOW = dt.datetime(2026, 2, 3, 4, 5, tzinfo=dt.UTC)
 VOID = {"meta", "br", "wbr"}
@@ -181,6 +181,19 @@ def test_a_section_has_the_host_in_words_and_its_energy() -> None:
     assert dict(zip(odd.texts("dt"), odd.texts("dd"), strict=True))["processor"] == "of another version"
 
 
+def test_a_section_of_a_compliance_run_has_its_verdict() -> None:
+    held = {"performance_run": "20260101-p", "accuracy_run": "20260101-a"}
+    verdict = {**COMPLIANCE, "test": "TEST01", "passed": False, "accuracy": ANSWERS, **held}
+    found = page(named("a", compliance=verdict))
+    assert "resnet50:onnxruntime-cpu fp32, Offline, TEST01" in found.texts("h3")
+    assert {
+        "TEST01 not passed",
+        "figure 0.950 x that of 20260101-p",
+        "12 of 4096 answers differ from those of 20260101-a",
+        "scores 90.1000 and 90.2000",
+    } <= set(found.texts("li"))
+
+
 def test_an_older_result_has_no_sections_for_what_it_lacks() -> None:
     assert page(named("a", image=None)).texts("h4") == ["Versions", "Device proof", "Further"]
 
@@ -223,7 +236,7 @@ def test_accuracies_over_time_are_drawn_with_their_target() -> None:
     "changes",
     [
         {"model": "bert"}, {"backend": "pytorch"}, {"device": "cuda"}, {"precision": "int8"}, {"scenario": "Server"},
-        {"mode": "accuracy"}, {"synthetic": False}, {"synthetic_size": "full"},
+        {"mode": "accuracy"}, {"synthetic": False}, {"synthetic_size": "full"}, {"compliance": COMPLIANCE},
     ],
 )  # fmt: skip
 def test_runs_of_two_kinds_are_not(changes: dict[str, Any]) -> None:

@@ -51,6 +51,16 @@ SCORES = {**AT_MOST, "high": False, "scores": [BETWEEN, HIGH, AT_MOST]}
 """An accuracy of three scores, of which the last fails and decides."""
 
 
+COMPLIANCE = {
+    "test": "TEST04", "passed": True, "reasons": [], "accuracy": None,
+    "performance": {"reference": 100.0, "value": 95.0, "ratio": 0.95, "least": None, "most": 1.1},
+}  # fmt: skip
+ANSWERS = {
+    "compared": 4096, "differing": 12, "first_element_differing": 9, "unknown": 0, "largest_difference": 2.4e-07,
+    "path": "scores", "baseline": 90.1, "score": 90.2, "high": False,
+}  # fmt: skip
+
+
 def run_result(**changes: Any) -> values.RunResult:
     return values.RunResult.model_validate({**FIELDS, **changes})
 

@@ -22,15 +22,11 @@ from mlperf_docker.runs.references import References
 from mlperf_docker.runs.request import RunRequest
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
-from tests.results.run_results import run_result, write_run
+from tests.results.run_results import COMPLIANCE, run_result, write_run
 
 TEST01, TEST04 = ComplianceTest.TEST01, ComplianceTest.TEST04
 OPTIONS = RunOptions(compliance=TEST01, synthetic=SyntheticSize.TINY)
 SETTINGS = {"min_duration_ms": 5000, "batch_size": 8, "dataset_samples": 64}
-VERDICT = {
-    "test": "TEST04", "passed": True, "reasons": [], "accuracy": None,
-    "performance": {"reference": 1.0, "value": 1.0, "ratio": 1.0, "least": None, "most": 1.1},
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -69,7 +65,7 @@ def test_the_newest_valid_runs_that_match_are_taken(request_: RunRequest) -> Non
         {"precision": "int8"},
         {"synthetic": False, "synthetic_size": None},
         {"synthetic_size": "full"},
-        {"compliance": VERDICT},
+        {"compliance": COMPLIANCE},
     )
     for number, changes in enumerate(others):
         performance(root, f"20261103T00000{number}-p", **changes)
@@ -136,7 +132,7 @@ def test_runs_are_named_as_results_names_them(request_: RunRequest, tmp_path: Pa
     [
         ({"valid": False}, "it is INVALID"),
         ({"mode": "accuracy"}, "its kind is accuracy, not performance"),
-        ({"compliance": VERDICT}, "its kind is TEST04, not performance"),
+        ({"compliance": COMPLIANCE}, "its kind is TEST04, not performance"),
         ({"backend": "pytorch"}, "its cell is resnet50:pytorch-cpu, not resnet50:onnxruntime-cpu"),
     ],
 )
@@ -166,7 +162,7 @@ def test_the_folders_are_mounted_read_only_and_named_in_the_result(
     request_: RunRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, scored = performance(request_.root, "20261101T000000-p"), accuracy(request_.root, "20261101T000000-a")
-    reply = run_result(compliance={**VERDICT, "test": "TEST01"}).model_dump(
+    reply = run_result(compliance={**COMPLIANCE, "test": "TEST01"}).model_dump(
         mode="json", exclude={"image", "results_dir", "duration_s"}
     )
     exact = candidates(FakeEngine(), recipe_of(request_.spec).identity, request_.sources)[0].exact
