@@ -51,8 +51,9 @@ _DIGITS = 1e-5
 
 def contradictions(options: RunOptions, settings: Mapping[str, Any]) -> Iterator[str]:
     """The options whose value is not that of a run with *settings*, in words. A run that does not tell has any."""
+    samples = options.samples or options.synthetic_samples
     for name, (keys, units) in _SETTINGS.items():
-        given = getattr(options, name)
+        given = samples if name == "samples" else getattr(options, name)
         key = next((each for each in keys if isinstance(settings.get(each), int | float)), None)
         if given is not None and key and not math.isclose(given * units, settings[key], rel_tol=_DIGITS):
             yield f"its {key} is {settings[key]:g}, not {given * units:g}"

@@ -37,13 +37,16 @@ class ComplianceRequest:
         """What an earlier run of *mode* was asked for; an accuracy run has no say in time."""
         if mode is Mode.PERFORMANCE:
             return replace(self.options, compliance=None)
-        return RunOptions(
-            precision=self.options.precision,
-            scenario=self.options.scenario,
+        return replace(
+            self.options,
+            compliance=None,
             mode=mode,
-            synthetic=self.options.synthetic,
-            samples=self.options.samples,
-            model_options=self.options.model_options,
+            min_duration_s=None,
+            target_qps=None,
+            target_latency_ms=None,
+            batch_size=None,
+            instances=None,
+            threads_per_instance=None,
         )
 
     def command(self, mode: Mode) -> str:
@@ -71,7 +74,7 @@ class ComplianceRequest:
 
     def other_settings(self, run: RunResult, mode: Mode, beside: RunResult | None) -> list[str]:
         """Which settings of *run* are others, than asked for or than those of the run *beside* it."""
-        found = list(contradictions(self.options_of(mode), run.settings))
+        found = [*contradictions(self.options_of(mode), run.settings), *self._other_data(run)]
         if beside is not None:
             ours, theirs = _data_facts(run), _data_facts(beside)
             found += [
@@ -80,6 +83,16 @@ class ComplianceRequest:
                 if key in theirs and ours[key] != theirs[key]
             ]
         return found
+
+    def _other_data(self, run: RunResult) -> Iterator[str]:
+        """Which options that decide on the data *run* had otherwise; a result of an earlier version does not tell."""
+        if run.request is None:
+            return
+        ours, theirs = on_record.options_given(self.options), run.request.options
+        of_model = (option.name for option in self.request.spec.model.options_of("run"))
+        for name in ("samples", "synthetic_samples", "synthetic_labels", *of_model):
+            if ours.get(name) != theirs.get(name):
+                yield f"its {name} is {theirs.get(name)}, not {ours.get(name)}"
 
 
 @dataclass(frozen=True)

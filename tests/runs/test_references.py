@@ -10,7 +10,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.events import ResultEvent
 from mlperf_docker.contract.options import RunOptions
-from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario, SyntheticSize
+from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario, SyntheticLabels, SyntheticSize
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.lookup import candidates
@@ -92,6 +92,25 @@ def test_an_accuracy_run_of_other_data_is_left_out(request_: RunRequest) -> None
     accuracy(request_.root, "20261101T000000-a")
     accuracy(request_.root, "20261102T000000-a", settings={**SETTINGS, "dataset_samples": 20})
     assert found(request_).names["accuracy_run"] == "20261101T000000-a"
+
+
+def on_record(**options: Any) -> dict[str, Any]:
+    """What a run was asked for, as its result keeps it."""
+    given = {"synthetic_labels": "damaged", **options}
+    nothing = dict.fromkeys(("dataset", "model_file", "user_conf", "profile"))
+    return {"command": ["mlperf-docker", "run"], "source": "0", "options": given, "limits": {}, **nothing}
+
+
+def test_runs_on_another_synthetic_set_are_left_out(request_: RunRequest) -> None:
+    root, whole = request_.root, {"synthetic_samples": 1024, "synthetic_labels": "whole"}
+    large = {**SETTINGS, "dataset_samples": 1024}
+    performance(root, "20261101T000000-p", request=on_record())
+    performance(root, "20261102T000000-p", settings=large, request=on_record(**whole))
+    performance(root, "20261103T000000-p", request=on_record(samples=20))
+    options = replace(OPTIONS, compliance=TEST04)
+    assert found(replace(request_, options=options)).performance.name == "20261101T000000-p"
+    options = replace(options, synthetic_samples=1024, synthetic_labels=SyntheticLabels.WHOLE)
+    assert found(replace(request_, options=options)).performance.name == "20261102T000000-p"
 
 
 def test_missing_runs_are_told_together_with_the_commands_that_make_them(request_: RunRequest) -> None:

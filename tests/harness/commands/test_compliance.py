@@ -11,6 +11,7 @@ import pytest
 
 from mlperf_docker.contract import detail_log
 from mlperf_docker.contract.words import ComplianceTest
+from mlperf_docker.harness.samples import accuracy_log
 from tests.harness.compliance.runs import CellRuns
 from tests.harness.process import Finished
 from tests.tries import in_time
@@ -54,7 +55,8 @@ def test_test01_compares_logged_answers(copied: CellRuns) -> None:
     assert (found["path"], found["baseline"], found["score"]) == ("first element", None, None)
     folder = copied.folder / TEST01
     assert "TEST PASS" in (folder / "verify_accuracy.txt").read_text().splitlines()
-    assert (folder / "accuracy.txt").read_text() == "accuracy=87.500%, good=56, total=64\n"
+    samples = {each.sample for each in accuracy_log.answers(folder / "mlperf_log_accuracy.json")}
+    assert (folder / "accuracy.txt").read_text().endswith(f"total={len(samples)}\n")
 
 
 def test_a_compliance_run_has_the_settings_of_the_performance_run(copied: CellRuns) -> None:
@@ -115,7 +117,7 @@ def test_scores_decide_where_first_values_differ_in_their_last_bits(copied: Cell
     answers = found["accuracy"]
     assert answers["first_element_differing"] == answers["differing"] == answers["compared"] > 0
     assert 0 < answers["largest_difference"] < 1e-3
-    assert (answers["path"], answers["baseline"], answers["score"], answers["high"]) == ("scores", 87.5, 87.5, True)
+    assert (answers["path"], answers["baseline"], answers["high"]) == ("scores", answers["score"], True)
     assert not [each for each in found["reasons"] if "answers" in each or "scores" in each]
     assert "TEST PASS" not in (copied.folder / TEST01 / "verify_accuracy.txt").read_text()
 
