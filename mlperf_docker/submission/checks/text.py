@@ -13,7 +13,8 @@ _MOST_PLACES = 50
 
 def verdict_text(verdict: TreeVerdict, others: str = "") -> str:
     """Return all findings, those with one fix together, and the verdict as the last line, with that of *others*."""
-    return "\n".join((*finding_lines(verdict.findings), last_line(verdict, others)))
+    head = ("This tool's own findings:",) if others and verdict.findings else ()
+    return "\n".join((*head, *finding_lines(verdict.findings), last_line(verdict, others)))
 
 
 def finding_lines(findings: tuple[TreeFinding, ...]) -> Iterator[str]:
