@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.display.printable import has_bytes
+from mlperf_docker.engine.container import configuration
 from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan, run_argv, run_command
 from mlperf_docker.errors import UsageError
 
@@ -180,3 +181,10 @@ def test_limits_that_docker_refuses_are_a_usage_error(limits: Limits) -> None:
 def test_nothing_is_no_limit() -> None:
     Limits(cpus=0.0, memory="0").check()
     assert not [word for word in run_argv(replace(PLAN, limits=Limits(cpus=0.0))) if "cpus" in word]
+
+
+def test_another_program_than_the_images_own_is_named_before_the_image() -> None:
+    words = run_argv(replace(PLAN, entrypoint="timeout"))
+    assert words[words.index(PLAN.image) - 1] == "--entrypoint=timeout"
+    assert configuration(replace(PLAN, entrypoint="timeout"))["Entrypoint"] == ["timeout"]
+    assert "Entrypoint" not in configuration(PLAN)
