@@ -125,7 +125,7 @@ class SyntheticKind:
     @property
     def facts(self) -> dict[str, Any]:
         """What its facts begin with."""
-        return {"size": self.size.value, **({"labels": self.labels.value} if self.whole else {})}
+        return {"size": self.size.value, **({"synthetic_labels": self.labels.value} if self.whole else {})}
 
 
 @dataclass(frozen=True, slots=True)

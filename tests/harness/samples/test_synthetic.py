@@ -12,7 +12,7 @@ from mlperf_docker.contract.words import SyntheticLabels, SyntheticSize
 from mlperf_docker.harness.api.scores import SyntheticKind
 from tests.harness.process import command, environment, of_model
 
-WHOLE_SCORES = {"resnet50": 100.0, "bert": 100.0, "3d-unet": 0.99, "retinanet": 99.0, "rnnt": 100.0, "dlrm": 100.0}
+WHOLE_SCORES = {"resnet50": 100.0, "bert": 100.0, "3d-unet": 0.99, "retinanet": 98.0, "rnnt": 100.0, "dlrm": 100.0}
 """The least that the whole labels of a few samples reach."""
 COUNTS = {"resnet50": 70, "bert": 67, "3d-unet": 1, "retinanet": 26, "rnnt": 26, "dlrm": 67}
 """Other than the usual ones, and more where that takes seconds."""

@@ -41,6 +41,8 @@ LIKELY = 60
 """Candidates that an image has above the least score, before suppression, by the fit."""
 BEST_LOGIT = 2.5
 DELTA_SPREAD = 0.15
+WHOLE_SPARE = 1
+"""Spare images for each one with whole labels: a third have a class in which rounding could decide."""
 FEWEST, MOST = 8, 250
 """Detections of an image that may stay in the set."""
 DRAWN = 8
@@ -66,9 +68,10 @@ class RetinaNetRecipe:
     """Images that the heads are scaled on."""
     config: RetinaNetConfig
 
-    def of(self, count: int) -> "RetinaNetRecipe":
-        """The recipe of a set of *count* images, with as large a share of spare ones."""
-        spare = -(-self.spare * count // self.count)
+    def of(self, kind: SyntheticKind) -> "RetinaNetRecipe":
+        """The recipe of a kind of set: as large a share of spare images, or WHOLE_SPARE."""
+        count = kind.count(self.count)
+        spare = count * WHOLE_SPARE + self.spare if kind.whole else -(-self.spare * count // self.count)
         return replace(self, count=count, spare=max(spare, self.fitted_on - count))
 
 
@@ -283,19 +286,14 @@ def _decided(image: Candidates, label: int) -> bool:
     return True
 
 
-def draw(found: Sequence[Candidates], *, whole: bool = False) -> list[Drawing]:
-    """Annotations made from the best detections of each image: on them, beside them, elsewhere, or none.
-
-    whole: on each detection.
-    """
+def draw(found: Sequence[Candidates]) -> list[Drawing]:
+    """Annotations made from the best detections of each image: on them, beside them, elsewhere, or none."""
     classes = stable(found)
     drawings = []
     for image, candidates in enumerate(found):
         own = candidates.of(candidates.kept & np.isin(candidates.labels, list(classes)))
-        most = None if whole else DRAWN
-        for rank, (box, label) in enumerate(zip(own.boxes[:most], own.labels[:most], strict=True)):
-            boxes = [box.astype(np.float64)] if whole else _drawn(box.astype(np.float64), rank + image)
-            drawings += [Drawing(image, int(label), each) for each in boxes]
+        for rank, (box, label) in enumerate(zip(own.boxes[:DRAWN], own.labels[:DRAWN], strict=True)):
+            drawings += [Drawing(image, int(label), each) for each in _drawn(box.astype(np.float64), rank + image)]
     risky = {drawing.label for drawing in drawings if not _clear(drawing, found[drawing.image])}
     return [drawing for drawing in drawings if drawing.label not in risky]
 
@@ -315,7 +313,7 @@ def _clear(drawing: Drawing, image: Candidates) -> bool:
     return bool((np.abs(overlaps[:, None] - THRESHOLDS) > SAFE_OVERLAP).all())
 
 
-def choose(found: Sequence[Candidates], count: int, *, whole: bool = False) -> tuple[list[int], list[Drawing]]:
+def choose(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Drawing]]:
     """Numbers of the first *count* images that can be used, and their annotations, whose images are counted anew.
 
     Raises SampleError if there are too few images with something in them that is safe to draw.
@@ -323,16 +321,47 @@ def choose(found: Sequence[Candidates], count: int, *, whole: bool = False) -> t
     usable = [number for number, image in enumerate(found) if FEWEST <= image.kept.sum() <= MOST]
     while len(usable) >= count:
         chosen = usable[:count]
-        drawings = draw([found[number] for number in chosen], whole=whole)
+        drawings = draw([found[number] for number in chosen])
         bare = set(range(count)) - {drawing.image for drawing in drawings}
         if not bare:
             return chosen, drawings
         usable = [number for at, number in enumerate(usable) if at not in bare]
-    raise SampleError(f"only {len(usable)} of {len(found)} synthetic images show something that is safe to draw")
+    raise _too_few(len(usable), len(found))
+
+
+def choose_whole(found: Sequence[Candidates], count: int) -> tuple[list[int], list[Drawing]]:
+    """The same, with an annotation on each detection.
+
+    All detections are right then, in whatever order; so only images are taken that are decided in all their classes.
+    """
+    usable = [
+        number for number, image in enumerate(found) if FEWEST <= image.kept.sum() <= MOST and _all_decided(image)
+    ]
+    if len(usable) < count:
+        raise _too_few(len(usable), len(found))
+    chosen = usable[:count]
+    kept = [found[number].of(found[number].kept) for number in chosen]
+    drawings = [
+        Drawing(at, int(label), box.astype(np.float64))
+        for at, image in enumerate(kept)
+        for box, label in zip(image.boxes, image.labels, strict=True)
+    ]
+    return chosen, drawings
+
+
+def _all_decided(image: Candidates) -> bool:
+    return all(_decided(image, label) for label in np.unique(image.labels).tolist())
+
+
+def _too_few(usable: int, drawn: int) -> SampleError:
+    return SampleError(
+        f"only {usable} of {drawn} synthetic images show something that is safe to draw",
+        hint="Take fewer --synthetic-samples, or --synthetic-labels whole, which has safe ones of any number.",
+    )
 
 
 def _make(usual: RetinaNetRecipe, kind: SyntheticKind, folder: Path, answerer: Answerer, report: Report) -> None:
-    data, recipe = folder / "data", usual.of(kind.count(usual.count))
+    data, recipe = folder / "data", usual.of(kind)
     images = data / FOLDERS[0]
     images.mkdir(parents=True)
     total = recipe.count + recipe.spare
@@ -349,7 +378,7 @@ def _make(usual: RetinaNetRecipe, kind: SyntheticKind, folder: Path, answerer: A
         boxes, scores, labels = (output[0] for output in run(read(index)))
         found.append(plain_detections(boxes, scores, labels))
         report(index + 1, total, "samples")
-    chosen, drawings = choose(found, recipe.count, whole=kind.whole)
+    chosen, drawings = (choose_whole if kind.whole else choose)(found, recipe.count)
     for index in set(range(total)) - set(chosen):
         (images / names[index]).unlink()
     (data / ANNOTATIONS).parent.mkdir()
