@@ -6,7 +6,7 @@ from typing import Any
 
 from mlperf_docker.campaigns import options as campaign_options
 from mlperf_docker.campaigns.cells import CampaignCell, CellScenario
-from mlperf_docker.campaigns.entries import CellEntry
+from mlperf_docker.campaigns.entries import CellEntry, EntryPart
 from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.campaigns.noting import Noting
 from mlperf_docker.campaigns.options import CampaignOptions
@@ -66,6 +66,8 @@ class _CellReading:
             user_conf=noting.file((*self.at, "user_conf"), entry.user_conf),
         )
         self._no_data_beside_synthetic_ones(cell)
+        if EntryPart.COMPLIANCE in entry.modes and not set(EntryPart) <= {*entry.modes}:
+            self._note("compliance tests are held to accuracy and performance runs: name these, too", "modes")
         return self._with_profiles(cell)
 
     def _benchmarks(self) -> tuple[RoundBenchmark, ...]:
@@ -102,6 +104,8 @@ class _CellReading:
         own = options(self.noting, self.entry.scenario_options.get(scenario, {}), place, self.spec).over(given)
         of = tuple(each for each in benchmarks if scenario in self.frame.scenarios(each))
         run_options = own.options(precision=self.entry.precision, scenario=scenario)
+        for refusal in run_options.contradictions():
+            self._note(f"{scenario}: {refusal}", "scenario_options", scenario.value)
         return CellScenario(scenario, of, run_options, own.limited())
 
     def _of_the_round(self, wanted: Iterable[Scenario], benchmarks: tuple[RoundBenchmark, ...]) -> None:

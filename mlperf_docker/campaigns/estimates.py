@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mlperf_docker.campaigns.matching import is_of
 from mlperf_docker.campaigns.requests import WantedRun
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.results.values import RunResult
@@ -25,7 +24,7 @@ class Estimate:
 def estimate(run: WantedRun, results: Sequence[RunResult]) -> Estimate:
     """Return how long *run* takes. results: those of the campaign's folder, whether they fit or not, oldest first."""
     alike = [each for each in results if _is_alike(each, run)]
-    took = next((each.duration_s for each in reversed(alike) if is_of(each, run) and _is_as_long(each, run)), None)
+    took = next((each.duration_s for each in reversed(alike) if _is_as_long(each, run)), None)
     if took is not None:
         return Estimate(took)
     if run.request.options.mode is Mode.ACCURACY:
@@ -64,10 +63,11 @@ def _is_alike(result: RunResult, run: WantedRun) -> bool:
 
 
 def _is_as_long(result: RunResult, run: WantedRun) -> bool:
-    """Tell whether *result* was asked for as many seconds, queries and samples."""
-    had = result.request.options if result.request else {}
-    names = ("samples",) if run.kind is Mode.ACCURACY else ("min_duration_s", "min_query_count", "samples")
-    return all(had.get(name) == getattr(run.options, name) for name in names)
+    """Tell whether *result* was asked for as many seconds, queries and samples; a test takes as long as its run."""
+    asked, had = run.options, result.request.options if result.request else {}
+    names = ("samples",) if asked.mode is Mode.ACCURACY else ("min_duration_s", "min_query_count", "samples")
+    same = (result.scenario, result.mode) == (asked.scenario, asked.mode)
+    return same and all(had.get(name) == getattr(asked, name) for name in names)
 
 
 def _samples(run: WantedRun, alike: Iterable[RunResult]) -> int | None:

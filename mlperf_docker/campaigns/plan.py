@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlperf_docker.campaigns import attempts, estimates
+from mlperf_docker.campaigns.attempts import Attempt
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
 from mlperf_docker.campaigns.estimates import Estimate
@@ -29,7 +30,7 @@ class State(StrEnum):
     FINISHED = "finished"
     """A result that counts, of this image, model file, data set and settings, is there."""
     RUNNING = "running"
-    """Its folder is there, and a run holds the results folder."""
+    """Its folder is the newest, and a run holds the results folder."""
     MISSING = "missing"
     """Nothing is there yet."""
     WAITING = "waiting"
@@ -168,11 +169,9 @@ class Planner:
             return replace(unknown, state=State.FINISHED, result=result)
         attempt = attempts.newest(run.request, folder.without_result, candidates)
         if attempt is not None:
-            state = State.RUNNING if folder.is_held else State.FAILED
-            why = (attempt.folder.name,) if folder.is_held else (attempt.reason, f"see {attempt.folder}")
-            return replace(unknown, state=state, why=why)
+            return _attempted(unknown, attempt, folder)
         if fitting:
-            return replace(unknown, state=State.INVALID, why=fitting[0].reasons, unfit=fitting[0])
+            return replace(unknown, state=State.INVALID, why=_reasons(fitting[0]), unfit=fitting[0])
         if candidates:
             newest = candidates[0]
             return replace(unknown, state=State.STALE, why=other[newest.name], unfit=newest)
@@ -197,6 +196,18 @@ class _Folder:
     def read(cls, root: Path) -> "_Folder":
         """Read *root*; one that is not there has nothing."""
         return cls(store.read_all(root).results, store.without_result(root), store.is_held(root))
+
+
+def _attempted(run: PlannedRun, attempt: Attempt, folder: _Folder) -> PlannedRun:
+    """Return *run*, whose newest folder has no result: it is at work there, or has failed."""
+    if folder.is_held and attempt.folder == folder.without_result[-1]:
+        return replace(run, state=State.RUNNING, why=(attempt.folder.name,))
+    return replace(run, state=State.FAILED, why=(attempt.reason, f"see {attempt.folder}"))
+
+
+def _reasons(result: RunResult) -> tuple[str, ...]:
+    """Return why *result* does not count."""
+    return result.reasons or (result.compliance.reasons if result.compliance else ())
 
 
 def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:

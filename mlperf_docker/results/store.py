@@ -119,14 +119,8 @@ def without_result(root: Path) -> list[Path]:
 
 
 def is_held(root: Path) -> bool:
-    """Tell whether a run holds *root* now, as far as its file system has locks."""
-    try:
-        with exclusive.file(root / _LOCK_FILE):
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:  # it is not there, or closed to us
-        return False
+    """Tell whether a run holds *root* now, as far as the kernel tells."""
+    return exclusive.is_held(root / _LOCK_FILE)
 
 
 def find(run: str, root: Path) -> RunResult:

@@ -17,6 +17,8 @@ from mlperf_docker.system import folders
 # NFS gives EBADF for a folder, as its locks need a file that is open for writing.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF, errno.ENOTTY}
 
+_LOCKS = Path("/proc/locks")
+
 _TOLD: set[Path] = set()
 
 
@@ -64,6 +66,19 @@ def lock(descriptor: int, *, wait: bool) -> bool:
             raise
         return False
     return True
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a process holds the file *path*, without a lock of our own that would keep another one out.
+
+    False also where the kernel does not tell, as without /proc.
+    """
+    try:
+        inode = path.stat().st_ino
+        held = _LOCKS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    return any(" FLOCK " in line and " WRITE " in line and f":{inode} " in line for line in held)
 
 
 def tell_missing(place: Path, second: str, say: Callable[[str], None]) -> None:

@@ -60,9 +60,15 @@ def test_options_of_a_scenario_go_before_those_of_the_cell_and_these_before_the_
           scenario_options:
             Offline: {batch_size: 3, target_qps: 100}
     """
-    single, offline = campaign(tmp_path, cells, f"{HEAD}options: {{batch_size: 1, instances: 4}}\n").cells[0].scenarios
-    assert (single.options.batch_size, single.options.instances, single.options.target_qps) == (2, 4, None)
-    assert (offline.options.batch_size, offline.options.instances, offline.options.target_qps) == (3, 4, 100.0)
+    single, offline = (
+        campaign(tmp_path, cells, f"{HEAD}options: {{batch_size: 1, threads_per_instance: 4}}\n").cells[0].scenarios
+    )
+    assert (single.options.batch_size, single.options.threads_per_instance, single.options.target_qps) == (2, 4, None)
+    assert (offline.options.batch_size, offline.options.threads_per_instance, offline.options.target_qps) == (
+        3,
+        4,
+        100.0,
+    )
     assert (single.limits.cpus, offline.limits.cpus) == (1.5, 1.5)
 
 
@@ -103,6 +109,9 @@ def test_a_folder_stands_for_the_campaign_in_it(tmp_path: Path) -> None:
         ("{model: resnet50, profile: nowhere}", "has no profile"),
         ("{model: resnet50, profile: ./nowhere.json}", "There is no profile"),
         ("{model: resnet50, dataset: ., options: {synthetic: tiny}}", "makes its own data"),
+        ("{model: resnet50, options: {instances: 2}}", "SingleStream has one query at a time"),
+        ("{model: resnet50, options: {synthetic_samples: 9}}", "give --synthetic too"),
+        ("{model: resnet50, modes: [performance, compliance]}", "are held to accuracy and performance runs"),
         ("{modl: resnet50}", "unknown key"),
         ("{model: resnet50, modes: [speed]}", "'accuracy', 'performance' or 'compliance'"),
         ("{model: resnet50, backend: onnx}", "Unknown backend"),

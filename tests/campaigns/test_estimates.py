@@ -41,6 +41,7 @@ def test_a_run_that_was_made_before_takes_as_long_again(resnet: Campaign) -> Non
     maker = plans(resnet)
     finish(named(maker.plan(), "Offline performance"), maker, valid=False, duration_s=33.0)
     assert named(maker.plan(), "Offline performance").estimate == Estimate(33.0)
+    assert named(maker.plan(), "Offline TEST04").estimate == Estimate(33.0)
 
 
 def test_the_whole_is_at_least_what_is_known_of_its_parts() -> None:

@@ -143,6 +143,9 @@ def test_a_run_that_goes_on_is_told_from_one_that_failed(resnet: Campaign) -> No
     attempt(named(planned(resnet), "Offline performance"))
     with exclusive.file(resnet.results / ".lock"):
         assert states(resnet)["Offline performance"] is State.RUNNING
+        attempt(named(planned(resnet), "Offline accuracy"))
+        found = states(resnet)
+        assert (found["Offline performance"], found["Offline accuracy"]) == (State.FAILED, State.RUNNING)
     assert states(resnet)["Offline performance"] is State.FAILED
 
 

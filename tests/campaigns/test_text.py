@@ -30,7 +30,7 @@ def test_a_plan_shows_each_run_with_state_time_and_reason(resnet: Campaign) -> N
     assert "finished" in lines[2]
     assert "123.456 samples/s" in lines[2]
     assert lines[3].endswith("for its accuracy run")
-    assert lines[-1] == "4 runs: 1 finished, 2 missing, 1 waiting; at least 7 min left."
+    assert lines[-1] == "4 runs: 1 finished, 2 missing, 1 waiting; at least 14 s left."
 
 
 def test_a_status_shows_each_slot_and_the_next_command(resnet: Campaign, tmp_path: Path) -> None:

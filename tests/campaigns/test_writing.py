@@ -32,7 +32,7 @@ def new(name: str, *models: str, division: str = "closed", suite: str = "edge", 
     return NewCampaign(frame, [find(CATALOG, model) for model in models], **changes)
 
 
-@pytest.mark.parametrize(("name", "model", "division", "suite"), taken())
+@pytest.mark.parametrize(("name", "model", "division", "suite"), list(taken()))
 def test_every_model_of_a_round_has_a_campaign_that_loads(
     name: str, model: str, division: Division, suite: Suite, tmp_path: Path
 ) -> None:
