@@ -9,6 +9,7 @@ from mlperf_docker.submission.checks.examined import ExaminedTree
 from mlperf_docker.submission.checks.faults import Fault
 from mlperf_docker.submission.checks.findings import TreeFinding
 from mlperf_docker.submission.checks.tree import LARGEST_BYTES, SubmissionTree, TreeNode, TreeNodeKind
+from mlperf_docker.submission.layout import Organisation
 
 _OF_KIND = {
     TreeNodeKind.OTHER: Fault.NOT_REGULAR,
@@ -80,12 +81,26 @@ def _organisations(examined: ExaminedTree) -> Iterator[TreeFinding]:
             if name in _LAYOUT_FOLDERS and name not in own:
                 what = f"round {examined.round.name} has no such folder there"
                 yield TreeFinding(Fault.STRAY, str(organisation.root / name), what)
-        for folder in (organisation.results, *(each.results for each in examined.systems)):
-            yield from _files_between(tree, str(folder))
-    for part in examined.benchmarks:
-        yield from _files_between(tree, str(part.path))
+        yield from _without_results(examined, organisation, own - {layout.source, "results"})
+    between = (
+        *(each.results for each in examined.organisations),
+        *(each.results for each in examined.systems),
+        *(each.path for each in examined.benchmarks),
+    )
+    for folder in between:
+        yield from _files_between(tree, str(folder))
     for entry in examined.entries:
         yield from _runs(tree, str(entry.entry.performance.parent))
+
+
+def _without_results(examined: ExaminedTree, organisation: Organisation, beside: set[str]) -> Iterator[TreeFinding]:
+    """Yield systems that have folders *beside* results/, and no results."""
+    with_results = examined.tree.folders_in(str(organisation.results))
+    for folder in sorted(beside):
+        for name in examined.tree.folders_in(str(organisation.root / folder)):
+            if name not in with_results:
+                path = printable.one_line(str(organisation.root / folder / name))
+                yield TreeFinding(Fault.STRAY, path, "a system without results")
 
 
 def _files_between(tree: SubmissionTree, folder: str) -> Iterator[TreeFinding]:

@@ -15,6 +15,8 @@ from mlperf_docker.system import folders, small_file
 
 MOST_NODES = 200_000
 DEEPEST = 40
+_APART = (".git", ".github")
+"""Folders at the root that are no part of a submission, and that nobody minds."""
 LARGEST_BYTES = 50 * 2**20
 """The largest file that the checkers take."""
 
@@ -126,6 +128,8 @@ def _walk(root: Path) -> Iterator[TreeNode]:
         try:
             with os.scandir(root / folder) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
+                    if not folder and entry.name in _APART:
+                        continue
                     node = _node(root, folder, entry)
                     if node.is_folder:
                         waiting.append(node.path)
