@@ -1,4 +1,4 @@
-"""Compliance runs: which options fit together, and which earlier runs have the same settings."""
+"""Compliance runs: files and words of their verdicts, options that fit together, and settings of earlier runs."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -6,6 +6,15 @@ from typing import Any, NamedTuple
 
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import ComplianceTest, Mode
+
+VERIFIED_ACCURACY = "verify_accuracy.txt"
+VERIFIED_PERFORMANCE = "verify_performance.txt"
+BASELINE_SCORE = "baseline_accuracy.txt"
+COMPLIANCE_SCORE = "compliance_accuracy.txt"
+PASSED, FAILED = "TEST PASS", "TEST FAIL"
+"""What submission checkers look for in the files of verdicts."""
+MOST_APART, MOST_APART_HIGH = 0.01, 0.001
+"""The most that two scores may be apart, as a part of them; at the 99.9 % level less."""
 
 
 class Refusal(NamedTuple):

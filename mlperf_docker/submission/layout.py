@@ -6,6 +6,7 @@ Pure: writer and checker ask here and nowhere else, and neither the disk nor a r
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mlperf_docker.contract import compliance
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.rounds.round import TreeLayout
 from mlperf_docker.rounds.words import Division
@@ -17,10 +18,10 @@ ACCURACY = "accuracy.txt"
 USER_CONF = "user.conf"
 MLPERF_CONF = "mlperf.conf"
 README = "README.md"
-VERIFIED_ACCURACY = "verify_accuracy.txt"
-VERIFIED_PERFORMANCE = "verify_performance.txt"
-BASELINE_SCORE = "baseline_accuracy.txt"
-COMPLIANCE_SCORE = "compliance_accuracy.txt"
+VERIFIED_ACCURACY = compliance.VERIFIED_ACCURACY
+VERIFIED_PERFORMANCE = compliance.VERIFIED_PERFORMANCE
+BASELINE_SCORE = compliance.BASELINE_SCORE
+COMPLIANCE_SCORE = compliance.COMPLIANCE_SCORE
 
 PERFORMANCE_FILES = (SUMMARY, DETAIL)
 """Files of a performance run, in `performance/run_1`, of compliance tests too."""

@@ -7,6 +7,15 @@ from pathlib import Path
 import mlperf_loadgen as lg
 
 from mlperf_docker.contract import compliance
+from mlperf_docker.contract.compliance import (
+    BASELINE_SCORE,
+    COMPLIANCE_SCORE,
+    FAILED,
+    MOST_APART,
+    PASSED,
+    VERIFIED_ACCURACY,
+    VERIFIED_PERFORMANCE,
+)
 from mlperf_docker.contract.detail_log import DetailLog
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.result import AnswersCompared, Compliance
@@ -26,10 +35,7 @@ from mlperf_docker.harness.loadgen import logs
 from mlperf_docker.harness.samples import accuracy_log
 from mlperf_docker.harness.system.files import write_atomically
 
-VERIFY_ACCURACY, VERIFY_PERFORMANCE = "verify_accuracy.txt", "verify_performance.txt"
-BASELINE, COMPLIANCE, ACCURACY = "baseline_accuracy.txt", "compliance_accuracy.txt", "accuracy.txt"
-PASS, FAIL = "TEST PASS", "TEST FAIL"
-"""What submission checkers look for in the files, as a line of its own."""
+ACCURACY = "accuracy.txt"
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def verify(
     compared = figures.compare(options.compliance, options.scenario, runs.performance.log, log)
     slow = list(figures.problems(options.scenario, runs.performance.log, log, compared))
     told = [f"reference {compared.reference}", f"test {compared.value}", f"ratio {compared.ratio}"]
-    _write_verdict(folder / VERIFY_PERFORMANCE, told, slow)
+    _write_verdict(folder / VERIFIED_PERFORMANCE, told, slow)
     wrong, found = [*audit.unread(options.compliance, options.cell.compliance, log), *slow], None
     if options.compliance is ComplianceTest.TEST05:
         wrong += audit.other_seeds(log, runs.performance.seeds)
@@ -153,7 +159,7 @@ class _Answers:
         """The comparison, and why it does not pass."""
         logs.check_whole(self._log)
         found = answers.compare(self._reference, self._log, self._kind)
-        _write_verdict(self._folder / VERIFY_ACCURACY, self._told(found), _differing(found))
+        _write_verdict(self._folder / VERIFIED_ACCURACY, self._told(found), _differing(found))
         self._write_accuracy()
         if found.passed or not found.compared or found.unknown:
             return _reply(found), _differing(found)
@@ -181,8 +187,8 @@ class _Answers:
             compared = scores.compare(self._score, self._reference, found, self._log)
         except (SampleError, DatasetError) as error:
             return _reply(found), [*_differing(found), f"the answers cannot be scored: {error}"]
-        _write_lines(self._folder / BASELINE, [compared.baseline.line])
-        _write_lines(self._folder / COMPLIANCE, [compared.compliance.line])
+        _write_lines(self._folder / BASELINE_SCORE, [compared.baseline.line])
+        _write_lines(self._folder / COMPLIANCE_SCORE, [compared.compliance.line])
         reply = replace(
             _reply(found),
             path=ComparedBy.SCORES,
@@ -192,7 +198,7 @@ class _Answers:
         )
         if compared.passed:
             return reply, []
-        apart = f"the scores differ by {100 * compared.difference:.3g} %, and {100 * scores.SHARE:g} % passes"
+        apart = f"the scores differ by {100 * compared.difference:.3g} %, and {100 * MOST_APART:g} % passes"
         return reply, [*_differing(found), apart]
 
 
@@ -225,7 +231,7 @@ def _differing(found: AnswerComparison) -> list[str]:
 
 def _write_verdict(path: Path, told: Iterable[str], wrong: list[str]) -> None:
     """Write what was compared, and the verdict on a line of its own."""
-    _write_lines(path, [*told, *(f"{FAIL}: {each}" for each in wrong), *([] if wrong else [PASS])])
+    _write_lines(path, [*told, *(f"{FAILED}: {each}" for each in wrong), *([] if wrong else [PASSED])])
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

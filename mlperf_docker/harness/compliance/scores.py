@@ -9,13 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker.contract.compliance import MOST_APART, MOST_APART_HIGH
 from mlperf_docker.harness.api.scores import Scored
 from mlperf_docker.harness.compliance.answers import AnswerComparison
 from mlperf_docker.harness.samples import accuracy_log
 from mlperf_docker.harness.samples.accuracy_log import IndexedLog
-
-SHARE, HIGH_SHARE = 0.01, 0.001
-"""How far scores may be apart: at the usual level, which is 99 % of the reference, and at the 99.9 % level."""
 
 BASELINE_LOG = "mlperf_log_accuracy_baseline.json"
 Scorer = Callable[[Path], Scored]
@@ -38,12 +36,12 @@ class ScoresCompared:
     @property
     def passed(self) -> bool:
         """Whether they are as close as the usual level."""
-        return self.difference <= SHARE
+        return self.difference <= MOST_APART
 
     @property
     def high(self) -> bool:
         """Whether they are as close as the 99.9 % level."""
-        return self.difference <= HIGH_SHARE
+        return self.difference <= MOST_APART_HIGH
 
 
 def compare(score: Scorer, reference: IndexedLog, found: AnswerComparison, log: Path) -> ScoresCompared:

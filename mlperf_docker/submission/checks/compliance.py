@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from mlperf_docker.contract.compliance import MOST_APART, MOST_APART_HIGH, PASSED
 from mlperf_docker.contract.words import ComplianceTest
 from mlperf_docker.display import printable
 from mlperf_docker.rounds.round import RoundBenchmark
@@ -21,11 +22,6 @@ from mlperf_docker.submission.layout import (
     VERIFIED_ACCURACY,
     VERIFIED_PERFORMANCE,
 )
-
-_PASSED = "TEST PASS"
-_MOST_APART = 0.01
-_MOST_APART_HIGH = 0.001
-"""The most that the scores of both runs may be apart, as a part of them; at the 99.9 % level less."""
 
 
 def check(examined: ExaminedTree) -> Iterator[TreeFinding]:
@@ -65,8 +61,8 @@ def _verdict(examined: ExaminedTree, path: PurePosixPath) -> Iterator[TreeFindin
     text = examined.documents.text(path)
     if not examined.tree.has_file(str(path)):
         yield TreeFinding(Fault.FILE_MISSING, str(path))
-    elif text is not None and _PASSED not in text:
-        yield TreeFinding(Fault.TEST_FAILED, str(path), f"it does not say {_PASSED}")
+    elif text is not None and PASSED not in text:
+        yield TreeFinding(Fault.TEST_FAILED, str(path), f"it does not say {PASSED}")
 
 
 def _answers(
@@ -77,7 +73,7 @@ def _answers(
     text = examined.documents.text(path)
     if not examined.tree.has_file(str(path)):
         yield TreeFinding(Fault.FILE_MISSING, str(path))
-    equal = _PASSED in [line.strip() for line in (text or "").splitlines()]
+    equal = PASSED in [line.strip() for line in (text or "").splitlines()]
     yield from exactly(examined.tree, folder, TEST_ACCURACY_FILES, TEST_SCORES)
     yield from log_size(examined, folder)
     if text is not None and not equal:
@@ -86,11 +82,11 @@ def _answers(
 
 def _compared(examined: ExaminedTree, folder: PurePosixPath, benchmark: RoundBenchmark) -> Iterator[TreeFinding]:
     """Yield what is wrong with the two scores, which decide where the answers differ."""
-    most = _MOST_APART_HIGH if benchmark.high else _MOST_APART
+    most = MOST_APART_HIGH if benchmark.high else MOST_APART
     texts = [examined.documents.text(folder / name) for name in TEST_SCORES]
     for name in TEST_SCORES:
         if not examined.tree.has_file(str(folder / name)):
-            what = f"{VERIFIED_ACCURACY} does not say {_PASSED}, so that two scores decide"
+            what = f"{VERIFIED_ACCURACY} does not say {PASSED}, so that two scores decide"
             yield TreeFinding(Fault.FILE_MISSING, str(folder / name), what)
     if None in texts:
         return
