@@ -77,7 +77,7 @@ def _campaign(noting: Noting) -> Campaign | None:
         suite=entry.suite,
         submitter=entry.submitter,
         system=noting.file(("system",), entry.system),
-        results=noting.below(entry.results),
+        results=noting.attempt(("results",), lambda: noting.below(entry.results)) or noting.path.parent,
         cells=tuple(cell for cell in cells if cell is not None),
     )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from mlperf_docker.catalog import checked_yaml, yaml_lines
 from mlperf_docker.catalog.yaml_lines import Document, dotted
 from mlperf_docker.display import printable
-from mlperf_docker.errors import MlperfDockerError
+from mlperf_docker.errors import MlperfDockerError, UsageError
 from mlperf_docker.system import paths
 
 _T = TypeVar("_T")
@@ -54,6 +54,8 @@ class Noting:
 
     def below(self, text: str) -> Path:
         """Return the absolute path that *text* means to a reader of the file. Raises UsageError."""
+        if "\0" in text:
+            raise UsageError("a path cannot have a null character in it")
         return paths.of_user(text) if text.startswith("~") else self.path.parent / text
 
     def _there(self, at: yaml_lines.Path, text: str | None, is_there: Callable[[Path], bool], kind: str) -> Path | None:

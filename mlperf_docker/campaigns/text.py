@@ -43,8 +43,10 @@ def summary(plan: CampaignPlan) -> str:
 
 def next_command(plan: CampaignPlan) -> str:
     """Return the command that goes on from here."""
-    words = ["submission", "create"] if plan.complete else ["campaign", "run"]
-    return shell.join(["mlperf-docker", *words, str(plan.campaign.path)])
+    path = str(plan.campaign.path)
+    if plan.complete:
+        return shell.join(["mlperf-docker", "submission", "create", path, "--to", "submission"])
+    return shell.join(["mlperf-docker", "campaign", "run", path])
 
 
 def fields(plan: CampaignPlan) -> dict[str, Any]:

@@ -133,6 +133,8 @@ def test_a_cell_that_cannot_be_is_refused_at_its_line(cell: str, message: str, t
         ("submitter: Example", "submitter: Example\nsystem: nowhere.json", "system: there is no file"),
         ("submitter: Example", "submitter: ''", "submitter"),
         ("submitter: Example", "colour: red", "unknown key"),
+        ("submitter: Example", 'submitter: Example\nresults: "a\\0b"', "results: a path cannot have a null character"),
+        ("submitter: Example", "submitter: Example\nresults: ~nobody9/x", "results: ~nobody9/x: there is no user"),
     ],
 )
 def test_a_head_that_cannot_be_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:

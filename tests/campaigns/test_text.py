@@ -40,7 +40,7 @@ def test_a_status_shows_each_slot_and_the_next_command(resnet: Campaign, tmp_pat
     finish_all(resnet)
     lines = status_text(planned(resnet), None).splitlines()
     assert lines[-2] == "4 runs: 4 finished."
-    assert lines[-1] == f"Next: mlperf-docker submission create {tmp_path / 'campaign.yaml'}"
+    assert lines[-1] == f"Next: mlperf-docker submission create {tmp_path / 'campaign.yaml'} --to submission"
 
 
 def test_a_plan_for_programs_has_counts_runs_and_slots(resnet: Campaign) -> None:

@@ -221,3 +221,17 @@ def rounds(root: Path) -> None:
     """The table of rounds, in a checkout."""
     catalog(root)
     shutil.copy(assets() / "rounds.yaml", root)
+
+
+def campaign(root: Path) -> None:
+    """A campaign on synthetic data, with options of all kinds."""
+    (root / "user.conf").write_text("*.Offline.min_duration = 1000\n")
+    (root / "system.json").write_text("{}")
+    (root / "campaign.yaml").write_text(
+        "round: v6.1\ndivision: closed\nsuite: edge\nsubmitter: Example\nsystem: system.json\nresults: results\n"
+        "options:\n  synthetic: tiny\n  min_duration: 1\n  cpus: 1.5\n"
+        "cells:\n  - model: resnet50\n    backend: onnxruntime\n    device: cpu\n    precision: fp32\n"
+        "    scenarios: [SingleStream, Offline]\n    modes: [accuracy, performance, compliance]\n"
+        "    options:\n      batch_size: 2\n    scenario_options:\n      Offline:\n        target_qps: 10\n"
+        "  - model: bert\n    benchmarks: [bert-99]\n    user_conf: user.conf\n    scenarios: required\n"
+    )

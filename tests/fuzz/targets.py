@@ -378,6 +378,20 @@ class RoundsFile(Target):
         return [Asked(ask, frozenset({0, 2}), clean)]
 
 
+class CampaignFile(Target):
+    """A campaign's file, read by `campaign plan`."""
+
+    def prepare(self, server: Server) -> None:
+        goods.campaign(self.good)
+
+    def mutate(self, rng: Random) -> str:
+        return mutations.apply(rng.choice((yaml_value, mutations.of_text)), rng, self.work / "campaign.yaml")
+
+    def asked(self) -> list[Asked]:
+        ask = self.command(HOST, "campaign", "plan", self.work)
+        return [Asked(ask, frozenset({0, 2}), clean)]
+
+
 YAML_VALUES = (
     *("&a [*a, *a]", "!!int x", "!!float x", "!!timestamp x", "!!python/object:os.system x", "2026-13-45", "0o9"),
     *("12:99:99+99:00", "9" * 5000, "~", ".nan", "-.inf", "!!binary x", "{<<: 1}", "? - x", "'", "\t", "%TAG x", "---"),
@@ -419,5 +433,6 @@ def every(folder: Path) -> Sequence[Target]:
         partial(SubmittedTree, "submission"),
         partial(CatalogFile, "catalog"),
         partial(RoundsFile, "rounds"),
+        partial(CampaignFile, "campaign"),
     ]
     return [kind(folder / str(number)) for number, kind in enumerate(kinds)]
