@@ -26,7 +26,7 @@ from mlperf_docker.tuning.outcome import TuningOutcome, curve
 from mlperf_docker.tuning.peak import ABORT_FACTOR
 from mlperf_docker.tuning.search import Asking, TuningPlan, Verdict, search, so_far
 from mlperf_docker.tuning.store import TrialStore
-from mlperf_docker.tuning.trials import EndedTrial, Purpose, Trial, done
+from mlperf_docker.tuning.trials import EndedTrial, Purpose, Trial
 
 OFFICIAL_S = 600.0
 PLAN_FILE = "plan.json"
@@ -150,12 +150,14 @@ class _Tuning:
         trial = next(asking)
         while True:
             number = len(tried) + 1
-            found = self.store.done(number, trial) if self.store.folder.is_dir() else None
+            found = self.store.ended(number, trial)
             if found is None:
                 stopped = self._limit()
                 if stopped:
                     return self._ended(tried, so_far(self.plan, tried), stopped)
                 found = self._made(number, trial)
+            else:
+                self.store.adopt(number, trial)
             tried.append(found)
             self.finished = len(tried)
             try:
@@ -175,19 +177,19 @@ class _Tuning:
         """Make the trial. Where it fails it is kept if it was of options that only might do, else this is raised."""
         self.made += 1
         self.display.say(f"Trial {number}: {text.trial_text(trial)}")
-        place = self.store.place(number, trial)
+        self.store.begin(number, trial)
         try:
-            result = run(self._request_of(trial, place), self.display)
+            result = run(self._request_of(trial), self.display)
         except (UsageError, ContainerError) as error:
             if trial.purpose not in _OPTIONAL:
                 raise
             found = self.store.fail(number, trial, str(error))
         else:
-            found = done(trial, result).model_copy(update={"folder": f"{place.name}/{result.name}"})
+            found = self.store.end(number, trial, result)
         self.display.say(f"Trial {number}: {text.outcome_text(found)}")
         return found
 
-    def _request_of(self, trial: Trial, place: Path) -> RunRequest:
+    def _request_of(self, trial: Trial) -> RunRequest:
         """Return the trial as a run. Rounds set counts that would prolong a short one."""
         asked = self.request.run
         searched = {name: getattr(trial.options, name) for name in _SEARCHED}
@@ -200,7 +202,9 @@ class _Tuning:
             min_duration_s=seconds,
             most_waiting=ABORT_FACTOR if is_rate else None,
         )
-        return replace(asked, options=options, results_root=place, round=asked.round if trial.full else None)
+        return replace(
+            asked, options=options, results_root=self.store.folder, round=asked.round if trial.full else None
+        )
 
     def _ended(self, tried: Sequence[EndedTrial], verdict: Verdict | None, stopped: str | None) -> TuningOutcome:
         """Return the outcome, with a profile if there is one to write. A call that makes no trials writes none."""

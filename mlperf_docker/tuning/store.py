@@ -1,32 +1,43 @@
-"""Store of a tuning's trials: a folder for each, with what was asked and its result or its problem.
+"""Store of a tuning's trials: a results folder with a run for each, and a small file that says which trial it was.
 
-A trial is finished when its run has written its result. Nothing else is kept, so a kill at any moment loses no more
-than the run that it met.
+Before a run its trial is written down, after it the folder of its result. A kill in between is made good
+at the next look: the one result that no trial names is that of the trial that has none.
 """
 
 import contextlib
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import store as results
-from mlperf_docker.system import atomic, exclusive, folders, small_file
-from mlperf_docker.tuning.trials import EndedTrial, Trial, done
+from mlperf_docker.results.values import RunResult
+from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
+from mlperf_docker.tuning.trials import EndedTrial, Trial, ended
 
-TRIAL_FILE, PROBLEM_FILE = "trial.json", "problem.json"
-_LOCK_FILE = ".lock"
+TRIALS = "trials"
+_LOCK_FILE = ".tune.lock"
 _LARGEST_BYTES = 1_000_000
+
+
+class KeptTrial(BaseModel):
+    """Trial on disk. Without folder and problem it was begun."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trial: Trial
+    folder: str | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
 class TrialStore:
-    """Trials of one tuning, each in the folder of its number."""
+    """Trials of one tuning."""
 
     folder: Path
+    """The results folder of their runs."""
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -39,46 +50,64 @@ class TrialStore:
                 raise UsageError(f"Another `tune` is at work in {self.folder}.", hint="Wait for it.") from error
             yield
 
-    def place(self, number: int, trial: Trial) -> Path:
-        """Return the folder of trial *number*, made if it is missing.
+    def begin(self, number: int, trial: Trial) -> None:
+        """Write down that trial *number* is *trial*. What another version of this tool asked for there stays aside."""
+        path = self._path(number)
+        kept = self._kept(path)
+        if kept is not None and kept.trial == trial:
+            return
+        if path.exists():
+            path.rename(path.with_name(f"{path.stem}-{paths.timestamp()}{path.suffix}"))
+        self._write(number, KeptTrial(trial=trial))
 
-        Where another version of this tool asked for something else at this point, that stays, and another one is made.
-        """
-        path = next(each for each in self._names(number) if _asked(each) in (trial, None) and not _is_strange(each))
-        if not (path / TRIAL_FILE).exists():
-            folders.make(path, "with --results DIR")
-            atomic.write_text(path / TRIAL_FILE, trial.model_dump_json(indent=2, exclude_none=True) + "\n")
-        return path
-
-    def _names(self, number: int) -> Iterator[Path]:
-        yield self.folder / f"{number:03}"
-        yield from (self.folder / f"{number:03}-{attempt}" for attempt in itertools.count(2))
-
-    def done(self, number: int, trial: Trial) -> EndedTrial | None:
-        """Return what trial *number* came to; None where it was not made, or not to its end."""
-        path = next(each for each in self._names(number) if _asked(each) == trial or not each.exists())
-        found = results.read_all(path).results
-        if found:
-            return done(trial, found[-1]).model_copy(update={"folder": f"{path.name}/{found[-1].name}"})
-        if (path / PROBLEM_FILE).exists():
-            with contextlib.suppress(ValidationError, OSError, small_file.UnfitError):
-                return EndedTrial.model_validate_json(small_file.read(path / PROBLEM_FILE, _LARGEST_BYTES))
-        return None
+    def end(self, number: int, trial: Trial, result: RunResult) -> EndedTrial:
+        """Write down the result of a trial."""
+        self._write(number, KeptTrial(trial=trial, folder=result.name))
+        return ended(trial, result)
 
     def fail(self, number: int, trial: Trial, problem: str) -> EndedTrial:
-        """Keep why a trial has no result."""
-        found = EndedTrial(trial=trial, problem=problem)
-        atomic.write_text(self.place(number, trial) / PROBLEM_FILE, found.model_dump_json(indent=2) + "\n")
-        return found
+        """Write down why a trial has no result."""
+        self._write(number, KeptTrial(trial=trial, problem=problem))
+        return EndedTrial(trial=trial, problem=problem)
 
+    def ended(self, number: int, trial: Trial) -> EndedTrial | None:
+        """Return what trial *number* came to; None where it was not made, or not to its end."""
+        kept = self._kept(self._path(number))
+        if kept is None or kept.trial != trial:
+            return None
+        if kept.problem is not None:
+            return EndedTrial(trial=trial, problem=kept.problem)
+        result = self._result(kept.folder) if kept.folder else self._unnamed(trial)
+        return None if result is None else ended(trial, result)
 
-def _is_strange(path: Path) -> bool:
-    """Tell whether another version, or a kill in the middle of a write, left something there."""
-    return (path / TRIAL_FILE).exists() and _asked(path) is None
+    def adopt(self, number: int, trial: Trial) -> None:
+        """Name the result of a trial that was killed before it could."""
+        kept = self._kept(self._path(number))
+        result = self._unnamed(trial) if kept == KeptTrial(trial=trial) else None
+        if result is not None:
+            self.end(number, trial, result)
 
+    def _unnamed(self, trial: Trial) -> RunResult | None:
+        """The newest result of such a run that no trial names."""
+        named = {kept.folder for path in (self.folder / TRIALS).glob("*.json") if (kept := self._kept(path))}
+        found = [each for each in results.read_all(self.folder).results if each.name not in named]
+        return next((each for each in reversed(found) if trial.is_of(each)), None)
 
-def _asked(path: Path) -> Trial | None:
-    try:
-        return Trial.model_validate_json(small_file.read(path / TRIAL_FILE, _LARGEST_BYTES))
-    except (ValidationError, OSError, small_file.UnfitError):
-        return None
+    def _result(self, name: str) -> RunResult | None:
+        """The result in the folder *name*; None where somebody removed it, and the trial is made again."""
+        try:
+            return results.read(self.folder / name)
+        except UsageError:
+            return None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / TRIALS / f"{number:03}.json"
+
+    def _kept(self, path: Path) -> KeptTrial | None:
+        try:
+            return KeptTrial.model_validate_json(small_file.read(path, _LARGEST_BYTES))
+        except (ValidationError, OSError, small_file.UnfitError):
+            return None
+
+    def _write(self, number: int, kept: KeptTrial) -> None:
+        atomic.write_text(self._path(number), kept.model_dump_json(indent=2, exclude_none=True) + "\n")

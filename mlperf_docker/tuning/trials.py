@@ -43,6 +43,13 @@ class Trial(_Part):
         """Whether it is as long as a run that counts."""
         return self.purpose is Purpose.FULL
 
+    def is_of(self, result: RunResult) -> bool:
+        """Whether *result* may be that of this trial, by what was asked for."""
+        if result.request is None or result.scenario != self.scenario:
+            return False
+        asked = {name: result.request.options.get(name) for name in TunedOptions.model_fields}
+        return {name: value for name, value in asked.items() if value is not None} == self.options.given()
+
 
 class EndedTrial(_Part):
     """Trial that was made."""
@@ -76,7 +83,7 @@ class EndedTrial(_Part):
         )
 
 
-def done(trial: Trial, result: RunResult) -> EndedTrial:
+def ended(trial: Trial, result: RunResult) -> EndedTrial:
     """The trial with its result."""
     figure = result.metric.value if result.metric else math.nan
     latency, settings = result.latency_ns, result.settings

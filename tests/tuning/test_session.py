@@ -20,8 +20,9 @@ from mlperf_docker.runs import profile
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.tuning import session
 from mlperf_docker.tuning.session import TuneRequest, shown, tune
+from mlperf_docker.tuning.store import TRIALS, KeptTrial
 from mlperf_docker.tuning.text import tuned_text
-from mlperf_docker.tuning.trials import Purpose, Trial
+from mlperf_docker.tuning.trials import Purpose
 from tests.fakes.engine import FakeDisplay
 from tests.results.run_results import run_result
 from tests.tuning.test_search import Machine
@@ -41,7 +42,8 @@ class MadeUpRuns:
         self.before(request)
         self.requests.append(request)
         place = request.root
-        trial = Trial.model_validate_json((place / "trial.json").read_text())
+        newest = max(path for path in (place / TRIALS).glob("???.json"))
+        trial = KeptTrial.model_validate_json(newest.read_text()).trial
         found = self.machine.done(trial)
         if found.problem is not None:
             raise UsageError(found.problem)
@@ -91,7 +93,8 @@ def test_a_tuning_leaves_a_profile_that_a_run_takes(asked: TuneRequest, runs: Ma
 
 def test_trials_are_runs_of_their_own_and_only_short_rates_may_end_early(asked: TuneRequest, runs: MadeUpRuns) -> None:
     tuned = tune(asked, FakeDisplay())
-    assert len({request.root for request in runs.requests}) == len(tuned.tried)
+    assert {request.root for request in runs.requests} == {tuned.folder}
+    assert len({each.folder for each in tuned.tried}) == len(tuned.tried) == len(store.read_all(tuned.folder).results)
     for request, done in zip(runs.requests, tuned.tried, strict=True):
         options, purpose = request.options, done.trial.purpose
         assert (options.most_waiting is not None) == (purpose is Purpose.RATE)
