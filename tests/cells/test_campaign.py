@@ -18,7 +18,7 @@ import pytest
 
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.results import store
-from tests.cells.tool import PERFORMED, Tool, containers, interrupt, wait_for
+from tests.cells.tool import PERFORMED, Tool, containers
 
 pytestmark = pytest.mark.engine
 _FEW = 4
@@ -178,16 +178,3 @@ def test_a_campaign_from_a_new_file_to_its_report(tool: Tool, image: str, tmp_pa
         assert sorted((tmp_path / "results").iterdir()) == before
     report = tool("campaign", "report", str(path)).stdout.strip()
     assert "resnet SingleStream" in Path(report).read_text()
-
-
-def test_an_interrupted_campaign_ends_with_130_and_goes_on(tool: Tool, image: str, tmp_path: Path) -> None:
-    path = tmp_path / "campaign.yaml"
-    path.write_text(FOUR.replace("SingleStream, Server", "SingleStream").partition(", scenario_options")[0] + "}\n")
-    running = tool.start("campaign", "run", str(path))
-    wait_for(lambda: list((tmp_path / "results").glob("*-accuracy/harness.log")))
-    out, err = interrupt(running)
-    assert (running.returncode, out) == (130, ""), err
-    assert "Interrupted" in err
-    assert plan_of(tool, path)["counts"]["failed"] == 1
-    tool("campaign", "run", str(path), expect=PERFORMED)
-    assert {run["kind"]: run["state"] for run in plan_of(tool, path)["runs"]}["accuracy"] == "finished"

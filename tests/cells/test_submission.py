@@ -21,10 +21,10 @@ SHORT = {Fault.LOG_DURATION, Fault.LOG_SAMPLES, Fault.LOG_QUERY, Fault.ACCURACY_
 """Faults of runs that are too short, on too few samples."""
 
 
-def campaign(folder: Path, cells: str, division: Division, **options: Any) -> Path:
+def campaign(folder: Path, cells: str, division: Division, round: str = "v6.1", **options: Any) -> Path:  # noqa: A002
     """A campaign on synthetic data, with the description of its system beside it."""
     system_file(folder / "box.yaml", "edge")
-    head = f"round: v6.1\ndivision: {division}\nsuite: edge\nsubmitter: Acme\nsystem: box.yaml\n"
+    head = f"round: {round}\ndivision: {division}\nsuite: edge\nsubmitter: Acme\nsystem: box.yaml\n"
     path = folder / "campaign.yaml"
     given = json.dumps({"synthetic": "tiny", **options})
     path.write_text(f"{head}options: {given}\ncells:\n  - {cells}\n")

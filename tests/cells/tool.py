@@ -42,7 +42,7 @@ class Tool:
         )
 
     def __call__(
-        self, *arguments: str, expect: int | tuple[int, ...] = 0, **variables: str
+        self, *arguments: str, expect: int | tuple[int, ...] = 0, patience_s: int = PATIENCE_S, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command that ends with *expect*, or with one of these."""
         done = subprocess.run(
@@ -50,7 +50,7 @@ class Tool:
             env={**self.environment, **variables},
             text=True,
             capture_output=True,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
         expected = expect if isinstance(expect, tuple) else (expect,)

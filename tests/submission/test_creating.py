@@ -20,6 +20,7 @@ from tests.submission.planned import Planner, changed
 
 RESNET = "- model: resnet50"
 SLOT = "resnet Offline performance"
+BOTH = "datacenter,edge"
 
 
 @pytest.fixture
@@ -162,11 +163,10 @@ def test_measured_scenarios_come_before_inferred_ones(planner: Planner, tmp_path
     assert [each.inferred_from for each in tree.entries] == [None] * 3
 
 
-def test_nothing_is_inferred_on_a_datacenter_system(planner: Planner, tmp_path: Path) -> None:
-    cells = "- {model: 3d-unet, scenarios: [SingleStream]}"
-    plan = finished(planner, cells, division="open", suite="datacenter")
-    tree = created(plan, tmp_path / "tree", infer=True)
-    assert {each.place.scenario for each in tree.entries} == {Scenario.SINGLE_STREAM}
+def test_nothing_is_inferred_on_a_system_that_is_one_of_a_datacenter_too(planner: Planner, tmp_path: Path) -> None:
+    plan = finished(planner, "- {model: 3d-unet, benchmarks: [3d-unet-99], scenarios: [SingleStream]}", suite=BOTH)
+    (problem,) = refused(plan, tmp_path / "tree", infer=True)
+    assert problem == "3d-unet-99 Offline: the round requires it, and nothing of it is planned"
 
 
 def test_a_run_without_an_estimate_for_multistream_is_not_inferred_from(planner: Planner, tmp_path: Path) -> None:

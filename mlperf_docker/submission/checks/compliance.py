@@ -74,7 +74,7 @@ def _answers(
     if not examined.tree.has_file(str(path)):
         yield TreeFinding(Fault.FILE_MISSING, str(path))
     equal = PASSED in [line.strip() for line in (text or "").splitlines()]
-    yield from exactly(examined.tree, folder, TEST_ACCURACY_FILES, () if equal else TEST_SCORES)
+    yield from exactly(examined.tree, folder, TEST_ACCURACY_FILES, TEST_SCORES)
     yield from log_size(examined, folder)
     if text is not None and not equal:
         yield from _compared(examined, folder, benchmark)

@@ -42,14 +42,6 @@ def test_a_checker_knows_the_rounds_of_its_table_and_reads_their_layout(tmp_path
     assert (checker.reads(new), checker.reads(old)) == (True, False)
 
 
-def test_a_checker_without_its_tables_knows_no_round(tmp_path: Path, rounds: Rounds) -> None:
-    path = tmp_path / CHECKERS[0].script
-    path.parent.mkdir(parents=True)
-    path.touch()
-    found = checkout.find(tmp_path)
-    assert not any(found.knows(found.checkers[0], round_) for round_ in rounds.all)
-
-
 def test_the_commit_is_read_where_git_keeps_it(tmp_path: Path) -> None:
     make(tmp_path)
     assert checkout.find(tmp_path).commit is None
