@@ -98,6 +98,12 @@ def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
 
 def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
     """Return *request* with its data settled. Raises UsageError where its options contradict each other."""
+    check(request)
+    return _with_round(_with_profile(with_data(request, say), say), say)
+
+
+def check(request: RunRequest) -> None:
+    """Raise UsageError where the options of *request* contradict each other, or are none of its cell."""
     spec, options = request.spec, request.options
     if options.precision not in spec.precisions:
         raise UnknownNameError(f"precision of {spec}", options.precision, spec.precisions)
@@ -115,7 +121,6 @@ def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
-    return _with_round(_with_profile(with_data(request, say), say), say)
 
 
 def _with_round(request: RunRequest, say: Callable[[str], None]) -> RunRequest:

@@ -153,9 +153,9 @@ def profiles_place() -> Path:
     return _user_place("XDG_DATA_HOME") / "profiles"
 
 
-def tunings_dir() -> Path:
-    """Trials of tunings that were not given a folder of their own, made where it is missing."""
-    return made(_user_place("XDG_DATA_HOME") / "tunings")
+def tunings_place() -> Path:
+    """Trials of tunings that were not given a folder of their own. The folder need not exist."""
+    return _user_place("XDG_DATA_HOME") / "tunings"
 
 
 def data_dir(name: str) -> Path:

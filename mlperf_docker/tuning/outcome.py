@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.contract.words import Scenario
-from mlperf_docker.runs.profile import CurvePoint, Profile
+from mlperf_docker.runs.profile import CurvePoint, Profile, TunedOptions
 from mlperf_docker.tuning.search import Verdict
 from mlperf_docker.tuning.trials import EndedTrial
 
@@ -39,22 +39,30 @@ class TuningOutcome:
             "stopped": self.stopped,
             "profile": self.profile.reference() if self.profile else None,
             "profile_file": str(self.profile_path) if self.profile_path else None,
-            "curve": [point.model_dump(mode="json") for point in curve(self.tried)],
+            "curve": [point.model_dump(mode="json") for point in curve(self.tried, verdict)],
             "trials": [each.model_dump(mode="json") for each in self.tried],
         }
 
 
-def curve(tried: Sequence[EndedTrial]) -> tuple[CurvePoint, ...]:
-    """Server's trials by rate: what the curve of rate against p99 is drawn of."""
-    points = [
-        CurvePoint(
-            target_qps=each.trial.options.target_qps,
-            achieved_qps=each.figure,
-            p99_ns=each.p99_ns,
-            valid=each.valid,
-            full=each.trial.full,
-        )
-        for each in tried
-        if each.trial.scenario is Scenario.SERVER and each.trial.options.target_qps is not None
-    ]
+def curve(tried: Sequence[EndedTrial], verdict: Verdict | None) -> tuple[CurvePoint, ...]:
+    """Points of Server's curve by rate: trials of the layout that *verdict* is about, else of the last one."""
+    rated = [each for each in tried if each.trial.scenario is Scenario.SERVER and each.trial.options.target_qps]
+    if not rated:
+        return ()
+    found = verdict.options if verdict is not None and verdict.options.target_qps else rated[-1].trial.options
+    points = [_point(each) for each in rated if _layout(each.trial.options) == _layout(found)]
     return tuple(sorted(points, key=lambda point: (point.target_qps, point.full)))
+
+
+def _layout(options: TunedOptions) -> TunedOptions:
+    return options.model_copy(update={"target_qps": None})
+
+
+def _point(each: EndedTrial) -> CurvePoint:
+    return CurvePoint(
+        target_qps=each.trial.options.target_qps or 0.0,
+        achieved_qps=each.figure,
+        p99_ns=each.p99_ns,
+        valid=each.valid,
+        full=each.trial.full,
+    )

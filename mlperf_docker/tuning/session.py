@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.contract.options import refusals
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import ContainerError, Interrupted, UsageError
@@ -19,7 +18,7 @@ from mlperf_docker.runs import profile as profiles
 from mlperf_docker.runs.on_record import options_given, user_conf_digest
 from mlperf_docker.runs.profile import Profile, TunedOptions
 from mlperf_docker.runs.request import RunRequest
-from mlperf_docker.runs.session import run, with_data
+from mlperf_docker.runs.session import check, run, with_data
 from mlperf_docker.system import atomic, paths, strict_json
 from mlperf_docker.tuning import text
 from mlperf_docker.tuning.outcome import TuningOutcome, curve
@@ -80,16 +79,9 @@ def shown(request: TuneRequest, display: Display) -> TuningOutcome:
 def _checked(request: TuneRequest, display: Display) -> TuneRequest:
     """Return *request* with its data settled. Raises UsageError for options that a tuning cannot have."""
     options = request.run.options
-    wrong = [
-        *(
-            ["--from is for Server, which has a rate"]
-            if request.start_qps and options.scenario is not Scenario.SERVER
-            else []
-        ),
-        *refusals(options),
-    ]
-    if wrong:
-        raise UsageError(f"{'; '.join(wrong)}.")
+    if request.start_qps is not None and options.scenario is not Scenario.SERVER:
+        raise UsageError(f"--from is for Server: {options.scenario} has no rate to begin with.")
+    check(request.run)
     return replace(request, run=with_data(request.run, display.say))
 
 
@@ -118,7 +110,7 @@ class _Tuning:
         )
         self.name = self.request.name or profiles.default_name(asked.spec, options.precision, options.scenario)
         content = json.dumps(self.description(), sort_keys=True, default=str)
-        root = paths.resolved(asked.results_root) if asked.results_root else paths.tunings_dir()
+        root = paths.resolved(asked.results_root) if asked.results_root else paths.tunings_place()
         base = profiles.default_name(asked.spec, options.precision, options.scenario)
         self.store = TrialStore(root / f"{base}-{hashlib.sha256(content.encode()).hexdigest()[:8]}")
 
@@ -231,7 +223,7 @@ class _Tuning:
             host=profiles.this_host(),
             limits=profiles.limits_given(asked.limits),
             bound_ns=next((each.bound_ns for each in tried if each.bound_ns), None),
-            curve=curve(tried),
+            curve=curve(tried, verdict),
             trials=len(tried),
             trials_sha256=hashlib.sha256(content.encode()).hexdigest(),
             trials_dir=str(self.store.folder),

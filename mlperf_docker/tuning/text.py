@@ -93,7 +93,7 @@ def _bar(point: CurvePoint, bound_ns: float) -> str:
 
 def tuned_text(tuned: TuningOutcome, columns: int | None) -> str:
     """What `tune` prints: the verdict, the curve of a Server tuning, and all trials. columns: the terminal's width."""
-    points = curve(tuned.tried)
+    points = curve(tuned.tried, tuned.verdict)
     bound_ns = next((each.bound_ns for each in tuned.tried if each.bound_ns), None)
     rows = [trial_line(number, each) for number, each in enumerate(tuned.tried, 1)]
     parts = (

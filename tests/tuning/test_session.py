@@ -18,6 +18,7 @@ from mlperf_docker.results import store
 from mlperf_docker.results.values import RunResult
 from mlperf_docker.runs import profile
 from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.system import paths
 from mlperf_docker.tuning import session
 from mlperf_docker.tuning.session import TuneRequest, shown, tune
 from mlperf_docker.tuning.store import TRIALS, KeptTrial
@@ -161,14 +162,19 @@ def test_an_outcome_is_told_with_its_curve_and_its_trials(asked: TuneRequest, ru
     fields = json.loads(json.dumps(tuned.fields()))
     assert (fields["found"], fields["profile_file"]) == (True, str(tuned.profile_path))
     assert len(fields["trials"]) == len(tuned.tried)
+    of_layout = [each for each in tuned.tried if each.trial.options.instances == 4 and each.trial.options.target_qps]
+    assert len(fields["curve"]) == len(of_layout) < len(tuned.tried)
     assert [point["target_qps"] for point in fields["curve"]] == sorted(
         point["target_qps"] for point in fields["curve"]
     )
 
 
-def test_a_first_rate_is_refused_where_there_is_none(asked: TuneRequest) -> None:
+def test_options_that_make_no_sense_are_refused_before_anything_is_written(asked: TuneRequest) -> None:
     offline = replace(asked.run.options, scenario=Scenario.OFFLINE, target_latency_ms=None)
     with pytest.raises(UsageError, match="--from is for Server"):
         tune(replace(asked, run=replace(asked.run, options=offline), start_qps=5.0), FakeDisplay())
+    with pytest.raises(UsageError, match="Unknown precision"):
+        tune(replace(asked, run=replace(asked.run, options=replace(offline, precision=Precision.INT8))), FakeDisplay())
     with pytest.raises(UsageError, match="no trials of this tuning"):
         shown(asked, FakeDisplay())
+    assert not paths.tunings_place().exists()
