@@ -26,6 +26,8 @@ class CellRuns:
     """Where runs have their folders."""
     scenario: Scenario = Scenario.SERVER
     rate: float = RATE
+    backend: str | None = None
+    """None for the model's own."""
 
     def run(self, name: str, *options: object) -> Finished:
         """Do one run, in a new folder *name* or over the last one of that name."""
@@ -33,8 +35,9 @@ class CellRuns:
         results.mkdir(exist_ok=True)
         cell = self.folder / "cell.json"
         cell.write_text(render.cell(find(Catalog.load(), self.model, "", Device.CPU)).to_json())
+        of_cell = ("--cell", cell, *(("--backend", self.backend) if self.backend else ()))
         folders = ("--cache", self.cache, "--results", results)
-        return finished(command("run", "--cell", cell, "--synthetic", "tiny", *folders, *options), self.folder)
+        return finished(command("run", *of_cell, "--synthetic", "tiny", *folders, *options), self.folder)
 
     def performance(self) -> Finished:
         """The performance run."""
