@@ -49,11 +49,9 @@ class LoadedModel(Generic[F, S]):
 
     file: UsedModelFile | None
     model: Model[F, S]
-    predictors: tuple[Predictor, ...]
+    instances: Instances
     threads: int
     proof: Mapping[str, Any]
-    whole: Whole | None = None
-    """What made the predictors, where the model's own take parts of samples."""
 
 
 def answering(backend: Backend) -> Backend:
@@ -74,16 +72,18 @@ def choose_model(
     """
     if not backend.computes:
         return None, benchmark.native(Path(), ModelFormat.ONNX)
-    given = synthetic.weights if synthetic and options.model_file is None else options.model_file
-    path = model_files.locate(options.folders.models, given, options.cell.official(options.precision))
+    made_up = synthetic is not None and options.model_file is None
+    given = synthetic.weights if synthetic and made_up else options.model_file
+    official = None if made_up else options.cell.official(options.precision)
+    path = model_files.locate(options.folders.models, given, official)
     with blaming(path):
         plan = benchmark.plan(path, options.cell.device, shares(options.copies, backend.count(options.cell.device)))
     for line in plan.lines if plan else ():
         events.notice(line)
-    file = model_file(options, synthetic)
-    model = open_model(benchmark, backend, file.path)
+    file = model_files.read(path, official, must_be=given is None)
+    model = open_model(benchmark, backend, path)
     if model.interface.batch:
-        said = f"The batch of {file.path.name} is fixed to {model.interface.batch}"
+        said = f"The batch of {path.name} is fixed to {model.interface.batch}"
         events.notice(f"{said}: fewer samples at once are filled up, and take as long.")
     return file, plan.place(model) if plan else model
 
@@ -108,7 +108,7 @@ def load(
     with trying(model):
         proofs = [dict(predictor.prove(sample)) for predictor in made.predictors]
     proof = {**proofs[0], "instances": proofs} if len(proofs) > 1 else proofs[0]
-    return LoadedModel(file, model, made.predictors, threads, proof, made.whole)
+    return LoadedModel(file, model, made, threads, proof)
 
 
 def instances(
@@ -162,11 +162,3 @@ def operator_threads(options: LoadgenRun, processors: int) -> int:
     if options.scenario is Scenario.SERVER and not options.cell.device.profile.is_accelerator:
         processors -= 1
     return max(1, processors // options.copies)
-
-
-def model_file(options: LoadgenRun, synthetic: SyntheticSet | None) -> UsedModelFile:
-    """The file named, the synthetic weights, or the official file, in this order."""
-    official = options.cell.official(options.precision)
-    if synthetic and options.model_file is None:
-        return model_files.identify(synthetic.weights, None)
-    return model_files.find(options.folders.models, options.model_file, official)

@@ -43,7 +43,8 @@ def measure(
 ) -> Measured:
     """The batch size to use, and the hints for LoadGen."""
     events.phase(Phase.CALIBRATE)
-    tuned = loaded.whole.tune(options.batch_size) if loaded.whole else None
+    whole = loaded.instances.whole
+    tuned = whole.tune(options.batch_size) if whole else None
     if tuned is not None:
         # The batch is of parts of a sample: samples come one by one.
         known = settings.hints(rate=options.copies / tuned.sample_s, latency_s=tuned.sample_s)
@@ -51,7 +52,7 @@ def measure(
     worth = benchmark.batches(options.cell.device, options.scenario)
     sizes = batch_speeds.candidates(options.scenario, options.batch_size, worth)
     batches = typical(prepared.samples, max(sizes), by_length=options.scenario is Scenario.OFFLINE)
-    speeds = batch_speeds.calibrate_on(batches, loaded.predictors[0], sizes)
+    speeds = batch_speeds.calibrate_on(batches, loaded.instances.predictors[0], sizes)
     if options.scenario is Scenario.SERVER:
         # A third of the bound: a sample may have to wait for one batch before its own starts.
         bound_s = options.target_latency_ms / 1000 if options.target_latency_ms else benchmark.server_bound_s

@@ -99,14 +99,13 @@ def locate(folder: Path, given: Path | None, official: OfficialFile | None) -> P
     return path
 
 
-def find(folder: Path, given: Path | None, official: OfficialFile | None) -> UsedModelFile:
-    """The model file of a run, as `locate` finds it; the checksum of an official one must be right.
+def read(path: Path, official: OfficialFile | None, *, must_be: bool) -> UsedModelFile:
+    """The model file in *path*, read from first byte to last. must_be: the official one, by its checksum.
 
     Raises ModelFileError.
     """
-    path = locate(folder, given, official)
     file = identify(path, official)
-    if given is None and official is not None and not file.official:
+    if must_be and official is not None and not file.official:
         expected = f"sha256 {official.sha256}" if official.sha256 else f"md5 {official.md5}"
         found = f"{path.stat().st_size} bytes, sha256 {file.sha256}, md5 {checksum(path, 'md5')}"
         raise ModelFileError(

@@ -104,7 +104,7 @@ def test_instances_are_dealt_out_to_the_gpus_and_each_is_proven(
         loaded = loading.load(settled, TwoGpus(), None, model, Images(), Events(stream))
     assert [proof["gpu_number"] for proof in loaded.proof["instances"]] == numbers
     assert loaded.proof["provider"] == "stand-in"
-    assert len(loaded.predictors) == len(numbers)
+    assert len(loaded.instances.predictors) == len(numbers)
 
 
 def test_a_single_instance_has_a_single_proof(tmp_path: Path) -> None:
