@@ -159,7 +159,7 @@ def _device_requests(limits: Limits) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "Driver": gpus.driver,
+            "Driver": gpus.driver or "",
             "Count": gpus.count,
             "DeviceIDs": list(gpus.devices),
             "Capabilities": [[*gpus.capabilities, "gpu"]],

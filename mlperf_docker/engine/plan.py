@@ -52,7 +52,7 @@ class Gpus:
     """-1 for all of them, 0 where devices are named."""
     devices: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
-    driver: str = ""
+    driver: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
     def fields(self) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _gpus(text: str) -> Gpus:
     count = 0 if devices else _gpu_count(found.get("count", "1"))
     options = next(csv.reader([found["options"]], strict=True)) if "options" in found else []
     pairs = tuple((key, value) for key, _, value in (option.partition("=") for option in options))
-    return Gpus(count, devices, capabilities, found.get("driver", ""), pairs)
+    return Gpus(count, devices, capabilities, found.get("driver"), pairs)
 
 
 def _gpu_count(text: str) -> int:

@@ -66,7 +66,7 @@ class Row:
         }
 
 
-def matrix(registry: str = "", *, remote: bool = False) -> list[Row]:
+def matrix(registry: str | None = None, *, remote: bool = False) -> list[Row]:
     """Return every cell in the catalog's order. Asks the engine once what is there; without one, present is None.
 
     remote: ask the registry too, for which an engine is needed. Raises EngineError, RegistryError only then.

@@ -54,13 +54,13 @@ class Check:
     name: str
     level: Severity
     finding: str
-    remedy: str = ""
-    """Empty if nothing is wrong."""
+    remedy: str | None = None
+    """None if nothing is wrong."""
 
     def without_secrets(self, environment: Mapping[str, str]) -> "Check":
         """Return it without what is a secret in *environment* or on this host."""
-        finding, remedy = (hidden(hidden(text), environment) for text in (self.finding, self.remedy))
-        return replace(self, finding=finding, remedy=remedy)
+        remedy = None if self.remedy is None else hidden(hidden(self.remedy), environment)
+        return replace(self, finding=hidden(hidden(self.finding), environment), remedy=remedy)
 
 
 def check_all() -> list[Check]:
@@ -68,7 +68,7 @@ def check_all() -> list[Check]:
     try:
         found = [*engine_checks(facts(connect()))]
     except EngineError as error:
-        found = [Check("engine", Severity.FAIL, str(error), error.hint or "")]
+        found = [Check("engine", Severity.FAIL, str(error), error.hint)]
     return [each.without_secrets(os.environ) for each in (*found, *_docker_config())] + [*host_checks(os.environ)]
 
 

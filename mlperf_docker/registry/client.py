@@ -112,14 +112,14 @@ class _Host:
         """
         kind, _, rest = challenge.partition(" ")
         login = login_for(self.name)
-        basic = HTTPBasicAuth(login.username.encode(), login.password.encode()) if login and login.username else None
+        basic = HTTPBasicAuth(*login.pair()) if login and login.username is not None else None
         if kind.lower() == "basic":
             return str(basic(requests.Request()).headers["Authorization"]) if basic else None
         fields = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         if "realm" not in fields:
             return None
         asked = {key: fields[key] for key in ("service", "scope") if key in fields}
-        if login and login.identity_token:
+        if login and login.identity_token is not None:
             asked |= {"grant_type": "refresh_token", "client_id": "docker", "refresh_token": login.identity_token}
             answer = self._ask("POST", fields["realm"], data=asked)
         else:

@@ -23,9 +23,13 @@ _FAILURES = (DockerException, OSError, ValueError, KeyError, TypeError, Attribut
 class Login:
     """Login of docker's for a registry: a name with a password, or an identity token."""
 
-    username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+
+    def pair(self) -> tuple[bytes, bytes]:
+        """Return name and password, as HTTP's basic authentication has them."""
+        return (self.username or "").encode(), (self.password or "").encode()
 
 
 def login_for(host: str) -> Login | None:
@@ -86,15 +90,15 @@ def engine_header(host: str) -> str:
     login = login_for(host)
     if login is None:
         fields = {}
-    elif login.identity_token:
+    elif login.identity_token is not None:
         fields = {"identitytoken": login.identity_token, "serveraddress": host}
     else:
-        fields = {"username": login.username, "password": login.password, "serveraddress": host}
+        fields = {"username": login.username or "", "password": login.password or "", "serveraddress": host}
     return auth.encode_header(fields).decode()
 
 
 def _login(found: dict[str, Any]) -> Login | None:
     """Helpers answer in capitals, the configuration file in small letters."""
-    fields = {key.lower(): str(value or "") for key, value in found.items()}
-    login = Login(fields.get("username", ""), fields.get("password", ""), fields.get("identitytoken", ""))
+    fields = {key.lower(): str(value) for key, value in found.items() if value}
+    login = Login(fields.get("username"), fields.get("password"), fields.get("identitytoken"))
     return login if login != Login() else None

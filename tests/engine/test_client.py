@@ -267,7 +267,7 @@ def test_a_server_that_is_no_engine_is_a_finding_of_doctor(odd: dict[str, Any], 
         facts(connect())
     (engine, *_) = doctor.check_all()
     assert (engine.name, engine.level) == ("engine", doctor.Severity.FAIL)
-    assert "DOCKER_HOST" in engine.remedy
+    assert "DOCKER_HOST" in (engine.remedy or "")
 
 
 @pytest.mark.parametrize("answers", [PODMAN, WINDOWS], ids=["podman", "windows"])

@@ -23,8 +23,8 @@ class BuildRequest:
     cache_from: str | None = None
     """An image whose layers serve as the cache, from the engine or its registry; the image that is built then serves
     so, too."""
-    base_identity: str = ""
-    """The base's digest or id, for the image's bill of materials."""
+    base_identity: str | None = None
+    """The base's digest or id, for the image's bill of materials; None where it is the reference."""
 
 
 class BuildEventKind(StrEnum):

@@ -121,7 +121,7 @@ def follow(client: Engine, request: BuildRequest, listener: "BuildListener", bui
 
 
 def _parameters(request: BuildRequest) -> dict[str, str | list[str]]:
-    base = {"BASE": request.base_reference, "BASE_IDENTITY": request.base_identity}
+    base = {"BASE": request.base_reference, "BASE_IDENTITY": request.base_identity or request.base_reference}
     arguments = {**base, **dict(request.host.build_args)}
     if request.cache_from:
         arguments[_INLINE_CACHE] = "1"
