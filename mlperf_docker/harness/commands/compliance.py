@@ -33,6 +33,7 @@ from mlperf_docker.harness.compliance.references import Reference
 from mlperf_docker.harness.compliance.scores import Scorer
 from mlperf_docker.harness.loadgen import logs
 from mlperf_docker.harness.samples import accuracy_log
+from mlperf_docker.harness.samples.accuracy_log import IndexedLog
 from mlperf_docker.harness.system.files import write_atomically
 
 ACCURACY = "accuracy.txt"
@@ -45,6 +46,8 @@ class EarlierRuns:
     performance: Reference
     accuracy: Reference | None
     """None for a test that compares no answers."""
+    answers: IndexedLog | None
+    """Those of the accuracy run."""
 
     def applied(self, options: LoadgenRun) -> LoadgenRun:
         """*options* with the settings of the performance run, where they leave them open."""
@@ -95,10 +98,21 @@ def read_references(options: LoadgenRun) -> EarlierRuns | None:
         what = f"the run in {performance.folder} had other settings: {'; '.join(contradictions)}"
         raise UsageError(what, hint="Leave these options away: a compliance run takes those of the performance run.")
     if not options.compliance.compares_answers:
-        return EarlierRuns(performance, None)
+        return EarlierRuns(performance, None, None)
     if options.accuracy_run is None:
         raise UsageError(f"{options.compliance} needs the folder of the accuracy run too: --accuracy-run")
-    return EarlierRuns(performance, references.accuracy(options.accuracy_run, {**wanted, "mode": Mode.ACCURACY.value}))
+    accuracy = references.accuracy(options.accuracy_run, {**wanted, "mode": Mode.ACCURACY.value})
+    return EarlierRuns(performance, accuracy, _indexed(accuracy))
+
+
+def _indexed(run: Reference) -> IndexedLog:
+    """The answers of the accuracy run *run*. Raises UsageError where its log is not whole, before anything runs."""
+    try:
+        logs.check_whole(run.accuracy_log)
+        return accuracy_log.indexed(run.accuracy_log)
+    except SampleError as error:
+        hint = "Name another accuracy run; a log that was truncated for a submission cannot be compared."
+        raise UsageError(f"the answers of the accuracy run cannot be read: {error}", hint=hint) from error
 
 
 def written_audit(options: LoadgenRun, configured: lg.TestSettings) -> Path | None:
@@ -137,8 +151,8 @@ def verify(
     wrong, found = [*audit.unread(options.compliance, options.cell.compliance, log), *slow], None
     if options.compliance is ComplianceTest.TEST05:
         wrong += audit.other_seeds(log, runs.performance.seeds)
-    if runs.accuracy is not None:
-        checked = _Answers(benchmark, prepared, runs.accuracy, folder, events)
+    if runs.answers is not None:
+        checked = _Answers(benchmark, prepared, runs.answers, folder, events)
         found, other = checked.verify()
         wrong += other
     return Compliance(options.compliance, not wrong, tuple(wrong), found, compared)
@@ -148,10 +162,15 @@ class _Answers:
     """The answers of a compliance run, against those of the accuracy run."""
 
     def __init__(
-        self, benchmark: Benchmark[D, F, S], prepared: Prepared[D, S], run: Reference, folder: Path, events: Events
+        self,
+        benchmark: Benchmark[D, F, S],
+        prepared: Prepared[D, S],
+        reference: IndexedLog,
+        folder: Path,
+        events: Events,
     ) -> None:
         self._log, self._folder, self._events = folder / accuracy_log.NAME, folder, events
-        self._reference = accuracy_log.indexed(run.accuracy_log)
+        self._reference = reference
         self._kind = benchmark.payload(prepared.dataset).dtype
         self._score: Scorer = lambda log: benchmark.score(log, prepared.dataset, prepared.samples, part=True)
 

@@ -190,6 +190,17 @@ def test_a_compliance_run_that_cannot_be_is_refused_before_anything_runs(
     assert not list((copied.folder / "refused").iterdir())
 
 
+@pytest.mark.parametrize("damage", ["truncated", "cut off"])
+def test_an_accuracy_log_that_is_not_whole_is_refused_before_anything_runs(copied: CellRuns, damage: str) -> None:
+    log = copied.folder / "accuracy/mlperf_log_accuracy.json"
+    text = log.read_text()
+    log.write_text(f"{text[:500]}\n...\n{text[-500:]}" if damage == "truncated" else text[:500])
+    done = copied.compliance(TEST01)
+    assert done.code == 2
+    assert "the answers of the accuracy run cannot be read" in done.error["message"]
+    assert not list((copied.folder / TEST01).iterdir())
+
+
 def test_a_compliance_run_is_no_reference(copied: CellRuns) -> None:
     copied.compliance(TEST04)
     options = ("--scenario", copied.scenario, "--compliance", "TEST04")
