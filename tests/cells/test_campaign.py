@@ -46,17 +46,18 @@ class Kills:
     lost: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    halves: list[str] = field(default_factory=list)
+    """Results that cannot be read, or that the host has not completed."""
 
     @property
     def wrong(self) -> list[str]:
         """All that is not as it should be."""
-        return [*self.lost, *self.repeated, *self.left, *self.unreadable]
+        return [*self.lost, *self.repeated, *self.left, *self.halves]
 
     def __str__(self) -> str:
         return (
             f"{self.points} kills in {self.complete} campaigns: finished runs lost {len(self.lost)}, repeated"
-            f" {len(self.repeated)}, half results {len(self.unreadable)}, containers left {len(self.left)}"
+            f" {len(self.repeated)}, half results {len(self.halves)}, containers left {len(self.left)}"
         )
 
 
@@ -109,7 +110,8 @@ def kill(ground: Ground, client: DockerEngine, seed: int, count: int) -> Kills:
         told = f"kill {figures.points} after {moment:.2f} s"
         figures.lost += [f"{told}: {run}" for run, folder in before.items() if after.get(run) != folder]
         found = store.read_all(ground.results) if ground.results.exists() else store.StoredResults(())
-        figures.unreadable += [f"{told}: {each}" for each in found.left_out]
+        figures.halves += [f"{told}: {each}" for each in found.left_out]
+        figures.halves += [f"{told}: {each.name}" for each in found.results if each.request is None]
         before = after
     while len(ground.finished()) < size:
         ground.tool(*ground.run(), expect=PERFORMED)

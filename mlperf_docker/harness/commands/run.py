@@ -30,7 +30,7 @@ from mlperf_docker.harness.loadgen.worker import Responder
 from mlperf_docker.harness.models import registry as models
 from mlperf_docker.harness.models.opening import CpuAnswerer, trying
 from mlperf_docker.harness.samples.library import Library
-from mlperf_docker.harness.system import data_files, storage
+from mlperf_docker.harness.system import data_files, lifeline, storage
 from mlperf_docker.harness.system.files import write_atomically, write_json
 from mlperf_docker.harness.system.resources import cores
 from mlperf_docker.harness.system.signals import exit_now
@@ -70,7 +70,8 @@ def execute(command: RunCommand, cell: Cell, events: Events) -> RunReply:
             verdict = compliance.verify(options, benchmark, prepared, runs, found.log, events)
             found = replace(found, compliance=verdict)
         reply = result.compose(options, backend, found)
-        write_json(folder / "result.json", json_values.fields(reply))
+        if not lifeline.is_held():  # else a kill before the host writes would leave half of it
+            write_json(folder / "result.json", json_values.fields(reply))
         return reply
 
 

@@ -10,6 +10,9 @@ from mlperf_docker.contract import places
 _PATIENCE_S = 3.0  # between SIGTERM and SIGKILL
 _LOOK_S = 0.1
 
+_HOLDERS: set[int] = set()
+"""This process, once it ends with its starter."""
+
 
 def hold() -> None:
     """Where the starter asks for it by `LIFELINE_VARIABLE`, have a child of this process end it when stdin is closed.
@@ -20,12 +23,18 @@ def hold() -> None:
     if not os.environ.pop(places.LIFELINE_VARIABLE, ""):
         return
     parent = os.getpid()
+    _HOLDERS.add(parent)
     if os.fork() == 0:
         try:
             _watch(parent)
         finally:
             os._exit(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+
+
+def is_held() -> bool:
+    """Tell whether a starter waits for this process: it keeps the result then, with what only it knows."""
+    return os.getpid() in _HOLDERS
 
 
 def _watch(parent: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlperf_docker.contract import places
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.commands import OutputsCommand
 from mlperf_docker.contract.devices import Device
@@ -71,6 +72,22 @@ def test_a_performance_run_is_valid_and_names_its_figure(harness: Harness, tmp_p
         "user.conf",
         *(f"mlperf_log_{name}" for name in ("summary.txt", "detail.txt", "accuracy.json", "trace.json")),
     }
+
+
+def test_a_starter_that_waits_keeps_the_result_itself(cache: Path, tiny: SyntheticSet, tmp_path: Path) -> None:
+    """Else one that is killed before it adds what only it knows would leave half a result."""
+    results = tmp_path / "results"
+    results.mkdir()
+    folders = ("--cache", cache, "--results", results)
+    words = ("--model", "resnet50", "--backend", "dummy", "--synthetic", "tiny", "--mode", "accuracy")
+    line = command("run", *words, *folders)
+    held = {**environment(), places.LIFELINE_VARIABLE: "1"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True, env=held, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert '"event": "result"' in process.stdout.readlines()[-1]
+    assert (results / "mlperf_log_detail.txt").is_file()
+    assert not (results / "result.json").exists()
 
 
 def test_a_short_run_of_a_round_has_its_seeds_and_its_count(harness: Harness, tmp_path: Path) -> None:
