@@ -180,9 +180,10 @@ def _notes(tree: TreePlan) -> Iterable[str]:
 
 
 def _of_round(tree: TreePlan) -> Iterator[str]:
-    """Yield how many runs do not count for the round, as their results have it, and why the first does not."""
+    """Yield how many runs do not count for the round, as their results have it, and all that is in the way."""
     runs = _runs(tree.entries)
     judged = [run.round for run in runs if run.round is not None and run.round.name == tree.round.name]
     out = [each for each in judged if not each.counts]
     if out:
-        yield f"{len(out)} of {len(runs)} runs do not count for {tree.round.name}: {'; '.join(out[0].why)}."
+        why = dict.fromkeys(reason for each in out for reason in each.why)
+        yield f"{len(out)} of {len(runs)} runs do not count for {tree.round.name}: {'; '.join(why)}."

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -261,3 +262,22 @@ def test_a_description_that_does_not_fit_the_round_is_no_part_of_a_tree(planner:
     empty, other = refused(plan, tmp_path / "tree")
     assert "status is empty" in empty
     assert "system_type is datacenter, and the campaign is for edge" in other
+
+
+def test_runs_that_do_not_count_for_the_round_are_told_and_make_a_tree(planner: Planner, tmp_path: Path) -> None:
+    short, few = "the minimum duration is 2 s, not 600 s", "64 of 1024 samples"
+
+    def judged(why: str) -> Callable[[PlannedRun], PlannedRun]:
+        verdict = {"name": "v6.1", "benchmarks": [], "counts": False, "why": [why]}
+
+        def change(run: PlannedRun) -> PlannedRun:
+            assert run.result is not None
+            return replace(
+                run, result=run.result.model_validate({**run.result.model_dump(mode="json"), "round": verdict})
+            )
+
+        return change
+
+    plan = changed(changed(finished(planner), SLOT, judged(short)), "resnet MultiStream performance", judged(few))
+    (note,) = (each for each in created(plan, tmp_path / "tree").notes if "do not count" in each)
+    assert note == f"2 of 12 runs do not count for v6.1: {few}; {short}."
