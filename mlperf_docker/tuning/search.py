@@ -17,7 +17,8 @@ ROUNDS = ((1.0, 0.85), (2.0, 0.95))
 """Rounds of layouts: length of a trial in short ones, and share of the best figure that is good enough for the next."""
 WORTH = 1.02
 """By how many times something has to be better than the default in short trials for others to be made."""
-PAIRS = 3
+PAIRS, MOST_WORSE = 3, 1
+"""Pairs in which something has to be better than the default; where it is not in one, three more are made."""
 PAIR_LENGTH = 3.0
 """Length of a trial of a pair, in short ones."""
 GAIN = 1.01
@@ -140,20 +141,24 @@ def _batch(plan: TuningPlan, best: EndedTrial) -> Generator[Trial, EndedTrial, E
 
 
 def _paired(plan: TuningPlan, options: TunedOptions) -> Asking:
-    """Run the default and *options* in turn, ABBAAB: these replace it if they are better in each pair, beyond noise."""
+    """Run the default and *options* in turn, ABBAAB: these replace it if they are better in pair after pair."""
     theirs: list[EndedTrial] = []
     ours: list[EndedTrial] = []
-    for number in range(PAIRS):
-        for each in (plan.fixed, options) if number % 2 == 0 else (options, plan.fixed):
+    ratios: list[float] = []
+    while len(ratios) < PAIRS + 3 * _worse(ratios) and _worse(ratios) <= MOST_WORSE:
+        for each in (plan.fixed, options) if len(ratios) % 2 == 0 else (options, plan.fixed):
             end = yield from _short(plan, Purpose.PAIR, each, PAIR_LENGTH)
             (ours if each == options else theirs).append(end)
-    ratios = [
-        _score(better) / _score(usual) if _score(usual) else 0.0 for usual, better in zip(theirs, ours, strict=True)
-    ]
+        ratios.append(_score(ours[-1]) / _score(theirs[-1]) if _score(theirs[-1]) else 0.0)
     gain = geometric_mean(ratios) if min(ratios) > 0 else 0.0
-    if gain >= GAIN and min(ratios) > 1 and any(each.valid for each in ours):
+    if gain >= GAIN and _worse(ratios) <= MOST_WORSE and any(each.valid for each in ours):
         return Verdict(options, _mean(ours), gain)
-    return Verdict(plan.fixed, _mean(theirs), 1.0, f"in {PAIRS} pairs nothing was faster than the default beyond noise")
+    why = f"in {len(ratios)} pairs nothing was faster than the default beyond noise"
+    return Verdict(plan.fixed, _mean(theirs), 1.0, why)
+
+
+def _worse(ratios: Sequence[float]) -> int:
+    return sum(ratio <= 1 for ratio in ratios)
 
 
 def _server(plan: TuningPlan) -> Asking:

@@ -114,6 +114,39 @@ def test_pairs_are_interleaved_so_that_a_drift_meets_both_alike() -> None:
     assert ours == [False, True, True, False, False, True]
 
 
+def paired(*ratios: float) -> tuple[Verdict, int]:
+    """The verdict where the pairs are as *ratios* tell, and how many there were."""
+    asking, pairs = search(TuningPlan(Scenario.OFFLINE, FULL_S, 10.0)), 0
+    trial = next(asking)
+    while True:
+        better = trial.options != TunedOptions()
+        figure = 1.2 if better else 1.0
+        if trial.purpose is Purpose.PAIR:
+            figure = ratios[pairs // 2] if better else 1.0
+            pairs += 1
+        try:
+            trial = asking.send(EndedTrial(trial=trial, figure=figure, valid=True, instances=1, threads=2))
+        except StopIteration as end:
+            return end.value, pairs // 2
+
+
+@pytest.mark.parametrize(
+    ("ratios", "replaces"),
+    [
+        ((1.2, 1.1, 1.3), True),
+        ((1.2, 0.9, 1.3, 1.1, 1.1, 1.1), True),
+        ((1.7, 0.9, 0.95), False),
+        ((1.2, 0.9, 1.3, 1.1, 0.9), False),
+        ((1.001, 1.001, 1.001), False),
+        ((1.1, 0.0, 1.1, 1.1, 1.1, 1.1), False),
+    ],
+)
+def test_one_pair_of_six_may_be_off_and_no_two(ratios: tuple[float, ...], replaces: bool) -> None:
+    verdict, pairs = paired(*ratios)
+    assert pairs == len(ratios)
+    assert (verdict.options != TunedOptions(), (verdict.gain or 0) > 1) == (replaces, replaces)
+
+
 def test_single_stream_finds_fewer_threads_where_latency_is_lower() -> None:
     verdict, _ = searched(TuningPlan(Scenario.SINGLE_STREAM, FULL_S, 10.0), Machine(sharing=-0.3, noise=0.01))
     assert verdict.options == TunedOptions(threads_per_instance=1)
