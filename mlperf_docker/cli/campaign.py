@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlperf_docker.cli.options import (
-    BaseImageName,
-    BootstrapBase,
     JsonOutput,
-    PullChoice,
-    Registry,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
@@ -66,32 +63,28 @@ def init(
     streams.out(write(new, to, force=force))
 
 
+@taking_sources
 def plan(
     campaign: CampaignPath = HERE,
     *,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Show every run: its state, what it waits for, and the time that it will take."""
     from mlperf_docker.campaigns.text import fields, plan_text
 
-    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    found = _plan(campaign, sources)
     streams.out(strict_json.dumps(fields(found)) if as_json else plan_text(found, streams.columns()))
 
 
+@taking_sources
 def run(
     campaign: CampaignPath = HERE,
     *,
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop after a run that fails or does not count. Default: go on.")
     ] = False,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Do the runs that are not finished: accuracy first, compliance last. Interrupted, it goes on where it was."""
@@ -102,7 +95,7 @@ def run(
 
     found = load(campaign)
     with execution.alone(found.results, streams.err), display() as show:
-        planner = _planner(campaign, show, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+        planner = _planner(campaign, show, sources)
         outcome = execution.execute(planner.plan, execution.ThisHost(), show, go_on=not stop)
     done = outcome.plan
     streams.out(strict_json.dumps(fields(done)) if as_json else plan_text(done, streams.columns()))
@@ -111,29 +104,25 @@ def run(
         raise typer.Exit(ExitCode.INVALID)
 
 
+@taking_sources
 def status(
     campaign: CampaignPath = HERE,
     *,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Show how far a campaign is: counts, the result of each slot of an entry, and the next command."""
     from mlperf_docker.campaigns.text import fields, status_text
 
-    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    found = _plan(campaign, sources)
     streams.out(strict_json.dumps(fields(found)) if as_json else status_text(found, streams.columns()))
 
 
+@taking_sources
 def report(
     campaign: CampaignPath = HERE,
     *,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -146,7 +135,7 @@ def report(
     from mlperf_docker.report import page
     from mlperf_docker.results.store import read_all, require_some
 
-    found = _plan(campaign, registry=registry, base=base, bootstrap=bootstrap_base, pull=pull)
+    found = _plan(campaign, sources)
     results = found.campaign.results
     stored = read_all(results)
     for problem in stored.left_out:
@@ -155,20 +144,19 @@ def report(
     streams.out(page.write(stored, page.check_place(output or results / page.FILE), [matrix(found)]))
 
 
-def _plan(campaign: Path, **sources: Any) -> "CampaignPlan":  # noqa: ANN401  # of sources_of
+def _plan(campaign: Path, sources: GivenSources) -> "CampaignPlan":
     from mlperf_docker.display.progress import display
 
     with display() as show:
-        return _planner(campaign, show, **sources).plan()
+        return _planner(campaign, show, sources).plan()
 
 
-def _planner(campaign: Path, show: "Display", *, registry: str, **sources: Any) -> "Planner":  # noqa: ANN401  # of sources_of
+def _planner(campaign: Path, show: "Display", sources: GivenSources) -> "Planner":
     from mlperf_docker.campaigns.campaign import load
     from mlperf_docker.campaigns.plan import planner
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.cli.sources import sources_of
 
-    return planner(load(campaign), sources_of(Catalog.load(), registry, **sources), show)
+    return planner(load(campaign), sources.of(Catalog.load()), show)
 
 
 def _tell_errors(outcome: "Outcome") -> None:

@@ -8,14 +8,11 @@ import typer
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
-    BaseImageName,
-    BootstrapBase,
     JsonOutput,
     ModelName,
-    PullChoice,
-    Registry,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract import json_values
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
@@ -78,6 +75,7 @@ def fetch(
     streams.out(strict_json.dumps(outcome.fields()) if as_json else fetched_text(outcome))
 
 
+@taking_sources
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set, or the model that it is for.")],
     folder: Annotated[
@@ -88,10 +86,7 @@ def verify(
     quick: Annotated[
         bool, typer.Option("--quick", help="Check the folder from the host only; needs no image.")
     ] = False,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Read every file of a data set in a container, and name missing and damaged ones. Exits 6 if there are any."""
@@ -108,15 +103,13 @@ def verify(
         path = location.check_folder(dataset, folder or location.place(dataset))
         found = location.DatasetFound(dataset.name, path)
     else:
-        from mlperf_docker.cli.sources import sources_of
-
-        sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
         with display() as show:
-            found = dataset_commands.verify(catalog, dataset, folder, sources, show)
+            found = dataset_commands.verify(catalog, dataset, folder, sources.of(catalog), show)
     streams.out(strict_json.dumps(json_values.fields(found)) if as_json else verified_text(dataset, found))
 
 
 @taking_model_options("convert-data")
+@taking_sources
 def convert(
     model: ModelName,
     *,
@@ -139,10 +132,7 @@ def convert(
         ),
     ] = None,
     given: GivenOptions,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Convert the downloaded files of a data set that is not used as it is offered.
@@ -151,19 +141,18 @@ def convert(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_model
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
     spec = find_model(catalog, model)
     request = dataset_commands.Convert(spec, source, output, given.of(spec))
-    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        done = dataset_commands.convert(catalog, request, sources, show)
+        done = dataset_commands.convert(catalog, request, sources.of(catalog), show)
     streams.out(strict_json.dumps(json_values.fields(done)) if as_json else str(done.output))
 
 
+@taking_sources
 def preprocess(
     model: ModelName,
     *,
@@ -176,22 +165,17 @@ def preprocess(
     backend: BackendName = "",
     samples: Annotated[int | None, typer.Option(min=1, help="Only the first N samples.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one for each processor.")] = None,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Preprocess a data set into the cache, as the first run would; resumes if it was interrupted."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs import dataset_commands
 
     catalog = Catalog.load()
     request = dataset_commands.Preprocess(find(catalog, model, backend), dataset, samples, workers)
-    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        done = dataset_commands.preprocess(request, sources, show)
+        done = dataset_commands.preprocess(request, sources.of(catalog), show)
     streams.out(strict_json.dumps(json_values.fields(done)) if as_json else f"{done.samples} samples in {done.cache}")

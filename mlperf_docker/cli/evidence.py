@@ -6,22 +6,20 @@ from typing import Annotated
 import typer
 
 from mlperf_docker.cli.options import (
-    BaseImageName,
-    BootstrapBase,
     DeviceName,
     JsonOutput,
     OnlyBackend,
     OptionalModel,
-    PullChoice,
-    Registry,
     ResultsRoot,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
 
 
+@taking_sources
 def evidence(
     model: OptionalModel = "",
     *,
@@ -50,10 +48,7 @@ def evidence(
             help="The record. Default: the checkout's evidence.json, else the user's.",
         ),
     ] = None,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Build and run cells on synthetic data, and record the findings in evidence.json.
@@ -64,7 +59,6 @@ def evidence(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_all, parse_choice
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.contract.words import SyntheticSize
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import fitted
@@ -83,7 +77,7 @@ def evidence(
             peers=find_all(catalog, model, None, device),
             size=size,
             min_duration_s=min_duration,
-            sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
+            sources=sources.of(catalog),
             record=record or place(),
             samples=samples,
             results_root=results,

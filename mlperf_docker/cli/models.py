@@ -8,16 +8,13 @@ import typer
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
-    BaseImageName,
-    BootstrapBase,
     JsonOutput,
     ModelName,
     OnlyBackend,
     OptionalModel,
-    PullChoice,
-    Registry,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract import json_values
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
@@ -129,6 +126,7 @@ def verify(
 
 
 @taking_model_options("convert")
+@taking_sources
 def convert(
     model: ModelName,
     *,
@@ -146,10 +144,7 @@ def convert(
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a file of that name.")] = False,
     given: GivenOptions,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Convert a model file into weights that every backend runs (.safetensors), or into a graph (.onnx).
@@ -159,19 +154,17 @@ def convert(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find_backend, find_model
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.runs.convert_models import ConvertRequest
     from mlperf_docker.runs.convert_models import convert as convert_file
 
     catalog = Catalog.load()
-    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     spec = find_model(catalog, model)
     request = ConvertRequest(
         model=spec,
         source=model_file,
         output=to,
-        sources=sources,
+        sources=sources.of(catalog),
         backend=find_backend(catalog, backend) if backend else None,
         force=force,
         model_options=given.of(spec),

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,32 +106,42 @@ ProfileName = Annotated[
         help="A profile of `tune`, by name or file: its values for what no option says.",
     ),
 ]
-PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
 
 
-def taking(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+_Command = Callable[..., None]
+
+
+def in_place_of(
+    name: str, parameters: Sequence[inspect.Parameter], made: Callable[[dict[str, Any]], Any]
+) -> Callable[[_Command], _Command]:
+    """Give a command *parameters* in place of its own one *name*, which gets what is *made* of their values."""
+    names = [each.name for each in parameters]
+
+    def decorated(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:  # noqa: ANN401  # of every type that typer knows
+            values = {each: given.pop(each) for each in names}
+            command(**given, **{name: made(values)})
+
+        own = inspect.signature(command)
+        new = (each for one in own.parameters.values() for each in (parameters if one.name == name else (one,)))
+        wrapper.__signature__ = own.replace(parameters=tuple(new))  # type: ignore[attr-defined]  # Typer's
+        return wrapper
+
+    return decorated
+
+
+def taking(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[_Command], _Command]:
     """Give a command the options that *kind* declares, in place of its parameter `options`, which gets their values.
 
     without: names of those that it does not take.
     """
     taken = [each for each in declared(kind) if not each.only_harness and each.name not in without]
 
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def wrapper(**given: Any) -> None:  # noqa: ANN401  # of every type that typer knows
-            values = {each.name: value(each, given.pop(each.name)) for each in taken}
-            command(**given, options=kind(**values))
+    def made(values: dict[str, Any]) -> object:
+        return kind(**{each.name: value(each, values[each.name]) for each in taken})
 
-        own = inspect.signature(command)
-        parameters = (
-            each
-            for own_parameter in own.parameters.values()
-            for each in (map(parameter, taken) if own_parameter.name == "options" else (own_parameter,))
-        )
-        wrapper.__signature__ = own.replace(parameters=tuple(parameters))  # type: ignore[attr-defined]  # Typer's
-        return wrapper
-
-    return decorated
+    return in_place_of("options", [parameter(each) for each in taken], made)
 
 
 def parameter(option: Option) -> inspect.Parameter:

@@ -9,18 +9,15 @@ import typer
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
-    BaseImageName,
-    BootstrapBase,
     DeviceName,
     JsonOutput,
     ModelName,
     ProfileName,
-    PullChoice,
-    Registry,
     ResultsRoot,
     taking,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
@@ -28,6 +25,7 @@ from mlperf_docker.display import streams
 
 @taking_model_options("run")
 @taking(RunOptions)
+@taking_sources
 def run(
     model: ModelName,
     *,
@@ -80,17 +78,13 @@ def run(
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
     gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default on GPUs: all.")] = "",
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the equivalent docker command and exit.")] = False,
     as_json: JsonOutput = False,
 ) -> None:
     """Run a benchmark in its container: a local image of the exact hash, else pulled, else built."""
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import folded
     from mlperf_docker.engine.plan import Limits
@@ -107,7 +101,7 @@ def run(
         spec=spec,
         options=replace(options, model_options=given.of(spec.model)),
         limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
-        sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
+        sources=sources.of(catalog),
         dataset=dataset,
         require_dataset=require_dataset,
         model_file=model_file,

@@ -1,12 +1,53 @@
 """Options of commands that need an image, as the sources that it may come from."""
 
-from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import parse_choice
-from mlperf_docker.images.sources import Sources
-from mlperf_docker.names import PullPolicy
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlperf_docker.cli.options import BaseImageName, BootstrapBase, Registry, in_place_of
+
+if TYPE_CHECKING:
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.images.sources import Sources
+
+PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "pull": (PullChoice, "missing"),
+    "base": (BaseImageName, ""),
+    "bootstrap_base": (BootstrapBase, False),
+    "registry": (Registry, ""),
+}
+"""Type and default of each, by name."""
 
 
-def sources_of(catalog: Catalog, registry: str, *, base: str, bootstrap: bool, pull: str) -> Sources:
-    """Return what a command's options say. pull: a word of the command line. Raises UnknownNameError."""
-    policy = parse_choice("pull policy", pull, PullPolicy)
-    return Sources(registry or catalog.registry, base=base or None, bootstrap=bootstrap, pull=policy)
+@dataclass(frozen=True)
+class GivenSources:
+    """The options as they were typed."""
+
+    pull: str
+    base: str
+    bootstrap_base: bool
+    registry: str
+
+    def of(self, catalog: "Catalog") -> "Sources":
+        """Return what they say. Raises UnknownNameError."""
+        from mlperf_docker.catalog.selector import parse_choice
+        from mlperf_docker.images.sources import Sources
+        from mlperf_docker.names import PullPolicy
+
+        policy = parse_choice("pull policy", self.pull, PullPolicy)
+        registry = self.registry or catalog.registry
+        return Sources(registry, base=self.base or None, bootstrap=self.bootstrap_base, pull=policy)
+
+
+taking_sources = in_place_of(
+    "sources",
+    [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _OPTIONS.items()
+    ],
+    lambda values: GivenSources(**values),
+)
+"""Gives a command these options in place of its parameter `sources`."""

@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from mlperf_docker.cli.options import (
-    BaseImageName,
-    BootstrapBase,
     JsonOutput,
-    PullChoice,
-    Registry,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.system import strict_json
@@ -23,6 +20,7 @@ _To = Annotated[
 _Force = Annotated[bool, typer.Option("--force", help="Replace a tree that is there already.")]
 
 
+@taking_sources
 def create(
     campaign: Annotated[
         Path, typer.Argument(parser=user_path, metavar="CAMPAIGN", help="A campaign.yaml, or the folder that has one.")
@@ -38,10 +36,7 @@ def create(
         bool, typer.Option("--allow-synthetic", help="Take results on synthetic data; the tree is marked then.")
     ] = False,
     force: _Force = False,
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Write the tree of a campaign's finished runs, in the layout of its round. Prints its folder.
@@ -50,15 +45,13 @@ def create(
     """
     from mlperf_docker.campaigns.campaign import load
     from mlperf_docker.catalog.loading import Catalog
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.submission import creating, image_records, writing
 
     target = writing.place(to, force=force)
     catalog = Catalog.load()
-    sources = sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull)
     with display() as show:
-        plan = creating.finished_plan(load(campaign), sources, show, do_runs=do_runs)
+        plan = creating.finished_plan(load(campaign), sources.of(catalog), show, do_runs=do_runs)
     choices = creating.Choices(infer=infer, allow_synthetic=allow_synthetic)
     tree = creating.create(plan, target, choices, catalog.models, image_records.of_entries)
     for note in tree.notes:

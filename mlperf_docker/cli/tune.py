@@ -9,16 +9,13 @@ import typer
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
-    BaseImageName,
-    BootstrapBase,
     DeviceName,
     JsonOutput,
     ModelName,
-    PullChoice,
-    Registry,
     taking,
     user_path,
 )
+from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
@@ -27,6 +24,7 @@ from mlperf_docker.system import strict_json
 
 @taking_model_options("run")
 @taking(RunOptions, without=("mode", "target_qps", "compliance", "trace"))
+@taking_sources
 def tune(
     model: ModelName,
     *,
@@ -82,10 +80,7 @@ def tune(
     cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
     memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
     gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default on GPUs: all.")] = "",
-    pull: PullChoice = "missing",
-    base: BaseImageName = "",
-    bootstrap_base: BootstrapBase = False,
-    registry: Registry = "",
+    sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Find the best options of a cell by measurement, and keep them as a profile for `run --profile`.
@@ -96,7 +91,6 @@ def tune(
     """
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
-    from mlperf_docker.cli.sources import sources_of
     from mlperf_docker.display.progress import display
     from mlperf_docker.engine.plan import Limits
     from mlperf_docker.rounds import loading as rounds
@@ -112,7 +106,7 @@ def tune(
             spec=spec,
             options=replace(options, model_options=given.of(spec.model)),
             limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
-            sources=sources_of(catalog, registry, base=base, bootstrap=bootstrap_base, pull=pull),
+            sources=sources.of(catalog),
             dataset=dataset,
             model_file=model_file,
             user_conf=user_conf,

@@ -6,11 +6,11 @@ import pytest
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find_model
-from mlperf_docker.cli.sources import sources_of
 from mlperf_docker.contract.commands import ConvertDataReply
 from mlperf_docker.contract.model_options import ModelOptions, of_values
 from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
+from mlperf_docker.images.sources import Sources
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import dataset_commands
 from mlperf_docker.runs.job import HarnessJob, Performed
@@ -45,9 +45,7 @@ def convert(
     options: ModelOptions | None = None,
 ) -> ConvertDataReply:
     request = dataset_commands.Convert(find_model(catalog, model), source, output, options or ModelOptions())
-    return dataset_commands.convert(
-        catalog, request, sources_of(catalog, "", base="", bootstrap=False, pull="missing"), Quiet()
-    )
+    return dataset_commands.convert(catalog, request, Sources(catalog.registry), Quiet())
 
 
 def test_folders_and_options_reach_the_container(catalog: Catalog, jobs: Jobs, tmp_path: Path) -> None:
