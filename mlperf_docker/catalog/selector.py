@@ -27,7 +27,7 @@ class UnknownNameError(UsageError):
         self.kind, self.name, self.choices = kind, name, tuple(choices)
         near = nearest(name, self.choices)
         guess = f" Did you mean {near}?" if near else ""
-        super().__init__(f"Unknown {kind} {name!r}.{guess} Known: {', '.join(self.choices)}.")
+        super().__init__(f"Unknown {kind} {str(name)!r}.{guess} Known: {', '.join(self.choices)}.")
 
 
 class NotOfferedError(UsageError):
