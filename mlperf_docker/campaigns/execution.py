@@ -5,7 +5,7 @@ executor; a queue of jobs would be another, which hands out `runs.on_record.comm
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -81,21 +81,13 @@ def execute(plan: Callable[[], CampaignPlan], executor: Executor, display: Displ
     return outcome
 
 
-@contextlib.contextmanager
-def alone(results: Path, say: Callable[[str], None]) -> Iterator[None]:
+def alone(results: Path, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
     """Hold the folder *results*, made where it is missing, against a second `campaign run`. Raises UsageError."""
     folders.make(results, "as `results` in campaign.yaml")
-    with contextlib.ExitStack() as claim:
-        try:
-            locked = claim.enter_context(exclusive.file(results / LOCK_FILE))
-        except BlockingIOError as error:
-            raise UsageError(
-                f"A campaign is running in {results} already.",
-                hint="See how far it is: mlperf-docker campaign status",
-            ) from error
-        if not locked:
-            exclusive.tell_missing(results, "a second `campaign run`", say)
-        yield
+    held = UsageError(
+        f"A campaign is running in {results} already.", hint="See how far it is: mlperf-docker campaign status"
+    )
+    return exclusive.alone(results / LOCK_FILE, held, "a second `campaign run`", say)
 
 
 def _next(plan: CampaignPlan, tried: set[str]) -> PlannedRun | None:

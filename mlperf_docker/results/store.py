@@ -190,16 +190,9 @@ def check_writable(root: Path) -> None:
     folders.require_writable(root, "with --results DIR", "results folder")
 
 
-@contextlib.contextmanager
-def _claimed(root: Path, say: Callable[[str], None]) -> Iterator[None]:
-    with contextlib.ExitStack() as claim:
-        try:
-            locked = claim.enter_context(exclusive.file(root / _LOCK_FILE))
-        except BlockingIOError as error:
-            raise UsageError(
-                f"The results folder {root} is in use by another run.",
-                hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
-            ) from error
-        if not locked:
-            exclusive.tell_missing(root, "a second run", say)
-        yield
+def _claimed(root: Path, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
+    held = UsageError(
+        f"The results folder {root} is in use by another run.",
+        hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
+    )
+    return exclusive.alone(root / _LOCK_FILE, held, "a second run", say)

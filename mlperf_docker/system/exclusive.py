@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlperf_docker.system import folders
@@ -50,6 +50,19 @@ def file(path: Path) -> Iterator[bool]:
         yield locked
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def alone(path: Path, held: Exception, second: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the file *path*; raises *held* if it is held. Says where nothing keeps *second* out, as "a second run"."""
+    with ExitStack() as claim:
+        try:
+            locked = claim.enter_context(file(path))
+        except BlockingIOError as error:
+            raise held from error
+        if not locked:
+            tell_missing(path.parent, second, say)
+        yield
 
 
 def lock(descriptor: int, *, wait: bool) -> bool:

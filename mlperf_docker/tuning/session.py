@@ -59,7 +59,7 @@ def tune(request: TuneRequest, display: Display) -> TuningOutcome:
     Interrupted: all finished trials are kept, and the same command goes on.
     """
     tuning = _Tuning(_checked(request, display), display)
-    with tuning.store.claimed():
+    with tuning.store.claimed(display.say):
         tuning.describe()
         try:
             return tuning.search()

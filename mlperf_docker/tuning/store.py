@@ -5,7 +5,7 @@ at the next look: the one result that no trial names is that of the trial that h
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,16 +39,11 @@ class TrialStore:
     folder: Path
     """The results folder of their runs."""
 
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
         """Hold the folder, made if it is missing, against a second tuning. Raises UsageError."""
         folders.make(self.folder, "with --results DIR")
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(exclusive.file(self.folder / _LOCK_FILE))
-            except BlockingIOError as error:
-                raise UsageError(f"Another `tune` is at work in {self.folder}.", hint="Wait for it.") from error
-            yield
+        held = UsageError(f"Another `tune` is at work in {self.folder}.", hint="Wait for it.")
+        return exclusive.alone(self.folder / _LOCK_FILE, held, "a second `tune`", say)
 
     def begin(self, number: int, trial: Trial) -> None:
         """Write down that trial *number* is *trial*. What another version of this tool asked for there stays aside."""

@@ -95,5 +95,5 @@ def test_a_trial_of_another_version_stays_aside_and_counts_for_nothing(tmp_path:
 
 def test_a_second_tuning_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     first, second = TrialStore(tmp_path), TrialStore(tmp_path)
-    with first.claimed(), pytest.raises(UsageError, match="Another `tune`"), second.claimed():
+    with first.claimed(print), pytest.raises(UsageError, match="Another `tune`"), second.claimed(print):
         pass
