@@ -173,7 +173,7 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(asked
     offline = replace(asked.run.options, scenario=Scenario.OFFLINE, target_latency_ms=None)
     with pytest.raises(UsageError, match="--from is for Server"):
         tune(replace(asked, run=replace(asked.run, options=offline), start_qps=5.0), FakeDisplay())
-    with pytest.raises(UsageError, match="Unknown precision of resnet50:.* 'int8'"):
+    with pytest.raises(UsageError, match=r"Unknown precision of resnet50:.* 'int8'"):
         tune(replace(asked, run=replace(asked.run, options=replace(offline, precision=Precision.INT8))), FakeDisplay())
     with pytest.raises(UsageError, match="no trials of this tuning"):
         shown(asked, FakeDisplay())
