@@ -27,9 +27,7 @@ def ask() -> str | None:
     if program is None:
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        done = subprocess.run(
-            [program, *_ARGV], capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S, check=False
-        )
+        done = subprocess.run([program, *_ARGV], capture_output=True, encoding="utf-8", timeout=_TIMEOUT_S, check=False)
         return done.stdout if done.returncode == 0 else None
     return None
 
