@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,13 +177,24 @@ def claim(root: Path, name: str, say: Callable[[str], None]) -> Iterator[Path]:
     """
     check_writable(root)
     with _claimed(root, say):
-        folder = root / f"{paths.timestamp()}-{name}"
-        folder.mkdir()
+        folder = _new_folder(root, name)
         try:
             yield folder
         finally:
             with contextlib.suppress(OSError):  # it holds something, and that stays
                 folder.rmdir()
+
+
+def _new_folder(root: Path, name: str) -> Path:
+    """Make a folder named after the time; where the last run has that very millisecond, the next one does."""
+    while True:
+        folder = root / f"{paths.timestamp()}-{name}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            time.sleep(0.001)
+        else:
+            return folder
 
 
 def check_writable(root: Path) -> None:

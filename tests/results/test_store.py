@@ -12,6 +12,7 @@ from mlperf_docker.display.tables import table
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import store
 from mlperf_docker.results.text import result_line, result_text
+from mlperf_docker.system import paths
 from tests.results.run_results import FIELDS, SCORES, run_result, write_damaged, write_run
 
 
@@ -165,3 +166,15 @@ def test_a_result_of_one_score_has_it_in_its_list() -> None:
 
 def test_table_columns_line_up() -> None:
     assert table(("a", "bb"), [("ccc", "d")]) == "a    bb\nccc  d"
+
+
+def test_runs_of_one_millisecond_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(["20260101T000000.000", "20260101T000000.000", "20260101T000000.001"])
+    monkeypatch.setattr(paths, "timestamp", lambda: next(times))
+    for _ in range(2):
+        with store.claim(tmp_path, "a", print) as folder:
+            (folder / "log").touch()
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir()) == [
+        "20260101T000000.000-a",
+        "20260101T000000.001-a",
+    ]
