@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -37,7 +38,7 @@ class History:
     higher_is_better: bool
     steps: tuple[ReportStep, ...]
 
-    @property
+    @cached_property
     def pictures(self) -> tuple[Picture, ...]:
         """Figures and energy over time, and of Server runs p99 by rate, where there is enough to draw."""
         results = [step.run.result for step in self.steps]

@@ -1,6 +1,7 @@
 """Run as the report shows it: latencies, facts, pictures."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mlperf_docker.host import facts as host_facts
@@ -29,9 +30,9 @@ class Run:
         bars = map(Bar, map(text.milliseconds, named.values()), shares(named.values()))
         return dict(zip(named, bars, strict=True))
 
-    @property
+    @cached_property
     def pictures(self) -> tuple[Picture, ...]:
-        """QueryLatencies of its latencies, as far as its logs are there."""
+        """Distribution of its latencies, as far as its logs are there; they are read once."""
         found = distribution.read(self.result)
         return tuple(each for each in (pictures.percentiles(found), pictures.histogram(found)) if each) if found else ()
 
