@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ class ComplianceRequest:
     """A compliance run, whose earlier runs are looked for."""
 
     request: RunRequest
+
+    @cached_property
+    def newest_first(self) -> tuple[RunResult, ...]:
+        """The runs of its results folder, which are read once."""
+        return store.read_all(self.request.root).results[::-1]
 
     @property
     def options(self) -> RunOptions:
@@ -173,7 +179,7 @@ def _one(
             return run
         text = f"{_OPTIONS[mode]} {run.name} does not match: {'; '.join(differences)}."
     else:
-        candidates = [run for run in _newest_first(wanted.request.root) if not wanted.differences(run, mode)]
+        candidates = [run for run in wanted.newest_first if not wanted.differences(run, mode)]
         others = {run.name: wanted.other_settings(run, mode, beside) for run in candidates}
         for run in candidates:
             if not others[run.name]:
@@ -187,10 +193,6 @@ def _nearest(others: Mapping[str, list[str]]) -> str:
     """The newest run that has other settings, in words."""
     name, differences = next(iter(others.items()), ("", []))
     return f" with these settings ({name}: {'; '.join(differences)})" if differences else ""
-
-
-def _newest_first(root: Path) -> Iterator[RunResult]:
-    return reversed(store.read_all(root).results)
 
 
 def _data_facts(run: RunResult) -> dict[str, Any]:
