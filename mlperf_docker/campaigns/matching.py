@@ -83,7 +83,7 @@ def _model_file(result: RunResult, inputs: CellInputs) -> Iterator[str]:
 
 def _settings(request: RequestOnRecord, run: WantedRun) -> Iterator[str]:
     mode = run.request.options.mode
-    was, now = _that_matter(request.options, mode), _that_matter(_plain(run.options), mode)
+    was, now = _that_matter(request.options, mode), _that_matter(options_given(run.options), mode)
     yield from _unequal("", was, now)
     limits = {name: value for name, value in limits_given(run.request.limits).items() if name in _LIMITS_OF_SPEED}
     had = {name: value for name, value in request.limits.items() if name in _LIMITS_OF_SPEED}
@@ -93,16 +93,10 @@ def _settings(request: RequestOnRecord, run: WantedRun) -> Iterator[str]:
         yield f"user.conf is {_brief(digest)} now, and was {_brief(request.user_conf)}"
 
 
-def _plain(options: RunOptions) -> dict[str, Any]:
-    """Return the options that are not left open as a result has them."""
-    given = options_given(options)
-    return {name: getattr(value, "value", value) for name, value in given.items()}
-
-
 def _that_matter(options: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
     """Return those of *options* that decide what is measured, and are not what they are without."""
     left_out = NO_MATTER | (ONLY_SPEED if mode is Mode.ACCURACY else set())
-    defaults = {each.name: getattr(each.default, "value", each.default) for each in declared(RunOptions)}
+    defaults = {each.name: each.default for each in declared(RunOptions)}
     return {name: value for name, value in options.items() if name not in left_out and value != defaults.get(name)}
 
 
