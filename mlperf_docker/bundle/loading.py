@@ -164,7 +164,7 @@ def _missing_models(manifest: Manifest, request: BundleRequest) -> list[File]:
 def _sha256(path: Path) -> str | None:
     """Return the checksum of *path*, or None where there is no such file."""
     try:
-        return checksums.remembered(path).get("sha256") or checksums.of(path, ("sha256",))["sha256"]
+        return checksums.sha256(path)
     except FileNotFoundError:
         return None
     except OSError as error:

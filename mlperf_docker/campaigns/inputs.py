@@ -34,8 +34,7 @@ class CellInputs:
         """Return the SHA-256 of the model file, or of one of its parts, by its *name*. Raises ModelFileError."""
         path = self.model_file.parent / name if self.model_file else Path(name)
         try:
-            known = checksums.remembered(path).get("sha256")
-            return known or checksums.of(path, checksums.ALGORITHMS)["sha256"]
+            return checksums.sha256(path)
         except OSError as error:
             raise ModelFileError(f"The model file {path} cannot be read: {error.strerror}.") from error
 

@@ -53,6 +53,11 @@ def published(file: Published) -> Checksum | None:
     return next((Checksum(name, value) for name in ALGORITHMS if (value := values[name]) is not None), None)
 
 
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of *path*, as it is remembered, or computed. Raises OSError where it cannot be read."""
+    return remembered(path).get("sha256") or of(path, ("sha256",))["sha256"]
+
+
 def of(path: Path, algorithms: tuple[str, ...], report: Callable[[int, int], None] | None = None) -> dict[str, str]:
     """Read *path* once and return algorithm → digits; what was found is remembered. report: bytes done, of how many.
 
