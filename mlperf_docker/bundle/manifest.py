@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from mlperf_docker.catalog.spec import Digest, FileName, Frozen, Sha256
 from mlperf_docker.display import printable
 from mlperf_docker.errors import BundleError
-from mlperf_docker.system import small_file
+from mlperf_docker.system import field_problems, small_file
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -118,9 +118,7 @@ def read(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        found = "\n  ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:_PROBLEMS_SHOWN]
-        )
+        found = "\n  ".join(field_problems.told(error)[:_PROBLEMS_SHOWN])
         raise BundleError(f"{folder / MANIFEST} is not as it should be:\n  {found}", hint=_WRITE_AGAIN) from error
 
 

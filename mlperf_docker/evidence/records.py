@@ -18,7 +18,7 @@ from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.errors import FolderError, UsageError
 from mlperf_docker.names import cell_name
 from mlperf_docker.results.values import AccuracyScore
-from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
+from mlperf_docker.system import atomic, exclusive, field_problems, folders, paths, small_file
 
 FILE = "evidence.json"
 _PROBLEMS_SHOWN = 20
@@ -206,10 +206,7 @@ def read(path: Path) -> Record:
     except FileNotFoundError:
         return Record()
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, each['loc'])) or 'the file'}: {each['msg']}"
-            for each in error.errors()[:_PROBLEMS_SHOWN]
-        ]
+        lines = [f"  {each}" for each in field_problems.told(error, whole="the file")[:_PROBLEMS_SHOWN]]
         raise UsageError(
             "\n".join((f"{path} is no record of evidence:", *lines)),
             hint="It is written by `mlperf-docker evidence` only; restore it, or remove it and run that again.",

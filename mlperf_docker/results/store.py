@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results.values import RunResult
-from mlperf_docker.system import atomic, exclusive, folders, paths, small_file
+from mlperf_docker.system import atomic, exclusive, field_problems, folders, paths, small_file
 
 RESULT_FILE = "result.json"
 LOG_FILE = "harness.log"
@@ -78,7 +78,7 @@ def _first_line(error: BaseException) -> str:
 
 def _problems(error: ValidationError) -> str:
     """What is wrong, in one line: the first fields by name, and how many more there are."""
-    found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    found = field_problems.told(error)
     more = len(found) - _PROBLEMS_NAMED
     return "; ".join((*found[:_PROBLEMS_NAMED], *((f"and {more} more",) if more > 0 else ())))
 

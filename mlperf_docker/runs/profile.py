@@ -23,7 +23,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.host import processor
 from mlperf_docker.host.tree import Tree
 from mlperf_docker.recipe.render import recipe_of
-from mlperf_docker.system import atomic, paths, small_file, strict_json
+from mlperf_docker.system import atomic, field_problems, paths, small_file, strict_json
 
 SUFFIX = ".json"
 _LARGEST_BYTES = 2_000_000
@@ -215,10 +215,7 @@ def read(path: Path) -> Profile:
     try:
         return Profile.model_validate_json(small_file.read(path, _LARGEST_BYTES))
     except ValidationError as error:
-        found = error.errors()
-        told = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'all'}: {each['msg']}" for each in found[:_PROBLEMS_NAMED]
-        )
+        told = "; ".join(field_problems.told(error, whole="all")[:_PROBLEMS_NAMED])
         raise UsageError(
             f"{path} is not a profile of this version: {told}.", hint="Make one: mlperf-docker tune"
         ) from error
