@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,6 +98,15 @@ ResultsRoot = Annotated[
         "--results", parser=user_path, metavar="DIR", help="An existing folder. Default: the user's data folder."
     ),
 ]
+OwnModelFile = Annotated[
+    Path | None, typer.Option("--model-file", parser=user_path, metavar="FILE", help="Your own model file.")
+]
+OwnSettings = Annotated[
+    Path | None,
+    typer.Option(
+        "--user-conf", parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."
+    ),
+]
 ProfileName = Annotated[
     str,
     typer.Option(
@@ -129,6 +138,14 @@ def in_place_of(
         return wrapper
 
     return decorated
+
+
+def keywords(options: Mapping[str, tuple[Any, Any]]) -> list[inspect.Parameter]:
+    """Return parameters of *options*: name → what Typer makes an option of, and its default."""
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
+    ]
 
 
 def taking(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[_Command], _Command]:

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker.cli.limits import GivenLimits, taking_limits
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
     DeviceName,
     JsonOutput,
     ModelName,
+    OwnModelFile,
+    OwnSettings,
     ProfileName,
     ResultsRoot,
     taking,
@@ -25,6 +28,7 @@ from mlperf_docker.display import streams
 
 @taking_model_options("run")
 @taking(RunOptions)
+@taking_limits
 @taking_sources
 def run(
     model: ModelName,
@@ -46,14 +50,9 @@ def run(
         bool,
         typer.Option("--require-dataset", help="Exit with 6 if the data set is missing, in place of synthetic data."),
     ] = False,
-    model_file: Annotated[
-        Path | None, typer.Option(parser=user_path, metavar="FILE", help="Your own model file.")
-    ] = None,
+    model_file: OwnModelFile = None,
     results: ResultsRoot = None,
-    user_conf: Annotated[
-        Path | None,
-        typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
-    ] = None,
+    user_conf: OwnSettings = None,
     profile: ProfileName = "",
     round_: Annotated[
         str,
@@ -74,10 +73,7 @@ def run(
     accuracy_run: Annotated[
         str, typer.Option(metavar="RUN", help="With --compliance TEST01: the accuracy run, likewise.")
     ] = "",
-    cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
-    cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
-    memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
-    gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default on GPUs: all.")] = "",
+    limits: GivenLimits,
     sources: GivenSources,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the equivalent docker command and exit.")] = False,
     as_json: JsonOutput = False,
@@ -87,7 +83,6 @@ def run(
     from mlperf_docker.catalog.selector import find
     from mlperf_docker.display.progress import display
     from mlperf_docker.display.tables import folded
-    from mlperf_docker.engine.plan import Limits
     from mlperf_docker.results.text import result_text
     from mlperf_docker.rounds import loading as rounds
     from mlperf_docker.runs import profile as profiles
@@ -100,7 +95,7 @@ def run(
     request = RunRequest(
         spec=spec,
         options=replace(options, model_options=given.of(spec.model)),
-        limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
+        limits=limits.limits(),
         sources=sources.of(catalog),
         dataset=dataset,
         require_dataset=require_dataset,

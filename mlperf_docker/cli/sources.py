@@ -1,12 +1,11 @@
 """Options of commands that need an image, as the sources that it may come from."""
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlperf_docker.cli.options import BaseImageName, BootstrapBase, Registry, in_place_of
+from mlperf_docker.cli.options import BaseImageName, BootstrapBase, Registry, in_place_of, keywords
 
 if TYPE_CHECKING:
     from mlperf_docker.catalog.loading import Catalog
@@ -44,10 +43,7 @@ class GivenSources:
 
 taking_sources = in_place_of(
     "sources",
-    [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _OPTIONS.items()
-    ],
+    keywords(_OPTIONS),
     lambda values: GivenSources(**values),
 )
 """Gives a command these options in place of its parameter `sources`."""

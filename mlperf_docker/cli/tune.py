@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from mlperf_docker.cli.limits import GivenLimits, taking_limits
 from mlperf_docker.cli.model_options import GivenOptions, taking_model_options
 from mlperf_docker.cli.options import (
     BackendName,
     DeviceName,
     JsonOutput,
     ModelName,
+    OwnModelFile,
+    OwnSettings,
     taking,
     user_path,
 )
@@ -24,6 +27,7 @@ from mlperf_docker.system import strict_json
 
 @taking_model_options("run")
 @taking(RunOptions, without=("mode", "target_qps", "compliance", "trace"))
+@taking_limits
 @taking_sources
 def tune(
     model: ModelName,
@@ -60,26 +64,18 @@ def tune(
     dataset: Annotated[
         Path | None, typer.Option(parser=user_path, metavar="DIR", help="The data set's folder, as of `run`.")
     ] = None,
-    model_file: Annotated[
-        Path | None, typer.Option(parser=user_path, metavar="FILE", help="Your own model file.")
-    ] = None,
+    model_file: OwnModelFile = None,
     results: Annotated[
         Path | None,
         typer.Option(
             "--results", parser=user_path, metavar="DIR", help="Folder of the trials. Default: the user's data folder."
         ),
     ] = None,
-    user_conf: Annotated[
-        Path | None,
-        typer.Option(parser=user_path, metavar="FILE", help="Your own LoadGen settings, in the form of a user.conf."),
-    ] = None,
+    user_conf: OwnSettings = None,
     round_: Annotated[
         str, typer.Option("--round", metavar="ROUND", help="A round, such as v6.1: full trials are held to it.")
     ] = "",
-    cpus: Annotated[float | None, typer.Option(min=0, help="Processors, as in docker: 1.5.")] = None,
-    cpuset: Annotated[str, typer.Option(help="Which processors, as in docker: 0-3,6.")] = "",
-    memory: Annotated[str, typer.Option(help="Memory limit, as in docker: 8g, 1.5GiB.")] = "",
-    gpus: Annotated[str, typer.Option(help="GPUs, as in docker: all, 2, device=0. Default on GPUs: all.")] = "",
+    limits: GivenLimits,
     sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
@@ -92,7 +88,6 @@ def tune(
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import find
     from mlperf_docker.display.progress import display
-    from mlperf_docker.engine.plan import Limits
     from mlperf_docker.rounds import loading as rounds
     from mlperf_docker.runs.request import RunRequest
     from mlperf_docker.tuning.session import TuneRequest, shown
@@ -105,7 +100,7 @@ def tune(
         run=RunRequest(
             spec=spec,
             options=replace(options, model_options=given.of(spec.model)),
-            limits=Limits(cpus, cpuset or None, memory or None, gpus or None),
+            limits=limits.limits(),
             sources=sources.of(catalog),
             dataset=dataset,
             model_file=model_file,

@@ -93,7 +93,7 @@ UPWARD: set[tuple[str, str]] = set()
 
 def test_the_package_is_read() -> None:
     assert {NAME, HARNESS, f"{NAME}.cli.run"} <= modules(PACKAGE).keys()
-    assert (f"{NAME}.cli.run", f"{NAME}.engine.plan") in {each.pair for each in FOUND}
+    assert (f"{NAME}.cli.limits", f"{NAME}.engine.plan") in {each.pair for each in FOUND}
 
 
 def test_host_and_harness_never_import_each_other() -> None:
