@@ -7,7 +7,6 @@ AUDIT: an audit.config, or `-` for none. The logs are in FOLDER.
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,16 @@ import numpy as np
 
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
-from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Payload, write_rows
 from mlperf_docker.harness.loadgen import running
 from mlperf_docker.harness.loadgen.settings import SCENARIOS
 from mlperf_docker.harness.loadgen.worker import Responder
 from mlperf_docker.harness.samples.library import Library
+from tests.harness.loadgen.numbered_samples import Numbers
 
 COUNT = 64
 SAMPLE_S = 0.01
 QUERIES = 100
-
-
-class Numbers:
-    """Sample n is the number n."""
-
-    count = COUNT
-    lengths = None
-    joined = Joined.PADDED
-
-    def load(self, indices: Sequence[int]) -> Arrays:
-        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
 
 
 class Slow:
@@ -70,7 +58,7 @@ def settings(scenario: Scenario) -> lg.TestSettings:
 def main(scenario: str, folder: str, audit: str, caches: str) -> None:
     kind = Scenario(scenario)
     responder = Responder((Slow(caches=caches == "1"),), write_rows, Payload(np.float32, 1), 4)
-    library = Library(Numbers(), lambda shape, dtype: np.empty(shape, dtype))
+    library = Library(Numbers(COUNT), lambda shape, dtype: np.empty(shape, dtype))
     path = None if audit == "-" else Path(audit)
     test = running.LoadGenTest(kind, settings(kind), Path(folder), library, responder, audit=path)
     running.run(test, running.Watch(progress=lambda done: None, stuck=lambda error: None))

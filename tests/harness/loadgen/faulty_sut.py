@@ -20,24 +20,13 @@ from numpy.typing import NDArray
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.api.backend import Arrays
 from mlperf_docker.harness.api.errors import NotFiniteError
-from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.api.samples import Payload
 from mlperf_docker.harness.loadgen import batches, offline, running, worker
 from mlperf_docker.harness.loadgen.settings import SCENARIOS
 from mlperf_docker.harness.samples.library import Library
+from tests.harness.loadgen.numbered_samples import Numbers
 
 COUNT = 50
-
-
-class Numbers:
-    """Sample n is the number n."""
-
-    count = COUNT
-    lengths = None
-    joined = Joined.PADDED
-
-    def load(self, indices: Sequence[int]) -> Arrays:
-        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
 
 
 class Echo:
@@ -138,7 +127,7 @@ def main(scenario: Scenario, fault: str) -> None:
     responder = worker.Responder(predictors, postprocess, payload, batch, wait_s=0.01, names=("number",))
     watch = running.Watch(progress=lambda done: None, stuck=stuck)
     try:
-        tally = running.run(running.LoadGenTest(scenario, settings, Path(), Library(Numbers()), responder), watch)
+        tally = running.run(running.LoadGenTest(scenario, settings, Path(), Library(Numbers(COUNT)), responder), watch)
     except BaseException as error:  # noqa: BLE001 (whatever a SUT remembers)
         sys.stdout.write(f"failed: {error}\n")
     else:

@@ -22,7 +22,8 @@ from mlperf_docker.harness.loadgen import logs, running
 from mlperf_docker.harness.loadgen.settings import SCENARIOS, SERVER_QUERIES, end_early
 from mlperf_docker.harness.loadgen.worker import Responder
 from mlperf_docker.harness.samples.library import Library
-from tests.harness.loadgen.faulty_sut import Numbers, payloads, stuck
+from tests.harness.loadgen.faulty_sut import COUNT, payloads, stuck
+from tests.harness.loadgen.numbered_samples import Numbers
 
 SAMPLE_S, BOUND_S = 0.002, 0.1
 
@@ -43,12 +44,12 @@ def main(qps: float, seconds: float, most_waiting: float) -> None:
     settings.scenario, settings.mode = SCENARIOS[Scenario.SERVER], lg.TestMode.PerformanceOnly
     settings.min_duration_ms, settings.min_query_count = int(seconds * 1000), SERVER_QUERIES
     settings.server_target_qps, settings.server_target_latency_ns = qps, int(BOUND_S * 1e9)
-    settings.performance_sample_count_override = Numbers.count
+    settings.performance_sample_count_override = COUNT
     settings.schedule_rng_seed = 1
     if most_waiting:
         end_early(settings, most_waiting)
     responder = Responder((Sleeping(),), payloads, Payload(np.float32, 1), 1, names=("number",))
-    test = running.LoadGenTest(Scenario.SERVER, settings, Path(), Library(Numbers()), responder)
+    test = running.LoadGenTest(Scenario.SERVER, settings, Path(), Library(Numbers(COUNT)), responder)
     running.run(test, running.Watch(progress=lambda done: None, stuck=stuck))
     log = detail_log.read(Path())
     latency = logs.latency_ns(log, Scenario.SERVER)

@@ -16,18 +16,8 @@ from mlperf_docker.harness.api.names import Joined
 from mlperf_docker.harness.loadgen.batches import Batch, cut
 from mlperf_docker.harness.loadgen.worker import not_finite
 from mlperf_docker.harness.samples.library import Library
+from tests.harness.loadgen.numbered_samples import Numbers
 from tests.harness.process import environment
-
-
-class Numbers:
-    """Sample n is the number n."""
-
-    count = 100
-    lengths = None
-    joined = Joined.PADDED
-
-    def load(self, indices: Sequence[int]) -> Arrays:
-        return (np.array(indices, dtype=np.float32).reshape(-1, 1),)
 
 
 def test_neighbouring_rows_are_told_from_others() -> None:
@@ -38,7 +28,7 @@ def test_neighbouring_rows_are_told_from_others() -> None:
 
 
 def test_rows_follow_the_order_of_loading() -> None:
-    library = Library(Numbers())
+    library = Library(Numbers(100))
     library.load([30, 10, 20, 10])
     assert library.find([10, 30, 20]).tolist() == [1, 0, 2]
     assert library.singles[20][0].tolist() == [[20]]
@@ -84,7 +74,7 @@ def test_a_query_of_different_lengths_is_answered_longest_first() -> None:
     order = library.order(rows)
     assert order is not None
     assert [Words.lengths[[0, 9, 2, 0, 4][i]] for i in order] == [5, 5, 3, 1, 1]
-    same = Library(Numbers())
+    same = Library(Numbers(100))
     same.load([1, 2])
     assert same.order(same.find([2, 1])) is None
 
@@ -121,7 +111,7 @@ def test_concatenated_samples_lie_as_they_are_named_and_batches_are_as_long_as_a
 
 
 def test_unloaded_samples_are_not_found() -> None:
-    library = Library(Numbers())
+    library = Library(Numbers(100))
     library.load([1, 2])
     library.unload([1, 2])
     with pytest.raises(KeyError):
