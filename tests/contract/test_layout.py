@@ -74,7 +74,7 @@ HOST = _floors(
     {"images": "images", "systems": "systems"},
     {"runs": "runs", "bundle": "bundle", "maintenance": "maintenance"},
     {"evidence": "evidence", "campaigns": "campaigns", "tuning": "tuning"},
-    {"submission": "submission"},
+    {"submission": "submission", "clusters": "clusters"},
     {"cli": "cli"},
 )
 HARNESS_FLOORS = _floors(
