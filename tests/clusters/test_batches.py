@@ -29,7 +29,7 @@ def test_tests_are_a_wave_after_the_runs_that_they_are_held_to(tmp_path: Path) -
     first, second = batches(planned(campaign(tmp_path, TWO, TINY)), alike)
     assert [run.kind for run in first.runs] == ["accuracy", "performance"] * 2
     assert {run.kind for run in second.runs} == {"TEST01", "TEST04"}
-    assert (first.needs, second.needs) == (set(), set(first.names))
+    assert (first.needs, second.needs) == (frozenset(), frozenset(first.names))
 
 
 def test_runs_that_ask_for_other_resources_are_another_batch(tmp_path: Path) -> None:
