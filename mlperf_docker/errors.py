@@ -94,6 +94,12 @@ class BundleError(MlperfDockerError):
     exit_code = ExitCode.REGISTRY  # it stands in for one
 
 
+class ClusterError(MlperfDockerError):
+    """A cluster's queue or API cannot be reached, or refuses."""
+
+    exit_code = ExitCode.ENGINE  # it runs the containers
+
+
 class Interrupted(MlperfDockerError):  # noqa: N818  # it is what the user wanted
     """The user pressed Ctrl-C, or the tool was told to stop."""
 

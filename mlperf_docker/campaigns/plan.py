@@ -9,6 +9,7 @@ from mlperf_docker.campaigns import attempts, estimates
 from mlperf_docker.campaigns.attempts import Attempt
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
+from mlperf_docker.campaigns.cluster_jobs import ClusterJob
 from mlperf_docker.campaigns.estimates import Estimate
 from mlperf_docker.campaigns.inputs import CellInputs, of_cells
 from mlperf_docker.campaigns.matching import differences, is_of
@@ -30,7 +31,9 @@ class State(StrEnum):
     FINISHED = "finished"
     """A result that counts, of this image, model file, data set and settings, is there."""
     RUNNING = "running"
-    """Its folder is the newest, and a run holds the results folder."""
+    """Its folder is the newest, and a run holds the results folder; or a job of a cluster is at work on it."""
+    QUEUED = "queued"
+    """A cluster has a job for it, which waits."""
     MISSING = "missing"
     """Nothing is there yet."""
     WAITING = "waiting"
@@ -63,6 +66,8 @@ class PlannedRun:
     unfit: RunResult | None = None
     """The newest result that does not count, if it is INVALID or stale."""
     estimate: Estimate = field(default_factory=lambda: Estimate(None))
+    job: ClusterJob | None = None
+    """The job of a cluster that has it, or had it last; None where no cluster was asked."""
 
     @property
     def name(self) -> str:

@@ -117,6 +117,8 @@ def _run_fields(run: PlannedRun) -> dict[str, Any]:
         "state": run.state,
         "why": list(run.why),
         "needs": list(run.needs),
+        "job": run.job.id if run.job else None,
+        "node": run.job.node if run.job else None,
         "result": run.result.name if run.result else None,
         "estimate_s": run.estimate.seconds,
         "estimate_at_least": run.estimate.at_least,

@@ -1,6 +1,7 @@
 """Results of planned runs, as a run would write them, without running anything."""
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def named(plan: CampaignPlan, words: str) -> PlannedRun:
 
 def folder_name(run: PlannedRun) -> str:
     """A name for its folder, later than all before it."""
-    return f"20261129T{next(_SECONDS):06d}.000-{run.request.title}"
+    moment = datetime(2026, 11, 29, tzinfo=UTC) + timedelta(seconds=next(_SECONDS))
+    return f"{moment:%Y%m%dT%H%M%S}.000-{run.request.title}"
 
 
 def finish(run: PlannedRun, planner_: Planner, **changes: Any) -> RunResult:
