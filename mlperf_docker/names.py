@@ -11,6 +11,20 @@ class PullPolicy(StrEnum):
     NEVER = "never"
 
 
+class RuntimeName(StrEnum):
+    """Runtime of containers."""
+
+    DOCKER = "docker"
+    """A Docker engine, or what speaks its API."""
+    PODMAN = "podman"
+    APPTAINER = "apptainer"
+    SINGULARITY = "singularity"
+    ENROOT = "enroot"
+    PYXIS = "pyxis"
+    """enroot as Slurm's plug-in: `srun --container-image`."""
+    CHARLIECLOUD = "charliecloud"
+
+
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
 """Set by --debug: errors show their traceback, those of the harness too."""
 

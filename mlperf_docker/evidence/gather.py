@@ -13,10 +13,6 @@ from mlperf_docker.contract.commands import OutputsCommand, OutputsReply, Parity
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.client import connect
-from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.facts import require_device
-from mlperf_docker.engine.local_images import find
 from mlperf_docker.engine.plan import BindMount, Limits
 from mlperf_docker.errors import (
     BuildError,
@@ -38,8 +34,6 @@ from mlperf_docker.evidence.records import (
     PerformanceFinding,
     Record,
 )
-from mlperf_docker.images.building.builders import builder_of
-from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.render import recipe_of
@@ -47,6 +41,7 @@ from mlperf_docker.results import store, values
 from mlperf_docker.runs.job import HarnessJob, cache_mount, perform
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.runs.session import run as run_request
+from mlperf_docker.runtimes.docker import DockerRuntime
 from mlperf_docker.system import paths
 
 _Found = TypeVar("_Found")
@@ -105,7 +100,7 @@ def gather(request: GatherRequest, display: Display) -> Gathered:
     A step that fails takes its old finding off the record, and does not keep the others from running. Raises what
     says nothing of a cell: EngineError, BaseImageError, Interrupted.
     """
-    done = _Gathering(request, connect(), display)
+    done = _Gathering(request, DockerRuntime(), display)
     for spec in request.specs:
         if done.build(spec) and done.can_run(spec):
             for precision in spec.precisions:
@@ -135,8 +130,8 @@ def from_results(files: Sequence[Path], specs: Sequence[ImageSpec], record: Path
 class _Gathering:
     """Pass over the cells, with its findings so far."""
 
-    def __init__(self, request: GatherRequest, client: Engine, display: Display) -> None:
-        self._request, self._client, self._display = request, client, display
+    def __init__(self, request: GatherRequest, runtime: DockerRuntime, display: Display) -> None:
+        self._request, self._runtime, self._display = request, runtime, display
         self._recipes = {str(spec): recipe_of(spec) for spec in (*request.specs, *request.peers)}
         self.gathered = Gathered(request.record)
 
@@ -150,7 +145,7 @@ class _Gathering:
     def can_run(self, spec: ImageSpec) -> bool:
         """Tell whether this host has the device; where it has not, that says nothing of the cell."""
         try:
-            require_device(self._client, spec.device)
+            self._runtime.require(spec.device)
         except DeviceError as error:
             self._display.say(f"{spec}: built, and not run. {error}")
             return False
@@ -180,13 +175,12 @@ class _Gathering:
                     _put(self.gathered, spec, precision, {"parity": self._parity(spec, traced, near)})
 
     def _perform(self, job: HarnessJob[_Found]) -> _Found:
-        return perform(self._client, job, self._display).reply
+        return perform(self._runtime, job, self._display).reply
 
     def _built(self, spec: ImageSpec) -> BuildFinding:
         recipe = self._recipes[str(spec)]
-        image = provide(self._client, builder_of(self._client), recipe, self._request.sources, self._display)
-        found = find(self._client, image.tag)
-        fields = {"image": image.tag.rpartition("/")[2], "size_bytes": found.size_bytes if found else 0}
+        image = self._runtime.provide(recipe, self._request.sources, self._display).used
+        fields = {"image": image.tag.rpartition("/")[2], "size_bytes": self._runtime.size_bytes(image.tag)}
         return BuildFinding.model_validate({**_stamp(recipe), **fields, "base": image.base})
 
     def _outputs(self, spec: ImageSpec, results_mount: BindMount) -> HarnessJob[OutputsReply]:

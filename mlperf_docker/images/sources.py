@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mlperf_docker.catalog.pinned_base import PinnedBase
-from mlperf_docker.names import PullPolicy
+from mlperf_docker.names import PullPolicy, RuntimeName
 from mlperf_docker.registry.references import has_host
 
 
@@ -25,6 +25,8 @@ class Sources:
     """Take layers from the image that the cell's moving tag names, on the engine or in the registry."""
     unpinned: bool = False
     """Take the cell's own base by its tag, whatever its digest."""
+    runtime: RuntimeName = RuntimeName.DOCKER
+    """The runtime that is to have it, and runs it."""
 
     def given_base(self, pinned: PinnedBase) -> str | None:
         """Return the base that an image is to stand on in place of *pinned* because the user says so, or None."""

@@ -84,6 +84,15 @@ class ImageUsed(_Value, frozen=True):
     """`sha256:…` in the registry of its tag; None if never there."""
 
 
+class RuntimeUsed(_Value, frozen=True):
+    """The runtime of the container."""
+
+    name: str
+    version: str
+    unconfined: tuple[str, ...] = ()
+    """What the container was not kept from, as this runtime cannot do it."""
+
+
 class ComparedAnswers(_Value, AnswersCompared, frozen=True):
     """Answers of a compliance run beside those of the accuracy run to the same samples."""
 
@@ -168,6 +177,8 @@ class RunResult(_Value, RunReply, frozen=True):
     round: RoundVerdict | None = None
     """None in results of earlier versions."""
     image: ImageUsed | None = None
+    runtime: RuntimeUsed | None = None
+    """None in results of earlier versions."""
     request: RequestOnRecord | None = None
     """None in results of earlier versions."""
     results_dir: str = ""

@@ -20,7 +20,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.models.official_files import existing, identify
 from mlperf_docker.recipe.render import recipe_of
-from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.job import HarnessJob, cache_mount, perform, runtime_for
 from mlperf_docker.system import folders, paths
 
 if TYPE_CHECKING:
@@ -62,12 +62,12 @@ def convert(catalog: Catalog, request: ConvertRequest, display: Display) -> Conv
     source, output = existing(request.source), _output(catalog, request)
     steps = plan(catalog, request.model, source, output.suffix, request.backend, display)
     specs = [find(catalog, request.model.name, step.backend) for step in steps]
-    client = connect_for(specs[0])
+    runtime = runtime_for(specs[0], request.sources)
     with _aside(output, steps) as files:
         for step, spec, here in zip(steps, specs, files, strict=True):
             job = _job(spec, request, source, here)
             display.say(f"{request.source.name} → {step.suffix.removeprefix('.')}, on {step.backend}")
-            reply = perform(client, job, display).reply
+            reply = perform(runtime, job, display).reply
             source = here
         source.replace(output)
     return replace(reply, model_file=output)

@@ -23,7 +23,7 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.recipe.render import recipe_of
-from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.job import HarnessJob, cache_mount, perform, runtime_for
 from mlperf_docker.system import folders, paths
 
 
@@ -62,7 +62,7 @@ def verify(
     spec = _reader(catalog, dataset)
     data = _seen(path, display)
     job = HarnessJob(recipe_of(spec), sources, VerifyCommand(data=Path(data.path)), (*data.mounts, cache_mount()))
-    reply = perform(connect_for(spec), job, display).reply
+    reply = perform(runtime_for(spec, sources), job, display).reply
     return location.DatasetFound(dataset.name, path, reply.samples, reply.facts)
 
 
@@ -76,7 +76,7 @@ def convert(catalog: Catalog, request: Convert, sources: Sources, display: Displ
     data = _seen(source, display)
     mounts = (*data.mounts, BindMount(output, places.RESULTS, read_only=False), cache_mount())
     command = ConvertDataCommand(data=Path(data.path), model_options=request.model_options)
-    reply = perform(connect_for(spec), HarnessJob(recipe_of(spec), sources, command, mounts), display).reply
+    reply = perform(runtime_for(spec, sources), HarnessJob(recipe_of(spec), sources, command, mounts), display).reply
     return replace(reply, output=output / reply.output.name)
 
 
@@ -87,7 +87,7 @@ def preprocess(request: Preprocess, sources: Sources, display: Display) -> Prepr
     data, cache = _seen(path, display), cache_mount()
     command = PreprocessCommand(data=Path(data.path), samples=request.samples, workers=request.workers)
     reply = perform(
-        connect_for(spec), HarnessJob(recipe_of(spec), sources, command, (*data.mounts, cache)), display
+        runtime_for(spec, sources), HarnessJob(recipe_of(spec), sources, command, (*data.mounts, cache)), display
     ).reply
     below = reply.cache.relative_to(places.CACHE) if reply.cache.is_relative_to(places.CACHE) else ""
     return replace(reply, cache=cache.host / below)

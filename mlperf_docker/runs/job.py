@@ -12,20 +12,16 @@ from mlperf_docker.contract import places
 from mlperf_docker.contract.commands import Command
 from mlperf_docker.contract.json_values import MalformedError
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.client import connect
-from mlperf_docker.engine.container import remove_orphans
-from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.facts import require_device
-from mlperf_docker.engine.plan import BindMount, Limits, RunPlan
-from mlperf_docker.engine.surroundings import surroundings
+from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.errors import ContainerError
-from mlperf_docker.images.building.builders import builder_of
-from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import DEBUG_VARIABLE
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.runner import Watch, execute
+from mlperf_docker.runtimes import runtime as runtimes
+from mlperf_docker.runtimes.choice import runtime_of
+from mlperf_docker.runtimes.runtime import Runtime
 from mlperf_docker.system import folders, paths
 
 R = TypeVar("R")
@@ -41,15 +37,15 @@ class HarnessJob(Generic[R]):
     mounts: tuple[BindMount, ...]
     limits: Limits = field(default_factory=Limits)
 
-    def plan(self, image: str, engine: Mapping[str, Any]) -> RunPlan:
-        """Return the container, as the caller's own user. engine: what the engine says of itself."""
+    def plan(self, image: str, user: ContainerUser) -> RunPlan:
+        """Return the container. image: what the runtime calls it."""
         environment = ((places.DEBUG_VARIABLE, "1"),) if os.environ.get(DEBUG_VARIABLE) else ()
         profile = self.recipe.spec.device.profile
         return RunPlan(
             image=image,
             arguments=self.command.argv(),
             mounts=self.mounts,
-            surroundings=surroundings(engine),
+            surroundings=user,
             limits=replace(self.limits, gpus=self.limits.gpus or profile.gpus or None),
             devices=profile.nodes,
             environment=environment,
@@ -58,30 +54,32 @@ class HarnessJob(Generic[R]):
 
 @dataclass(frozen=True)
 class Performed(Generic[R]):
-    """Outcome of a job: the harness's reply, the image that it ran in, and the seconds in the container."""
+    """Outcome of a job: the harness's reply, the image that it ran in, the seconds in the container, the runtime."""
 
     reply: R
     image: values.ImageUsed
     duration_s: float
+    runtime: values.RuntimeUsed | None = None
+    """None where the container was not run by this tool."""
 
 
 def perform(
-    client: Engine, job: HarnessJob[R], display: Display, log: Path | None = None, watch: Watch | None = None
+    runtime: Runtime, job: HarnessJob[R], display: Display, log: Path | None = None, watch: Watch | None = None
 ) -> Performed[R]:
     """Provide the job's image, run it, and return what it came to. Raises what goes wrong, each with its exit code.
 
     log: where the container's whole output stays; without it, it stays only where the job failed. watch: told of every
     event of the harness.
     """
-    for name in remove_orphans(client):
-        display.say(f"Removed container {name}: the tool that started it was killed.")
-    image = provide(client, builder_of(client), job.recipe, job.sources, display)
+    runtime.tidy(display.say)
+    image = runtime.provide(job.recipe, job.sources, display)
     start = time.monotonic()
     path = log or paths.new_log(job.command.name, f"{job.recipe.spec.model.name}-{job.recipe.spec.variant}")
-    reply = read_reply(job.command, execute(client, job.plan(image.tag, client.info()), path, display, watch), path)
+    used, plan = runtimes.used(runtime), job.plan(image.reference, runtime.user())
+    reply = read_reply(job.command, execute(runtime, plan, path, display, watch), path)
     if log is None:
         path.unlink(missing_ok=True)
-    return Performed(reply, image, round(time.monotonic() - start, 3))
+    return Performed(reply, image.used, round(time.monotonic() - start, 3), used)
 
 
 def read_reply(command: Command[R], fields: Mapping[str, Any], log: Path) -> R:
@@ -92,11 +90,11 @@ def read_reply(command: Command[R], fields: Mapping[str, Any], log: Path) -> R:
         raise ContainerError(f"The harness's reply to {command.name} cannot be read: {error}.", log=log) from error
 
 
-def connect_for(spec: ImageSpec) -> Engine:
-    """Connect, and refuse a device that is not there before saying anything about images."""
-    client = connect()
-    require_device(client, spec.device)
-    return client
+def runtime_for(spec: ImageSpec, sources: Sources) -> Runtime:
+    """Return the runtime, and refuse a device that is not there before saying anything about images."""
+    runtime = runtime_of(sources.runtime)
+    runtime.require(spec.device)
+    return runtime
 
 
 def cache_mount() -> BindMount:

@@ -10,8 +10,7 @@ from typing import Any, BinaryIO, Self
 
 from mlperf_docker.contract import events, places
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.container import ContainerExit, run_container
-from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.container import ContainerExit
 from mlperf_docker.engine.plan import RunPlan
 from mlperf_docker.errors import (
     ContainerError,
@@ -22,6 +21,7 @@ from mlperf_docker.errors import (
     ModelFileError,
     UsageError,
 )
+from mlperf_docker.runtimes.runtime import Runtime
 
 _TAIL_LINES = 12
 Watch = Callable[[events.Event], None]
@@ -32,7 +32,7 @@ _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
 
 
 def execute(
-    client: Engine, plan: RunPlan, log_path: Path, display: Display, watch: Watch | None = None
+    runtime: Runtime, plan: RunPlan, log_path: Path, display: Display, watch: Watch | None = None
 ) -> dict[str, Any]:
     """Run *plan*, keep its whole output in *log_path*, and return the result that the harness came to.
 
@@ -44,7 +44,7 @@ def execute(
         debugging = (places.DEBUG_VARIABLE, "1") in plan.environment
         harness = _Harness(log, display, debugging, watch or (lambda _: None))
         try:
-            ending = run_container(client, plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
+            ending = runtime.run(plan, on_stdout=harness.stdout, on_stderr=harness.stderr)
         except KeyboardInterrupt as error:
             raise Interrupted("Interrupted.", log=log_path) from error
     if harness.result is None:

@@ -11,13 +11,12 @@ from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.options import refusals
 from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode, SyntheticSize
+from mlperf_docker.display import shell
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine import glance, links
-from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.plan import BindMount, run_command
+from mlperf_docker.engine import links
+from mlperf_docker.engine.plan import BindMount
 from mlperf_docker.errors import UsageError
 from mlperf_docker.host.energy import Energy, Meter
-from mlperf_docker.images.lookup import likely_images
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.render import recipe_of
@@ -25,13 +24,15 @@ from mlperf_docker.results import store, values
 from mlperf_docker.rounds import judging, loading
 from mlperf_docker.rounds.options import for_round
 from mlperf_docker.runs import references
-from mlperf_docker.runs.job import HarnessJob, cache_mount, connect_for, perform
+from mlperf_docker.runs.job import HarnessJob, Performed, cache_mount, perform, runtime_for
 from mlperf_docker.runs.metering import PhaseMeter
 from mlperf_docker.runs.on_record import on_record
 from mlperf_docker.runs.references import References
 from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runtimes.choice import runtime_of
+from mlperf_docker.runtimes.runtime import Runtime
 from mlperf_docker.system import paths, small_file
-from mlperf_docker.systems.runs_on import container_host
+from mlperf_docker.systems.runs_on import ContainerHost
 
 _LARGEST_USER_CONF = 64 << 10
 
@@ -40,60 +41,84 @@ FIRST_RUN_S = 5.0
 """Of a run whose data are made up as there are none, unless the user says: long enough to be VALID, no use for more."""
 
 
+@dataclass(frozen=True)
+class PreparedRun:
+    """Run whose request is checked and whose inputs are located; what is left is an image, a folder and a container."""
+
+    request: RunRequest
+    inputs: "RunInputs"
+    record: values.RequestOnRecord
+
+    def job(self, folder: Path) -> HarnessJob[RunReply]:
+        """Return the harness's job that writes to *folder*."""
+        return _job(self.request, self.inputs, folder)
+
+
 def run(request: RunRequest, display: Display) -> values.RunResult:
     """Run *request* and return its result. Everything that can be wrong is looked at before anything is built.
 
     A run on data that were made up for want of others is a first look, and its length an estimate: it has three tries.
     """
     checked = _checked(request, display.say)
-    client = connect_for(checked.spec)
-    inputs = _inputs(checked, display.say)
-    record = on_record(checked, display)
-    result = _measure(client, checked, inputs, record, display)
+    runtime = runtime_for(checked.spec, checked.sources)
+    prepared = _prepared(checked, display)
+    result = _measure(runtime, prepared, display)
     first_look = checked.options.synthetic is not None and request.options.synthetic is None
     for _ in range(_FIRST_LOOKS - 1):
         if result.valid or not first_look or checked.options.mode is not Mode.PERFORMANCE:
             break
         display.say(f"INVALID: {'; '.join(result.reasons)} Once more.")
-        result = _measure(client, checked, inputs, record, display)
+        result = _measure(runtime, prepared, display)
     return result
 
 
-def _measure(
-    client: Engine, request: RunRequest, inputs: "_Inputs", record: values.RequestOnRecord, display: Display
+def prepare(request: RunRequest, display: Display) -> PreparedRun:
+    """Return *request* checked and with its inputs, for a container that anybody may run. Raises what is wrong."""
+    return _prepared(_checked(request, display.say), display)
+
+
+def complete(
+    prepared: PreparedRun, folder: Path, performed: Performed[RunReply], host: ContainerHost, energy: Energy | None
 ) -> values.RunResult:
-    """Run the container once and write its result."""
-    with store.claim(request.root, request.title, display.say) as folder:
-        with PhaseMeter(Meter()) as meter:
-            done = perform(client, _job(request, inputs, folder), display, folder / store.LOG_FILE, meter)
-        host_side = {"image": done.image, "request": record, "results_dir": str(folder), "duration_s": done.duration_s}
-        host_side |= _host_side(client, meter.energy)
-        reply = json_values.fields(done.reply)
-        if inputs.references and reply["compliance"]:
-            reply["compliance"] |= inputs.references.names
-        found = values.RunResult.model_validate({**reply, **host_side})
-        result = found.model_copy(update={"round": judging.judge(found, request.round or loading.load().newest)})
-        store.write(result, folder)
-        return result
-
-
-def _host_side(client: Engine, energy: Energy | None) -> dict[str, Any]:
-    """Return the facts of the host, read after the run, which waits for nothing; energy only where it is this one's."""
-    host = container_host(client)
-    return {
+    """Write the result of a run whose container has ended to *folder*, and return it. energy: of this host."""
+    host_side = {
+        "image": performed.image,
+        "runtime": performed.runtime,
+        "request": prepared.record,
+        "results_dir": str(folder),
+        "duration_s": performed.duration_s,
         "host": json_values.fields(host.facts),
         "energy": json_values.fields(energy) if energy and host.is_here else None,
     }
+    reply, runs = json_values.fields(performed.reply), prepared.inputs.references
+    if runs and reply["compliance"]:
+        reply["compliance"] |= runs.names
+    found = values.RunResult.model_validate({**reply, **host_side})
+    verdict = judging.judge(found, prepared.request.round or loading.load().newest)
+    result = found.model_copy(update={"round": verdict})
+    store.write(result, folder)
+    return result
+
+
+def _measure(runtime: Runtime, prepared: PreparedRun, display: Display) -> values.RunResult:
+    """Run the container once and write its result. The host's facts are read after the run, which waits for nothing."""
+    with store.claim(prepared.request.root, prepared.request.title, display.say) as folder:
+        with PhaseMeter(Meter()) as meter:
+            performed = perform(runtime, prepared.job(folder), display, folder / store.LOG_FILE, meter)
+        return complete(prepared, folder, performed, runtime.host(), meter.energy)
+
+
+def _prepared(checked: RunRequest, display: Display) -> PreparedRun:
+    return PreparedRun(checked, _inputs(checked, display.say), on_record(checked, display))
 
 
 def dry_run(request: RunRequest, say: Callable[[str], None]) -> str:
-    """Return the docker command that `run` would be equal to, writing to the results folder itself."""
+    """Return the command that `run` would be equal to, writing to the results folder itself."""
     request = _checked(request, say)
     inputs = _inputs(request, say)
     store.check_writable(request.root)
-    job = _job(request, inputs, request.root)
-    ((tag, _),) = likely_images([job.recipe.identity], request.sources)
-    return run_command(job.plan(tag, glance.info()))
+    job, runtime = _job(request, inputs, request.root), runtime_of(request.sources.runtime)
+    return shell.join(runtime.argv(job.plan(runtime.foreseen(job.recipe, job.sources), runtime.user())))
 
 
 def _checked(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
@@ -168,7 +193,7 @@ def with_data(request: RunRequest, say: Callable[[str], None]) -> RunRequest:
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class RunInputs:
     """Mounts of a run, each folder checked to exist, and the command that names the files in them."""
 
     mounts: tuple[BindMount, ...]
@@ -176,13 +201,13 @@ class _Inputs:
     references: References | None = None
 
 
-def _inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
+def _inputs(request: RunRequest, say: Callable[[str], None]) -> RunInputs:
     conf = _user_conf(request.user_conf)
     found = _data_inputs(request, say)
     user_conf = Path(places.USER_CONF) if conf else None
     runs = references.of_request(request)
     command = replace(found.command, user_conf=user_conf, **_folders_of(runs))
-    return _Inputs((*found.mounts, *conf, *(runs.mounts if runs else ())), command, runs)
+    return RunInputs((*found.mounts, *conf, *(runs.mounts if runs else ())), command, runs)
 
 
 def _folders_of(runs: References | None) -> dict[str, Any]:
@@ -193,17 +218,17 @@ def _folders_of(runs: References | None) -> dict[str, Any]:
     return {"performance_run": Path(places.PERFORMANCE_RUN), **accuracy}
 
 
-def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> _Inputs:
+def _data_inputs(request: RunRequest, say: Callable[[str], None]) -> RunInputs:
     cache, command = cache_mount(), RunCommand(**vars(request.options))
     if request.dataset is None:
-        return _Inputs((cache,), command)
+        return RunInputs((cache,), command)
     data = links.folder(location.check_folder(request.spec.model.dataset, request.dataset), places.DATA)
     for note in data.notes:
         say(note)
     file = official_files.locate(request.spec, request.options.precision, request.model_file)
     model = links.file(file, places.MODELS)
     command = replace(command, data=Path(data.path), model_file=Path(model.path))
-    return _Inputs((*data.mounts, *model.mounts, cache), command)
+    return RunInputs((*data.mounts, *model.mounts, cache), command)
 
 
 def _user_conf(file: Path | None) -> tuple[BindMount, ...]:
@@ -220,7 +245,7 @@ def _user_conf(file: Path | None) -> tuple[BindMount, ...]:
     return (BindMount(paths.resolved(file), places.USER_CONF, read_only=True, shown=file),)
 
 
-def _job(request: RunRequest, inputs: _Inputs, folder: Path) -> HarnessJob[RunReply]:
+def _job(request: RunRequest, inputs: RunInputs, folder: Path) -> HarnessJob[RunReply]:
     return HarnessJob(
         recipe=recipe_of(request.spec),
         sources=request.sources,

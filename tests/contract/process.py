@@ -16,6 +16,7 @@ from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.runs import runner
 from mlperf_docker.runs.job import HarnessJob, Performed, R, read_reply
 from mlperf_docker.runs.runner import Watch
+from mlperf_docker.runtimes.docker import DockerRuntime
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.harness.process import PATIENCE_S, command, environment
 
@@ -42,7 +43,7 @@ def perform(
     outside = {str(mount.host): mount.container for mount in job.mounts}
     lines = tuple(_renamed(text, outside) for text in done.stdout.splitlines())
     engine = ContainerEngine(lines=lines, errors=done.stderr, ending=died(done.returncode))
-    fields = runner.execute(engine, plan, path, display, watch)
+    fields = runner.execute(DockerRuntime(engine), plan, path, display, watch)
     return Performed(read_reply(job.command, fields, path), IMAGE, 1.0)
 
 

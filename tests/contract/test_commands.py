@@ -19,7 +19,8 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.results import store
 from mlperf_docker.runs import convert_models, dataset_commands, job, session
 from mlperf_docker.runs.request import RunRequest
-from tests.fakes.engine import FakeDisplay
+from mlperf_docker.runtimes.docker import DockerRuntime
+from tests.fakes.engine import EmptyEngine, FakeDisplay
 from tests.harness.process import of_model
 
 from . import process
@@ -50,7 +51,7 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in (convert_models, dataset_commands, session, gather):
         monkeypatch.setattr(module, "perform", process.perform)
     for module in (convert_models, dataset_commands, session):
-        monkeypatch.setattr(module, "connect_for", lambda spec: None)
+        monkeypatch.setattr(module, "runtime_for", lambda *_: DockerRuntime(EmptyEngine()))
 
 
 def test_verify_gives_the_count_and_the_facts(catalog: Catalog, made: Made) -> None:
@@ -100,7 +101,7 @@ def test_outputs_of_two_backends_are_compared(catalog: Catalog, tmp_path: Path) 
     record = tmp_path / "evidence.json"
     (tmp_path / "cache" / "mlperf-docker").mkdir(parents=True)
     request = gather.GatherRequest(peers, peers, SyntheticSize.TINY, 0.2, SOURCES, record, samples=4)
-    gathering = gather._Gathering(request, None, FakeDisplay())  # type: ignore[arg-type]  # it asks no engine
+    gathering = gather._Gathering(request, DockerRuntime(EmptyEngine()), FakeDisplay())
     gathering.compare(peers)
     assert gathering.gathered.failures == []
     found = [entry.parity for entry in gathering.gathered.entries.values()]

@@ -17,6 +17,7 @@ from mlperf_docker.harness.api import errors as harness_errors
 from mlperf_docker.harness.api import events as harness_events
 from mlperf_docker.harness.system.signals import Terminated
 from mlperf_docker.runs import runner
+from mlperf_docker.runtimes.docker import DockerRuntime
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay
 
@@ -50,7 +51,7 @@ def test_an_error_of_the_harness_becomes_the_hosts_of_its_kind(
     engine = ContainerEngine(lines=(event,), ending=died(int(error.exit_code)))
     plan = RunPlan("image", (), (), ContainerUser("1:1"))
     with pytest.raises(errors.MlperfDockerError) as caught:
-        runner.execute(engine, plan, tmp_path / "log", FakeDisplay())
+        runner.execute(DockerRuntime(engine), plan, tmp_path / "log", FakeDisplay())
     raised = caught.value
     assert type(raised) is kind
     assert raised.exit_code == int(error.exit_code)

@@ -17,7 +17,6 @@ from mlperf_docker.catalog.spec import AbsentCell, ImageSpec
 from mlperf_docker.contract.commands import OutputsCommand, OutputsReply, Pair, ParityReply
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Mode, SyntheticSize
-from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.errors import BuildError, ContainerError, DeviceError, EngineError, Interrupted, UsageError
 from mlperf_docker.evidence import gather, records
 from mlperf_docker.evidence.coverage import coverage
@@ -27,6 +26,7 @@ from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results import values
 from mlperf_docker.runs.job import HarnessJob, Performed
 from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runtimes.runtime import ProvidedImage
 from mlperf_docker.system.paths import assets
 from tests.cli.test_cli import tool
 
@@ -242,27 +242,26 @@ class Host:
         self.invalid: set[str] = set()
         self.steps: list[tuple[str, str]] = []
         self.has_gpu = True
-        image = LocalImage("sha256:1", (), (), {}, 525_000_000, "linux/amd64")
-        monkeypatch.setattr(gather, "connect", lambda: None)
-        monkeypatch.setattr(gather, "builder_of", lambda _client: None)
-        monkeypatch.setattr(gather, "find", lambda _client, _tag: image)
-        monkeypatch.setattr(gather, "provide", self.provide)
+        monkeypatch.setattr(gather, "DockerRuntime", lambda: self)
         monkeypatch.setattr(gather, "perform", self.perform)
         monkeypatch.setattr(gather, "run_request", self.run)
-        monkeypatch.setattr(gather, "require_device", self.require_device)
 
     def step(self, spec: ImageSpec, name: str) -> None:
         self.steps.append((str(spec), name))
         if (str(spec), name) in self.errors:
             raise self.errors[str(spec), name]
 
-    def require_device(self, _client: object, device: Device) -> None:
+    def require(self, device: Device) -> None:
         if device.profile.is_accelerator and not self.has_gpu:
             raise DeviceError("this host has no GPU")
 
-    def provide(self, _client: object, _builder: object, recipe: Recipe, *_: object) -> values.ImageUsed:
+    def provide(self, recipe: Recipe, *_: object) -> ProvidedImage:
         self.step(recipe.spec, "built")
-        return values.ImageUsed(tag=f"host.example/private/{recipe}-0123456789ab", id="sha256:1", base="debian (local)")
+        tag = f"host.example/private/{recipe}-0123456789ab"
+        return ProvidedImage(values.ImageUsed(tag=tag, id="sha256:1", base="debian (local)"), tag)
+
+    def size_bytes(self, _image: str) -> int:
+        return 525_000_000
 
     def perform(self, _client: object, job: HarnessJob[Any], _display: object) -> Performed[Any]:
         self.step(job.recipe.spec, job.command.name)

@@ -32,7 +32,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Jobs:
         return Performed(reply, IMAGE, 1.0)
 
     monkeypatch.setattr(dataset_commands, "perform", perform)
-    monkeypatch.setattr(dataset_commands, "connect_for", lambda spec: None)
+    monkeypatch.setattr(dataset_commands, "runtime_for", lambda spec, sources: None)
     return found
 
 

@@ -11,7 +11,7 @@ from mlperf_docker.contract import devices
 from mlperf_docker.contract.commands import VerifyCommand
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.engine.container import configuration
-from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
+from mlperf_docker.engine.plan import ContainerUser, Limits, RunPlan, run_argv
 from mlperf_docker.errors import ContainerError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import DEBUG_VARIABLE
@@ -21,7 +21,9 @@ from mlperf_docker.runs.job import HarnessJob, read_reply
 
 def plan(catalog: Catalog, device: Device, gpus: str | None = None) -> RunPlan:
     spec = find(catalog, "resnet50", None, device)
-    return HarnessJob(recipe_of(spec), Sources("r"), VerifyCommand(), (), Limits(gpus=gpus)).plan("image", {})
+    return HarnessJob(recipe_of(spec), Sources("r"), VerifyCommand(), (), Limits(gpus=gpus)).plan(
+        "image", ContainerUser("1:1")
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from mlperf_docker.results.values import RunResult
 from mlperf_docker.runs import references, session
 from mlperf_docker.runs.references import References
 from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runtimes.docker import DockerRuntime
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
 from tests.results.run_results import COMPLIANCE, run_result, write_run
@@ -186,7 +187,7 @@ def test_the_folders_are_mounted_read_only_and_named_in_the_result(
     )
     exact = candidates(FakeEngine(), recipe_of(request_.spec).identity, request_.sources)[0].exact
     engine = ContainerEngine(exact, lines=(ResultEvent(reply),), ending=died(0))
-    monkeypatch.setattr(session, "connect_for", lambda _: engine)
+    monkeypatch.setattr(session, "runtime_for", lambda *_: DockerRuntime(engine))
     result = session.run(request_, FakeDisplay())
     (configuration,) = engine.configurations
     mounts = {each["Target"]: each for each in configuration["HostConfig"]["Mounts"]}

@@ -14,6 +14,7 @@ from mlperf_docker.engine.engine import Message
 from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.errors import ContainerError, Interrupted, MlperfDockerError
 from mlperf_docker.runs.runner import execute, on_host
+from mlperf_docker.runtimes.docker import DockerRuntime
 from tests.fakes.container_engine import ContainerEngine, died, killed, out_of_memory
 from tests.fakes.engine import FakeDisplay
 
@@ -36,7 +37,7 @@ def ended(
     """The error of a container that printed *lines* and ended as *ending* says, and has the log's path."""
     engine = ContainerEngine(lines=lines, errors=errors, ending=ending)
     with pytest.raises(MlperfDockerError) as caught:
-        execute(engine, plan, folder / "log", FakeDisplay())
+        execute(DockerRuntime(engine), plan, folder / "log", FakeDisplay())
     assert caught.value.log == folder / "log"
     return caught.value
 
@@ -45,7 +46,7 @@ def test_a_result_is_returned_and_everything_is_in_the_log(tmp_path: Path) -> No
     lines = (PhaseEvent(Phase.LOADGEN, 1.0), NoticeEvent("a notice"), "chatter", ResultEvent({"valid": True}))
     engine = ContainerEngine(lines=lines, errors="a warning\nanother", ending=died(0))
     display = FakeDisplay()
-    assert execute(engine, PLAN, tmp_path / "log", display) == {"valid": True}
+    assert execute(DockerRuntime(engine), PLAN, tmp_path / "log", display) == {"valid": True}
     assert (display.phases, display.said) == (["loadgen"], ["a notice"])
     kept = (tmp_path / "log").read_text().splitlines()
     assert [json.loads(text)["event"] for text in kept if text.startswith("{")] == ["phase", "notice", "result"]
@@ -55,13 +56,13 @@ def test_a_result_is_returned_and_everything_is_in_the_log(tmp_path: Path) -> No
 def test_with_the_debug_switch_what_is_no_event_is_shown(tmp_path: Path) -> None:
     engine = ContainerEngine(lines=("chatter", ResultEvent({})), errors="Traceback", ending=died(0))
     display = FakeDisplay()
-    execute(engine, replace(PLAN, environment=((DEBUG_VARIABLE, "1"),)), tmp_path / "log", display)
+    execute(DockerRuntime(engine), replace(PLAN, environment=((DEBUG_VARIABLE, "1"),)), tmp_path / "log", display)
     assert sorted(display.said) == ["Traceback", "chatter"]
 
 
 def test_a_result_counts_whatever_the_exit_code(tmp_path: Path) -> None:
     engine = ContainerEngine(lines=(ResultEvent({"valid": False}),), ending=died(1))
-    assert execute(engine, PLAN, tmp_path / "log", FakeDisplay()) == {"valid": False}
+    assert execute(DockerRuntime(engine), PLAN, tmp_path / "log", FakeDisplay()) == {"valid": False}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_death_without_a_word_shows_the_last_lines(tmp_path: Path) -> None:
 def test_events_that_break_off_are_an_engine_that_went_away(tmp_path: Path) -> None:
     engine = ContainerEngine(ending=[])
     with pytest.raises(ContainerError, match="The engine went away while the container ran"):
-        execute(engine, PLAN, tmp_path / "log", FakeDisplay())
+        execute(DockerRuntime(engine), PLAN, tmp_path / "log", FakeDisplay())
 
 
 def test_ctrl_c_stops_the_container_and_names_the_log(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_ctrl_c_stops_the_container_and_names_the_log(tmp_path: Path) -> None:
 
     engine = ContainerEngine(lines=(PhaseEvent(Phase.LOADGEN, 1.0),), ending=died(130))
     with pytest.raises(Interrupted) as caught:
-        execute(engine, PLAN, tmp_path / "log", Interrupting())
+        execute(DockerRuntime(engine), PLAN, tmp_path / "log", Interrupting())
     assert caught.value.log == tmp_path / "log"
     assert len(engine.stopped) == 1
 
@@ -136,7 +137,7 @@ def test_ctrl_c_stops_the_container_and_names_the_log(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_log_and_not_the_run() -> None:
     display = FakeDisplay()
     engine = ContainerEngine(lines=("chatter", "more", ResultEvent({"valid": True})), ending=died(0))
-    assert execute(engine, PLAN, Path("/dev/full"), display) == {"valid": True}
+    assert execute(DockerRuntime(engine), PLAN, Path("/dev/full"), display) == {"valid": True}
     assert display.said == ["The log /dev/full ends here: no space left on device."]
 
 

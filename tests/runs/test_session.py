@@ -1,6 +1,7 @@
 """A run from the request to result.json, in a container of an engine that is made up."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,24 +9,32 @@ from typing import Any
 import pytest
 
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.commands import RunCommand
 from mlperf_docker.contract.events import ErrorEvent, ResultEvent
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Mode, Precision, Scenario, SyntheticSize
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.errors import ContainerError, DatasetError
+from mlperf_docker.host import facts
+from mlperf_docker.host.energy import Energy
 from mlperf_docker.images.lookup import candidates
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
+from mlperf_docker.results.values import ImageUsed, RuntimeUsed
 from mlperf_docker.rounds.loading import load
 from mlperf_docker.runs import session
+from mlperf_docker.runs.job import Performed
 from mlperf_docker.runs.profile import TunedOptions
 from mlperf_docker.runs.request import RunRequest
+from mlperf_docker.runtimes.docker import DockerRuntime
+from mlperf_docker.systems.runs_on import container_host
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
 from tests.results.run_results import run_result
 from tests.runs.test_profile import tuned
+from tests.systems.test_runs_on import ELSEWHERE, ToldEngine
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def engine_that_prints(
     """An engine with the image of *request*, whose container prints *lines*."""
     exact = candidates(FakeEngine(), recipe_of(request.spec).identity, request.sources)[0].exact
     engine = ContainerEngine(exact, lines=lines, ending=died(code))
-    monkeypatch.setattr(session, "connect_for", lambda _: engine)
+    monkeypatch.setattr(session, "runtime_for", lambda *_: DockerRuntime(engine))
     return engine
 
 
@@ -136,3 +145,28 @@ def test_a_run_for_no_round_is_judged_by_the_newest_and_has_loadgens_own_seeds(
     assert result.round.name == load().newest.name
     assert not [word for word in engine.configurations[0]["Cmd"] if "seed" in word]
     assert not [said for said in display.said if "count" in said]
+
+
+@pytest.mark.parametrize("kernel", [os.uname().release, "5.4.0-elsewhere"])
+def test_a_container_that_anybody_ran_is_completed_with_energy_only_of_this_host(
+    request_: RunRequest, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    prepared = session.prepare(request_, FakeDisplay())
+    folder = request_.root / "20261101T000000-any"
+    folder.mkdir()
+    performed = Performed(RunCommand().read(reply()), ImageUsed(tag="t", id="i", base="b"), 1.0)
+    host = container_host(ToldEngine({**ELSEWHERE, "KernelVersion": kernel}))
+    result = session.complete(prepared, folder, performed, host, Energy("RAPL packages", 128.0, 10.0, 12.8))
+    assert store.read_file(folder / store.RESULT_FILE) == result
+    told = facts.read(result.host)
+    assert told is not None
+    assert told.system.kernel == kernel
+    assert (result.energy is not None) is (kernel == os.uname().release)
+    assert result.request == prepared.record
+    assert result.runtime is None
+
+
+def test_a_run_names_its_runtime(request_: RunRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine_that_prints(request_, monkeypatch, ResultEvent(reply()))
+    assert session.run(request_, FakeDisplay()).runtime == RuntimeUsed(name="docker", version="20.10.24")

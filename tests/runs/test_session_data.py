@@ -21,8 +21,10 @@ from mlperf_docker.rounds.loading import load
 from mlperf_docker.runs import job, session
 from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.runs.session import dry_run
+from mlperf_docker.runtimes.docker import DockerRuntime
 from mlperf_docker.system import paths
 from tests.evidence.test_evidence import Quiet
+from tests.fakes.engine import EmptyEngine
 from tests.results.run_results import run_result
 
 
@@ -149,7 +151,7 @@ def test_a_first_look_has_three_tries(
         return job.Performed(RunCommand().read(result.model_dump(mode="json")), result.image, 1.0)
 
     monkeypatch.setattr(session, "perform", perform)
-    monkeypatch.setattr(session, "connect_for", lambda _: None)
+    monkeypatch.setattr(session, "runtime_for", lambda *_: DockerRuntime(EmptyEngine()))
     display = Quiet()
     (tmp_path / "results").mkdir()
     asked = replace(request_, results_root=tmp_path / "results")

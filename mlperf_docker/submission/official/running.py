@@ -15,14 +15,12 @@ from typing import Any
 import yaml
 
 from mlperf_docker.display.progress import Display
-from mlperf_docker.engine.client import connect
-from mlperf_docker.engine.container import remove_orphans, run_container
 from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import newest_of_ours
-from mlperf_docker.engine.plan import BindMount, RunPlan
-from mlperf_docker.engine.surroundings import surroundings
+from mlperf_docker.engine.plan import BindMount, ContainerUser, RunPlan
 from mlperf_docker.errors import ContainerError, UsageError
 from mlperf_docker.rounds.round import Round
+from mlperf_docker.runtimes.docker import DockerRuntime
 from mlperf_docker.submission.checks.findings import TreeFinding
 from mlperf_docker.submission.official import messages
 from mlperf_docker.submission.official.checkout import Checkout, OfficialChecker
@@ -125,10 +123,9 @@ def _lines(output: bytes) -> list[str]:
 
 def in_container(checkout: Checkout, tree: Path, round_: Round, display: Display) -> Runner:
     """Return a runner of containers without network, in which tree and checkout cannot be written."""
-    client = connect()
-    for name in remove_orphans(client):
-        display.say(f"Removed container {name}: the tool that started it was killed.")
-    image = _image(client)
+    runtime = DockerRuntime()
+    runtime.tidy(display.say)
+    image, user = _image(runtime.client), runtime.user()
 
     def run(checker: OfficialChecker) -> CheckerOutput:
         display.phase(f"{checker.name} in {image}")
@@ -138,8 +135,8 @@ def in_container(checkout: Checkout, tree: Path, round_: Round, display: Display
             if len(lines) < _MOST_LINES:
                 lines.append(line)
 
-        plan = _plan(client, image, checkout, tree, checker.script, round_)
-        ended = run_container(client, plan, on_stdout=keep, on_stderr=keep)
+        plan = _plan(user, image, checkout, tree, checker.script, round_)
+        ended = runtime.run(plan, on_stdout=keep, on_stderr=keep)
         if ended.code in _ABSENT:
             raise ContainerError(f"The image {image} has no Python that runs: {' '.join(lines)}", hint=_ON_HOST)
         return CheckerOutput(ended.code, lines, _TREE)
@@ -158,7 +155,9 @@ def _image(client: Engine) -> str:
     return image
 
 
-def _plan(client: Engine, image: str, checkout: Checkout, tree: Path, script: PurePosixPath, round_: Round) -> RunPlan:
+def _plan(
+    user: ContainerUser, image: str, checkout: Checkout, tree: Path, script: PurePosixPath, round_: Round
+) -> RunPlan:
     """Return the container. Its own `timeout` ends it, also where this tool is gone."""
     told = arguments(f"{_CHECKOUT}/{script}", _TREE, round_, _CSV)
     return RunPlan(
@@ -170,7 +169,7 @@ def _plan(client: Engine, image: str, checkout: Checkout, tree: Path, script: Pu
             BindMount(paths.resolved(checkout.folder), _CHECKOUT, read_only=True),
             BindMount(_yaml(), f"{_LIBRARIES}/yaml", read_only=True),
         ),
-        surroundings=surroundings(client.info()),
+        surroundings=user,
         environment=(("PYTHONPATH", _LIBRARIES),),
     )
 

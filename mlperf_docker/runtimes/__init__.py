@@ -1,0 +1,1 @@
+"""Container runtimes: one protocol, and what speaks it."""
