@@ -2,18 +2,19 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlperf_docker import __version__
-from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle import stored
 from mlperf_docker.bundle.checking import check
 from mlperf_docker.bundle.copying import copy
 from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
+from mlperf_docker.bundle.stored import StoredImage
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.display.progress import Display
+from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
 from mlperf_docker.engine import local_images as images
@@ -55,7 +56,7 @@ def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Disp
     what this version of the tool would not run and for model files that would be replaced.
     """
     manifest = check(request.folder, display)
-    _check_platform(client, manifest)
+    require_platform(client, manifest.cells)
     if not request.force:
         _check_runnable(catalog, manifest, request.folder)
     missing = _missing_models(manifest, request)
@@ -67,10 +68,11 @@ def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Disp
     return LoadedBundle(tags, tuple(place_of(file) for file in manifest.model_files))
 
 
-def _check_platform(client: Engine, manifest: Manifest) -> None:
+def require_platform(client: Engine, cells: Iterable[BundledCell]) -> None:
+    """Raise EngineError unless the engine runs images of the platform of all *cells*."""
     about = client.version()
     here = f"{about['Os']}/{about['Arch']}"
-    strange = [f"{cell.cell}: {cell.platform}" for cell in manifest.cells if cell.platform != here]
+    strange = [f"{cell.cell}: {cell.platform}" for cell in cells if cell.platform != here]
     if strange:
         raise EngineError(
             "\n  ".join((f"This engine runs images for {here}, and these are for another platform:", *strange)),
@@ -106,22 +108,31 @@ def _load_images(
     client: Engine, catalog: Catalog, manifest: Manifest, request: BundleRequest, display: Display
 ) -> tuple[str, ...]:
     """Load what is not here, and return the tags under which `run` finds the images."""
-    if all(_has(client, cell) for cell in manifest.cells):
+    missing = [cell for cell in manifest.cells if not _has(client, cell)]
+    if not missing:
         display.say("Images: all present.")
     else:
-        before = [found for cell in manifest.cells if (found := images.find(client, cell.tag)) is not None]
         display.phase("load images")
-        path = request.folder / manifests.IMAGES
-        total = path.stat().st_size
-        archive.load(client, path, lambda done: display.progress(done, total, "bytes"))
-        for image in before:
-            images.remove_untagged(client, image.id)
-    for cell in manifest.cells:
-        found = images.find(client, cell.tag)
-        if found is None or found.labels.get(f"{LABEL}.hash") != cell.hash:
-            raise BundleError(f"{cell.tag} was loaded, and is not what the bundle says of it.", hint="Write it again.")
+        place_images(client, [(stored.find(request.folder, cell), cell.tag) for cell in missing], display)
+    for cell in missing:
+        require_hash(client, cell, cell.tag)
     specs = {str(spec): spec for spec in catalog.specs}
     return tuple(_named(client, specs.get(cell.cell), cell, request.registry) for cell in manifest.cells)
+
+
+def place_images(client: Engine, found: Sequence[tuple[StoredImage, str]], display: Display) -> None:
+    """Load *found* under their tags; what had one of these before and has no other name is removed."""
+    before = [image for _, tag in found if (image := images.find(client, tag)) is not None]
+    archive.load(client, stored.archive_of(found, lambda done, total: display.progress(done, total, BYTES)))
+    for image in before:
+        images.remove_untagged(client, image.id)
+
+
+def require_hash(client: Engine, cell: BundledCell, tag: str) -> None:
+    """Raise BundleError unless *tag* on the engine is what the bundle says of *cell*."""
+    found = images.find(client, tag)
+    if found is None or found.labels.get(f"{LABEL}.hash") != cell.hash:
+        raise BundleError(f"{tag} was loaded, and is not what the bundle says of it.", hint="Write it again.")
 
 
 def _has(client: Engine, cell: BundledCell) -> bool:

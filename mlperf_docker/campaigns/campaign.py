@@ -37,6 +37,8 @@ class Campaign:
     results: Path
     """Folder of the results; it need not exist."""
     cells: tuple[CampaignCell, ...]
+    bundle: Path | None = None
+    """Folder of the bundle that nodes without an image take it from."""
 
 
 class CampaignError(FileProblemsError):
@@ -79,6 +81,7 @@ def _campaign(noting: Noting) -> Campaign | None:
         system=noting.file(("system",), entry.system),
         results=noting.attempt(("results",), lambda: noting.below(entry.results)) or noting.path.parent,
         cells=tuple(cell for cell in cells if cell is not None),
+        bundle=noting.folder(("bundle",), entry.bundle),
     )
 
 

@@ -84,6 +84,8 @@ class CampaignEntry(Frozen):
     """File of the system's description."""
     results: _Text = DEFAULT_RESULTS
     """Folder of the results, as seen from the file's."""
+    bundle: _Text | None = None
+    """Folder of the bundle that nodes without an image take it from."""
     options: _Options = Field(default_factory=dict)
     """Options of all runs."""
     cells: list[Any] = Field(min_length=1)

@@ -217,6 +217,7 @@ def _reasons(result: RunResult) -> tuple[str, ...]:
 
 def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:
     """Return the planner of *campaign*. Raises UsageError with every input that is missing."""
+    sources = replace(sources, bundle=sources.bundle or campaign.bundle)
     return Planner(campaign, tuple(wanted(campaign, sources)), of_cells(campaign.cells, sources, display))
 
 

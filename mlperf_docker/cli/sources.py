@@ -1,22 +1,33 @@
 """Options of commands that need an image, as the sources that it may come from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlperf_docker.cli.options import BaseImageName, BootstrapBase, Registry, in_place_of, keywords
+from mlperf_docker.cli.options import BaseImageName, BootstrapBase, Registry, in_place_of, keywords, user_path
 
 if TYPE_CHECKING:
     from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.images.sources import Sources
 
 PullChoice = Annotated[str, typer.Option("--pull", help="When to pull the image: always, missing or never.")]
+BundleFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        parser=user_path,
+        metavar="DIR",
+        help="Take an image that is not here from this bundle, loaded once for each node; pull and build none.",
+    ),
+]
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "pull": (PullChoice, "missing"),
     "base": (BaseImageName, ""),
     "bootstrap_base": (BootstrapBase, False),
     "registry": (Registry, ""),
+    "bundle": (BundleFolder, None),
 }
 """Type and default of each, by name."""
 
@@ -29,6 +40,7 @@ class GivenSources:
     base: str
     bootstrap_base: bool
     registry: str
+    bundle: Path | None
 
     def of(self, catalog: "Catalog") -> "Sources":
         """Return what they say. Raises UnknownNameError."""
@@ -38,7 +50,7 @@ class GivenSources:
 
         policy = parse_choice("pull policy", self.pull, PullPolicy)
         registry = self.registry or catalog.registry
-        return Sources(registry, base=self.base or None, bootstrap=self.bootstrap_base, pull=policy)
+        return Sources(registry, base=self.base or None, bootstrap=self.bootstrap_base, pull=policy, bundle=self.bundle)
 
 
 taking_sources = in_place_of(

@@ -1,6 +1,7 @@
-"""Sources that an image may come from: engine, registry, build."""
+"""Sources that an image may come from: engine, bundle, registry, build."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlperf_docker.catalog.pinned_base import PinnedBase
 from mlperf_docker.names import PullPolicy, RuntimeName
@@ -23,6 +24,8 @@ class Sources:
     """True if every step runs again."""
     cached: bool = False
     """Take layers from the image that the cell's moving tag names, on the engine or in the registry."""
+    bundle: Path | None = None
+    """Folder of the bundle that an image comes from where it is not on the engine; then none is pulled or built."""
     unpinned: bool = False
     """Take the cell's own base by its tag, whatever its digest."""
     runtime: RuntimeName = RuntimeName.DOCKER

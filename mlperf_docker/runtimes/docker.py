@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from mlperf_docker.bundle.node_images import find as bundled
+from mlperf_docker.bundle.node_images import provide, require_bundle
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import facts, glance, local_images
@@ -12,7 +14,6 @@ from mlperf_docker.engine.plan import ContainerUser, RunPlan, run_argv
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.lookup import likely_images
-from mlperf_docker.images.provide import provide
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import RuntimeName
 from mlperf_docker.recipe.recipe import Recipe
@@ -45,7 +46,7 @@ class DockerRuntime:
         facts.require_device(self.client, device)
 
     def provide(self, recipe: Recipe, sources: Sources, display: Display) -> ProvidedImage:
-        """Return the engine's image of *recipe*, pulled or built if it is not there."""
+        """Return the engine's image of *recipe*, taken from a bundle, pulled or built if it is not there."""
         image = provide(self.client, builder_of(self.client), recipe, sources, display)
         return ProvidedImage(image, image.tag)
 
@@ -56,6 +57,8 @@ class DockerRuntime:
 
     def foreseen(self, recipe: Recipe, sources: Sources) -> str:
         """Return the likely tag."""
+        if sources.bundle is not None:
+            return bundled(require_bundle(sources), recipe, sources.registry).used.tag
         ((tag, _),) = likely_images([recipe.identity], sources)
         return tag
 

@@ -40,14 +40,33 @@ def file(path: Path) -> Iterator[bool]:
 
     Raises BlockingIOError where another process holds it.
     """
+    with _opened(path) as descriptor:
+        with folders.naming(path):
+            locked = lock(descriptor, wait=False)
+        yield locked
+
+
+@contextmanager
+def turn(path: Path, held: Callable[[], None]) -> Iterator[bool]:
+    """Hold the file *path* as `file` does, but wait for it. held: called first where another process has it."""
+    with _opened(path) as descriptor:
+        with folders.naming(path):
+            try:
+                locked = lock(descriptor, wait=False)
+            except BlockingIOError:
+                held()
+                locked = lock(descriptor, wait=True)
+        yield locked
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:  # another user's, in a folder that is shared
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with folders.naming(path):
-            locked = lock(descriptor, wait=False)
-        yield locked
+        yield descriptor
     finally:
         os.close(descriptor)
 

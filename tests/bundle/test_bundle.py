@@ -6,37 +6,25 @@ A whole run out of a bundle is in tests/cells/test_bundle.py.
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from docker import APIClient
 
 from mlperf_docker.bundle import manifest as manifests
-from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.selector import find
-from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.archive import tags_in
-from mlperf_docker.engine.client import DockerEngine
-from tests.fixtures import cell_image
+from tests.bundle.hosts import COMMAND, RANDOM, REGISTRY, SHARED, WEIGHTS, Host, Written, clear, tags
 from tests.fixtures.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.engine
-RANDOM = random.Random(7)  # noqa: S311  # for bytes and moments, not for secrets
-COMMAND = Path(sys.executable).with_name("mlperf-docker")
 POINTS = int(os.environ.get("MLPERF_TEST_POINTS", "6"))  # at which writing and loading are interrupted
-SHARED = RANDOM.randbytes(60_000_000)
-REGISTRY = "mlperf-test"
-WEIGHTS = RANDOM.randbytes(20_000_000)
 FULL_DISK = """
 import sys
 from mlperf_docker.bundle import writing
@@ -44,116 +32,6 @@ from mlperf_docker.cli.entry import main
 writing._require_space = lambda *_: None  # it was free a moment ago
 main()
 """
-
-
-@dataclass(frozen=True)
-class Host:
-    """The command on a host: a daemon and a home of its own."""
-
-    socket: str
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        folders = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CACHE", "STATE", "DATA")}
-        return {**os.environ, **folders, "DOCKER_HOST": self.socket, "MLPERF_DOCKER_REGISTRY": REGISTRY}
-
-    @property
-    def models(self) -> Path:
-        return self.home / "cache/mlperf-docker/models/resnet50"
-
-    def client(self) -> APIClient:
-        return APIClient(base_url=self.socket, version="auto")
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(COMMAND), *map(str, arguments)], env=self.environment, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def __call__(self, *arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        running = self.start(*arguments)
-        out, err = running.communicate(timeout=120)
-        assert running.returncode == expect, f"{arguments} → {running.returncode}\n{out}\n{err}"
-        assert "Traceback" not in err
-        return subprocess.CompletedProcess(arguments, running.returncode, out, err)
-
-
-@dataclass(frozen=True)
-class Written:
-    """A bundle, and the images in it."""
-
-    folder: Path
-    tags: tuple[str, ...]
-
-
-@pytest.fixture(scope="module")
-def daemon(engine: DockerEngine) -> Iterator[SecondEngine]:
-    """A daemon that has nothing but what these tests make. *engine* only says that daemons can run here."""
-    with second_engine(disk="600m") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cells(catalog: Catalog) -> tuple[ImageSpec, ImageSpec]:
-    return find(catalog, "resnet50", "onnxruntime"), find(catalog, "bert", "onnxruntime")
-
-
-@pytest.fixture(scope="module")
-def home(daemon: SecondEngine, cells: tuple[ImageSpec, ...], tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """The host that the bundles are written on: two images with one large layer in common, and a converted model."""
-    host = Host(daemon.socket, tmp_path_factory.mktemp("home"))
-    state, os.environ["XDG_STATE_HOME"] = os.environ.get("XDG_STATE_HOME"), str(host.home / "state")
-    try:
-        for spec in cells:
-            cell_image.make(DockerEngine(host.client()), spec, REGISTRY, shared=SHARED)
-    finally:
-        os.environ.pop("XDG_STATE_HOME") if state is None else os.environ.update(XDG_STATE_HOME=state)
-    host.models.mkdir(parents=True)
-    (host.models / "mine.safetensors").write_bytes(WEIGHTS)
-    (host.models / "half.onnx.partial").write_bytes(b"cut off")
-    return host
-
-
-@pytest.fixture(scope="module")
-def written(home: Host, cells: tuple[ImageSpec, ...], tmp_path_factory: pytest.TempPathFactory) -> Written:
-    folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    done = home("bundle", "--all", "--backend", "onnxruntime", "--device", "cpu", "--to", folder, expect=2)
-    assert "dlrm:onnxruntime-cpu: mlperf-docker build dlrm -b onnxruntime -d cpu" in done.stderr, "every one is named"
-    assert "retinanet:onnxruntime-cpu" in done.stderr
-    assert "  resnet50" not in done.stderr
-    assert not list(folder.parent.iterdir())
-    home("bundle", "resnet50", "--to", folder)
-    return Written(folder, tuple(cell.tag for cell in manifests.read(folder).cells))
-
-
-@pytest.fixture
-def copy(written: Written, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(written.folder, tmp_path / "copy"))
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory, engine: DockerEngine) -> Iterator[Host]:
-    """A host that has nothing yet."""
-    with second_engine(disk="600m") as running:
-        yield Host(running.socket, tmp_path_factory.mktemp("other"))
-
-
-@pytest.fixture
-def empty(other: Host) -> Host:
-    """The other host, with nothing on it again."""
-    clear(other)
-    return other
-
-
-def clear(host: Host) -> None:
-    for tag in tags(host):
-        host.client().remove_image(tag, force=True)
-    shutil.rmtree(host.home, ignore_errors=True)
-
-
-def tags(host: Host) -> list[str]:
-    return sorted(tag for image in host.client().images() for tag in image["RepoTags"] or ())
 
 
 def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
