@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlperf_docker.campaigns import cell_reading
 from mlperf_docker.campaigns.cells import CampaignCell
 from mlperf_docker.campaigns.entries import CampaignEntry, CellEntry
 from mlperf_docker.campaigns.frame import Frame
+from mlperf_docker.campaigns.kubernetes import KubernetesSettings
 from mlperf_docker.campaigns.noting import Noting
 from mlperf_docker.catalog import checked_yaml
 from mlperf_docker.catalog.checked_yaml import FileProblemsError
@@ -39,6 +40,8 @@ class Campaign:
     cells: tuple[CampaignCell, ...]
     bundle: Path | None = None
     """Folder of the bundle that nodes without an image take it from."""
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
+    """Where pods run, and what they see; the folders of its volumes are absolute."""
 
 
 class CampaignError(FileProblemsError):
@@ -82,7 +85,17 @@ def _campaign(noting: Noting) -> Campaign | None:
         results=noting.attempt(("results",), lambda: noting.below(entry.results)) or noting.path.parent,
         cells=tuple(cell for cell in cells if cell is not None),
         bundle=noting.folder(("bundle",), entry.bundle),
+        kubernetes=_with_folders(noting, entry.kubernetes),
     )
+
+
+def _with_folders(noting: Noting, settings: KubernetesSettings) -> KubernetesSettings:
+    """Return *settings* with the folders of its volumes as this host knows them, without links."""
+    found = []
+    for index, each in enumerate(settings.volumes):
+        path = noting.folder(("kubernetes", "volumes", index, "path"), each.path)
+        found.append(each.model_copy(update={"path": str(paths.resolved(path))}) if path else each)
+    return settings.model_copy(update={"volumes": tuple(found)})
 
 
 def _check_shapes(noting: Noting, data: object) -> None:

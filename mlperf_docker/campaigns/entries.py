@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from mlperf_docker.campaigns.kubernetes import KubernetesSettings
 from mlperf_docker.catalog.spec import Frozen
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.rounds.words import Division, Suite
@@ -88,4 +89,6 @@ class CampaignEntry(Frozen):
     """Folder of the bundle that nodes without an image take it from."""
     options: _Options = Field(default_factory=dict)
     """Options of all runs."""
+    kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
+    """What pods need to know of the cluster."""
     cells: list[Any] = Field(min_length=1)

@@ -173,3 +173,27 @@ def test_the_open_division_takes_any_scenario_of_a_benchmark(tmp_path: Path) -> 
 def test_a_model_that_only_the_open_division_takes_is_told_so(tmp_path: Path) -> None:
     ((_, message),) = problems(tmp_path, "- model: retinanet", HEAD.replace("v6.1", "v6.0"))
     assert "v6.0 takes retinanet" in message
+
+
+def test_the_folders_of_a_clusters_volumes_are_seen_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    head = f"{HEAD}kubernetes: {{namespace: lab, volumes: [{{path: data, claim: sets}}]}}\n"
+    (volume,) = campaign(tmp_path, "- model: resnet50\n  options: {synthetic: tiny}", head).kubernetes.volumes
+    assert (volume.path, volume.claim) == (str(tmp_path / "data"), "sets")
+
+
+def test_volumes_that_cannot_be_are_told_by_line(tmp_path: Path) -> None:
+    head = f"""{HEAD}kubernetes:
+  volumes:
+    - {{path: nowhere, claim: sets}}
+    - {{path: ., claim: sets, host_path: /x}}
+    - {{path: ., host_path: x}}
+    - {{path: ., claim: sets, sub_path: ../up}}
+  node_selector: {{gpu: 1}}
+"""
+    found = problems(tmp_path, "- model: resnet50\n  options: {synthetic: tiny}", head)
+    assert [line for line, _ in found] == [8, 9, 10, 11]
+    assert "one of host_path, nfs, claim" in found[0][1]
+    head = f"{HEAD}kubernetes: {{volumes: [{{path: nowhere, claim: sets}}]}}\n"
+    ((line, told),) = problems(tmp_path, "- model: resnet50\n  options: {synthetic: tiny}", head)
+    assert (line, told) == (5, f"kubernetes.volumes[0].path: there is no folder {tmp_path / 'nowhere'}")

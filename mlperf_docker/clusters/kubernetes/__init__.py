@@ -1,0 +1,1 @@
+"""Kubernetes: runs as Jobs, and what their pods left."""
