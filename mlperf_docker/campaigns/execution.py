@@ -1,17 +1,18 @@
 """Execution of a plan: what is not finished, one run after the other, by an executor.
 
-A plan is all that an executor gets to know: runs in order, with the names of those that they need. This host is one
-executor; a queue of jobs would be another, which hands out `runs.on_record.command` of each run.
+A plan is all that an executor gets to know: runs in order, with the names of those that they need. Several processes,
+on one node or many, may execute one plan at once: none of them takes a run that another one is at.
 """
 
-import contextlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
+from mlperf_docker.campaigns import turns
 from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun
 from mlperf_docker.campaigns.text import time_text
+from mlperf_docker.contract.words import Mode
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import (
     BuildError,
@@ -24,9 +25,9 @@ from mlperf_docker.errors import (
 )
 from mlperf_docker.results.values import RunResult
 from mlperf_docker.runs import session
-from mlperf_docker.system import exclusive, folders
 
-LOCK_FILE = ".campaign.lock"
+REPEATS = 2
+"""Times that a performance run is repeated because a compliance test of it had another speed."""
 # These say something of one run; anything else (no engine, no base, Ctrl-C) of the host, and ends the campaign's.
 _OF_ONE_RUN = (BuildError, ContainerError, DatasetError, DeviceError, ModelFileError, UsageError)
 
@@ -57,57 +58,122 @@ class Outcome:
     """Name of a run → the error that it ended with."""
 
 
-def execute(plan: Callable[[], CampaignPlan], executor: Executor, display: Display, *, go_on: bool = True) -> Outcome:
+def execute(
+    plan: Callable[[], CampaignPlan],
+    executor: Executor,
+    display: Display,
+    *,
+    only: Collection[str] | None = None,
+    go_on: bool = True,
+) -> Outcome:
     """Run what is not finished, each run once, and return what came of it.
 
-    plan: the plan as it stands, which is asked for after each run. go_on: whether a run that failed, or whose result
-    does not count, lets the others run. Raises what says nothing of one run: EngineError, BaseImageError, Interrupted.
+    plan: the plan as it stands, which is asked for after each run. only: names of the runs to do; None for all. go_on:
+    whether a run that failed, or whose result does not count, lets the others run. Raises what says nothing of one run:
+    EngineError, BaseImageError, Interrupted.
+
+    A compliance test and its performance run have to be equally fast, so one of them was disturbed where they are not;
+    which one, nobody knows. Then both are run again, the performance run at most twice.
     """
-    outcome, tried = Outcome(plan()), set[str]()
-    while (run := _next(outcome.plan, tried)) is not None:
-        tried.add(run.name)
-        _say_next(outcome.plan, tried, run, display)
+    return _Execution(plan, executor, display, only).execute(go_on=go_on)
+
+
+class _Execution:
+    def __init__(
+        self,
+        plan: Callable[[], CampaignPlan],
+        executor: Executor,
+        display: Display,
+        only: Collection[str] | None,
+    ) -> None:
+        self._plan, self._executor, self._display = plan, executor, display
+        self._outcome = Outcome(plan())
+        runs = self._outcome.plan.runs
+        self._wanted = [run.name for run in runs if only is None or run.name in only]
+        self._tried, self._elsewhere, self._repeats = set[str](), set[str](), Counter[str]()
+
+    def execute(self, *, go_on: bool) -> Outcome:
+        while (run := self._next()) is not None:
+            if self._take(run) and not self._finished(run.name) and not go_on:
+                break
+            self._repeat_disturbed(run.name)
+        return self._outcome
+
+    def _next(self) -> PlannedRun | None:
+        """Return a run that is not finished, was not tried, and needs nothing that is not there; None for none.
+
+        One that another process is at comes last.
+        """
+        finished = {run.name for run in self._outcome.plan.runs if run.finished}
+        ready = [run for run in self._open() if run.name not in self._tried and finished.issuperset(run.needs)]
+        return next((run for run in ready if run.name not in self._elsewhere), next(iter(ready), None))
+
+    def _open(self) -> list[PlannedRun]:
+        return [run for run in self._outcome.plan.open if run.name in self._wanted]
+
+    def _take(self, run: PlannedRun) -> bool:
+        """Run *run* unless another process does; tell whether it was run here."""
+        results, waits = self._outcome.plan.campaign.results, run.name in self._elsewhere
         try:
-            executor.execute(run, _Numbered(display, _place(outcome.plan, run)))
+            with turns.of_run(results, run.name, self._display.say if waits else None):
+                return self._in_turn(run.name)
+        except BlockingIOError:
+            self._elsewhere.add(run.name)
+            return False
+
+    def _in_turn(self, name: str) -> bool:
+        """Run *name* as the plan has it now, unless it was finished meanwhile, and tell whether it was."""
+        self._outcome.plan = self._plan()
+        run = self._named(name)
+        self._tried.add(name)
+        if run.finished:
+            return False
+        self._say_next(run)
+        self._outcome.done += self._run(run)
+        return True
+
+    def _run(self, run: PlannedRun) -> bool:
+        """Run *run*, and tell whether it is finished with that."""
+        try:
+            self._executor.execute(run, _Numbered(self._display, self._place(run)))
         except _OF_ONE_RUN as error:
-            outcome.errors[run.name] = error
+            self._outcome.errors[run.name] = error
             for line in error.lines():
-                display.say(line)
-        outcome.plan = plan()
-        counts = _has(outcome.plan, run.name)
-        outcome.done += counts
-        if not counts and not go_on:
-            break
-    return outcome
+                self._display.say(line)
+        self._outcome.plan = self._plan()
+        return self._finished(run.name)
 
+    def _repeat_disturbed(self, name: str) -> None:
+        """Run the performance run of the test *name* again, and then the tests of it, if their speeds are apart."""
+        test = self._named(name)
+        unfit = test.unfit
+        if test.finished or unfit is None or unfit.compliance is None or unfit.compliance.performance.close:
+            return
+        (performance,) = (run for run in map(self._named, test.needs) if run.kind is Mode.PERFORMANCE)
+        if self._repeats[performance.name] == REPEATS or not performance.finished:
+            return
+        self._repeats[performance.name] += 1
+        self._display.say(
+            f"{test.kind} had another speed than its performance run, so something disturbed one of them: both once"
+            f" more ({self._repeats[performance.name]} of {REPEATS})."
+        )
+        with turns.of_run(self._outcome.plan.campaign.results, performance.name, self._display.say):
+            self._run(performance)
+        self._tried -= {run.name for run in self._outcome.plan.runs if performance.name in run.needs}
 
-def alone(results: Path, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
-    """Hold the folder *results*, made where it is missing, against a second `campaign run`. Raises UsageError."""
-    folders.make(results, "as `results` in campaign.yaml")
-    held = UsageError(
-        f"A campaign is running in {results} already.", hint="See how far it is: mlperf-docker campaign status"
-    )
-    return exclusive.alone(results / LOCK_FILE, held, "a second `campaign run`", say)
+    def _finished(self, name: str) -> bool:
+        return self._named(name).finished
 
+    def _named(self, name: str) -> PlannedRun:
+        return next(run for run in self._outcome.plan.runs if run.name == name)
 
-def _next(plan: CampaignPlan, tried: set[str]) -> PlannedRun | None:
-    """Return the first run that is not finished, was not tried, and needs nothing that is not there."""
-    finished = {run.name for run in plan.runs if run.finished}
-    return next((run for run in plan.open if run.name not in tried and finished.issuperset(run.needs)), None)
+    def _place(self, run: PlannedRun) -> str:
+        return f"{self._wanted.index(run.name) + 1}/{len(self._wanted)}" if run.name in self._wanted else run.kind
 
-
-def _has(plan: CampaignPlan, name: str) -> bool:
-    """Tell whether the run *name* is finished."""
-    return any(run.name == name and run.finished for run in plan.runs)
-
-
-def _place(plan: CampaignPlan, run: PlannedRun) -> str:
-    return f"{[each.name for each in plan.runs].index(run.name) + 1}/{len(plan.runs)}"
-
-
-def _say_next(plan: CampaignPlan, tried: set[str], run: PlannedRun, display: Display) -> None:
-    left = plan.time_of({each.name for each in plan.open if each.name == run.name or each.name not in tried})
-    display.say(f"Run {_place(plan, run)}, {time_text(left)} left: {run.name}")
+    def _say_next(self, run: PlannedRun) -> None:
+        names = {each.name for each in self._open() if each.name == run.name or each.name not in self._tried}
+        left = self._outcome.plan.time_of(names)
+        self._display.say(f"Run {self._place(run)}, {time_text(left)} left: {run.name}")
 
 
 class _Numbered:

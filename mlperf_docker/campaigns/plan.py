@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker.campaigns import attempts, estimates
+from mlperf_docker.campaigns import attempts, estimates, turns
 from mlperf_docker.campaigns.attempts import Attempt
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
@@ -16,6 +16,7 @@ from mlperf_docker.campaigns.matching import differences, is_of
 from mlperf_docker.campaigns.requests import WantedRun, wanted
 from mlperf_docker.campaigns.slots import Kind, Slot, run_name
 from mlperf_docker.campaigns.targets import KnownScores
+from mlperf_docker.catalog.selector import UnknownNameError
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.display.progress import Display
 from mlperf_docker.images.sources import Sources
@@ -31,7 +32,7 @@ class State(StrEnum):
     FINISHED = "finished"
     """A result that counts, of this image, model file, data set and settings, is there."""
     RUNNING = "running"
-    """Its folder is the newest, and a run holds the results folder; or a job of a cluster is at work on it."""
+    """A process of this host is at it, by `campaign run`, or by `run` if its folder is the newest; or a cluster job."""
     QUEUED = "queued"
     """A cluster has a job for it, which waits."""
     MISSING = "missing"
@@ -124,6 +125,10 @@ class CampaignPlan:
             if run.finished:
                 yield from ((slot, run) for slot in run.slots)
 
+    def only(self, names: Sequence[str]) -> "CampaignPlan":
+        """Return the plan of the runs that have *names*. Raises UsageError for a name that none has."""
+        return replace(self, runs=tuple(_named(self.runs, name) for name in dict.fromkeys(names)))
+
     def run_for(self, slot: Slot) -> PlannedRun | None:
         """Return the run that fills *slot*, finished or not; None where the plan has none."""
         return next((run for run in self.runs if slot in run.slots), None)
@@ -174,13 +179,20 @@ class Planner:
             return replace(unknown, state=State.FINISHED, result=result)
         attempt = attempts.newest(run.request, folder.without_result, candidates)
         if attempt is not None:
-            return _attempted(unknown, attempt, folder)
+            return self._attempted(unknown, attempt, folder)
         if fitting:
             return replace(unknown, state=State.INVALID, why=_reasons(fitting[0]), unfit=fitting[0])
         if candidates:
             newest = candidates[0]
             return replace(unknown, state=State.STALE, why=other[newest.name], unfit=newest)
         return unknown
+
+    def _attempted(self, run: PlannedRun, attempt: Attempt, folder: "_Folder") -> PlannedRun:
+        """Return *run*, whose newest folder has no result: it is at work there, or has failed."""
+        is_newest = folder.is_held and attempt.folder == folder.without_result[-1]
+        if is_newest or turns.is_taken(self.campaign.results, run.name):
+            return replace(run, state=State.RUNNING, why=(attempt.folder.name,))
+        return replace(run, state=State.FAILED, why=(attempt.reason, f"see {attempt.folder}"))
 
     def _counts(self, result: RunResult) -> bool:
         """Tell whether *result* ends its run: in the open division an accuracy is only reported."""
@@ -203,16 +215,16 @@ class _Folder:
         return cls(store.read_all(root).results, store.without_result(root), store.is_held(root))
 
 
-def _attempted(run: PlannedRun, attempt: Attempt, folder: _Folder) -> PlannedRun:
-    """Return *run*, whose newest folder has no result: it is at work there, or has failed."""
-    if folder.is_held and attempt.folder == folder.without_result[-1]:
-        return replace(run, state=State.RUNNING, why=(attempt.folder.name,))
-    return replace(run, state=State.FAILED, why=(attempt.reason, f"see {attempt.folder}"))
-
-
 def _reasons(result: RunResult) -> tuple[str, ...]:
     """Return why *result* does not count."""
     return result.reasons or (result.compliance.reasons if result.compliance else ())
+
+
+def _named(runs: Sequence[PlannedRun], name: str) -> PlannedRun:
+    found = next((run for run in runs if run.name == name), None)
+    if found is None:
+        raise UnknownNameError("run of this campaign", name, [run.name for run in runs])
+    return found
 
 
 def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:

@@ -84,20 +84,31 @@ def run(
     stop: Annotated[
         bool, typer.Option("--stop", help="Stop after a run that fails or does not count. Default: go on.")
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN",
+            help="Only this run, named as `campaign plan` does, after whatever else this campaign runs on this node."
+            " Repeatable.",
+        ),
+    ] = None,
     sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Do the runs that are not finished: accuracy first, compliance last. Interrupted, it goes on where it was."""
-    from mlperf_docker.campaigns import execution
+    from mlperf_docker.campaigns import execution, turns
     from mlperf_docker.campaigns.campaign import load
     from mlperf_docker.campaigns.text import fields, plan_text
     from mlperf_docker.display.progress import display
 
     found = load(campaign)
-    with execution.alone(found.results, streams.err), display() as show:
+    place = turns.in_turn if only else turns.alone
+    with place(found.results, streams.err), display() as show:
         planner = _planner(campaign, show, sources)
-        outcome = execution.execute(planner.plan, execution.ThisHost(), show, go_on=not stop)
-    done = outcome.plan
+        if only:
+            planner.plan().only(only)
+        outcome = execution.execute(planner.plan, execution.ThisHost(), show, only=only, go_on=not stop)
+    done = outcome.plan.only(only) if only else outcome.plan
     streams.out(strict_json.dumps(fields(done)) if as_json else plan_text(done, streams.columns()))
     _tell_errors(outcome)
     if not done.complete:

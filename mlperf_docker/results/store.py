@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results.values import RunResult
-from mlperf_docker.system import atomic, exclusive, field_problems, folders, paths, small_file
+from mlperf_docker.system import atomic, exclusive, field_problems, folders, node, paths, small_file
 
 RESULT_FILE = "result.json"
 LOG_FILE = "harness.log"
-_LOCK_FILE = ".lock"
+_LOCK_FILE = ".lock-{node}"
+"""A node's, as others that share the folder have processors of their own."""
 _PROBLEMS_NAMED = 3
 _NAMES_SHOWN = 10
 _UP_TO_SECONDS = len("20260101T000000")
@@ -120,8 +121,8 @@ def without_result(root: Path) -> list[Path]:
 
 
 def is_held(root: Path) -> bool:
-    """Tell whether a run holds *root* now, as far as the kernel tells."""
-    return exclusive.is_held(root / _LOCK_FILE)
+    """Tell whether a run on this node holds *root* now, as far as the kernel tells."""
+    return exclusive.is_held(_lock(root))
 
 
 def find(run: str, root: Path) -> RunResult:
@@ -207,4 +208,8 @@ def _claimed(root: Path, say: Callable[[str], None]) -> contextlib.AbstractConte
         f"The results folder {root} is in use by another run.",
         hint="Wait for it: two runs at once spoil each other's figures. Or give another --results DIR.",
     )
-    return exclusive.alone(root / _LOCK_FILE, held, "a second run", say)
+    return exclusive.alone(_lock(root), held, "a second run", say)
+
+
+def _lock(root: Path) -> Path:
+    return root / _LOCK_FILE.format(node=node.name())

@@ -100,6 +100,13 @@ class ComparedAnswers(_Value, AnswersCompared, frozen=True):
 class ComparedFigures(_Value, FiguresCompared, frozen=True):
     """The scenario's figure in a compliance run beside that of the performance run."""
 
+    @property
+    def close(self) -> bool:
+        """Whether the ratio is within its bounds; one that could not be measured is not."""
+        least = -math.inf if self.least is None else self.least
+        most = math.inf if self.most is None else self.most
+        return self.ratio is not None and least <= self.ratio <= most
+
 
 class ComplianceVerdict(_Value, Compliance, frozen=True):
     """Verdict of a compliance test, and the runs that it was held to."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlperf_docker.campaigns import execution
+from mlperf_docker.campaigns import execution, turns
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.plan import CampaignPlan, planner
 from mlperf_docker.catalog.spec import ModelSpec
@@ -78,7 +78,7 @@ def finished_plan(campaign: Campaign, sources: Sources, display: Display, *, do_
     """
     if not do_runs:
         return planner(campaign, sources, display).plan()
-    with execution.alone(campaign.results, display.say):
+    with turns.alone(campaign.results, display.say):
         made = planner(campaign, sources, display)
         return execution.execute(made.plan, execution.ThisHost(), display).plan
 

@@ -68,7 +68,7 @@ def finish(run: PlannedRun, planner_: Planner, **changes: Any) -> RunResult:
         "request": record,
         "duration_s": 7.0,
         "accuracy": {**SCORE, "scores": [SCORE]} if options.mode is Mode.ACCURACY else None,
-        "compliance": _verdict(run) if options.compliance else None,
+        "compliance": verdict(run) if options.compliance else None,
     }
     return write_run(root, folder_name(run), **{**fields, **changes})
 
@@ -79,7 +79,8 @@ def _recorded(options: Any) -> dict[str, Any]:
     return options_given(options)
 
 
-def _verdict(run: PlannedRun) -> dict[str, Any]:
+def verdict(run: PlannedRun) -> dict[str, Any]:
+    """Verdict of the compliance run *run*, which it passes."""
     compares = run.request.options.compliance is not None and run.request.options.compliance.compares_answers
     return {
         "test": run.request.options.compliance,

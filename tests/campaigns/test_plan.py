@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mlperf_docker.campaigns import inputs
+from mlperf_docker.campaigns import inputs, turns
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.plan import State
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.errors import UsageError
 from mlperf_docker.results import store
-from mlperf_docker.system import exclusive
+from mlperf_docker.system import exclusive, node
 from tests.campaigns.files import HEAD, campaign
 from tests.campaigns.finishing import attempt, finish, finish_all, named, planned, plans
 
@@ -141,12 +141,29 @@ def test_an_attempt_without_a_result_has_failed_with_the_harness_own_words(resne
 
 def test_a_run_that_goes_on_is_told_from_one_that_failed(resnet: Campaign) -> None:
     attempt(named(planned(resnet), "Offline performance"))
-    with exclusive.file(resnet.results / ".lock"):
+    with exclusive.file(resnet.results / f".lock-{node.name()}"):
         assert states(resnet)["Offline performance"] is State.RUNNING
         attempt(named(planned(resnet), "Offline accuracy"))
         found = states(resnet)
         assert (found["Offline performance"], found["Offline accuracy"]) == (State.FAILED, State.RUNNING)
     assert states(resnet)["Offline performance"] is State.FAILED
+
+
+def test_a_run_that_a_campaign_is_at_is_running_whatever_came_after_it(resnet: Campaign) -> None:
+    run = named(planned(resnet), "Offline performance")
+    attempt(run)
+    attempt(named(planned(resnet), "Offline accuracy"))
+    with turns.of_run(resnet.results, run.name):
+        found = states(resnet)
+    assert (found["Offline performance"], found["Offline accuracy"]) == (State.RUNNING, State.FAILED)
+
+
+def test_a_plan_of_some_runs_has_these_alone(resnet: Campaign) -> None:
+    plan = planned(resnet)
+    name = named(plan, "Offline accuracy").name
+    assert [run.name for run in plan.only([name, name]).runs] == [name]
+    with pytest.raises(UsageError, match=f"Did you mean {name}"):
+        plan.only([name.lower()])
 
 
 def test_a_missing_results_folder_is_an_empty_one(resnet: Campaign) -> None:
