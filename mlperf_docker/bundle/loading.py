@@ -18,7 +18,7 @@ from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.engine import Engine, Images, ImageStore
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL
@@ -68,7 +68,7 @@ def load(client: Engine, catalog: Catalog, request: BundleRequest, display: Disp
     return LoadedBundle(tags, tuple(place_of(file) for file in manifest.model_files))
 
 
-def require_platform(client: Engine, cells: Iterable[BundledCell]) -> None:
+def require_platform(client: ImageStore, cells: Iterable[BundledCell]) -> None:
     """Raise EngineError unless the engine runs images of the platform of all *cells*."""
     about = client.version()
     here = f"{about['Os']}/{about['Arch']}"
@@ -120,7 +120,7 @@ def _load_images(
     return tuple(_named(client, specs.get(cell.cell), cell, request.registry) for cell in manifest.cells)
 
 
-def place_images(client: Engine, found: Sequence[tuple[StoredImage, str]], display: Display) -> None:
+def place_images(client: ImageStore, found: Sequence[tuple[StoredImage, str]], display: Display) -> None:
     """Load *found* under their tags; what had one of these before and has no other name is removed."""
     before = [image for _, tag in found if (image := images.find(client, tag)) is not None]
     archive.load(client, stored.archive_of(found, lambda done, total: display.progress(done, total, BYTES)))
@@ -128,7 +128,7 @@ def place_images(client: Engine, found: Sequence[tuple[StoredImage, str]], displ
         images.remove_untagged(client, image.id)
 
 
-def require_hash(client: Engine, cell: BundledCell, tag: str) -> None:
+def require_hash(client: Images, cell: BundledCell, tag: str) -> None:
     """Raise BundleError unless *tag* on the engine is what the bundle says of *cell*."""
     found = images.find(client, tag)
     if found is None or found.labels.get(f"{LABEL}.hash") != cell.hash:

@@ -13,7 +13,7 @@ from mlperf_docker.bundle.loading import place_images, require_hash, require_pla
 from mlperf_docker.bundle.manifest import BundledCell
 from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.engine import local_images as images
-from mlperf_docker.engine.engine import Engine
+from mlperf_docker.engine.engine import Engine, Images, ImageStore
 from mlperf_docker.errors import BundleError, UsageError
 from mlperf_docker.images import provide as sources_of_images
 from mlperf_docker.images.building.builder import Builder
@@ -77,7 +77,7 @@ def provide(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, 
     """
     if sources.bundle is None:
         return sources_of_images.provide(client, builder, recipe, sources, display)
-    return _from_bundle(client, require_bundle(sources), recipe, sources.registry, display)
+    return from_bundle(client, require_bundle(sources), recipe, sources.registry, display)
 
 
 def require_bundle(sources: Sources) -> Path:
@@ -91,7 +91,8 @@ def require_bundle(sources: Sources) -> Path:
     return sources.bundle
 
 
-def _from_bundle(client: Engine, bundle: Path, recipe: Recipe, registry: str, display: Display) -> ImageUsed:
+def from_bundle(client: ImageStore, bundle: Path, recipe: Recipe, registry: str, display: Display) -> ImageUsed:
+    """Return the image of *recipe* in a store, loaded from *bundle* where it is not there. Raises BundleError."""
     image = find(bundle, recipe, registry)
     tag = image.used.tag
     if (here := _present(client, image)) is not None:
@@ -111,7 +112,7 @@ def _from_bundle(client: Engine, bundle: Path, recipe: Recipe, registry: str, di
         return _load(client, image, display)
 
 
-def _present(client: Engine, image: BundledImage) -> ImageUsed | None:
+def _present(client: Images, image: BundledImage) -> ImageUsed | None:
     found = images.find(client, image.used.tag)
     if found is None or found.labels.get(f"{LABEL}.hash") != image.cell.hash:
         return None
@@ -120,7 +121,7 @@ def _present(client: Engine, image: BundledImage) -> ImageUsed | None:
     return ImageUsed(tag=image.used.tag, id=found.id, base=described)
 
 
-def _load(client: Engine, image: BundledImage, display: Display) -> ImageUsed:
+def _load(client: ImageStore, image: BundledImage, display: Display) -> ImageUsed:
     """Load *image* alone, after reading all of it: nothing is loaded of a damaged one."""
     require_platform(client, [image.cell])
     held = stored.find(image.bundle, image.cell)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError
+from mlperf_docker.engine.engine import Engine, EngineLostError, EngineRefusedError, ImageStore
 from mlperf_docker.errors import EngineError
 from mlperf_docker.registry.references import familiar
 
@@ -49,7 +49,7 @@ def save(client: Engine, tags: Sequence[str], to: Sink, report: Callable[[int], 
         raise _refused("save", f"the connection to it broke: {error.reason}") from error
 
 
-def load(client: Engine, archive: Iterator[bytes]) -> None:
+def load(client: ImageStore, archive: Iterator[bytes]) -> None:
     """Have the engine load *archive*. Raises EngineError."""
     try:
         for message in client.import_images(archive):

@@ -1,13 +1,10 @@
 """Run of one container through the engine, from its creation to its exit code."""
 
-import codecs
 import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from queue import SimpleQueue
-from threading import Thread
 from typing import Any
 
 from mlperf_docker.contract import places
@@ -21,8 +18,9 @@ from mlperf_docker.engine.engine import (
     NotOnEngineError,
     Output,
 )
+from mlperf_docker.engine.output import Lines, in_thread
 from mlperf_docker.engine.plan import CONTAINER_LABEL, Limits, RunPlan
-from mlperf_docker.errors import ContainerError, DeviceError, EngineError, MlperfDockerError, UsageError
+from mlperf_docker.errors import ContainerError, DeviceError, MlperfDockerError, UsageError
 from mlperf_docker.names import LABEL
 from mlperf_docker.system import owner, signals
 
@@ -32,7 +30,6 @@ _ENVIRONMENT = (f"{places.LIFELINE_VARIABLE}=1",)
 _STOP_TIMEOUT_S = 10
 _NANO = 1_000_000_000
 _GONE = ("destroy", "remove")  # in Docker's words, and in Podman's
-_END: Output = (None, None)
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def run_container(
     try:
         events, output = _begin(client, plan, container)
         try:
-            _follow(client, container, output, _Lines(on_stdout, on_stderr))
+            _follow(client, container, output, Lines(on_stdout, on_stderr))
             return ending_of(events)
         except EngineGoneError as error:
             raise _engine_gone() from error
@@ -77,12 +74,12 @@ def _begin(client: Engine, plan: RunPlan, container: str) -> tuple[Iterator[Mess
     events = client.events(container)
     with signals.deferred():  # the engine goes on with a request that was broken off
         _create(client, plan, container)
-        output = _reading(_attach(client, container))
+        output = in_thread(_attach(client, container))
         _start(client, container)
     return events, output
 
 
-def _follow(client: Engine, container: str, output: Iterator[Output], lines: "_Lines") -> None:
+def _follow(client: Engine, container: str, output: Iterator[Output], lines: Lines) -> None:
     """Hand over the container's lines; on Ctrl-C, stop it and hand over its last ones before that goes on."""
     try:
         lines.consume(output)
@@ -240,45 +237,3 @@ def remove(client: Engine, container: str) -> None:
             if "already in progress" not in error.reason:
                 raise
             client.wait_until_removed(container, _STOP_TIMEOUT_S)
-
-
-def _reading(output: Iterator[Output]) -> Iterator[Output]:
-    """Read *output* in a thread and yield it here, so that Ctrl-C cannot end the reading, and what it would still give.
-
-    A connection that breaks ends it like any other end; the container's events tell which one it was.
-    """
-    received: SimpleQueue[Output] = SimpleQueue()
-
-    def read() -> None:
-        with contextlib.suppress(OSError, EngineError):
-            for chunks in output:
-                received.put(chunks)
-        received.put(_END)
-
-    Thread(target=read, name="container output", daemon=True).start()
-    return iter(received.get, _END)
-
-
-class _Lines:
-    """Cuts two byte streams into lines; a multi-byte character may be cut by a chunk's end."""
-
-    def __init__(self, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]) -> None:
-        self._callbacks = (on_stdout, on_stderr)
-        self._decoders = tuple(codecs.getincrementaldecoder("utf-8")(errors="replace") for _ in range(2))
-        self._rests = ["", ""]
-
-    def consume(self, output: Iterator[Output]) -> None:
-        for chunks in output:
-            for stream, chunk in enumerate(chunks):
-                if chunk:
-                    self._feed(stream, chunk)
-        for stream, rest in enumerate(self._rests):
-            if rest:
-                self._callbacks[stream](rest)
-        self._rests = ["", ""]
-
-    def _feed(self, stream: int, chunk: bytes) -> None:
-        text = self._rests[stream] + self._decoders[stream].decode(chunk)
-        *lines, self._rests[stream] = text.split("\n")
-        for line in lines:
-            self._callbacks[stream](line)

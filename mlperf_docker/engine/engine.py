@@ -67,7 +67,20 @@ class Images(Protocol):
         """Return the images that have *label*, a key or `key=value`."""
 
 
-class Engine(Images, Protocol):
+class ImageStore(Images, Protocol):
+    """A store of images, to which an archive may be added."""
+
+    def version(self) -> Message:
+        """Return the store's version and platform."""
+
+    def remove_image(self, image: str, *, parents: bool = True) -> None:
+        """Take one name away, and with the last one the image. parents: whether untagged ones below go with it."""
+
+    def import_images(self, archive: Iterator[bytes]) -> Generator[Message]:
+        """Take an archive of images, and yield what there is to tell of it."""
+
+
+class Engine(ImageStore, Protocol):
     """An engine. Every call raises EngineRefusedError and EngineLostError.
 
     Iterators belong to a request that is under way: closing one closes its connection, and cancels the request.

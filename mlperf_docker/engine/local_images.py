@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import dataclass
 
-from mlperf_docker.engine.engine import Engine, EngineRefusedError, Images
+from mlperf_docker.engine.engine import EngineRefusedError, Images, ImageStore
 from mlperf_docker.names import LABEL
 from mlperf_docker.registry.references import familiar
 
@@ -57,7 +57,7 @@ def newest_of_ours(images: Images) -> str | None:
     return str(min(newest["RepoTags"], key=len)) if newest else None
 
 
-def remove_untagged(client: Engine, image: str) -> None:
+def remove_untagged(client: ImageStore, image: str) -> None:
     """Remove an image, by its id, that lost its tag to another one, unless it has another name or is in use."""
     found = find(client, image)
     if found is not None and not found.tags:
