@@ -163,7 +163,8 @@ def _told(found: list[Import]) -> list[str]:
 def _declared(half: str) -> set[str]:
     """The packages that pyproject.toml or images.yaml declares for a half, by the names that they are imported by."""
     project = tomllib.loads(Path(assets() / "pyproject.toml").read_text())
-    lines = project["project"]["dependencies"] if half == "host" else [*_of_images()]
+    extras = [line for lines in project["project"]["optional-dependencies"].values() for line in lines]
+    lines = [*project["project"]["dependencies"], *extras] if half == "host" else [*_of_images()]
     names = [re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0] for line in lines]
     return {IMPORTED_AS.get(name, name) for name in names}
 

@@ -17,11 +17,13 @@ from mlperf_docker.engine.plan import Limits, RunPlan
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import LABEL, PullPolicy
 from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.results.values import ImageUsed
 
 APP = "mlperf-docker"
 APP_LABEL = "app.kubernetes.io/name"
 CAMPAIGN_LABEL = f"{LABEL}/campaign"
 RUNS_ANNOTATION = f"{LABEL}/runs"
+IMAGE_ANNOTATION = f"{LABEL}/image"
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 POLICY = f"{APP}-no-network"
 
@@ -47,8 +49,10 @@ class PodRun:
     """Its name in the campaign."""
     arguments: tuple[str, ...]
     """Arguments of the harness."""
+    title: str
+    """What its folder is named after."""
     record: str
-    """Digest of the request on record, by which it is known again."""
+    """Digest of what it measures, by which it is known again."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class PlannedJob:
     plan: RunPlan
     """Container of each run but for its arguments; at the place of results is the Job's folder, where each run has one
     that is named after its index."""
+    image: ImageUsed
+    """The image as a result names it; its id is known when a node has it."""
     pull: PullPolicy = PullPolicy.MISSING
 
     @property
@@ -78,7 +84,7 @@ def frame(plan: RunPlan) -> RunPlan:
 def manifest(job: PlannedJob, settings: KubernetesSettings) -> dict[str, Any]:
     """Return *job* as `batch/v1` has it. Raises UsageError for what Kubernetes cannot do."""
     labels = {APP_LABEL: APP, CAMPAIGN_LABEL: job.campaign}
-    told = [{"name": run.name, "record": run.record} for run in job.runs]
+    told = [{"name": run.name, "title": run.title, "record": run.record} for run in job.runs]
     by_index = {"completionMode": "Indexed", "completions": len(job.runs), "parallelism": len(job.runs)}
     return {
         "apiVersion": "batch/v1",
@@ -87,7 +93,10 @@ def manifest(job: PlannedJob, settings: KubernetesSettings) -> dict[str, Any]:
             "name": job.name,
             **_namespace(settings),
             "labels": labels,
-            "annotations": {RUNS_ANNOTATION: json.dumps(told)},
+            "annotations": {
+                RUNS_ANNOTATION: json.dumps(told, ensure_ascii=False),
+                IMAGE_ANNOTATION: job.image.model_dump_json(),
+            },
         },
         "spec": {
             **(by_index | {"backoffLimitPerIndex": 0} if job.indexed else {"backoffLimit": 0}),

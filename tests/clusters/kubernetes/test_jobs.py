@@ -16,6 +16,7 @@ from mlperf_docker.clusters.kubernetes.jobs import PlannedJob, PodRun
 from mlperf_docker.engine.plan import BindMount, ContainerUser, Limits, RunPlan
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import PullPolicy
+from mlperf_docker.results.values import ImageUsed
 
 SETTINGS = KubernetesSettings.model_validate(
     {"namespace": "lab", "volumes": [{"path": "/shared", "nfs": {"server": "nas", "path": "/export"}}]}
@@ -28,13 +29,15 @@ MOUNTS = (
 )
 PLAN = RunPlan("reg.example/resnet50@sha256:00", (), MOUNTS, ContainerUser("1000:100", groups=(7,), tmp_bytes=1024))
 
+IMAGE = ImageUsed(tag="reg.example/resnet50:x-0", id="", base="debian (pinned)", digest="sha256:00")
+
 
 def run(name: str, *arguments: str) -> PodRun:
-    return PodRun(name, ("run", *arguments), "sha256:11")
+    return PodRun(name, ("run", *arguments), f"resnet50-{name}", "sha256:11")
 
 
 def job(*runs: PodRun, plan: RunPlan = PLAN, pull: PullPolicy = PullPolicy.MISSING) -> PlannedJob:
-    return PlannedJob("mlperf-1", "c0ffee", runs or (run("one", "--scenario=Offline"),), plan, pull)
+    return PlannedJob("mlperf-1", "c0ffee", runs or (run("one", "--scenario=Offline"),), plan, IMAGE, pull)
 
 
 def spec(made: dict[str, Any]) -> dict[str, Any]:
