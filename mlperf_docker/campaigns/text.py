@@ -46,10 +46,7 @@ def next_command(plan: CampaignPlan) -> str:
     path = str(plan.campaign.path)
     if plan.complete:
         return shell.join(["mlperf-docker", "submission", "create", path, "--to", "submission"])
-    jobs = [run.job for run in plan.runs if run.job]
-    if any(job.is_live for job in jobs):
-        return shell.join(["mlperf-docker", "campaign", "status", path])
-    return shell.join(["mlperf-docker", "campaign", "run", path, *(("--on", jobs[-1].cluster) if jobs else ())])
+    return shell.join(["mlperf-docker", "campaign", "run", path])
 
 
 def fields(plan: CampaignPlan) -> dict[str, Any]:

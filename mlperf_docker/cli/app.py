@@ -181,10 +181,9 @@ app.add_typer(
             plan=campaign.plan,
             run=campaign.run,
             status=campaign.status,
-            cancel=campaign.cancel,
             report=campaign.report,
         ),
-        help="The runs that an entry into a round needs: init, plan, run, status, cancel, report.",
+        help="The runs that an entry into a round needs: init, plan, run, status, report.",
     ),
     name="campaign",
 )

@@ -21,7 +21,7 @@ from mlperf_docker.errors import (
     ModelFileError,
     UsageError,
 )
-from mlperf_docker.runtimes.runtime import Runtime
+from mlperf_docker.runtimes.runtime import ContainerRunner
 
 _TAIL_LINES = 12
 Watch = Callable[[events.Event], None]
@@ -32,7 +32,7 @@ _HARNESS_ERRORS: dict[int, type[MlperfDockerError]] = {
 
 
 def execute(
-    runtime: Runtime, plan: RunPlan, log_path: Path, display: Display, watch: Watch | None = None
+    runtime: ContainerRunner, plan: RunPlan, log_path: Path, display: Display, watch: Watch | None = None
 ) -> dict[str, Any]:
     """Run *plan*, keep its whole output in *log_path*, and return the result that the harness came to.
 

@@ -24,7 +24,16 @@ class ProvidedImage:
     """What the runtime calls it: a name with a tag, or the path of a file or folder."""
 
 
-class Runtime(Protocol):
+class ContainerRunner(Protocol):
+    """Runner of a container, wherever that is."""
+
+    def run(
+        self, plan: RunPlan, *, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]
+    ) -> ContainerExit:
+        """Run *plan* to its end, and hand over its output line by line. The container is gone afterwards."""
+
+
+class Runtime(ContainerRunner, Protocol):
     """Runtime of containers on this host, or on that of its engine."""
 
     @property
@@ -52,11 +61,6 @@ class Runtime(Protocol):
 
     def host(self) -> ContainerHost:
         """Return the host that the containers run on."""
-
-    def run(
-        self, plan: RunPlan, *, on_stdout: Callable[[str], None], on_stderr: Callable[[str], None]
-    ) -> ContainerExit:
-        """Run *plan* to its end, and hand over its output line by line. The container is gone afterwards."""
 
     def argv(self, plan: RunPlan) -> list[str]:
         """Return the command equal to *plan*, for people."""
