@@ -25,6 +25,12 @@ class RuntimeName(StrEnum):
     CHARLIECLOUD = "charliecloud"
 
 
+class ClusterName(StrEnum):
+    """Cluster that `campaign run --on` hands runs to."""
+
+    SLURM = "slurm"
+
+
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"
 """Set by --debug: errors show their traceback, those of the harness too."""
 

@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.engine",
     "tests.fixtures.registries",
     "tests.fixtures.registry",
+    "tests.fixtures.slurm",
     "tests.fixtures.submission_trees",
 ]
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlperf_docker.campaigns import cell_reading
@@ -73,6 +73,7 @@ def _campaign(noting: Noting) -> Campaign | None:
         return None
     common = cell_reading.options(noting, entry.options, ("options",), None)
     frame = Frame(round_, entry.division, entry.suite)
+    slurm = cell_reading.slurm(noting, entry.slurm, ("slurm",))
     cells = [cell_reading.read(noting, raw, index, frame, common) for index, raw in enumerate(entry.cells)]
     _check_slots(noting, cells)
     return Campaign(
@@ -83,7 +84,7 @@ def _campaign(noting: Noting) -> Campaign | None:
         submitter=entry.submitter,
         system=noting.file(("system",), entry.system),
         results=noting.attempt(("results",), lambda: noting.below(entry.results)) or noting.path.parent,
-        cells=tuple(cell for cell in cells if cell is not None),
+        cells=tuple(replace(cell, slurm=cell.slurm.over(slurm)) for cell in cells if cell is not None),
         bundle=noting.folder(("bundle",), entry.bundle),
         kubernetes=_with_folders(noting, entry.kubernetes),
     )

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mlperf_docker.campaigns import options as campaign_options
+from mlperf_docker.campaigns import slurm as slurm_settings
 from mlperf_docker.campaigns.cells import CampaignCell, CellScenario
 from mlperf_docker.campaigns.entries import CellEntry, EntryPart
 from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.campaigns.noting import Noting
 from mlperf_docker.campaigns.options import CampaignOptions
+from mlperf_docker.campaigns.slurm import SlurmSettings
 from mlperf_docker.catalog import yaml_lines
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import UnknownNameError, find
@@ -24,6 +26,14 @@ from mlperf_docker.runs.profile import Profile
 def options(noting: Noting, raw: Mapping[str, Any], at: yaml_lines.Path, spec: ImageSpec | None) -> CampaignOptions:
     """Return the options that *raw* gives for runs of *spec*, None for those of all cells."""
     found, problems = campaign_options.given(raw, spec.model if spec else None)
+    for name, message in problems:
+        noting.note((*at, name), message)
+    return found
+
+
+def slurm(noting: Noting, raw: Mapping[str, Any], at: yaml_lines.Path) -> SlurmSettings:
+    """Return the settings of Slurm jobs that *raw* gives."""
+    found, problems = slurm_settings.given(raw)
     for name, message in problems:
         noting.note((*at, name), message)
     return found
@@ -64,6 +74,7 @@ class _CellReading:
             dataset=noting.folder((*self.at, "dataset"), entry.dataset),
             model_file=noting.file((*self.at, "model_file"), entry.model_file),
             user_conf=noting.file((*self.at, "user_conf"), entry.user_conf),
+            slurm=slurm(noting, entry.slurm, (*self.at, "slurm")),
         )
         self._no_data_beside_synthetic_ones(cell)
         if EntryPart.COMPLIANCE in entry.modes and not set(EntryPart) <= {*entry.modes}:

@@ -1,9 +1,10 @@
 """Cells of a campaign: what is run, with which settings, for which benchmarks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlperf_docker.campaigns.entries import EntryPart
+from mlperf_docker.campaigns.slurm import SlurmSettings
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Precision, Scenario
@@ -38,6 +39,8 @@ class CampaignCell:
     model_file: Path | None = None
     """None for the official one, or for synthetic weights."""
     user_conf: Path | None = None
+    slurm: SlurmSettings = field(default_factory=SlurmSettings)
+    """Settings of the Slurm jobs of its runs."""
 
     @property
     def benchmarks(self) -> tuple[RoundBenchmark, ...]:

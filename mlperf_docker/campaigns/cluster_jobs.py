@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mlperf_docker.names import ClusterName
+
 
 class JobState(StrEnum):
     """State of a job, in words that all clusters share."""
@@ -16,6 +18,7 @@ class JobState(StrEnum):
 class ClusterJob:
     """Job of one run."""
 
+    cluster: ClusterName
     run: str
     """The run's name."""
     id: str

@@ -72,6 +72,8 @@ class CellEntry(Frozen):
     options: _Options = Field(default_factory=dict)
     scenario_options: dict[Scenario, _Options] = Field(default_factory=dict)
     """Options that only the runs of one scenario have."""
+    slurm: _Options = Field(default_factory=dict)
+    """Settings of the Slurm jobs of its runs."""
 
 
 class CampaignEntry(Frozen):
@@ -91,4 +93,6 @@ class CampaignEntry(Frozen):
     """Options of all runs."""
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
     """What pods need to know of the cluster."""
+    slurm: _Options = Field(default_factory=dict)
+    """Settings of all Slurm jobs."""
     cells: list[Any] = Field(min_length=1)

@@ -46,7 +46,10 @@ def next_command(plan: CampaignPlan) -> str:
     path = str(plan.campaign.path)
     if plan.complete:
         return shell.join(["mlperf-docker", "submission", "create", path, "--to", "submission"])
-    return shell.join(["mlperf-docker", "campaign", "run", path])
+    jobs = [run.job for run in plan.runs if run.job]
+    if any(job.is_live for job in jobs):
+        return shell.join(["mlperf-docker", "campaign", "status", path])
+    return shell.join(["mlperf-docker", "campaign", "run", path, *(("--on", jobs[-1].cluster) if jobs else ())])
 
 
 def fields(plan: CampaignPlan) -> dict[str, Any]:

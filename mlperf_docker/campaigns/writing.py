@@ -81,6 +81,7 @@ def _head(new: NewCampaign, folder: Path) -> Iterator[str]:
         system = paths.resolved(system)
         yield f"system: {_one(str(system.relative_to(folder) if system.is_relative_to(folder) else system))}"
     yield f"results: {DEFAULT_RESULTS}  # Folder of the runs."
+    yield "# slurm: {partition: NAME, time: 2:00:00}  # Options of sbatch, for `campaign run --on slurm`."
     yield "# bundle: DIR  # Hosts without an image take it from this folder of `mlperf-docker bundle write`."
     yield ""
     known = f"Options of all runs: {', '.join(campaign_options.known(None))}."

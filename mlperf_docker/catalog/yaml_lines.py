@@ -24,6 +24,8 @@ _LONGEST_NUMBER = 100  # characters; also of dates and of what has a tag
 _MOST_CHARACTERS = 5_000_000
 _MOST_PROBLEMS = 1_000
 _SHOWN = 80
+_NUMBERS = ("int", "float")
+"""Kinds that YAML 1.1 also writes to the base of 60, where 1:30:00 is 5400; it is text here, as in YAML 1.2."""
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = _SHOWN
 
@@ -119,7 +121,7 @@ def _value(document: Document, loader: yaml.SafeLoader, node: yaml.Node, path: P
 def _scalar(document: Document, loader: yaml.SafeLoader, node: yaml.Node, path: Path) -> object:
     """Return a plain value. Numbers, dates and what has a tag may be written so that there is no such value."""
     line, kind = node.start_mark.line + 1, node.tag.rpartition(":")[2]
-    if kind == "str":
+    if kind == "str" or (kind in _NUMBERS and ":" in node.value):
         return node.value
     if len(node.value) > _LONGEST_NUMBER:
         document.problems.note(line, _of_path, path, f"a value of {len(node.value):,} characters for {kind}")

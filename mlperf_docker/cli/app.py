@@ -181,9 +181,10 @@ app.add_typer(
             plan=campaign.plan,
             run=campaign.run,
             status=campaign.status,
+            cancel=campaign.cancel,
             report=campaign.report,
         ),
-        help="The runs that an entry into a round needs: init, plan, run, status, report.",
+        help="The runs that an entry into a round needs: init, plan, run, status, cancel, report.",
     ),
     name="campaign",
 )

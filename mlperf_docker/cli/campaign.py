@@ -12,6 +12,7 @@ from mlperf_docker.cli.options import (
 from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
+from mlperf_docker.errors import UsageError
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ def plan(
     as_json: JsonOutput = False,
 ) -> None:
     """Show every run: its state, what it waits for, and the time that it will take."""
-    from mlperf_docker.campaigns.text import fields, plan_text
-
-    found = _plan(campaign, sources)
-    streams.out(strict_json.dumps(fields(found)) if as_json else plan_text(found, streams.columns()))
+    _show_plan(_plan(campaign, sources), as_json=as_json)
 
 
 @taking_sources
@@ -92,13 +90,37 @@ def run(
             " Repeatable.",
         ),
     ] = None,
+    on: Annotated[
+        str,
+        typer.Option("--on", metavar="CLUSTER", help="Hand the runs to a cluster's queue: slurm. Default: this host."),
+    ] = "",
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="With --on slurm: a long option of sbatch, as partition=gpu, over campaign.yaml. Repeatable.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="With --on: wait until no job is left, and exit as a run here does.")
+    ] = False,
     sources: GivenSources,
     as_json: JsonOutput = False,
 ) -> None:
     """Do the runs that are not finished: accuracy first, compliance last. Interrupted, it goes on where it was."""
+    if on:
+        _on_cluster(campaign, sources, on, only or [], sbatch or [], wait=wait, stop=stop, as_json=as_json)
+    elif sbatch or wait:
+        raise UsageError(
+            f"{'--sbatch' if sbatch else '--wait'} is for jobs of a cluster.", hint="Give --on slurm, too."
+        )
+    else:
+        _here(campaign, sources, only, stop=stop, as_json=as_json)
+
+
+def _here(campaign: Path, sources: GivenSources, only: list[str] | None, *, stop: bool, as_json: bool) -> None:
     from mlperf_docker.campaigns import execution, turns
     from mlperf_docker.campaigns.campaign import load
-    from mlperf_docker.campaigns.text import fields, plan_text
     from mlperf_docker.display.progress import display
 
     found = load(campaign)
@@ -109,9 +131,37 @@ def run(
             planner.plan().only(only)
         outcome = execution.execute(planner.plan, execution.ThisHost(), show, only=only, go_on=not stop)
     done = outcome.plan.only(only) if only else outcome.plan
-    streams.out(strict_json.dumps(fields(done)) if as_json else plan_text(done, streams.columns()))
+    _show_plan(done, as_json=as_json)
     _tell_errors(outcome)
     if not done.complete:
+        raise typer.Exit(ExitCode.INVALID)
+
+
+def _on_cluster(
+    campaign: Path,
+    sources: GivenSources,
+    on: str,
+    only: list[str],
+    sbatch: list[str],
+    *,
+    wait: bool,
+    stop: bool,
+    as_json: bool,
+) -> None:
+    from mlperf_docker.catalog.selector import parse_choice
+    from mlperf_docker.cli import on_slurm
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.names import ClusterName
+
+    parse_choice("cluster", on, ClusterName)
+    if stop:
+        raise UsageError("--stop is for runs on this host: a queue takes all of them at once.")
+    settings = on_slurm.settings(sbatch)
+    with display() as show:
+        planner = _planner(campaign, show, sources)
+        done = on_slurm.submit(planner, only, settings, sources, show, wait=wait)
+    _show_plan(done, as_json=as_json)
+    if wait and not done.complete:
         raise typer.Exit(ExitCode.INVALID)
 
 
@@ -127,6 +177,15 @@ def status(
 
     found = _plan(campaign, sources)
     streams.out(strict_json.dumps(fields(found)) if as_json else status_text(found, streams.columns()))
+
+
+def cancel(campaign: CampaignPath = HERE) -> None:
+    """Cancel the jobs that a campaign has in a cluster's queue. What is finished stays."""
+    from mlperf_docker.campaigns.campaign import load
+    from mlperf_docker.cli import on_slurm
+
+    cancelled = on_slurm.cancel(load(campaign).path)
+    streams.out(f"{cancelled} {'job' if cancelled == 1 else 'jobs'} cancelled.")
 
 
 @taking_sources
@@ -156,10 +215,17 @@ def report(
 
 
 def _plan(campaign: Path, sources: GivenSources) -> "CampaignPlan":
+    from mlperf_docker.cli import on_slurm
     from mlperf_docker.display.progress import display
 
     with display() as show:
-        return _planner(campaign, show, sources).plan()
+        return on_slurm.seen(_planner(campaign, show, sources).plan(), show)
+
+
+def _show_plan(plan: "CampaignPlan", *, as_json: bool) -> None:
+    from mlperf_docker.campaigns.text import fields, plan_text
+
+    streams.out(strict_json.dumps(fields(plan)) if as_json else plan_text(plan, streams.columns()))
 
 
 def _planner(campaign: Path, show: "Display", sources: GivenSources) -> "Planner":
@@ -178,8 +244,6 @@ def _tell_errors(outcome: "Outcome") -> None:
 def _settings(words: list[str]) -> dict[str, Any]:
     """Return the options that `--set NAME=VALUE` gives, as YAML has them. Raises UsageError."""
     import yaml
-
-    from mlperf_docker.errors import UsageError
 
     found = {}
     for word in words:

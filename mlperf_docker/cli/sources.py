@@ -42,6 +42,15 @@ class GivenSources:
     registry: str
     bundle: Path | None
 
+    def words(self) -> list[str]:
+        """Return them as words of a command line on another host, without those that have their default."""
+        found = []
+        for name, (_, default) in _OPTIONS.items():
+            value, flag = getattr(self, name), f"--{name.replace('_', '-')}"
+            if value != default:
+                found += [flag] if value is True else [flag, str(value)]
+        return found
+
     def of(self, catalog: "Catalog") -> "Sources":
         """Return what they say. Raises UnknownNameError."""
         from mlperf_docker.catalog.selector import parse_choice

@@ -7,8 +7,9 @@ import pytest
 
 from mlperf_docker.campaigns.cluster_jobs import ClusterJob, JobState
 from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, State
-from mlperf_docker.campaigns.text import fields, plan_text
+from mlperf_docker.campaigns.text import fields, next_command, plan_text
 from mlperf_docker.clusters.joining import joined
+from mlperf_docker.names import ClusterName
 from tests.campaigns.files import HEAD, campaign
 from tests.campaigns.finishing import attempt, finish, named, plans
 
@@ -22,7 +23,7 @@ def plan(tmp_path: Path) -> CampaignPlan:
 
 
 def job(plan: CampaignPlan, state: JobState, why: str | None = None, node: str | None = None) -> ClusterJob:
-    return ClusterJob(named(plan, RUN).name, "12_3", state, node, why)
+    return ClusterJob(ClusterName.SLURM, named(plan, RUN).name, "12_3", state, node, why)
 
 
 def seen(plan: CampaignPlan, *jobs: ClusterJob) -> PlannedRun:
@@ -39,6 +40,7 @@ def test_a_job_at_work_shows_its_node(plan: CampaignPlan) -> None:
     assert (named(whole, RUN).state, named(whole, RUN).why) == (State.RUNNING, ("job 12_3 on n1",))
     (told,) = (each for each in json.loads(json.dumps(fields(whole)))["runs"] if each["job"])
     assert (told["job"], told["node"], told["state"]) == ("12_3", "n1", "running")
+    assert next_command(whole).endswith(f"campaign status {plan.campaign.path}")
     assert "job 12_3 on n1" in plan_text(whole, None)
 
 
@@ -46,6 +48,8 @@ def test_a_job_at_work_shows_its_node(plan: CampaignPlan) -> None:
 def test_a_job_that_was_ended_tells_why_there_is_no_result(end: str, plan: CampaignPlan) -> None:
     run = seen(plan, job(plan, JobState.ENDED, end, "n2"))
     assert (run.state, run.why) == (State.FAILED, (f"job 12_3 on n2: {end}",))
+    ended = joined(plan, [job(plan, JobState.ENDED, end)])
+    assert next_command(ended).endswith(f"campaign run {plan.campaign.path} --on slurm")
     folder = attempt(named(plan, RUN))
     again = plans(plan.campaign).plan()
     told = seen(again, job(plan, JobState.ENDED, end, "n2"))

@@ -1,0 +1,33 @@
+"""Waiting for the jobs of a campaign."""
+
+import time
+from collections.abc import Callable
+
+from mlperf_docker.campaigns.plan import CampaignPlan, State
+from mlperf_docker.display.progress import Display
+from mlperf_docker.errors import ClusterError
+
+_INTERVAL_S = 5.0
+_LIVE = (State.QUEUED, State.RUNNING)
+_RUNS = "runs"
+
+
+def wait(seen: Callable[[], CampaignPlan], display: Display, *, interval_s: float = _INTERVAL_S) -> CampaignPlan:
+    """Return the plan when the queue has none of its jobs any more. seen: the plan with its jobs, as they are now.
+
+    A queue that does not answer, as when its controller is restarted, is told of once and asked again.
+    """
+    display.phase("wait for the jobs")
+    told = False
+    while True:
+        try:
+            plan, told = seen(), False
+        except ClusterError as error:
+            if not told:
+                display.say(f"{error} Asking again every {interval_s:g} s.")
+            told = True
+        else:
+            if not any(run.job is not None and run.job.is_live for run in plan.runs):
+                return plan
+            display.progress(len(plan.runs) - len(plan.open), len(plan.runs), _RUNS)
+        time.sleep(interval_s)
