@@ -1,9 +1,11 @@
 """Check of a bundle: every file against its manifest."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle import oci
+from mlperf_docker.bundle.kinds import IMAGES, LAYOUT, ImageKind
 from mlperf_docker.bundle.manifest import File, Manifest
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import archive
@@ -15,20 +17,27 @@ def check(folder: Path, display: Display) -> Manifest:
     """Read the whole bundle in *folder* and return its manifest. Raises BundleError with everything that is wrong."""
     manifest = manifests.read(folder)
     display.phase("verify")
-    findings = list(_findings(folder, manifest, display))
-    if not findings:
-        findings = list(_archive_findings(folder, manifest))
+    require_whole(folder, manifest.files, display)
+    _require_none(folder, [each for kind in manifest.kinds for each in _FINDINGS[kind](folder, manifest, kind)])
+    return manifest
+
+
+def require_whole(folder: Path, files: Sequence[File], display: Display) -> None:
+    """Read *files* of the bundle in *folder*. Raises BundleError with everything that is wrong."""
+    _require_none(folder, list(_findings(folder, files, display)))
+
+
+def _require_none(folder: Path, findings: list[str]) -> None:
     if findings:
         raise BundleError(
             "\n  ".join((f"The bundle in {folder} is damaged:", *findings)),
             hint="Copy it again from where it was written; mlperf-docker bundle verify tells whether a copy is whole.",
         )
-    return manifest
 
 
-def _findings(folder: Path, manifest: Manifest, display: Display) -> Iterator[str]:
-    report = _following(manifest.size_bytes, manifest.files, display)
-    for file in manifest.files:
+def _findings(folder: Path, files: Sequence[File], display: Display) -> Iterator[str]:
+    report = _following(sum(file.size_bytes for file in files), files, display)
+    for file in files:
         finding = _finding(folder / file.path, file, report(file))
         if finding:
             yield f"{file.path}: {finding}"
@@ -57,13 +66,43 @@ def _finding(path: Path, file: File, report: Callable[[int, int], None]) -> str:
     return "" if found == file.sha256 else f"sha256 {found} instead of {file.sha256}"
 
 
-def _archive_findings(folder: Path, manifest: Manifest) -> Iterator[str]:
+def _archive_findings(folder: Path, manifest: Manifest, kind: ImageKind) -> Iterator[str]:
     """Compare what the archive holds with the cells: loading it must give these names, and no others."""
     try:
-        held = archive.tags_in(folder / manifests.IMAGES)
+        held = archive.tags_in(folder / kind.place(""))
     except archive.NoArchiveError as error:
-        yield f"{manifests.IMAGES}: {error}"
+        yield f"{IMAGES}: {error}"
         return
-    wanted = {cell.tag for cell in manifest.cells}
-    yield from (f"{manifests.IMAGES}: does not hold {tag}" for tag in sorted(wanted - held))
-    yield from (f"{manifests.IMAGES}: holds {tag}, which is no cell of the bundle" for tag in sorted(held - wanted))
+    yield from _differences(IMAGES, {cell.tag for cell in manifest.cells}, held)
+
+
+def _layout_findings(folder: Path, manifest: Manifest, kind: ImageKind) -> Iterator[str]:
+    """Compare what the OCI layout holds with the cells, and its blobs with the files of the manifest."""
+    try:
+        held = oci.manifests(folder / kind.place(""))
+        needed = {each["digest"] for found in held.values() for each in (found["config"], *found["layers"])}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        yield f"{LAYOUT}: is no OCI layout ({error!r})"
+        return
+    listed = {f"sha256:{file.name}" for file in manifest.files if file.path.startswith(f"{LAYOUT}/blobs/")}
+    yield from _differences(LAYOUT, {cell.name for cell in manifest.cells}, set(held))
+    yield from (f"{LAYOUT}: lacks the blob {digest}" for digest in sorted(needed - listed))
+
+
+def _file_findings(_folder: Path, manifest: Manifest, kind: ImageKind) -> Iterator[str]:
+    """Compare the files of a kind, one for each image, with the cells."""
+    held = {file.name for file in manifest.files if file.path.startswith(f"{kind.value}/")}
+    yield from _differences(kind.value, {Path(kind.place(cell.name)).name for cell in manifest.cells}, held)
+
+
+def _differences(what: str, wanted: set[str], held: set[str]) -> Iterator[str]:
+    yield from (f"{what}: does not hold {name}" for name in sorted(wanted - held))
+    yield from (f"{what}: holds {name}, which is no cell of the bundle" for name in sorted(held - wanted))
+
+
+_FINDINGS = {
+    ImageKind.DOCKER: _archive_findings,
+    ImageKind.OCI: _layout_findings,
+    ImageKind.SIF: _file_findings,
+    ImageKind.SQSH: _file_findings,
+}

@@ -3,6 +3,9 @@
 manifest.json          cells, and every file with its size and sha256
 manifest.json.sha256   the manifest's own checksum, as sha256sum writes and checks it
 images.tar             every image, as `docker load` takes it; layers that images share are in it once
+oci/                   every image, as an OCI layout; likewise
+sif/<image>.sif        an image for Apptainer and Singularity
+sqsh/<image>.sqsh      an image as a squashfs file, for enroot and pyxis
 locks/<variant>.txt    the locks that the images were built from
 models/<model>/<file>  model files
 """
@@ -14,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from mlperf_docker.bundle.kinds import BUNDLED, ImageKind
 from mlperf_docker.catalog.spec import Digest, FileName, Frozen, Sha256
 from mlperf_docker.display import printable
 from mlperf_docker.errors import BundleError
@@ -22,14 +26,17 @@ from mlperf_docker.system import field_problems, small_file
 FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_CHECKSUM = "manifest.json.sha256"
-IMAGES = "images.tar"
 _LONGEST_LINE = 1000
 _PROBLEMS_SHOWN = 20
 _WRITE_AGAIN = "Copy the bundle again, or write it again where it comes from: mlperf-docker bundle write"
 
 # A path has no way out of the folder: nothing that begins with a dot, and slashes only where they are written here.
 FilePath = Annotated[
-    str, Field(pattern=r"^(images\.tar|locks/[a-z0-9-]+\.txt|models/[a-z0-9][a-z0-9-]*/[^./\x00][^/\x00]*)$")
+    str,
+    Field(
+        pattern=r"^(images\.tar|oci/(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})|sif/[a-z0-9-]+\.sif"
+        r"|sqsh/[a-z0-9-]+\.sqsh|locks/[a-z0-9-]+\.txt|models/[a-z0-9][a-z0-9-]*/[^./\x00][^/\x00]*)$"
+    ),
 ]
 
 
@@ -49,6 +56,16 @@ class BundledCell(Frozen):
     platform: str
     """Platform as engines name it: `linux/amd64`."""
     lock: FileName
+    entrypoint: tuple[str, ...] = ()
+    """Command of the image, for runtimes that take none from it."""
+    environment: tuple[str, ...] = ()
+    """Variables of the image, `NAME=value`, likewise."""
+    working_dir: str = "/"
+
+    @property
+    def name(self) -> str:
+        """Name for files and folders: model, backend, device and hash."""
+        return f"{self.cell.replace(':', '-')}-{self.hash}"
 
 
 class File(Frozen):
@@ -88,6 +105,12 @@ class Manifest(Frozen):
     def model_files(self) -> tuple[File, ...]:
         """The files that belong into the cache of model files."""
         return tuple(file for file in self.files if file.model is not None)
+
+    @property
+    def kinds(self) -> tuple[ImageKind, ...]:
+        """The kinds that the images are there in."""
+        tops = {file.path.split("/")[0] for file in self.files}
+        return tuple(kind for kind in BUNDLED if kind.place("").split("/")[0] in tops)
 
     @property
     def size_bytes(self) -> int:

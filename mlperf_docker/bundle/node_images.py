@@ -3,14 +3,18 @@
 A lock in the node's own cache says whose turn it is; who waited finds the image there.
 """
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
+from mlperf_docker.bundle import making, stored
 from mlperf_docker.bundle import manifest as manifests
-from mlperf_docker.bundle import stored
+from mlperf_docker.bundle.checking import require_whole
+from mlperf_docker.bundle.kinds import ImageKind
 from mlperf_docker.bundle.loading import place_images, require_hash, require_platform
-from mlperf_docker.bundle.manifest import BundledCell
+from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
 from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.engine import Engine, Images, ImageStore
@@ -19,26 +23,17 @@ from mlperf_docker.images import provide as sources_of_images
 from mlperf_docker.images.building.builder import Builder
 from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL, PullPolicy
 from mlperf_docker.recipe.identity import exact_tag
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.results.values import ImageUsed
 from mlperf_docker.system import node_cache
 
-
-class ImageKind(StrEnum):
-    """Form that a container runtime takes an image in."""
-
-    DOCKER = "docker"
-    """An archive, as `docker load` takes it."""
-    OCI = "oci"
-    """A folder, an OCI layout."""
-    SIF = "sif"
-    """A file of Apptainer's and Singularity's."""
-    SQSH = "sqsh"
-    """A squashfs file, as enroot and pyxis take it."""
-    ROOT = "root"
-    """A folder that is the unpacked root."""
+T = TypeVar("T")
+_ASIDE = ".making"
+_ID_DIGITS = 12
+_SMALL = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class BundledImage:
     @property
     def name(self) -> str:
         """Name for files and folders: model, backend, device and hash."""
-        return f"{self.cell.cell.replace(':', '-')}-{self.cell.hash}"
+        return self.cell.name
 
 
 def find(bundle: Path, recipe: Recipe, registry: str) -> BundledImage:
@@ -91,25 +86,95 @@ def require_bundle(sources: Sources) -> Path:
     return sources.bundle
 
 
+def once(name: str, here: Callable[[], T | None], bring: Callable[[], T], display: Display) -> T:
+    """Return what is *here*, else what is brought, while no other process of this node brings anything.
+
+    name: of the image, for what is said.
+    """
+    found = here()
+    if found is not None:
+        display.say(f"Image {name}: present.")
+        return found
+
+    def held() -> None:
+        display.say(f"Image {name}: another process of this node is at work on images; waiting.")
+
+    with node_cache.turn(held, display.say):
+        found = here()
+        if found is not None:
+            display.say(f"Image {name}: brought by the other process.")
+            return found
+        return bring()
+
+
+def image_file(image: BundledImage, kind: ImageKind, display: Display) -> Path:
+    """Return the file or folder that *image* is in as *kind*: the bundle's own, else made in the node's cache, once.
+
+    Of kind DOCKER and OCI it holds other images, too; `image.cell.tag` and `image.name` name this one in it. Raises
+    BundleError where the bundle is damaged, or has neither that kind nor one that it could be made of.
+    """
+    manifest = manifests.read(image.bundle)
+    if kind in manifest.kinds:
+        return _whole(image, manifest, kind, display)
+    target = node_cache.folder() / f"{image.name}-{image.cell.id.partition(':')[2][:_ID_DIGITS]}.{kind.value}"
+    return once(
+        target.name,
+        lambda: target if target.exists() else None,
+        lambda: _made(image, kind, target, display),
+        display,
+    )
+
+
+def _made(image: BundledImage, kind: ImageKind, target: Path, display: Display) -> Path:
+    """Make *target* aside, in a folder that whoever comes next after a kill removes, and give it its name."""
+    held = stored.find(image.bundle, image.cell)
+    display.phase(f"make {target.name} from {image.bundle}")
+    aside = target.parent / _ASIDE
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        making.make(kind, image.name, held, aside / target.name, display)
+        (aside / target.name).rename(target)
+    except OSError as error:
+        raise BundleError(
+            f"{target} cannot be made: {error.strerror or error}.",
+            hint=f"Free some space there, or set {node_cache.VARIABLE} to a folder on another disk of this node.",
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    display.say(f"Image {target.name}: made from {image.bundle}.")
+    return target
+
+
+def _whole(image: BundledImage, manifest: Manifest, kind: ImageKind, display: Display) -> Path:
+    """Return the bundle's own file or folder; each file of the image was read once, and is as the manifest has it."""
+    path = image.bundle / kind.place(image.name)
+    parts = [file for file in manifest.files if file.path in _parts(image, manifest, kind)]
+
+    def unknown() -> list[File]:
+        return [each for each in parts if checksums.remembered(image.bundle / each.path).get("sha256") != each.sha256]
+
+    if unknown():
+        with node_cache.turn(lambda: display.say(f"{path}: another process is reading it; waiting."), display.say):
+            display.phase(f"check {path}")
+            require_whole(image.bundle, unknown(), display)
+    return path
+
+
+def _parts(image: BundledImage, manifest: Manifest, kind: ImageKind) -> set[str]:
+    """Return the paths of the files in the bundle that *image* needs; of a layout all that are small, too."""
+    place = kind.place(image.name)
+    if kind is not ImageKind.OCI:
+        return {place}
+    small = {file.path for file in manifest.files if file.path.startswith(f"{place}/") and file.size_bytes < _SMALL}
+    layers = stored.laid_out(image.bundle, image.cell).layers
+    return small | {str(layer.path.relative_to(image.bundle)) for layer in layers}
+
+
 def from_bundle(client: ImageStore, bundle: Path, recipe: Recipe, registry: str, display: Display) -> ImageUsed:
     """Return the image of *recipe* in a store, loaded from *bundle* where it is not there. Raises BundleError."""
     image = find(bundle, recipe, registry)
-    tag = image.used.tag
-    if (here := _present(client, image)) is not None:
-        display.say(f"Image {tag}: present.")
-        return here
-    waited: list[str] = []
-
-    def held() -> None:
-        waited.append(tag)
-        display.say(f"Image {tag}: another process of this node is loading images; waiting.")
-
-    with node_cache.turn(held, display.say):
-        here = _present(client, image) if waited else None
-        if here is not None:
-            display.say(f"Image {tag}: loaded by the other process.")
-            return here
-        return _load(client, image, display)
+    return once(image.used.tag, lambda: _present(client, image), lambda: _load(client, image, display), display)
 
 
 def _present(client: Images, image: BundledImage) -> ImageUsed | None:

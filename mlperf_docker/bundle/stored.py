@@ -9,13 +9,15 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from mlperf_docker.bundle import manifest as manifests
+from mlperf_docker.bundle import oci
+from mlperf_docker.bundle.kinds import IMAGES, LAYOUT, ImageKind
 from mlperf_docker.bundle.manifest import BundledCell
 from mlperf_docker.engine import archive
 from mlperf_docker.errors import BundleError
@@ -23,6 +25,8 @@ from mlperf_docker.errors import BundleError
 _CHUNK_BYTES = 2**20
 _GZIP = b"\x1f\x8b"
 _COPY_AGAIN = "Copy it again from where it was written; mlperf-docker bundle verify tells whether a copy is whole."
+UNREADABLE = (EOFError, gzip.BadGzipFile, zlib.error)
+"""Errors of a compressed layer that is damaged."""
 Report = Callable[[int, int], None]
 
 
@@ -119,22 +123,48 @@ class StoredImage:
         """Read all layers and compare them with their digests. Raises BundleError. report: bytes done, of how many."""
         done = 0
         for number, (layer, diff_id) in enumerate(zip(self.layers, self.diff_ids, strict=True), 1):
-            found = hashlib.sha256()
             try:
-                with layer.open_plain() as file:
-                    while chunk := file.read(_CHUNK_BYTES):
-                        found.update(chunk)
-                        report(min(done + len(chunk), self.size_bytes), self.size_bytes)
-            except (OSError, EOFError) as error:
+                with layer.open_plain() as plain:
+                    found = Hashed(plain).rest()
+            except (OSError, *UNREADABLE) as error:
                 raise self.damaged(f"layer {number} cannot be read: {error}") from error
-            if f"sha256:{found.hexdigest()}" != diff_id:
-                raise self.damaged(f"layer {number} is sha256:{found.hexdigest()}, not {diff_id}")
+            if found != diff_id:
+                raise self.damaged(f"layer {number} is {found}, not {diff_id}")
             done += layer.size_bytes
+            report(done, self.size_bytes)
+
+
+class Hashed(io.BufferedIOBase):
+    """A file that is read once, with the checksum of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes."""
+        chunk = self._file.read(-1 if size is None else size)
+        self._hash.update(chunk)
+        return chunk
+
+    def rest(self) -> str:
+        """Read what is left, and return the digest of all: `sha256:…`."""
+        while self.read(_CHUNK_BYTES):
+            pass
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 def find(folder: Path, cell: BundledCell) -> StoredImage:
     """Return the image of *cell* in the bundle in *folder*. Raises BundleError where it is not there, or cut off."""
-    path = folder / manifests.IMAGES
+    found = next((read(folder, cell) for kind, read in _READERS.items() if (folder / kind.place("")).exists()), None)
+    if found is None:
+        raise BundleError(
+            f"The bundle in {folder} has no layers of {cell.cell}.", hint="Write it with --format docker, or oci."
+        )
+    return found
+
+
+def _archived(folder: Path, cell: BundledCell) -> StoredImage:
+    path = folder / IMAGES
     try:
         members, images = archive.images_in(path)
     except archive.NoArchiveError as error:
@@ -148,6 +178,25 @@ def find(folder: Path, cell: BundledCell) -> StoredImage:
 
     digest = f"sha256:{Path(image.config).name.removesuffix('.json')}"
     return StoredImage(cell.tag, blob(image.config), digest, tuple(blob(name) for name in image.layers))
+
+
+def laid_out(folder: Path, cell: BundledCell) -> StoredImage:
+    """Return the image of *cell* in the bundle's OCI layout. Raises BundleError."""
+    layout = folder / LAYOUT
+    try:
+        manifest = oci.manifests(layout)[cell.name]
+        config, *layers = (_blob(layout, each) for each in (manifest["config"], *manifest["layers"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise BundleError(f"{layout} does not hold {cell.name}: {error!r}.", hint=_COPY_AGAIN) from error
+    return StoredImage(cell.tag, config, str(manifest["config"]["digest"]), tuple(layers))
+
+
+def _blob(layout: Path, descriptor: dict[str, Any]) -> Blob:
+    path = oci.blob_path(layout, descriptor["digest"])
+    return Blob(path, 0, path.stat().st_size)
+
+
+_READERS = {ImageKind.DOCKER: _archived, ImageKind.OCI: laid_out}
 
 
 def archive_of(images: Sequence[tuple[StoredImage, str]], report: Report = lambda *_: None) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ def bundle_text(manifest: "Manifest") -> str:
             *(f"{cell.tag}, on {cell.base} ({cell.base_origin})" for cell in manifest.cells),
             *(f"model file {file}" for file in files),
             *(f"model file {name}: not in the bundle" for name in manifest.missing),
+            f"formats: {', '.join(manifest.kinds)}",
             f"{whole} by mlperf-docker {manifest.version}, commit {manifest.revision}.",
         )
     )

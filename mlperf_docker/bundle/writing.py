@@ -1,6 +1,7 @@
 """`bundle write`: selected images, their locks and model files into a folder that appears when it is complete."""
 
 import contextlib
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,11 +9,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlperf_docker import __version__
+from mlperf_docker.bundle import making, oci_writing, stored
 from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.bundle.copying import HashedFile, copy
+from mlperf_docker.bundle.kinds import HOLDING_ALL, IMAGES, ImageKind
 from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
+from mlperf_docker.bundle.stored import StoredImage
 from mlperf_docker.catalog.spec import ImageSpec
-from mlperf_docker.display.progress import Display
+from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
 from mlperf_docker.engine import local_images as images
@@ -48,6 +52,8 @@ class WriteRequest:
     folder: Path
     """Folder of the bundle; absent, or empty."""
     models: Models = Models.PRESENT
+    kinds: tuple[ImageKind, ...] = (ImageKind.DOCKER,)
+    """Kinds that the images are written in."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ class _Contents:
     """Contents of a bundle to write."""
 
     cells: tuple[BundledCell, ...]
+    kinds: tuple[ImageKind, ...]
     image_bytes: int
-    """Estimated size of the images."""
+    """Estimated size of the images in one kind."""
     models: tuple[_Model, ...]
     missing: tuple[str, ...]
     """Official model files that are not on this host."""
@@ -82,6 +89,8 @@ def write(client: Engine, request: WriteRequest, display: Display) -> Manifest:
     ModelFileError with every model file that is wrong, BundleError where the disk is full.
     """
     target = _target(request.folder)
+    for kind in request.kinds:
+        making.program(kind)
     contents = _contents(client, request, display)
     _require_space(target.parent, contents)
     try:
@@ -117,6 +126,7 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
         display.say(f"Model file {each}: not here, so not in the bundle.")
     return _Contents(
         cells,
+        request.kinds,
         _expected_bytes(client, found),
         tuple(here),
         tuple(f"{each.model.name}/{each.path.name}" for each in missing),
@@ -150,6 +160,9 @@ def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> BundledCell:
         base_origin=facts["base.origin"],
         platform=image.platform,
         lock=spec.lock,
+        entrypoint=image.process.entrypoint,
+        environment=image.process.environment,
+        working_dir=image.process.working_dir,
     )
 
 
@@ -199,12 +212,17 @@ def _expected_bytes(client: Engine, found: list[LocalImage]) -> int:
 
 
 def _require_space(folder: Path, contents: _Contents) -> None:
-    needed, free = contents.image_bytes + contents.model_bytes, shutil.disk_usage(folder).free
+    needed, free = contents.image_bytes * _copies(contents.kinds) + contents.model_bytes, shutil.disk_usage(folder).free
     if needed > free:
         raise BundleError(
             f"The disk of {folder} has no room: about {readable(needed)} are needed, and {readable(free)} are free.",
             hint="Free some, select fewer cells, leave model files out (--models none), or name another folder.",
         )
+
+
+def _copies(kinds: tuple[ImageKind, ...]) -> int:
+    """Return how often the images are there at most: in each kind, in the archive behind all, unpacked."""
+    return len({*kinds, ImageKind.DOCKER}) + any(kind not in HOLDING_ALL for kind in kinds)
 
 
 @contextlib.contextmanager
@@ -227,7 +245,7 @@ def _fill(client: Engine, folder: Path, contents: _Contents, display: Display) -
     def report(done: int, total: int) -> None:
         display.progress(done, total, "bytes")
 
-    files = [_save(client, folder, contents, display)]
+    files = list(_images(client, folder, contents, display))
     locks = sorted({cell.lock for cell in contents.cells})
     files += [_copy(paths.assets() / "locks" / lock, folder, f"locks/{lock}", report) for lock in locks]
     for model in contents.models:
@@ -244,19 +262,58 @@ def _fill(client: Engine, folder: Path, contents: _Contents, display: Display) -
     return manifest
 
 
+def _images(client: Engine, folder: Path, contents: _Contents, display: Display) -> Iterator[File]:
+    """Yield the files of the images, in every kind that is wanted; the archive goes where it is not."""
+
+    def report(done: int, total: int) -> None:
+        display.progress(done, total, BYTES)
+
+    archived = _save(client, folder, contents, display)
+    if ImageKind.DOCKER in contents.kinds:
+        yield archived
+    stored_images = [(cell.name, stored.find(folder, cell)) for cell in contents.cells]
+    for kind in contents.kinds:
+        if kind is ImageKind.OCI:
+            display.phase(f"write {kind} of {len(stored_images)} images")
+            oci_writing.write(stored_images, folder / kind.place(""), report)
+            yield from _below(folder, folder / kind.place(""))
+        elif kind is not ImageKind.DOCKER:
+            yield from _made(folder, kind, stored_images, display)
+    if ImageKind.DOCKER not in contents.kinds:
+        (folder / IMAGES).unlink()
+
+
+def _made(folder: Path, kind: ImageKind, found: list[tuple[str, StoredImage]], display: Display) -> Iterator[File]:
+    """Yield the files of a kind that has one for each image."""
+    for name, image in found:
+        target = folder / kind.place(name)
+        target.parent.mkdir(exist_ok=True)
+        display.phase(f"make {target.name}")
+        making.make(kind, name, image, target, display)
+    yield from _below(folder, (folder / kind.place("")).parent)
+
+
+def _below(folder: Path, part: Path) -> Iterator[File]:
+    """Yield the entries of all files in *part* of the bundle's folder."""
+    for path in sorted(each for each in part.rglob("*") if each.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield File(path=str(path.relative_to(folder)), size_bytes=path.stat().st_size, sha256=digest)
+
+
 def _save(client: Engine, folder: Path, contents: _Contents, display: Display) -> File:
     tags = [cell.tag for cell in contents.cells]
     display.phase(f"save {len(tags)} image{'s' if len(tags) > 1 else ''}")
     expected = contents.image_bytes
-    with HashedFile(folder / manifests.IMAGES) as file:
+    with HashedFile(folder / IMAGES) as file:
         archive.save(client, tags, file, lambda done: display.progress(done, max(done, expected), "bytes"))
     try:
-        lacking = set(tags) - archive.tags_in(folder / manifests.IMAGES)
+        lacking = set(tags) - archive.tags_in(folder / IMAGES)
     except archive.NoArchiveError as error:
         raise BundleError(f"What the engine saved {error}.", hint="Is its disk full? See: docker system df") from error
     if lacking:
         raise BundleError(f"What the engine saved lacks {', '.join(sorted(lacking))}.", hint="Try again.")
-    return _entry(manifests.IMAGES, file)
+    return _entry(IMAGES, file)
 
 
 def _copy(source: Path, folder: Path, path: str, report: Callable[[int, int], None]) -> File:

@@ -48,7 +48,7 @@ def _offered_instead(catalog: Catalog, cell: AbsentCell) -> str | None:
     return f"Offered in its place: {', '.join(others)}." if others else None
 
 
-def parse_choice(kind: str, name: str, choices: type[_Choice]) -> _Choice:
+def parse_choice(kind: str, name: str, choices: Iterable[_Choice]) -> _Choice:
     """Return the member that *name* spells, in any case. kind: what to call it in the UnknownNameError."""
     return _spelt(kind, name, list(choices))
 

@@ -49,6 +49,14 @@ def write(
             help="Model files: present takes the local ones, all fails if an official one is missing, none.",
         ),
     ] = "present",
+    kinds: Annotated[
+        list[str],
+        typer.Option(
+            "--format",
+            metavar="KIND",
+            help="docker (an archive), oci (a layout), sif (Apptainer) or sqsh (enroot, pyxis). Repeatable.",
+        ),
+    ] = ["docker"],  # noqa: B006  # Typer's
     base: BaseImageName = "",
     registry: Registry = "",
     as_json: JsonOutput = False,
@@ -57,6 +65,7 @@ def write(
 
     The folder gets its name when it is complete. Exits 2 if an image is missing, 10 if the disk is full.
     """
+    from mlperf_docker.bundle.kinds import BUNDLED
     from mlperf_docker.bundle.writing import Models, WriteRequest
     from mlperf_docker.bundle.writing import write as write_bundle
     from mlperf_docker.catalog.loading import Catalog
@@ -68,7 +77,8 @@ def write(
     catalog = Catalog.load()
     specs = select(catalog, model, backend, device, every=every)
     which = parse_choice("choice of model files", models, Models)
-    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base or None), to, which)
+    chosen = tuple(dict.fromkeys(parse_choice("format of a bundle", each, BUNDLED) for each in kinds))
+    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base or None), to, which, chosen)
     with display() as show:
         manifest = write_bundle(connect(), request, show)
     streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to)

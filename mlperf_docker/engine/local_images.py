@@ -1,7 +1,9 @@
 """Images on an engine, as it describes them."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from mlperf_docker.engine.engine import EngineRefusedError, Images, ImageStore
 from mlperf_docker.names import LABEL
@@ -9,6 +11,16 @@ from mlperf_docker.registry.references import familiar
 
 _OUR_IMAGES = f"{LABEL}=image"
 _CELL = f"{LABEL}.cell"
+
+
+@dataclass(frozen=True)
+class ImageProcess:
+    """Process that an image starts."""
+
+    entrypoint: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    """Variables, `NAME=value`."""
+    working_dir: str = "/"
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,7 @@ class LocalImage:
     size_bytes: int
     platform: str
     """As `linux/amd64`."""
+    process: ImageProcess = field(default_factory=ImageProcess)
 
     def digest_in(self, name: str) -> str | None:
         """Return the digest, `sha256:…`, that the repository *name* knows it by, or None where it does not."""
@@ -42,6 +55,15 @@ def find(images: Images, reference: str) -> LocalImage | None:
         labels=dict(found["Config"]["Labels"] or {}),
         size_bytes=int(found["Size"]),
         platform=f"{found['Os']}/{found['Architecture']}",
+        process=_process(found["Config"]),
+    )
+
+
+def _process(configuration: Mapping[str, Any]) -> ImageProcess:
+    return ImageProcess(
+        tuple(configuration.get("Entrypoint") or ()),
+        tuple(configuration.get("Env") or ()),
+        configuration.get("WorkingDir") or "/",
     )
 
 

@@ -21,6 +21,7 @@ from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.engine.archive import tags_in
 from tests.bundle.hosts import COMMAND, RANDOM, REGISTRY, SHARED, WEIGHTS, Host, Written, clear, tags
+from tests.fixtures.programs import program
 from tests.fixtures.second_engine import SecondEngine, second_engine
 
 pytestmark = pytest.mark.engine
@@ -101,6 +102,27 @@ def test_images_get_the_name_of_this_hosts_registry(written: Written, empty: Hos
     done = empty("bundle", "load", written.folder, "--registry", "registry.test/team")
     assert done.stdout.strip() == written.tags[0].replace(REGISTRY, "registry.test/team")
     assert set(done.stdout.split()) <= set(tags(empty))
+
+
+def test_a_bundle_of_other_formats_is_checked_and_its_layout_loaded(home: Host, empty: Host, tmp_path: Path) -> None:
+    """Without docker's archive, which they are made of on the way."""
+    program("mksquashfs", "squashfs-tools")
+    folder = tmp_path / "bundle"
+    formats = ("--format", "oci", "--format", "sqsh")
+    home("bundle", "resnet50", "--models", "none", *formats, "--to", folder)
+    assert sorted(each.name for each in folder.iterdir()) == [
+        *("locks", "manifest.json", "manifest.json.sha256", "oci", "sqsh"),
+    ]
+    (cell,) = manifests.read(folder).cells
+    assert [each.name for each in (folder / "sqsh").iterdir()] == [f"{cell.name}.sqsh"]
+    assert "formats: oci, sqsh" in home("bundle", "verify", folder).stdout
+    assert empty("bundle", "load", folder).stdout.split() == tags(empty) == [cell.tag]
+    flip(folder / f"sqsh/{cell.name}.sqsh")
+    done = home("bundle", "verify", folder, expect=ExitCode.REGISTRY)
+    assert f"sqsh/{cell.name}.sqsh: sha256" in done.stderr
+    assert (
+        "Unknown format of a bundle 'zip'" in home("bundle", "bert", "--format", "zip", "--to", folder, expect=2).stderr
+    )
 
 
 def test_verify_needs_no_engine(written: Written, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,13 +73,13 @@ class Loads:
     """Archives that a node's engine has loaded since this began."""
 
     def __init__(self, node: Host) -> None:
-        self._client, self._since = node.client(), int(time.time())
+        self._client, self._since = node.client(), f"{time.time():.9f}"
 
     def count(self) -> int:
         """Number of images loaded, as the engine tells of its own events."""
-        found = self._client.events(
-            since=self._since, until=int(time.time()) + 1, decode=True, filters={"type": "image", "event": "load"}
-        )
+        until: Any = f"{time.time():.9f}"  # docker-py's hints know of no parts of a second
+        since: Any = self._since
+        found = self._client.events(since, until, decode=True, filters={"type": "image", "event": "load"})
         return len(list(found))
 
 
@@ -130,10 +131,10 @@ def test_a_second_job_of_a_node_waits_says_so_and_finds_the_image(
     with node_cache.turn(lambda: None, lambda _: None):
         running = [started(empty, written.folder) for _ in range(2)]
         for each in running:
-            assert "another process of this node is loading images; waiting." in waiting(each)
+            assert "another process of this node is at work on images; waiting." in waiting(each)
         assert tags(empty) == []
     said = sorted(ended(each) for each in running)
-    assert [sum(word in each for each in said) for word in ("loaded from", "loaded by the other process")] == [1, 1]
+    assert [sum(word in each for each in said) for word in ("loaded from", "brought by the other process")] == [1, 1]
 
 
 def test_an_image_that_is_here_is_not_loaded_again(empty: Host, written: Written) -> None:
