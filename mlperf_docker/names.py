@@ -29,6 +29,7 @@ class ClusterName(StrEnum):
     """Cluster that `campaign run --on` hands runs to."""
 
     SLURM = "slurm"
+    KUBERNETES = "kubernetes"
 
 
 DEBUG_VARIABLE = "MLPERF_DOCKER_DEBUG"

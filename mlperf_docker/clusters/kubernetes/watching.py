@@ -18,6 +18,7 @@ from mlperf_docker.clusters.kubernetes.pods import Pod, SubmittedJob, job_of, ne
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import ClusterError, ContainerError, Interrupted, MlperfDockerError, UsageError
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.names import ClusterName
 from mlperf_docker.system import exclusive, folders
 
 LOCK_FILE = ".kubernetes.lock"
@@ -75,8 +76,9 @@ def view(cluster: Cluster, results: Path) -> View:
 
 def _live(run: str, job: SubmittedJob, pod: Pod | None) -> ClusterJob:
     if pod is None or pod.phase == "Pending":
-        return ClusterJob(run, pod.name if pod else job.name, JobState.QUEUED, why=pod.waits if pod else None)
-    return ClusterJob(run, pod.name, JobState.RUNNING, pod.node)
+        waits = pod.waits if pod else None
+        return ClusterJob(ClusterName.KUBERNETES, run, pod.name if pod else job.name, JobState.QUEUED, why=waits)
+    return ClusterJob(ClusterName.KUBERNETES, run, pod.name, JobState.RUNNING, pod.node)
 
 
 def alone(results: Path, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
