@@ -80,9 +80,10 @@ test: $(VENV)/.dev engine ## the whole test suite, with a real engine
 	$(BIN)/python -m pytest
 
 .PHONY: kills
-kills: $(VENV)/.dev engine ## signals at random moments of a run and of a campaign, an engine gone at any request: make kills COUNT=100 SEED=7
+kills: $(VENV)/.dev engine ## signals at random moments of a run and of a campaign, an engine gone at any request, nodes of Slurm killed: make kills COUNT=100 SEED=7
 	MLPERF_TEST_LONG=1 MLPERF_TEST_KILLS=$(COUNT) MLPERF_TEST_SEED=$(SEED) \
-	  $(BIN)/python -m pytest -s --timeout=0 tests/cells/test_kills.py tests/cells/test_campaign.py tests/cells/test_engine_gone.py
+	  $(BIN)/python -m pytest -s --timeout=0 tests/cells/test_kills.py tests/cells/test_campaign.py tests/cells/test_engine_gone.py \
+	    tests/cells/test_slurm.py tests/clusters/slurm
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## mutate catalog, data, model files, results, caches: make fuzz SEED=7 DURATION=600
