@@ -182,9 +182,10 @@ app.add_typer(
             run=campaign.run,
             status=campaign.status,
             cancel=campaign.cancel,
+            export=campaign.export,
             report=campaign.report,
         ),
-        help="The runs that an entry into a round needs: init, plan, run, status, cancel, report.",
+        help="The runs that an entry into a round needs: init, plan, run, status, cancel, export, report.",
     ),
     name="campaign",
 )

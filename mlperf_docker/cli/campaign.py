@@ -92,7 +92,9 @@ def run(
     ] = None,
     on: Annotated[
         str,
-        typer.Option("--on", metavar="CLUSTER", help="Hand the runs to a cluster's queue: slurm. Default: this host."),
+        typer.Option(
+            "--on", metavar="CLUSTER", help="Hand the runs to a cluster: slurm or kubernetes. Default: this host."
+        ),
     ] = "",
     sbatch: Annotated[
         list[str] | None,
@@ -102,7 +104,11 @@ def run(
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="With --on: wait until no job is left, and exit as a run here does.")
+        bool,
+        typer.Option(
+            "--wait",
+            help="With --on slurm: wait until no job is left, and exit as a run here does. Pods are always waited for.",
+        ),
     ] = False,
     sources: GivenSources,
     as_json: JsonOutput = False,
@@ -130,11 +136,7 @@ def _here(campaign: Path, sources: GivenSources, only: list[str] | None, *, stop
         if only:
             planner.plan().only(only)
         outcome = execution.execute(planner.plan, execution.ThisHost(), show, only=only, go_on=not stop)
-    done = outcome.plan.only(only) if only else outcome.plan
-    _show_plan(done, as_json=as_json)
-    _tell_errors(outcome)
-    if not done.complete:
-        raise typer.Exit(ExitCode.INVALID)
+    _show_outcome(outcome, only, as_json=as_json)
 
 
 def _on_cluster(
@@ -153,7 +155,11 @@ def _on_cluster(
     from mlperf_docker.display.progress import display
     from mlperf_docker.names import ClusterName
 
-    parse_choice("cluster", on, ClusterName)
+    if parse_choice("cluster", on, ClusterName) is ClusterName.KUBERNETES:
+        if sbatch:
+            raise UsageError("--sbatch is for jobs of Slurm.", hint="Give --on slurm.")
+        _in_pods(campaign, sources, only or None, stop=stop, as_json=as_json)
+        return
     if stop:
         raise UsageError("--stop is for runs on this host: a queue takes all of them at once.")
     settings = on_slurm.settings(sbatch)
@@ -162,6 +168,26 @@ def _on_cluster(
         done = on_slurm.submit(planner, only, settings, sources, show, wait=wait)
     _show_plan(done, as_json=as_json)
     if wait and not done.complete:
+        raise typer.Exit(ExitCode.INVALID)
+
+
+def _in_pods(campaign: Path, sources: GivenSources, only: list[str] | None, *, stop: bool, as_json: bool) -> None:
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.cli import on_kubernetes
+    from mlperf_docker.display.progress import display
+
+    with display() as show:
+        planner = _planner(campaign, show, sources)
+        outcome = on_kubernetes.run(planner, sources.of(Catalog.load()), show, only, go_on=not stop)
+    _show_outcome(outcome, only, as_json=as_json)
+
+
+def _show_outcome(outcome: "Outcome", only: list[str] | None, *, as_json: bool) -> None:
+    """Show what came of the runs. Raises Exit where they are not all finished."""
+    done = outcome.plan.only(only) if only else outcome.plan
+    _show_plan(done, as_json=as_json)
+    _tell_errors(outcome)
+    if not done.complete:
         raise typer.Exit(ExitCode.INVALID)
 
 
@@ -180,12 +206,39 @@ def status(
 
 
 def cancel(campaign: CampaignPath = HERE) -> None:
-    """Cancel the jobs that a campaign has in a cluster's queue. What is finished stays."""
+    """Cancel the jobs that a campaign has in a cluster's queue, and its pods. What is finished stays."""
     from mlperf_docker.campaigns.campaign import load
-    from mlperf_docker.cli import on_slurm
+    from mlperf_docker.cli import on_kubernetes, on_slurm
+    from mlperf_docker.display.progress import display
 
-    cancelled = on_slurm.cancel(load(campaign).path)
+    found = load(campaign)
+    with display() as show:
+        cancelled = on_slurm.cancel(found.path) + on_kubernetes.cancel(found, show)
     streams.out(f"{cancelled} {'job' if cancelled == 1 else 'jobs'} cancelled.")
+
+
+@taking_sources
+def export(
+    campaign: CampaignPath = HERE,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="CLUSTER", help="kubernetes.")] = "kubernetes",
+    output: Annotated[Path, typer.Option(parser=user_path, metavar="DIR", help="The folder of the files.")] = "jobs",  # type: ignore[assignment]  # parsed
+    sources: GivenSources,
+) -> None:
+    """Write the runs that can begin as files for a cluster's own command, as kubectl, and print their paths."""
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.catalog.selector import parse_choice
+    from mlperf_docker.cli import on_kubernetes
+    from mlperf_docker.display.progress import display
+    from mlperf_docker.names import ClusterName
+
+    if parse_choice("cluster", to, ClusterName) is not ClusterName.KUBERNETES:
+        raise UsageError(f"{to} takes no files.", hint="Submit the runs: mlperf-docker campaign run --on slurm")
+    with display() as show:
+        planner = _planner(campaign, show, sources)
+        files = on_kubernetes.export(planner, sources.of(Catalog.load()), output, show)
+    for path in files:
+        streams.out(path)
 
 
 @taking_sources
@@ -215,11 +268,11 @@ def report(
 
 
 def _plan(campaign: Path, sources: GivenSources) -> "CampaignPlan":
-    from mlperf_docker.cli import on_slurm
+    from mlperf_docker.cli import on_kubernetes, on_slurm
     from mlperf_docker.display.progress import display
 
     with display() as show:
-        return on_slurm.seen(_planner(campaign, show, sources).plan(), show)
+        return on_slurm.seen(on_kubernetes.seen(_planner(campaign, show, sources), show), show)
 
 
 def _show_plan(plan: "CampaignPlan", *, as_json: bool) -> None:

@@ -60,11 +60,12 @@ class _Process:
 class EngineContainers:
     """Runs the pod's image in a Docker engine, confined as the pod says and by nothing else.
 
-    client: docker-py's. label: of all containers.
+    client: docker-py's. label, mark: of all containers.
     """
 
     client: Any
     label: str
+    mark: str
     inspected: list[dict[str, Any]] = field(default_factory=list)
     """What the engine said of each container."""
 
@@ -100,7 +101,7 @@ class EngineContainers:
             "environment": dict(asked.environment),
             "user": f"{pod['runAsUser']}:{pod['runAsGroup']}",
             "host_config": config,
-            "labels": [self.label],
+            "labels": {self.label: self.mark},
             "stdin_open": bool(asked.container.get("stdin")),
         }
 

@@ -212,12 +212,11 @@ def test_a_status_shows_where_pods_are(lab: Lab) -> None:
     submission.create(
         submission.render(plan, runs, SOURCES, FakeDisplay()), cluster, plan.campaign.kubernetes, lab.results
     )
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        live = watching.view(cluster, lab.results).live
-        if sorted(job.state for job in live) == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING]:
-            break
-        time.sleep(0.05)
+    deadline = time.monotonic() + 60
+    while len(list((lab.results / kept.FOLDER).glob("*/*/*.txt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)  # until two have begun to write
+    live = watching.view(cluster, lab.results).live
+    assert sorted(job.state for job in live) == [JobState.QUEUED, JobState.RUNNING, JobState.RUNNING]
     states = Counter(run.state for run in joined(found.plan(), live).runs)
     assert (states[State.RUNNING], states[State.QUEUED]) == (2, 1)
     assert watching.cancel(found.plan(), cluster, FakeDisplay()) == 3
