@@ -79,7 +79,11 @@ def require_bundle(sources: Sources) -> Path:
     """Return the bundle that images come from. Raises UsageError where none is given, or another source, too."""
     if sources.bundle is None:
         raise UsageError("No bundle is given.", hint="Write one with mlperf-docker bundle write, and name it: --bundle")
-    others = {"--pull always": sources.pull is PullPolicy.ALWAYS, "--base": sources.base is not None}
+    others = {
+        "--pull always": sources.pull is PullPolicy.ALWAYS,
+        "--base": sources.base is not None,
+        "An image that is pinned by its digest": sources.digest is not None,
+    }
     for option, given in others.items():
         if given:
             raise UsageError(f"{option} and a bundle exclude each other: the image is the bundle's, as it is.")

@@ -76,6 +76,7 @@ def _campaign(noting: Noting) -> Campaign | None:
     slurm = cell_reading.slurm(noting, entry.slurm, ("slurm",))
     cells = [cell_reading.read(noting, raw, index, frame, common) for index, raw in enumerate(entry.cells)]
     _check_slots(noting, cells)
+    _check_one_source(noting, entry.bundle, cells)
     return Campaign(
         path=noting.path,
         round=round_,
@@ -104,6 +105,13 @@ def _check_shapes(noting: Noting, data: object) -> None:
     raw = data.get("cells") if isinstance(data, dict) else None
     for index, each in enumerate(raw if isinstance(raw, list) else ()):
         noting.entry(CellEntry, each, ("cells", index))
+
+
+def _check_one_source(noting: Noting, bundle: str | None, cells: Iterable[CampaignCell | None]) -> None:
+    """Note the images that are pinned where all come from a bundle."""
+    for index, cell in enumerate(cells):
+        if bundle is not None and cell is not None and cell.image is not None:
+            noting.note(("cells", index, "image"), "images come from the `bundle` of this file: leave out one of them")
 
 
 def _check_slots(noting: Noting, cells: Iterable[CampaignCell | None]) -> None:

@@ -17,6 +17,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import UnknownNameError, find
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Scenario
+from mlperf_docker.images.sources import PinnedImage
 from mlperf_docker.rounds import loading as rounds
 from mlperf_docker.rounds.round import RoundBenchmark
 from mlperf_docker.runs import profile as profiles
@@ -74,12 +75,16 @@ class _CellReading:
             dataset=noting.folder((*self.at, "dataset"), entry.dataset),
             model_file=noting.file((*self.at, "model_file"), entry.model_file),
             user_conf=noting.file((*self.at, "user_conf"), entry.user_conf),
+            image=noting.attempt((*self.at, "image"), self._image),
             slurm=slurm(noting, entry.slurm, (*self.at, "slurm")),
         )
         self._no_data_beside_synthetic_ones(cell)
         if EntryPart.COMPLIANCE in entry.modes and not set(EntryPart) <= {*entry.modes}:
             self._note("compliance tests are held to accuracy and performance runs: name these, too", "modes")
         return self._with_profiles(cell)
+
+    def _image(self) -> PinnedImage | None:
+        return PinnedImage.read(self.entry.image, self.spec.model.name) if self.entry.image else None
 
     def _benchmarks(self) -> tuple[RoundBenchmark, ...]:
         """Return the benchmarks that the cell enters; none, with a problem, where the round takes none of them."""

@@ -9,6 +9,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.engine.plan import Limits
+from mlperf_docker.images.sources import PinnedImage
 from mlperf_docker.rounds.round import RoundBenchmark
 from mlperf_docker.runs.profile import Profile
 
@@ -39,6 +40,8 @@ class CampaignCell:
     model_file: Path | None = None
     """None for the official one, or for synthetic weights."""
     user_conf: Path | None = None
+    image: PinnedImage | None = None
+    """The only image that will do; None for any that has the hash."""
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
     """Settings of the Slurm jobs of its runs."""
 

@@ -64,6 +64,8 @@ class CellEntry(Frozen):
     model_file: _Text | None = None
     """None for the official one."""
     user_conf: _Text | None = None
+    image: _Text | None = None
+    """The image in a registry, by its digest; None for whichever has the hash."""
     profile: Annotated[tuple[_Text, ...], BeforeValidator(_listed), AfterValidator(_once)] | None = None
     """Names or files of tuned profiles, each for the runs of its scenario."""
     scenarios: Annotated[_Scenarios | None, BeforeValidator(_unless_required)] = None

@@ -43,9 +43,9 @@ def of_cells(cells: Iterable[CampaignCell], sources: Sources, display: Display) 
     """Return the inputs of each cell, by its name. Raises UsageError with every one that is missing."""
     cells = tuple(cells)
     recipes = [recipe_of(cell.spec) for cell in cells]
-    images = likely_images([recipe.identity for recipe in recipes], sources)
     found, problems = {}, []
-    for cell, recipe, (tag, is_here) in zip(cells, recipes, images, strict=True):
+    for cell, recipe in zip(cells, recipes, strict=True):
+        ((tag, is_here),) = likely_images([recipe.identity], sources.pinned(cell.image))
         image = tag.rpartition("-")[2] if is_here else None
         try:
             found[str(cell)] = _inputs(cell, recipe.source, image, display)

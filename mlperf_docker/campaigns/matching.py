@@ -49,6 +49,7 @@ def differences(result: RunResult, run: WantedRun, inputs: CellInputs, held_to: 
         return ("it is of a version that kept no record of its request",)
     return (
         *_image(result, request, inputs),
+        *_digest(result, run),
         *_data(request, inputs),
         *_model_file(result, inputs),
         *_settings(request, run),
@@ -61,6 +62,12 @@ def _image(result: RunResult, request: RequestOnRecord, inputs: CellInputs) -> I
         yield f"the image's source is {_brief(inputs.source)} now, and was {_brief(request.source)}"
     elif inputs.image is not None and result.image is not None and not result.image.tag.endswith(f"-{inputs.image}"):
         yield f"the image is {inputs.image} now, and was {result.image.tag.rpartition('-')[2]}, on another base"
+
+
+def _digest(result: RunResult, run: WantedRun) -> Iterator[str]:
+    pinned, was = run.cell.image, result.image.digest if result.image else None
+    if pinned and was != pinned.digest:
+        yield f"the image is {_brief(pinned.digest)} now, and was {_brief(was)} in the registry"
 
 
 def _data(request: RequestOnRecord, inputs: CellInputs) -> Iterator[str]:

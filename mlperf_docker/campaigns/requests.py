@@ -74,7 +74,7 @@ def _request(
         spec=cell.spec,
         options=replace(scenario.options, **chosen),
         limits=scenario.limits,
-        sources=sources,
+        sources=sources.pinned(cell.image),
         dataset=None if synthetic else cell.dataset,
         require_dataset=not synthetic,
         model_file=None if synthetic else cell.model_file,

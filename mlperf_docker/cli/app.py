@@ -179,13 +179,14 @@ app.add_typer(
         _all_guarded(
             init=campaign.init,
             plan=campaign.plan,
+            pin=campaign.pin,
             run=campaign.run,
             status=campaign.status,
             cancel=campaign.cancel,
             export=campaign.export,
             report=campaign.report,
         ),
-        help="The runs that an entry into a round needs: init, plan, run, status, cancel, export, report.",
+        help="The runs that an entry into a round needs: init, plan, pin, run, status, cancel, export, report.",
     ),
     name="campaign",
 )

@@ -192,6 +192,22 @@ def _show_outcome(outcome: "Outcome", only: list[str] | None, *, as_json: bool) 
 
 
 @taking_sources
+def pin(campaign: CampaignPath = HERE, *, sources: GivenSources) -> None:
+    """Write into campaign.yaml which image the registry has for each cell, by digest, and print these.
+
+    Every host then runs that image and no other, whatever the registry's tags name by then.
+    """
+    from mlperf_docker.campaigns import pinning
+    from mlperf_docker.campaigns.campaign import load
+    from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.display.progress import display
+
+    with display() as show:
+        images = pinning.pin(load(campaign), sources.of(Catalog.load()), show)
+    streams.out("\n".join(images))
+
+
+@taking_sources
 def status(
     campaign: CampaignPath = HERE,
     *,

@@ -13,13 +13,15 @@ from mlperf_docker.engine.engine import Engine
 from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.engine.transfer import LayerEvent, TransferListener
 from mlperf_docker.errors import EngineError, RegistryError, UsageError
-from mlperf_docker.images.candidate import Candidate, same_source
+from mlperf_docker.images.candidate import Candidate, candidate, same_source
+from mlperf_docker.images.known_bases import Base
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe.identity import Identity
+from mlperf_docker.recipe.identity import Identity, moving_tag
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.registry.references import has_host
 from mlperf_docker.registry.remote import Registries, Remote
 
+_PIN_AGAIN = "Pin what is there: mlperf-docker campaign pin"
 _TAGS_SHOWN = 12
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT_DIGEST = 12  # digits by which the engine's messages name a layer
@@ -94,16 +96,68 @@ def pull(
     _check(offer, recipe.spec, registries.platform, digest)
     found, size = images.find(client, offer.remote.pinned), None
     if found is None:
-        size = _pull(client, offer.remote, listener)
-        found = images.find(client, offer.remote.pinned)
-        if found is None:
-            raise RegistryError(
-                f"{offer.remote.pinned} was pulled, and is not there.", hint="See: mlperf-docker doctor"
-            )
-    with _named(client, found, offer.candidate):
+        found, size = _pulled(client, offer.remote, listener)
+    return _moved(client, found, offer.candidate, offer.remote.digest, size)
+
+
+def pull_pinned(client: Engine, recipe: Recipe, registry: str, digest: str, listener: TransferListener) -> Moved:
+    """Have the image of *recipe* with this *digest* on the engine, under both of its tags. Raises RegistryError.
+
+    Whatever the registry's tags name by now. No network is asked where it is here.
+    """
+    reference = _pinned(recipe, registry, digest)
+    here = images.find(client, reference)
+    if here is not None:
+        return _moved(client, here, _of_recipe(recipe, reference, here.labels, registry), digest, None)
+    require_host(registry, "pulled")
+    offer = find_pinned(client.registries(listener.say), recipe, registry, digest)
+    found, size = _pulled(client, offer.remote, listener)
+    return _moved(client, found, offer.candidate, digest, size)
+
+
+def find_pinned(registries: Registries, recipe: Recipe, registry: str, digest: str) -> Offer:
+    """Return the registry's image of *recipe* with this *digest*. Raises RegistryError where there is none."""
+    reference = _pinned(recipe, registry, digest)
+    remote = registries.describe(reference)
+    if remote is None:
+        raise RegistryError(f"The registry has no {reference}.", hint=f"{_PIN_AGAIN}, or push it again.")
+    offer = Offer(_of_recipe(recipe, reference, remote.labels, registry), remote)
+    _check(offer, recipe.spec, registries.platform, digest)
+    return offer
+
+
+def _pinned(recipe: Recipe, registry: str, digest: str) -> str:
+    """Return the reference of the image with *digest*: no tag is in it, as tags move."""
+    return f"{moving_tag(str(recipe), registry).rpartition(':')[0]}@{digest}"
+
+
+def _of_recipe(recipe: Recipe, reference: str, labels: Mapping[str, str], registry: str) -> Candidate:
+    """Return what *reference* is. Raises RegistryError where *recipe* makes another image."""
+    base = Base.recorded(labels)
+    found = candidate(recipe.identity, base, registry) if base else None
+    if found is None or found.content != labels.get(f"{LABEL}.hash"):
+        raise RegistryError(
+            f"{reference} is not the image of {recipe} that this version of the tool runs.",
+            hint=f"Take the version that it was pinned with, or push this one's image. {_PIN_AGAIN}.",
+        )
+    return found
+
+
+def _pulled(client: Engine, remote: Remote, listener: TransferListener) -> tuple[LocalImage, int]:
+    """Pull *remote*, and return it with the bytes that had to come."""
+    size = _pull(client, remote, listener)
+    found = images.find(client, remote.pinned)
+    if found is None:
+        raise RegistryError(f"{remote.pinned} was pulled, and is not there.", hint="See: mlperf-docker doctor")
+    return found, size
+
+
+def _moved(client: Engine, found: LocalImage, chosen: Candidate, digest: str, size: int | None) -> Moved:
+    """Give *found* both tags. size: bytes that were pulled; None where it was here."""
+    with _named(client, found, chosen):
         pass
     state = RegistryState.PRESENT if size is None else RegistryState.PULLED
-    return Moved(offer.candidate, found.id, offer.remote.digest, state, size or 0)
+    return Moved(chosen, found.id, digest, state, size or 0)
 
 
 def push(

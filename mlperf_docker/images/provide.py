@@ -11,6 +11,7 @@ from mlperf_docker.images.building.builder import Builder, BuildRequest
 from mlperf_docker.images.candidate import Candidate, candidate
 from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.lookup import candidates, present
+from mlperf_docker.images.prebuilt import Moved
 from mlperf_docker.images.progress import BuildProgress, TransferProgress
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy
@@ -23,8 +24,11 @@ from mlperf_docker.results.values import ImageUsed
 def provide(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, display: Display) -> ImageUsed:
     """Return the image of *recipe*: a local one of the exact hash, else a pulled, else a freshly built one.
 
-    With PullPolicy.ALWAYS only the registry's image will do. Raises RegistryError, and what a build raises.
+    With PullPolicy.ALWAYS only the registry's image will do, with a digest only the one that has it. Raises
+    RegistryError, and what a build raises.
     """
+    if sources.digest is not None:
+        return _pinned(client, recipe, sources.registry, sources.digest, display)
     known = candidates(client, recipe.identity, sources)
     if sources.pull is PullPolicy.ALWAYS:
         return _pull(client, recipe, known, sources, display)
@@ -50,6 +54,18 @@ def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
     return ImageUsed(tag=each.exact, id=image.id, base=_describe(each.base), digest=image.digest_in(each.repository))
 
 
+def _pinned(client: Engine, recipe: Recipe, registry: str, digest: str, display: Display) -> ImageUsed:
+    display.phase(f"find {recipe} {digest}")
+    listener = TransferListener(TransferProgress(display, str(recipe)).show, display.say)
+    return _used(prebuilt.pull_pinned(client, recipe, registry, digest, listener), display)
+
+
+def _used(moved: Moved, display: Display) -> ImageUsed:
+    exact, base = moved.candidate.exact, _describe(moved.candidate.base)
+    display.say(f"Image {exact}: {moved.state}.")
+    return ImageUsed(tag=exact, id=moved.id, base=base, digest=moved.digest)
+
+
 def _pull(client: Engine, recipe: Recipe, known: list[Candidate], sources: Sources, display: Display) -> ImageUsed:
     display.phase(f"pull {known[0].exact}")
     listener = TransferListener(TransferProgress(display, str(recipe)).show, display.say)
@@ -57,9 +73,7 @@ def _pull(client: Engine, recipe: Recipe, known: list[Candidate], sources: Sourc
     pulled = prebuilt.pull(
         client, registries, recipe, known, listener, other_bases=not sources.given_base(recipe.identity.base)
     )
-    exact, base = pulled.candidate.exact, _describe(pulled.candidate.base)
-    display.say(f"Image {exact}: {pulled.state}.")
-    return ImageUsed(tag=exact, id=pulled.id, base=base, digest=pulled.digest)
+    return _used(pulled, display)
 
 
 def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, display: Display) -> ImageUsed:
