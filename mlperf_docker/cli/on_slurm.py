@@ -17,13 +17,15 @@ _TOOL = "mlperf-docker"
 
 
 def settings(words: list[str]) -> "SlurmSettings":
-    """Return what `--sbatch NAME=VALUE` gives. Raises UsageError with all that is wrong."""
+    """Return what `--sbatch NAME=VALUE` gives. Raises UsageError for what is wrong, ClusterError without sbatch."""
     from mlperf_docker.campaigns import slurm
+    from mlperf_docker.clusters.slurm import queue
 
     found, problems = slurm.of_words(words)
     if problems:
         told = "\n  ".join(f"--sbatch {name}: {message}" for name, message in problems)
         raise UsageError(f"sbatch cannot be given this:\n  {told}", hint="See the long options in: man sbatch")
+    queue.require()
     return found
 
 

@@ -12,6 +12,7 @@ from mlperf_docker.clusters.joining import joined
 from mlperf_docker.clusters.slurm import queue, record, script, status
 from mlperf_docker.clusters.slurm.record import SubmittedArray
 from mlperf_docker.clusters.slurm.script import JobArray
+from mlperf_docker.display import printable
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system import atomic, signals
 
@@ -32,7 +33,9 @@ def submit(plan: CampaignPlan, line: JobLine, over: SlurmSettings, say: Callable
     over: settings that go before those of campaign.yaml. Raises UsageError where sbatch refuses an array: those before
     it stay submitted. Raises ClusterError where Slurm does not answer.
     """
-    queue.require()
+    path = str(plan.campaign.path)
+    if printable.one_line(path) != path:
+        raise UsageError(f"Slurm takes no control characters in the name of a file: {path}")
     if queue.can_tell():
         seen = status.seen(plan)
     else:
@@ -53,6 +56,8 @@ class _Submitting:
 
     def submit(self, say: Callable[[str], None]) -> None:
         found = batches(self._plan, self._settings, without={job.run for job in self.jobs})
+        if not found:
+            say("Nothing to submit: what is not finished has a job.")
         for number, batch in enumerate(found, start=1):
             array = self._submitted(batch, SubmittedArray(script=f"{number}.sh", runs=batch.names))
             say(f"Job {array.job}: {len(batch.runs)} runs, {self._record.script(array)}")

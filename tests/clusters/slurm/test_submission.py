@@ -209,13 +209,11 @@ def test_an_option_that_sbatch_refuses_is_told_in_its_words(
     assert [each.arrays for each in record.read(plan.campaign.path)] == [()]
 
 
-def test_a_host_without_sbatch_says_so_and_writes_nothing(
-    plan: CampaignPlan, line: JobLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_path(tmp_path, monkeypatch)
-    with pytest.raises(ClusterError, match="There is no sbatch in the PATH"):
-        given(plan, line)
-    assert not (tmp_path / record.FOLDER).exists()
+def test_a_name_with_a_line_end_is_no_line_of_a_script(tmp_path: Path, line: JobLine) -> None:
+    (tmp_path / "a\nb").mkdir()
+    odd = planned(campaign(tmp_path / "a\nb", FOUR, f"{HEAD}options: {{synthetic: tiny}}\n"))
+    with pytest.raises(UsageError, match="control characters"):
+        given(odd, line)
 
 
 def test_sbatch_alone_is_enough_to_submit(
