@@ -20,8 +20,8 @@ def campaign(tmp_path: Path) -> Path:
     return written(tmp_path / "a lab", cells, f"{HEAD}options: {{synthetic: tiny}}\n")
 
 
-def listing(*arguments: str, **variables: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(tool("campaign", *arguments, "--json", **variables).stdout)
+def listing(*arguments: str, SLURM_CONF: str) -> dict[str, Any]:  # noqa: N803  # a variable
+    found: dict[str, Any] = json.loads(tool("campaign", *arguments, "--json", SLURM_CONF=SLURM_CONF).stdout)
     return found
 
 
