@@ -5,6 +5,7 @@ import signal
 pytest_plugins = [
     "tests.fixtures.catalog",
     "tests.fixtures.engine",
+    "tests.fixtures.ordinary_user",
     "tests.fixtures.registries",
     "tests.fixtures.registry",
     "tests.fixtures.slurm",

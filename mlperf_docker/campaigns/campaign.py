@@ -15,6 +15,7 @@ from mlperf_docker.catalog import checked_yaml
 from mlperf_docker.catalog.checked_yaml import FileProblemsError
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import RuntimeName
 from mlperf_docker.rounds import loading as rounds
 from mlperf_docker.rounds.round import Round
 from mlperf_docker.rounds.words import Division, Suite
@@ -40,6 +41,8 @@ class Campaign:
     cells: tuple[CampaignCell, ...]
     bundle: Path | None = None
     """Folder of the bundle that nodes without an image take it from."""
+    runtime: RuntimeName | None = None
+    """What runs the containers; None for a Docker engine."""
     kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
     """Where pods run, and what they see; the folders of its volumes are absolute."""
 
@@ -87,6 +90,7 @@ def _campaign(noting: Noting) -> Campaign | None:
         results=noting.attempt(("results",), lambda: noting.below(entry.results)) or noting.path.parent,
         cells=tuple(replace(cell, slurm=cell.slurm.over(slurm)) for cell in cells if cell is not None),
         bundle=noting.folder(("bundle",), entry.bundle),
+        runtime=entry.runtime,
         kubernetes=_with_folders(noting, entry.kubernetes),
     )
 

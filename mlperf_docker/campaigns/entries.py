@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mlperf_docker.campaigns.kubernetes import KubernetesSettings
 from mlperf_docker.catalog.spec import Frozen
 from mlperf_docker.contract.words import Precision, Scenario
+from mlperf_docker.names import RuntimeName
 from mlperf_docker.rounds.words import Division, Suite
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -91,6 +92,8 @@ class CampaignEntry(Frozen):
     """Folder of the results, as seen from the file's."""
     bundle: _Text | None = None
     """Folder of the bundle that nodes without an image take it from."""
+    runtime: RuntimeName | None = None
+    """What runs the containers."""
     options: _Options = Field(default_factory=dict)
     """Options of all runs."""
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)

@@ -229,7 +229,7 @@ def _named(runs: Sequence[PlannedRun], name: str) -> PlannedRun:
 
 def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:
     """Return the planner of *campaign*. Raises UsageError with every input that is missing."""
-    sources = replace(sources, bundle=sources.bundle or campaign.bundle)
+    sources = replace(sources, bundle=sources.bundle or campaign.bundle, runtime=sources.runtime or campaign.runtime)
     return Planner(campaign, tuple(wanted(campaign, sources)), of_cells(campaign.cells, sources, display))
 
 

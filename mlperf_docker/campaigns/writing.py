@@ -83,6 +83,7 @@ def _head(new: NewCampaign, folder: Path) -> Iterator[str]:
     yield f"results: {DEFAULT_RESULTS}  # Folder of the runs."
     yield "# slurm: {partition: NAME, time: 2:00:00}  # Options of sbatch, for `campaign run --on slurm`."
     yield "# bundle: DIR  # Hosts without an image take it from this folder of `mlperf-docker bundle write`."
+    yield "# runtime: podman  # What runs the containers where it is no Docker engine."
     yield ""
     known = f"Options of all runs: {', '.join(campaign_options.known(None))}."
     yield from (f"# {line}" for line in textwrap.wrap(known, _WIDTH))

@@ -22,12 +22,23 @@ BundleFolder = Annotated[
         help="Take an image that is not here from this bundle, loaded once for each node; pull and build none.",
     ),
 ]
+RuntimeChoice = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        envvar="MLPERF_DOCKER_RUNTIME",
+        metavar="NAME",
+        help="What runs containers: docker, podman, apptainer, singularity, enroot, pyxis or charliecloud; all but"
+        " docker take images from --bundle. Default: the campaign's, else docker.",
+    ),
+]
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "pull": (PullChoice, "missing"),
     "base": (BaseImageName, ""),
     "bootstrap_base": (BootstrapBase, False),
     "registry": (Registry, ""),
     "bundle": (BundleFolder, None),
+    "runtime": (RuntimeChoice, ""),
 }
 """Type and default of each, by name."""
 
@@ -41,6 +52,7 @@ class GivenSources:
     bootstrap_base: bool
     registry: str
     bundle: Path | None
+    runtime: str
 
     def words(self) -> list[str]:
         """Return them as words of a command line on another host, without those that have their default."""
@@ -55,11 +67,18 @@ class GivenSources:
         """Return what they say. Raises UnknownNameError."""
         from mlperf_docker.catalog.selector import parse_choice
         from mlperf_docker.images.sources import Sources
-        from mlperf_docker.names import PullPolicy
+        from mlperf_docker.names import PullPolicy, RuntimeName
 
         policy = parse_choice("pull policy", self.pull, PullPolicy)
         registry = self.registry or catalog.registry
-        return Sources(registry, base=self.base or None, bootstrap=self.bootstrap_base, pull=policy, bundle=self.bundle)
+        return Sources(
+            registry,
+            base=self.base or None,
+            bootstrap=self.bootstrap_base,
+            pull=policy,
+            bundle=self.bundle,
+            runtime=parse_choice("runtime", self.runtime, RuntimeName) if self.runtime else None,
+        )
 
 
 taking_sources = in_place_of(

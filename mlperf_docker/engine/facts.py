@@ -109,7 +109,14 @@ def require_device(client: Engine, device: Device) -> None:
             f"--device {device} needs a GPU, and this engine has no GPU runtime.",
             hint=f"Install {profile.runtime.package} and restart the engine; or run with --device cpu.",
         )
-    if profile.signs and is_local(engine_host()) and not any(Path(sign).exists() for sign in profile.signs):
+    if is_local(engine_host()):
+        require_here(device)
+
+
+def require_here(device: Device) -> None:
+    """Raise DeviceError unless this host has *device*."""
+    profile = device.profile
+    if profile.signs and not any(Path(sign).exists() for sign in profile.signs):
         raise DeviceError(
             f"--device {device} needs a GPU, and this host has none (no {profile.signs[0]}).",
             hint=f"Install {profile.requirement}, or run with --device cpu.",

@@ -55,6 +55,13 @@ class Gpus:
     driver: str | None = None
     options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Devices by name or number, `all` for all of them: for runtimes that count none themselves."""
+        if self.devices:
+            return self.devices
+        return ("all",) if self.count == _ALL else tuple(map(str, range(self.count)))
+
     def fields(self) -> Iterator[str]:
         """Return the fields of docker's own spelling, which is a line of CSV."""
         if self.devices:
@@ -215,9 +222,9 @@ def run_argv(plan: RunPlan) -> list[str]:
         f"--label={CONTAINER_LABEL}",
         *(f"--label={key}={value}" for key, value in plan.labels),
         *(f"--env={name}={value}" for name, value in plan.environment),
-        *_limit_options(plan.limits),
+        *limit_options(plan.limits),
         *(f"--device={device}" for device in plan.devices),
-        *map(_mount_option, plan.mounts),
+        *map(mount_option, plan.mounts),
         *([f"--entrypoint={plan.entrypoint}"] if plan.entrypoint else []),
         plan.image,
         *plan.arguments,
@@ -237,7 +244,8 @@ def run_command(plan: RunPlan) -> str:
     return shell.join(run_argv(plan))
 
 
-def _limit_options(limits: Limits) -> Iterator[str]:
+def limit_options(limits: Limits) -> Iterator[str]:
+    """Yield docker's options for *limits*."""
     gpus = limits.gpu_request
     named = {
         "cpus": limits.cpus,
@@ -248,8 +256,10 @@ def _limit_options(limits: Limits) -> Iterator[str]:
     yield from (f"--{name}={value}" for name, value in named.items() if value)
 
 
-def _mount_option(mount: BindMount) -> str:
-    r"""Docker reads --mount as one record of CSV, so a comma or a line end in a path needs CSV's quotes.
+def mount_option(mount: BindMount) -> str:
+    r"""Return docker's option for *mount*.
+
+    Docker reads --mount as one record of CSV, so a comma or a line end in a path needs CSV's quotes.
 
     Its reader takes the first half of \r\n away all the same; --volume does not.
     """

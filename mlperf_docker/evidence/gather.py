@@ -145,7 +145,7 @@ class _Gathering:
     def can_run(self, spec: ImageSpec) -> bool:
         """Tell whether this host has the device; where it has not, that says nothing of the cell."""
         try:
-            self._runtime.require(spec.device)
+            self._runtime.require(spec.device, Limits())
         except DeviceError as error:
             self._display.say(f"{spec}: built, and not run. {error}")
             return False

@@ -48,8 +48,8 @@ class Sources:
     """Digest of the image in the registry, `sha256:…`: no other image will do, and none is built."""
     unpinned: bool = False
     """Take the cell's own base by its tag, whatever its digest."""
-    runtime: RuntimeName = RuntimeName.DOCKER
-    """The runtime that is to have it, and runs it."""
+    runtime: RuntimeName | None = None
+    """The runtime that is to have it, and runs it; None for a campaign's, else a Docker engine."""
 
     def given_base(self, pinned: PinnedBase) -> str | None:
         """Return the base that an image is to stand on in place of *pinned* because the user says so, or None."""

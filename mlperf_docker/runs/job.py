@@ -90,10 +90,10 @@ def read_reply(command: Command[R], fields: Mapping[str, Any], log: Path) -> R:
         raise ContainerError(f"The harness's reply to {command.name} cannot be read: {error}.", log=log) from error
 
 
-def runtime_for(spec: ImageSpec, sources: Sources) -> Runtime:
-    """Return the runtime, and refuse a device that is not there before saying anything about images."""
+def runtime_for(spec: ImageSpec, sources: Sources, limits: Limits | None = None) -> Runtime:
+    """Return the runtime, and refuse a device or a limit that cannot be had before saying anything about images."""
     runtime = runtime_of(sources.runtime)
-    runtime.require(spec.device)
+    runtime.require(spec.device, limits or Limits())
     return runtime
 
 

@@ -60,7 +60,7 @@ def run(request: RunRequest, display: Display) -> values.RunResult:
     A run on data that were made up for want of others is a first look, and its length an estimate: it has three tries.
     """
     checked = _checked(request, display.say)
-    runtime = runtime_for(checked.spec, checked.sources)
+    runtime = runtime_for(checked.spec, checked.sources, checked.limits)
     prepared = _prepared(checked, display)
     result = _measure(runtime, prepared, display)
     first_look = checked.options.synthetic is not None and request.options.synthetic is None

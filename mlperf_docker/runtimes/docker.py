@@ -10,7 +10,7 @@ from mlperf_docker.engine import facts, glance, local_images
 from mlperf_docker.engine.client import connect
 from mlperf_docker.engine.container import ContainerExit, remove_orphans, run_container
 from mlperf_docker.engine.engine import Engine
-from mlperf_docker.engine.plan import ContainerUser, RunPlan, run_argv
+from mlperf_docker.engine.plan import ContainerUser, Limits, RunPlan, run_argv
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.images.building.builders import builder_of
 from mlperf_docker.images.lookup import likely_images
@@ -41,8 +41,9 @@ class DockerRuntime:
         """Return the engine's version."""
         return str(self.client.version().get("Version", "unknown"))
 
-    def require(self, device: Device) -> None:
-        """Raise DeviceError unless the engine can hand *device* to a container."""
+    def require(self, device: Device, limits: Limits) -> None:
+        """Raise DeviceError unless the engine can hand *device* to a container; of limits it tells at the start."""
+        del limits
         facts.require_device(self.client, device)
 
     def provide(self, recipe: Recipe, sources: Sources, display: Display) -> ProvidedImage:

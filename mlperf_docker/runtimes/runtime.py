@@ -7,7 +7,7 @@ from typing import Protocol
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.container import ContainerExit
-from mlperf_docker.engine.plan import ContainerUser, RunPlan
+from mlperf_docker.engine.plan import ContainerUser, Limits, RunPlan
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import RuntimeName
 from mlperf_docker.recipe.recipe import Recipe
@@ -47,8 +47,8 @@ class Runtime(ContainerRunner, Protocol):
     def version(self) -> str:
         """Return its version, in its own words."""
 
-    def require(self, device: Device) -> None:
-        """Raise DeviceError where it cannot hand over *device*, and EngineError where it cannot be used at all."""
+    def require(self, device: Device, limits: Limits) -> None:
+        """Raise what keeps it from a container with *device* and *limits*: EngineError, DeviceError, UsageError."""
 
     def provide(self, recipe: Recipe, sources: Sources, display: Display) -> ProvidedImage:
         """Return the image of *recipe*, fetched or made if it is not there."""

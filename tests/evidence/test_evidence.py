@@ -251,7 +251,7 @@ class Host:
         if (str(spec), name) in self.errors:
             raise self.errors[str(spec), name]
 
-    def require(self, device: Device) -> None:
+    def require(self, device: Device, *_: object) -> None:
         if device.profile.is_accelerator and not self.has_gpu:
             raise DeviceError("this host has no GPU")
 

@@ -7,7 +7,7 @@ import pytest
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine.container import OWNER_LABEL
 from mlperf_docker.engine.engine import Message
-from mlperf_docker.engine.plan import RunPlan, run_argv
+from mlperf_docker.engine.plan import Limits, RunPlan, run_argv
 from mlperf_docker.errors import EngineError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import RuntimeName
@@ -44,7 +44,7 @@ def test_a_dry_run_through_docker_needs_no_engine(
     plan = RunPlan(image, ("run",), (), runtime.user())
     assert runtime.argv(plan) == run_argv(plan)
     with pytest.raises(EngineError):
-        runtime.require(resnet50.device)
+        runtime.require(resnet50.device, Limits())
 
 
 def test_a_container_that_a_killed_tool_left_is_removed_and_said() -> None:
