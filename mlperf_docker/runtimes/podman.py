@@ -19,10 +19,10 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import facts
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit
-from mlperf_docker.engine.local_images import LocalImage
+from mlperf_docker.engine.local_images import LocalImage, find
 from mlperf_docker.engine.plan import CONTAINER_LABEL, ContainerUser, Gpus, Limits, RunPlan, limit_options, mount_option
 from mlperf_docker.errors import ContainerError, DeviceError, EngineError, RegistryError, UsageError
-from mlperf_docker.images.candidate import Candidate
+from mlperf_docker.images.candidate import Candidate, same_source
 from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.lookup import candidates, present
 from mlperf_docker.images.sources import Sources
@@ -115,6 +115,8 @@ class PodmanRuntime:
         store = PodmanStore()
         if sources.bundle is not None:
             image = from_bundle(store, require_bundle(sources), recipe, sources.registry, display)
+        elif sources.digest is not None:
+            return _pinned(store, recipe, f"{sources.registry}/{recipe.spec.model.name}@{sources.digest}", display)
         else:
             image = _from_registry(store, recipe, sources, display)
         return ProvidedImage(image, image.tag)
@@ -214,6 +216,18 @@ def _cdi_names(gpus: Gpus | None) -> Iterator[str]:
     kinds = [each.profile.runtime.cdi for each in Device if each.profile.runtime]
     if gpus is not None:
         yield from (f"{kind.rstrip('=')}={each}" for kind in kinds for each in gpus.names)
+
+
+def _pinned(store: PodmanStore, recipe: Recipe, reference: str, display: Display) -> ProvidedImage:
+    """Return the image *reference*, by its digest. Raises RegistryError where it is another one than *recipe*'s."""
+    if find(store, reference) is None:
+        display.phase(f"pull {reference}")
+        store.pull(reference)
+    image = find(store, reference)
+    made = same_source(recipe.identity, image.labels, reference.rpartition("/")[0]) if image else None
+    if image is None or made is None:
+        raise RegistryError(f"{reference} is not the image of {recipe} that this version runs.")
+    return ProvidedImage(_used(made, image), reference)
 
 
 def _from_registry(store: PodmanStore, recipe: Recipe, sources: Sources, display: Display) -> ImageUsed:
