@@ -105,10 +105,10 @@ def pull_pinned(client: Engine, recipe: Recipe, registry: str, digest: str, list
 
     Whatever the registry's tags name by now. No network is asked where it is here.
     """
-    reference = _pinned(recipe, registry, digest)
+    reference = pinned_reference(recipe, registry, digest)
     here = images.find(client, reference)
     if here is not None:
-        return _moved(client, here, _of_recipe(recipe, reference, here.labels, registry), digest, None)
+        return _moved(client, here, of_recipe(recipe, reference, here.labels, registry), digest, None)
     require_host(registry, "pulled")
     offer = find_pinned(client.registries(listener.say), recipe, registry, digest)
     found, size = _pulled(client, offer.remote, listener)
@@ -117,21 +117,21 @@ def pull_pinned(client: Engine, recipe: Recipe, registry: str, digest: str, list
 
 def find_pinned(registries: Registries, recipe: Recipe, registry: str, digest: str) -> Offer:
     """Return the registry's image of *recipe* with this *digest*. Raises RegistryError where there is none."""
-    reference = _pinned(recipe, registry, digest)
+    reference = pinned_reference(recipe, registry, digest)
     remote = registries.describe(reference)
     if remote is None:
         raise RegistryError(f"The registry has no {reference}.", hint=f"{_PIN_AGAIN}, or push it again.")
-    offer = Offer(_of_recipe(recipe, reference, remote.labels, registry), remote)
+    offer = Offer(of_recipe(recipe, reference, remote.labels, registry), remote)
     _check(offer, recipe.spec, registries.platform, digest)
     return offer
 
 
-def _pinned(recipe: Recipe, registry: str, digest: str) -> str:
+def pinned_reference(recipe: Recipe, registry: str, digest: str) -> str:
     """Return the reference of the image with *digest*: no tag is in it, as tags move."""
     return f"{moving_tag(str(recipe), registry).rpartition(':')[0]}@{digest}"
 
 
-def _of_recipe(recipe: Recipe, reference: str, labels: Mapping[str, str], registry: str) -> Candidate:
+def of_recipe(recipe: Recipe, reference: str, labels: Mapping[str, str], registry: str) -> Candidate:
     """Return what *reference* is. Raises RegistryError where *recipe* makes another image."""
     base = Base.recorded(labels)
     found = candidate(recipe.identity, base, registry) if base else None

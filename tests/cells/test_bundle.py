@@ -25,7 +25,8 @@ def second(engine: object) -> Iterator[SecondEngine]:
 def island(tool: Tool, second: SecondEngine, tmp_path: Path) -> Tool:
     """The command on that daemon, in a network namespace of its own, with nothing in its home."""
     folders = {f"XDG_{kind}_HOME": str(tmp_path / kind.lower()) for kind in ("CACHE", "STATE", "DATA")}
-    environment = {**tool.environment, **folders, "DOCKER_HOST": second.socket}
+    own = {"DOCKER_HOST": second.socket, "MLPERF_DOCKER_NODE_CACHE": str(tmp_path / "local")}
+    environment = {**tool.environment, **folders, **own}
     return Tool(environment, tmp_path, ("unshare", "--net"))
 
 
@@ -43,10 +44,11 @@ def test_a_run_out_of_a_bundle(tool: Tool, image: str, island: Tool, tmp_path: P
         assert tool("bundle", "resnet50", "--to", str(tmp_path / "bundle")).stdout.strip() == str(tmp_path / "bundle")
     finally:
         mine.unlink()
-    assert island("bundle", "load", str(tmp_path / "bundle")).stdout.strip() == image
-    there = island.json(*TINY)
+    there = island.json(*TINY, "--bundle", str(tmp_path / "bundle"))
     for key in ("accuracy", "image", "samples", "versions", "valid"):
         assert there[key] == here[key], key
+    assert island("bundle", "load", str(tmp_path / "bundle")).stdout.strip() == image, "which the run has loaded"
+    assert island.json(*TINY)["image"] == there["image"]
     carried = tmp_path / "cache/mlperf-docker/models/resnet50/mine.safetensors"
     assert carried.read_bytes() == weights.read_bytes()
     done = island("models", "convert", "resnet50", "--model-file", str(carried), "--to", str(tmp_path / "r.onnx"))
