@@ -77,6 +77,6 @@ def test_a_folder_of_another_user_in_its_place_is_refused(common: Path) -> None:
         common.rmdir()
 
 
-def test_it_is_closed_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_is_closed_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLPERF_DOCKER_NODE_CACHE")
     assert stat.S_IMODE(node_cache.folder().parent.stat().st_mode) == 0o700
