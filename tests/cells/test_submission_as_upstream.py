@@ -33,7 +33,7 @@ def test_one_command_makes_a_closed_tree_that_both_checkers_accept(model: str, t
     upstream.checkout()
     round_ = loading.load().find(ROUND)
     count = round_.benchmarks_of(model)[0].dataset_size
-    options: dict[str, Any] = {"min_duration": 2, "synthetic_samples": count, "synthetic_labels": "whole"}
+    options: dict[str, Any] = {"min_duration": 10, "synthetic_samples": count, "synthetic_labels": "whole"}
     path = campaign(tmp_path, f"model: {model}", Division.CLOSED, **options)
     create(tool, path, tmp_path / "tree")
     tree = with_official_durations(tmp_path / "tree", round_.min_duration_ms)
