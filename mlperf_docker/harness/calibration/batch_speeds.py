@@ -45,9 +45,14 @@ class Speed:
         return self.batch / median(self.seconds)
 
     @property
+    def quickest_s(self) -> float:
+        """Seconds of the quickest batch, which no other process disturbed."""
+        return min(self.seconds)
+
+    @property
     def best_rate(self) -> float:
         """Samples per second of the quickest batch."""
-        return self.batch / min(self.seconds)
+        return self.batch / self.quickest_s
 
 
 def candidates(scenario: Scenario, fixed: int | None, batches: tuple[int, ...]) -> tuple[int, ...]:

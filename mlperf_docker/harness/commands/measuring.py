@@ -64,4 +64,5 @@ def measure(
     batch = options.batch_size or best.batch
     longer = excess(prepared.samples, max(sizes)) if options.scenario is Scenario.OFFLINE else 1.0
     rate = SPARE * longer * max(speed.best_rate for speed in speeds) * options.copies
-    return Measured(batch, settings.hints(rate=rate, latency_s=best.mean_s), {"batch_size": batch})
+    # A hint that is too long costs the run, which ends early; one that is too short a few bytes a query.
+    return Measured(batch, settings.hints(rate=rate, latency_s=best.quickest_s), {"batch_size": batch})

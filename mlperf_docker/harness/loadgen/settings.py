@@ -17,7 +17,7 @@ SERVER_QUERIES = 1001
 """Server queries of a short run: early stopping needs 459 if none is late, 662 if one is, and 1001 if three are."""
 
 STREAM_MARGIN = 0.8
-"""Share of the measured latency given as a hint: queries run out if the hint is over twice the true latency."""
+"""Share of the quickest latency given as a hint: queries run out if the hint is over twice the true latency."""
 
 EQUAL_ISSUE_MARGIN = 1.6
 """For models whose samples are issued equally often, SingleStream issues 2 · duration / hint queries, however long it
