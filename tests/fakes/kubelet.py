@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from tests.fakes.kubernetes_state import Object, Refusal, State
 _INDEX = "batch.kubernetes.io/job-completion-index"
 _REFERENCE = re.compile(r"\$(?:\$|\((\w+)\))")
 _LOOK_S = 0.02
+_AGAIN_S = 1.1  # a pod is newer than one of the second before
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Kubelet:
     _running: dict[str, Running] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _free: threading.Condition = field(default_factory=threading.Condition)
+    _disrupted: set[str] = field(default_factory=set)
     _stopped: bool = False
 
     def begin(self, namespace: str, job: Object) -> None:
@@ -98,6 +100,14 @@ class Kubelet:
             self._running[pod].kill()
         with self._free:
             self._free.notify_all()
+
+    def disrupt(self, namespace: str, pod: str) -> int:
+        """End a pod that runs, as where its node is drained; its Job makes another one. Return how many were ended."""
+        if pod not in self._running:
+            return 0
+        self._disrupted.add(pod)
+        self._running[pod].kill()
+        return 1
 
     def node(self, name: str) -> Object:
         """The node, as the API has it."""
@@ -154,7 +164,13 @@ class Kubelet:
             with self._free:
                 self._busy.discard(node)
                 self._free.notify_all()
-        self._count(namespace, job, name)
+        if name in self._disrupted:
+            time.sleep(_AGAIN_S)
+            again = _pod(job, int(pod["metadata"]["annotations"].get(_INDEX, 0)), suffix="again")
+            self.state.create("pods", namespace, again)
+            self._run(namespace, job, again)
+        else:
+            self._count(namespace, job, name)
 
     def _taken(self, namespace: str, pod: Object) -> str | None:
         """The node for *pod*, when one is free; None where the pod is gone by then."""
@@ -196,7 +212,8 @@ class Kubelet:
         reason = "OOMKilled" if out_of_memory else "Error" if code else "Completed"
         end = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": _now()}
         phase = "Failed" if code else "Succeeded"
-        self._tell(namespace, name, lambda found: _status(found, phase, {"terminated": end}))
+        disrupted = [{"type": "DisruptionTarget", "status": "True"}] if name in self._disrupted else []
+        self._tell(namespace, name, lambda found: _status(found, phase, {"terminated": end}, disrupted))
 
     def _tell(self, namespace: str, pod: str, change: Any) -> None:
         self.state.update("pods", namespace, pod, change)
@@ -254,12 +271,12 @@ class Kubelet:
         return own
 
 
-def _pod(job: Object, index: int) -> Object:
+def _pod(job: Object, index: int, suffix: str = "abcde") -> Object:
     template, name = job["spec"]["template"], job["metadata"]["name"]
     indexed = job["spec"].get("completionMode") == "Indexed"
     labels = {**template["metadata"].get("labels", {}), "job-name": name, "batch.kubernetes.io/job-name": name}
     annotations = {_INDEX: str(index)} if indexed else {}
-    suffix = f"{index}-abcde" if indexed else "abcde"
+    suffix = f"{index}-{suffix}" if indexed else suffix
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -269,11 +286,11 @@ def _pod(job: Object, index: int) -> Object:
     }
 
 
-def _status(pod: Object, phase: str, state: Object) -> None:
+def _status(pod: Object, phase: str, state: Object, conditions: Sequence[Object] = ()) -> None:
     (container,) = pod["spec"]["containers"]
     image = f"docker-pullable://{container['image'].partition(':')[0]}@sha256:{'a' * 64}"
     told = {"name": container["name"], "image": container["image"], "imageID": image, "state": state}
-    pod["status"] = {"phase": phase, "containerStatuses": [told]}
+    pod["status"] = {"phase": phase, "containerStatuses": [told], "conditions": list(conditions)}
 
 
 def _expanded(text: str, variables: Mapping[str, str]) -> str:

@@ -101,14 +101,15 @@ def manifest(job: PlannedJob, settings: KubernetesSettings) -> dict[str, Any]:
         "spec": {
             **(by_index | {"backoffLimitPerIndex": 0} if job.indexed else {"backoffLimit": 0}),
             # A node that is drained or fails is no fault of the run.
-            "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [_DISRUPTED]}]},
+            "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [DISRUPTED]}]},
             "ttlSecondsAfterFinished": settings.keep_s,
             "template": {"metadata": {"labels": labels}, "spec": _pod(job, settings)},
         },
     }
 
 
-_DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
+DISRUPTED = {"type": "DisruptionTarget", "status": "True"}
+"""Condition of a pod that the cluster ended, as its node is drained, failed, or needed by others."""
 
 
 def policy(settings: KubernetesSettings) -> dict[str, Any]:

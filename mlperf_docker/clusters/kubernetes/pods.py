@@ -49,6 +49,8 @@ class Pod:
     """Id of its image on the node."""
     reason: str = ""
     """Why it failed, where that was no doing of its container: it was evicted, say."""
+    disrupted: bool = False
+    """Whether the cluster ended it, for its node was drained or failed: its Job, while it lasts, makes another one."""
 
     @property
     def ended(self) -> bool:
@@ -90,9 +92,7 @@ def job_of(message: Message) -> SubmittedJob | None:
         image = ImageUsed.model_validate_json(annotations[jobs.IMAGE_ANNOTATION])
     except (LookupError, TypeError, ValueError, ValidationError):
         return None
-    over = any(
-        each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in _conditions(status)
-    )
+    over = any(_is_true(status, each) for each in ("Complete", "Failed"))
     return SubmittedJob(str(metadata.get("name")), runs, image, over)
 
 
@@ -118,6 +118,7 @@ def pod_of(message: Message) -> Pod:
         finished=_time(ended.get("finishedAt")),
         image=_id(container.get("imageID") or ""),
         reason=_told(status),
+        disrupted=_is_true(status, jobs.DISRUPTED["type"]),
     )
 
 
@@ -128,6 +129,10 @@ def newest(pods: Iterable[Pod]) -> dict[tuple[str, int], Pod]:
 
 def _conditions(status: Message) -> Iterable[Message]:
     return status.get("conditions") or ()
+
+
+def _is_true(status: Message, condition: str) -> bool:
+    return any(each.get("type") == condition and each.get("status") == "True" for each in _conditions(status))
 
 
 def _told(state: Message) -> str:

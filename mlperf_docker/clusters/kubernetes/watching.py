@@ -3,8 +3,9 @@
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from mlperf_docker.campaigns.plan import CampaignPlan
 from mlperf_docker.clusters.kubernetes import kept, submission
 from mlperf_docker.clusters.kubernetes.cluster import ApiRefusalError, Cluster
 from mlperf_docker.clusters.kubernetes.collecting import Ended, collect
-from mlperf_docker.clusters.kubernetes.pods import Pod, SubmittedJob, job_of, newest, pod_of
+from mlperf_docker.clusters.kubernetes.pods import SubmittedJob, job_of, newest, pod_of
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import ClusterError, ContainerError, Interrupted, MlperfDockerError, UsageError
 from mlperf_docker.images.sources import Sources
@@ -29,6 +30,7 @@ _TOGETHER_S = 0.3
 """Pause after a change: others come with it."""
 _GONE_S = 60.0
 """Seconds that pods of Jobs that were cancelled have to end, which is twice what Kubernetes gives them."""
+_PATIENCE_S = 60.0
 _STUCK_HINT = "See that the nodes can pull the image (kubectl describe pod), and run the same command again."
 
 
@@ -55,30 +57,52 @@ def view(cluster: Cluster, results: Path) -> View:
     there = {each.name: each for each in map(job_of, cluster.jobs(campaign).items) if each is not None}
     listed = cluster.pods(campaign)
     pods = newest(map(pod_of, listed.items))
-    live, ended, stuck = list[ClusterJob](), list[Ended](), list[Ended]()
-    for job in (found | there).values():
-        for index, run in enumerate(job.runs):
-            folder, pod = kept.run_folder(results, job.name, index), pods.get((job.name, index))
-            if not folder.is_dir():
-                continue
-            each = Ended(job, index, pod)
-            if pod is not None and pod.ended:
-                ended.append(each)
-            elif pod is not None and pod.is_stuck:
-                stuck.append(each)
-            elif pod is not None or (job.name in there and not there[job.name].is_over):
-                live.append(_live(run.name, job, pod))
-            elif not kept.is_untouched(folder):
-                ended.append(each)
-    open_ = tuple(job for job in (found | there).values() if kept.folder_of(results, job.name).is_dir())
-    return View(tuple(live), tuple(ended), tuple(stuck), open_, listed.version)
+    jobs = {name: job for name, job in (found | there).items() if kept.folder_of(results, name).is_dir()}
+    runs = [(job, index) for job in jobs.values() for index in range(len(job.runs))]
+    open_ = [
+        Ended(job, index, pods.get((job.name, index))) for job, index in runs if _folder(results, job, index).is_dir()
+    ]
+    stands = {each: _standing(each, there, results) for each in open_}
+    of = {wanted: tuple(each for each, standing in stands.items() if standing is wanted) for wanted in _Standing}
+    live = tuple(map(_live, of[_Standing.LIVE]))
+    return View(live, of[_Standing.ENDED], of[_Standing.STUCK], tuple(jobs.values()), listed.version)
 
 
-def _live(run: str, job: SubmittedJob, pod: Pod | None) -> ClusterJob:
-    if pod is None or pod.phase == "Pending":
-        waits = pod.waits if pod else None
-        return ClusterJob(ClusterName.KUBERNETES, run, pod.name if pod else job.name, JobState.QUEUED, why=waits)
-    return ClusterJob(ClusterName.KUBERNETES, run, pod.name, JobState.RUNNING, pod.node)
+class _Standing(Enum):
+    """Standing of a run that a cluster was given."""
+
+    LIVE = auto()
+    STUCK = auto()
+    ENDED = auto()
+    NEVER_BEGUN = auto()
+
+
+def _folder(results: Path, job: SubmittedJob, index: int) -> Path:
+    return kept.run_folder(results, job.name, index)
+
+
+def _standing(each: Ended, there: Mapping[str, SubmittedJob], results: Path) -> _Standing:
+    """Return how a run stands. there: the Jobs that the cluster has; those that are not over make pods."""
+    pod, makes_pods = each.pod, each.job.name in there and not there[each.job.name].is_over
+    if makes_pods and (pod is None or (pod.ended and pod.disrupted)):
+        return _Standing.LIVE
+    if pod is None:
+        untouched = kept.is_untouched(_folder(results, each.job, each.index))
+        return _Standing.NEVER_BEGUN if untouched else _Standing.ENDED
+    if pod.ended:
+        return _Standing.ENDED
+    return _Standing.STUCK if pod.is_stuck else _Standing.LIVE
+
+
+def _live(each: Ended) -> ClusterJob:
+    pod = each.pod
+    if pod is None:
+        told = f"it has no pod yet: kubectl describe job {each.job.name}"
+        return ClusterJob(ClusterName.KUBERNETES, each.name, each.job.name, JobState.QUEUED, why=told)
+    if pod.phase == "Pending" or pod.ended:
+        waits = pod.reason if pod.ended else pod.waits
+        return ClusterJob(ClusterName.KUBERNETES, each.name, pod.name, JobState.QUEUED, why=waits)
+    return ClusterJob(ClusterName.KUBERNETES, each.name, pod.name, JobState.RUNNING, pod.node)
 
 
 def alone(results: Path, say: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
@@ -124,6 +148,9 @@ class Watcher:
     """Whether runs are submitted after one failed, or did not count."""
     only: Collection[str] | None = None
     """Names of the runs to submit; None for all."""
+    patience_s: float = _PATIENCE_S
+    """Seconds that pods may be without an image, say: a registry may be busy."""
+    _stuck_since: dict[str, float] = field(default_factory=dict)
     _tried: set[str] = field(default_factory=set)
     _told: dict[str, str] = field(default_factory=dict)
 
@@ -143,10 +170,10 @@ class Watcher:
         while True:
             seen = self._patiently(lambda: view(self.cluster, results))
             self._complete(seen, outcome)
-            self._give_up(seen, outcome)
+            waiting = self._give_up(seen, outcome)
             self._tell(seen.live)
-            submitted = self._submit(outcome, {job.run for job in seen.live})
-            if not submitted and not seen.live:
+            live = {job.run for job in seen.live} | {each.name for each in waiting}
+            if not self._submit(outcome, live) and not live:
                 return outcome
             self._wait(seen.version, results)
 
@@ -159,9 +186,15 @@ class Watcher:
             outcome.plan = self.plan()
             outcome.done += sum(run.finished and run.name not in before for run in outcome.plan.runs)
 
-    def _give_up(self, seen: View, outcome: Outcome) -> None:
-        """End the Jobs whose pods cannot start: all pods of one have the same image and the same volumes."""
-        for each in {stuck.job.name: stuck for stuck in seen.stuck}.values():
+    def _give_up(self, seen: View, outcome: Outcome) -> tuple[Ended, ...]:
+        """End the Jobs whose pods cannot start, and return the runs that may yet.
+
+        All pods of a Job have the same image and the same volumes.
+        """
+        now = time.monotonic()
+        since = {each.job.name: self._stuck_since.setdefault(each.job.name, now) for each in seen.stuck}
+        hopeless = {name for name, first in since.items() if now - first >= self.patience_s}
+        for each in {stuck.job.name: stuck for stuck in seen.stuck if stuck.job.name in hopeless}.values():
             self._patiently(functools.partial(self.cluster.delete_job, each.job.name))
             waits = each.pod.waits if each.pod else None
             error = ContainerError(f"The pods of Job {each.job.name} cannot start: {waits}.", hint=_STUCK_HINT)
@@ -171,6 +204,7 @@ class Watcher:
             for run in each.job.runs:
                 self._tried.add(run.name)
                 outcome.errors[run.name] = error
+        return tuple(each for each in seen.stuck if each.job.name not in hopeless)
 
     def _submit(self, outcome: Outcome, live: set[str]) -> bool:
         """Submit the runs that are ready, and tell whether there were any."""

@@ -81,10 +81,12 @@ class Lab:
         """A connection to the server."""
         return Cluster(found.campaign.kubernetes)
 
-    def run(self, display: FakeDisplay | None = None, *, go_on: bool = True) -> Outcome:
+    def run(self, display: FakeDisplay | None = None, *, go_on: bool = True, patience_s: float = 60) -> Outcome:
         """What `campaign run --on kubernetes` does."""
         found = self.planner()
-        return Watcher(found.plan, self.cluster(found), SOURCES, display or FakeDisplay(), go_on).run()
+        watcher = Watcher(found.plan, self.cluster(found), SOURCES, display or FakeDisplay(), go_on)
+        watcher.patience_s = patience_s
+        return watcher.run()
 
     def names(self) -> list[str]:
         """The names of all runs that have a result, without their times."""

@@ -164,13 +164,33 @@ def test_watches_that_break_off_or_begin_too_late_are_begun_again(lab: Lab) -> N
 def test_pods_that_cannot_start_end_the_command_with_one_reason(lab: Lab) -> None:
     lab.containers.images = set()
     display = FakeDisplay()
-    outcome = lab.run(display)
+    outcome = lab.run(display, patience_s=0)
     assert len(outcome.errors) == 6
     assert len([each for each in display.said if each.startswith("Error")]) == 1
     assert "ErrImagePull" in str(next(iter(outcome.errors.values())))
     assert lab.api.state.listed("jobs", "lab")[0] == []
     lab.containers.images = None
     assert lab.run().plan.complete
+
+
+def test_a_pod_whose_node_goes_away_is_made_again_and_nothing_of_it_is_taken_for_the_run(lab: Lab) -> None:
+    lab.order(SingleStream_accuracy={"seconds": 2.0})
+
+    @dataclass
+    class Draining(FakeDisplay):
+        drained: int = 0
+
+        def say(self, text: str) -> None:
+            super().say(text)
+            if "running" in text and "SingleStream accuracy" in text and not self.drained:
+                self.drained += lab.api.kubelet.disrupt("lab", text.partition("job ")[2].partition(" ")[0])
+
+    display = Draining()
+    outcome = lab.run(display)
+    assert display.drained == 1
+    assert (outcome.errors, outcome.plan.complete) == ({}, True)
+    assert sorted(started(lab).values()) == [1] * 11 + [2]
+    assert len(lab.names()) == 12
 
 
 def test_a_run_of_settings_that_have_changed_since_does_not_count(lab: Lab) -> None:
