@@ -172,13 +172,12 @@ def _on_cluster(
 
 
 def _in_pods(campaign: Path, sources: GivenSources, only: list[str] | None, *, stop: bool, as_json: bool) -> None:
-    from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.cli import on_kubernetes
     from mlperf_docker.display.progress import display
 
     with display() as show:
         planner = _planner(campaign, show, sources)
-        outcome = on_kubernetes.run(planner, sources.of(Catalog.load()), show, only, go_on=not stop)
+        outcome = on_kubernetes.run(planner, show, only, go_on=not stop)
     _show_outcome(outcome, only, as_json=as_json)
 
 
@@ -242,7 +241,6 @@ def export(
     sources: GivenSources,
 ) -> None:
     """Write the runs that can begin as files for a cluster's own command, as kubectl, and print their paths."""
-    from mlperf_docker.catalog.loading import Catalog
     from mlperf_docker.catalog.selector import parse_choice
     from mlperf_docker.cli import on_kubernetes
     from mlperf_docker.display.progress import display
@@ -252,7 +250,7 @@ def export(
         raise UsageError(f"{to} takes no files.", hint="Submit the runs: mlperf-docker campaign run --on slurm")
     with display() as show:
         planner = _planner(campaign, show, sources)
-        files = on_kubernetes.export(planner, sources.of(Catalog.load()), output, show)
+        files = on_kubernetes.export(planner, output, show)
     for path in files:
         streams.out(path)
 

@@ -11,12 +11,9 @@ if TYPE_CHECKING:
     from mlperf_docker.campaigns.execution import Outcome
     from mlperf_docker.campaigns.plan import CampaignPlan, Planner
     from mlperf_docker.display.progress import Display
-    from mlperf_docker.images.sources import Sources
 
 
-def run(
-    planner: "Planner", sources: "Sources", show: "Display", only: Collection[str] | None, *, go_on: bool
-) -> "Outcome":
+def run(planner: "Planner", show: "Display", only: Collection[str] | None, *, go_on: bool) -> "Outcome":
     """Do the runs that are not finished as Jobs, and complete those of an earlier command."""
     from mlperf_docker.clusters.kubernetes import watching
     from mlperf_docker.clusters.kubernetes.cluster import Cluster
@@ -24,7 +21,7 @@ def run(
     campaign = planner.campaign
     cluster = Cluster(campaign.kubernetes)
     with watching.alone(campaign.results, show.say):
-        return watching.Watcher(planner.plan, cluster, sources, show, go_on, only).run()
+        return watching.Watcher(planner.plan, cluster, show, go_on, only).run()
 
 
 def seen(planner: "Planner", show: "Display") -> "CampaignPlan":
@@ -74,11 +71,11 @@ def _cancel(campaign: "Campaign", show: "Display") -> int:
         return watching.cancel(plan(campaign, Sources(Catalog.load().registry), show), cluster, show)
 
 
-def export(planner: "Planner", sources: "Sources", output: Path, show: "Display") -> tuple[Path, ...]:
+def export(planner: "Planner", output: Path, show: "Display") -> tuple[Path, ...]:
     """Write the runs that are ready as Jobs to *output*, say how to go on, and return the files."""
     from mlperf_docker.clusters.kubernetes import export as exporting
 
-    done = exporting.export(planner.plan(), sources, output, show)
+    done = exporting.export(planner.plan(), output, show)
     for line in exporting.told(done, output):
         show.say(line)
     return done.files

@@ -11,7 +11,6 @@ from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun
 from mlperf_docker.clusters.kubernetes import jobs, kept, submission
 from mlperf_docker.clusters.kubernetes.submission import RenderedJob
 from mlperf_docker.display.progress import Display
-from mlperf_docker.images.sources import Sources
 from mlperf_docker.system import atomic, folders
 
 _POLICY_FILE = "network-policy.yaml"
@@ -27,13 +26,13 @@ class Exported:
     """Runs that need results which are not there yet."""
 
 
-def export(plan: CampaignPlan, sources: Sources, output: Path, display: Display) -> Exported:
+def export(plan: CampaignPlan, output: Path, display: Display) -> Exported:
     """Write the open runs of *plan* that need nothing more as Jobs to *output*, and make the folders they write to.
 
     Raises what is wrong with a request, before anything is written.
     """
     runs = submission.ready(plan)
-    rendered = submission.render(plan, runs, sources, display)
+    rendered = submission.render(plan, runs, display)
     folders.make(output, "with --output DIR")
     files = [_written(output / _POLICY_FILE, jobs.policy(plan.campaign.kubernetes))] if rendered else []
     for each in rendered:

@@ -27,7 +27,7 @@ class PodImage:
 def image_of(recipe: Recipe, sources: Sources, display: Display) -> PodImage:
     """Return the image of *recipe* for pods. Raises RegistryError where no registry has it that nodes could ask."""
     known = offers.likely(recipe, sources)
-    if sources.pull is PullPolicy.NEVER:
+    if sources.pull is PullPolicy.NEVER and sources.digest is None:
         chosen = _on_this_host(known)
         return PodImage(chosen.exact, _used(chosen, None))
     hint = f"Push it: mlperf-docker push {recipe.spec.words}. Or, where the nodes have it already: --pull never"

@@ -20,7 +20,6 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.plan import RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import UsageError
-from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs import session
 
@@ -51,17 +50,15 @@ def ready(plan: CampaignPlan) -> tuple[PlannedRun, ...]:
     return tuple(run for run in plan.open if finished.issuperset(run.needs))
 
 
-def render(plan: CampaignPlan, runs: Sequence[PlannedRun], sources: Sources, display: Display) -> list[RenderedJob]:
+def render(plan: CampaignPlan, runs: Sequence[PlannedRun], display: Display) -> list[RenderedJob]:
     """Return *runs* of *plan*, which need nothing that is not there, as Jobs. Raises what is wrong with a request.
 
     Nothing is written.
     """
     settings, results = plan.campaign.kubernetes, plan.campaign.results
-    found = {
-        run.name: _Prepared.of(run, results, image, display) for run, image in _with_images(runs, sources, display)
-    }
+    found = {run.name: _Prepared.of(run, results, image, display) for run, image in _with_images(runs, display)}
     alike = batches(replace(plan, runs=tuple(runs)), lambda run: jobs.frame(found[run.name].plan))
-    return [_rendered(batch.runs, found, results, sources, settings) for batch in alike]
+    return [_rendered(batch.runs, found, results, settings) for batch in alike]
 
 
 def create(rendered: Sequence[RenderedJob], cluster: Cluster, settings: KubernetesSettings, results: Path) -> None:
@@ -93,10 +90,10 @@ class _Prepared:
         return cls(PodRun(run.name, plan.arguments, run.request.title, record_digest(prepared)), plan, image)
 
 
-def _with_images(runs: Sequence[PlannedRun], sources: Sources, display: Display) -> list[tuple[PlannedRun, PodImage]]:
+def _with_images(runs: Sequence[PlannedRun], display: Display) -> list[tuple[PlannedRun, PodImage]]:
     """Return each run with its image, which is looked up once for a cell."""
-    specs = {str(run.cell.spec): run.cell.spec for run in runs}
-    images = {name: image_of(recipe_of(spec), sources, display) for name, spec in specs.items()}
+    requests = {str(run.cell.spec): run.request for run in runs}
+    images = {name: image_of(recipe_of(each.spec), each.sources, display) for name, each in requests.items()}
     return [(run, images[str(run.cell.spec)]) for run in runs]
 
 
@@ -104,7 +101,6 @@ def _rendered(
     runs: tuple[PlannedRun, ...],
     found: dict[str, _Prepared],
     results: Path,
-    sources: Sources,
     settings: KubernetesSettings,
 ) -> RenderedJob:
     own = [found[run.name] for run in runs]
@@ -118,6 +114,6 @@ def _rendered(
         runs=tuple(each.run for each in own),
         plan=replace(own[0].plan, mounts=tuple(mounts)),
         image=own[0].image.used,
-        pull=sources.pull,
+        pull=runs[0].request.sources.pull,
     )
     return RenderedJob(jobs.manifest(job, settings), runs)

@@ -18,7 +18,6 @@ from mlperf_docker.clusters.kubernetes.collecting import Ended, collect
 from mlperf_docker.clusters.kubernetes.pods import SubmittedJob, job_of, newest, pod_of
 from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import ClusterError, ContainerError, Interrupted, MlperfDockerError, UsageError
-from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import ClusterName
 from mlperf_docker.system import exclusive, folders
 
@@ -142,7 +141,6 @@ class Watcher:
 
     plan: Callable[[], CampaignPlan]
     cluster: Cluster
-    sources: Sources
     display: Display
     go_on: bool = True
     """Whether runs are submitted after one failed, or did not count."""
@@ -213,7 +211,7 @@ class Watcher:
         failed = bool(outcome.errors) or any(run.name in self._tried and not run.finished for run in plan.runs)
         if not runs or (failed and not self.go_on):
             return False
-        rendered = submission.render(plan, runs, self.sources, self.display)
+        rendered = submission.render(plan, runs, self.display)
         self._tried |= {run.name for run in runs}
         submission.create(rendered, self.cluster, plan.campaign.kubernetes, plan.campaign.results)
         for each in rendered:

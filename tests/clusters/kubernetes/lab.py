@@ -84,7 +84,7 @@ class Lab:
     def run(self, display: FakeDisplay | None = None, *, go_on: bool = True, patience_s: float = 60) -> Outcome:
         """What `campaign run --on kubernetes` does."""
         found = self.planner()
-        watcher = Watcher(found.plan, self.cluster(found), SOURCES, display or FakeDisplay(), go_on)
+        watcher = Watcher(found.plan, self.cluster(found), display or FakeDisplay(), go_on)
         watcher.patience_s = patience_s
         return watcher.run()
 

@@ -9,13 +9,13 @@ import yaml
 from mlperf_docker.clusters.kubernetes import export, kept
 from mlperf_docker.clusters.kubernetes.volumes import NoVolumeError
 from tests.campaigns.finishing import finish
-from tests.clusters.kubernetes.lab import SOURCES, Lab
+from tests.clusters.kubernetes.lab import Lab
 from tests.fakes.engine import FakeDisplay
 
 
 def test_an_export_is_files_of_what_is_ready_that_kubernetes_schemas_take(lab: Lab, tmp_path: Path) -> None:
     found, output = lab.planner(), tmp_path / "jobs"
-    done = export.export(found.plan(), SOURCES, output, FakeDisplay())
+    done = export.export(found.plan(), output, FakeDisplay())
     assert sorted(done.files) == sorted(output.iterdir())
     kinds = []
     for path in done.files:
@@ -32,7 +32,7 @@ def test_tests_that_wait_are_exported_when_the_runs_that_they_need_are_there(lab
     found = lab.planner()
     for run in found.plan().runs[:6]:
         finish(run, found)
-    done = export.export(found.plan(), SOURCES, tmp_path / "jobs", FakeDisplay())
+    done = export.export(found.plan(), tmp_path / "jobs", FakeDisplay())
     assert sum(len(each.runs) for each in done.jobs) == 6
     mounts = done.jobs[0].manifest["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert {"/performance-run"} <= {each["mountPath"] for each in mounts if each.get("readOnly")}
@@ -42,6 +42,6 @@ def test_a_folder_without_a_volume_writes_nothing(lab: Lab, tmp_path: Path) -> N
     plan = lab.planner().plan()
     plan.campaign.kubernetes.__dict__["volumes"] = ()
     with pytest.raises(NoVolumeError, match=str(lab.results)):
-        export.export(plan, SOURCES, tmp_path / "jobs", FakeDisplay())
+        export.export(plan, tmp_path / "jobs", FakeDisplay())
     assert not (tmp_path / "jobs").exists()
     assert not (lab.results / kept.FOLDER).exists()

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 from mlperf_docker.clusters.kubernetes import kept, submission
-from tests.clusters.kubernetes.lab import SOURCES, Lab
+from tests.clusters.kubernetes.lab import Lab
 from tests.fakes.engine import FakeDisplay
 from tests.tries import in_time
 
@@ -16,7 +16,7 @@ def submitted(lab: Lab) -> tuple[float, str]:
     ready = submission.ready(plan)
     many = tuple(replace(ready[n % len(ready)], needs=()) for n in range(200))
     start = time.monotonic()
-    rendered = submission.render(plan, many, SOURCES, FakeDisplay())
+    rendered = submission.render(plan, many, FakeDisplay())
     submission.create(rendered, cluster, plan.campaign.kubernetes, lab.results)
     return time.monotonic() - start, rendered[0].name
 

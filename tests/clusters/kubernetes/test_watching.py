@@ -15,7 +15,7 @@ from mlperf_docker.clusters.kubernetes import export, kept, submission, watching
 from mlperf_docker.clusters.kubernetes.cluster import Cluster
 from mlperf_docker.errors import ContainerError, DatasetError, Interrupted, MlperfDockerError, UsageError
 from mlperf_docker.results import store
-from tests.clusters.kubernetes.lab import SOURCES, Lab
+from tests.clusters.kubernetes.lab import Lab
 from tests.fakes.engine import FakeDisplay
 
 
@@ -51,7 +51,7 @@ def test_a_campaign_runs_in_jobs_and_its_results_are_those_of_runs_here(lab: Lab
     assert result.image.id == f"sha256:{'a' * 64}"
     assert '"event": "result"' in (lab.results / result.name / store.LOG_FILE).read_text()
     assert not (lab.results / kept.FOLDER).exists()
-    assert lab.api.posted("networkpolicies") == 2  # one a wave; the second is there already
+    assert len(lab.api.state.listed("networkpolicies", "lab")[0]) == 1
 
 
 def test_alike_runs_of_a_wave_are_one_indexed_job(lab: Lab) -> None:
@@ -103,7 +103,7 @@ def test_a_run_whose_pod_and_log_are_gone_is_completed_from_what_the_harness_lef
     found = lab.planner()
     cluster, plan = lab.cluster(found), found.plan()
     submission.create(
-        submission.render(plan, submission.ready(plan), SOURCES, FakeDisplay()),
+        submission.render(plan, submission.ready(plan), FakeDisplay()),
         cluster,
         plan.campaign.kubernetes,
         lab.results,
@@ -197,9 +197,7 @@ def test_a_run_of_settings_that_have_changed_since_does_not_count(lab: Lab) -> N
     found = lab.planner("{synthetic: tiny, min_duration: 2}")
     cluster, plan = lab.cluster(found), found.plan()
     runs = [run for run in submission.ready(plan) if run.name.endswith("Offline performance")]
-    submission.create(
-        submission.render(plan, runs, SOURCES, FakeDisplay()), cluster, plan.campaign.kubernetes, lab.results
-    )
+    submission.create(submission.render(plan, runs, FakeDisplay()), cluster, plan.campaign.kubernetes, lab.results)
     seen = wait_until_ended(lab, cluster)
     errors = watching.complete_ended(seen, lab.planner().plan(), cluster, FakeDisplay())
     assert [str(each).rpartition("; ")[2] for each in errors.values()] == ["its run does not count."]
@@ -209,7 +207,7 @@ def test_a_run_of_settings_that_have_changed_since_does_not_count(lab: Lab) -> N
 
 def exported(lab: Lab, output: Path) -> tuple[Planner, export.Exported]:
     found = lab.planner()
-    return found, export.export(found.plan(), SOURCES, output, FakeDisplay())
+    return found, export.export(found.plan(), output, FakeDisplay())
 
 
 def test_jobs_that_kubectl_applied_are_found_and_completed(lab: Lab, tmp_path: Path) -> None:
@@ -229,9 +227,7 @@ def test_a_status_shows_where_pods_are(lab: Lab) -> None:
     found = lab.planner()
     cluster, plan = lab.cluster(found), found.plan()
     runs = [run for run in submission.ready(plan) if run.name.endswith("accuracy")]
-    submission.create(
-        submission.render(plan, runs, SOURCES, FakeDisplay()), cluster, plan.campaign.kubernetes, lab.results
-    )
+    submission.create(submission.render(plan, runs, FakeDisplay()), cluster, plan.campaign.kubernetes, lab.results)
     deadline = time.monotonic() + 60
     while len(list((lab.results / kept.FOLDER).glob("*/*/*.txt"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)  # until two have begun to write
