@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlperf_docker.bundle import node_images
 from mlperf_docker.campaigns.cells import CampaignCell
 from mlperf_docker.display.progress import BYTES, Display
-from mlperf_docker.errors import DatasetError, ModelFileError, UsageError
+from mlperf_docker.errors import BundleError, DatasetError, ModelFileError, UsageError
 from mlperf_docker.images.lookup import likely_images
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.datasets import identity, location
 from mlperf_docker.inputs.models import official_files
+from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.render import recipe_of
 
 
@@ -22,7 +24,7 @@ class CellInputs:
     source: str
     """Hash of the image's Dockerfile, locks and harness."""
     image: str | None
-    """Last part of the image's exact tag, which stands for its base, too; None if the image is not here."""
+    """Last part of the image's exact tag, which stands for its base, too; None if it is not known here."""
     dataset: Path | None = None
     """None for synthetic data."""
     data_identity: str | None = None
@@ -45,15 +47,26 @@ def of_cells(cells: Iterable[CampaignCell], sources: Sources, display: Display) 
     recipes = [recipe_of(cell.spec) for cell in cells]
     found, problems = {}, []
     for cell, recipe in zip(cells, recipes, strict=True):
-        ((tag, is_here),) = likely_images([recipe.identity], sources.pinned(cell.image))
-        image = tag.rpartition("-")[2] if is_here else None
         try:
-            found[str(cell)] = _inputs(cell, recipe.source, image, display)
-        except (DatasetError, ModelFileError) as error:
+            found[str(cell)] = _inputs(cell, recipe.source, _image(cell, recipe, sources), display)
+        except (BundleError, DatasetError, ModelFileError) as error:
             problems.append(f"{error} {error.hint or ''}".strip())
     if problems:
         raise UsageError("Inputs of the campaign are missing:\n  " + "\n  ".join(dict.fromkeys(problems)))
     return found
+
+
+def _image(cell: CampaignCell, recipe: Recipe, sources: Sources) -> str | None:
+    """Return the hash of the image that runs of *cell* take, as far as it is known. Raises BundleError.
+
+    That of a bundle is known on every host, with an engine or without one; of a pinned one the digest decides.
+    """
+    if cell.image is not None:
+        return None
+    if sources.bundle is not None:
+        return node_images.find(sources.bundle, recipe, sources.registry).cell.hash
+    ((tag, is_here),) = likely_images([recipe.identity], sources)
+    return tag.rpartition("-")[2] if is_here else None
 
 
 def _inputs(cell: CampaignCell, source: str, image: str | None, display: Display) -> CellInputs:

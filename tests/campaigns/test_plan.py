@@ -1,18 +1,23 @@
 """The plan of a campaign: which runs, in which order, in which state, as the results folder tells it."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlperf_docker.bundle import manifest as manifests
 from mlperf_docker.campaigns import inputs, turns
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.plan import State
+from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.errors import UsageError
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.results import store
 from mlperf_docker.system import exclusive, node
+from tests.bundle.bundles import bundle, packed
 from tests.campaigns.files import HEAD, campaign
 from tests.campaigns.finishing import attempt, finish, finish_all, named, planned, plans
 
@@ -232,3 +237,30 @@ def test_an_image_on_another_base_is_stale_and_one_that_was_removed_is_not(
     assert here("r/resnet50:onnxruntime-cpu-abc", True) is State.FINISHED
     assert here("r/resnet50:onnxruntime-cpu-def", False) is State.FINISHED
     assert here("r/resnet50:onnxruntime-cpu-def", True) is State.STALE
+
+
+def test_the_image_of_a_bundle_decides_on_every_host_whatever_is_built_there(
+    resnet: Campaign, resnet50: ImageSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "likely_images", lambda found, _: [("r/cell:x-built-here", True) for _ in found])
+    bundle(tmp_path / "bundle", recipe_of(resnet50), [packed({"a": b""})], tmp_path / "blobs")
+    (cell,) = manifests.read(tmp_path / "bundle").cells
+    with_bundle = dataclasses.replace(resnet, bundle=tmp_path / "bundle")
+    maker = plans(with_bundle)
+    while open_ := maker.plan().open:
+        tag = f"r/resnet50:onnxruntime-cpu-{cell.hash}"
+        finish(open_[0], maker, image={"tag": tag, "id": cell.id, "base": "base:1 (local)"})
+    assert plans(with_bundle).plan().complete
+    assert not plans(resnet).plan().complete, "as of an image that was built here"
+
+
+def test_a_bundle_without_a_campaigns_image_is_told_before_anything_runs(
+    resnet: Campaign, resnet50: ImageSpec, tmp_path: Path
+) -> None:
+    bundle(tmp_path / "bundle", recipe_of(resnet50), [packed({"a": b""})], tmp_path / "blobs")
+    other = campaign(tmp_path, "- model: bert", TINY + "bundle: bundle\n")
+    with pytest.raises(UsageError, match="Inputs of the campaign are missing") as caught:
+        plans(other)
+    assert "bert:onnxruntime-cpu is not in it. Write it again with this version: mlperf-docker bundle bert" in str(
+        caught.value
+    )
