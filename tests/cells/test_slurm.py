@@ -52,9 +52,11 @@ _MEASURED = (
     ("samples",),
     ("settings", "batch_size"),
     ("settings", "expected_latency_ns"),
+    ("settings", "min_query_count"),
     ("settings", "samples_by_instance"),
+    ("settings", "target_qps"),
 )
-"""What a run measures, or says of its time and its place."""
+"""What a run measures, before LoadGen or under it, or says of its time and its place."""
 
 
 @dataclass(frozen=True)
