@@ -99,7 +99,7 @@ def waiting(running: subprocess.Popen[str]) -> str:
     """Return what a process said until it waits for another one."""
     said = ""
     assert running.stderr is not None
-    timer = threading.Timer(60, running.kill)
+    timer = threading.Timer(120, running.kill)
     timer.start()
     try:
         while "waiting" not in said:
