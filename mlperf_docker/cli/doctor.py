@@ -11,10 +11,11 @@ from mlperf_docker.system import strict_json
 
 
 def doctor(*, as_json: JsonOutput = False) -> None:
-    """Check this host: engine, BuildKit, GPU runtime, disk, memory, network. Exits 3 if nothing could run."""
+    """Check this host: engine, BuildKit, GPU runtime, runtimes, disk, memory, network. Exits 3 if nothing could run."""
     from mlperf_docker.maintenance.doctor import Severity, check_all
+    from mlperf_docker.runtimes.found import with_runtimes
 
-    checks = check_all()
+    checks = with_runtimes(check_all())
     if as_json:
         streams.out(strict_json.dumps([asdict(check) for check in checks]))
     else:

@@ -10,7 +10,7 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import facts
 from mlperf_docker.engine.container import ContainerExit
 from mlperf_docker.engine.plan import ContainerUser, Limits, RunPlan
-from mlperf_docker.errors import DeviceError, UsageError
+from mlperf_docker.errors import DeviceError, EngineError, UsageError
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import RuntimeName
 from mlperf_docker.recipe.layout import LAYOUT
@@ -41,16 +41,19 @@ class CommandRuntime:
 
     def require(self, device: Device, limits: Limits) -> None:
         """Raise EngineError where it is not installed, UsageError and DeviceError for what it cannot give."""
+        kind = self._kind
         self.version()
+        if kind.proof is not None and kind.proof not in process.ask([kind.program, "--help"]):
+            raise EngineError(f"{kind.program} has no {kind.proof}: the plug-in {self.name} is not installed.")
         asked = {"memory": limits.memory_bytes, "cpus": limits.cpus, "cpuset": limits.cpuset}
-        refused = [f"--{name}" for name, value in asked.items() if value and name not in self._kind.limits]
+        refused = [f"--{name}" for name, value in asked.items() if value and name not in kind.limits]
         if refused:
             raise UsageError(
-                f"{self._kind.program} cannot set {' and '.join(refused)}.",
+                f"{kind.program} cannot set {' and '.join(refused)}.",
                 hint="Leave it to Slurm: --mem, --cpus-per-task.",
             )
         facts.require_here(device)
-        if device.profile.signs and not self._kind.has_gpus:
+        if device.profile.signs and not kind.has_gpus:
             raise DeviceError(f"--device {device} needs a GPU, which {self.name} cannot hand to a container.")
 
     def provide(self, recipe: Recipe, sources: Sources, display: Display) -> ProvidedImage:

@@ -57,13 +57,14 @@ def run(
 
 
 def ask(argv: Sequence[str], *, given: Iterator[bytes] | None = None, timeout_s: float = _TIMEOUT_S) -> str:
-    """Return what *argv* prints. given: its stdin, and then it may take as long as that. Raises EngineError.
+    """Return what *argv* prints, on stderr where it is nothing on stdout. Raises EngineError, with its last line.
 
-    The error has the command's own last line.
+    given: its stdin, and then it may take as long as that.
     """
     try:
         process = subprocess.Popen(
             argv,
+            env=_environment(),
             stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -81,7 +82,7 @@ def ask(argv: Sequence[str], *, given: Iterator[bytes] | None = None, timeout_s:
             process.kill()
     if process.returncode:
         raise EngineError(f"{argv[0]} {argv[1]} failed: {_last_line(err)}", hint="See: mlperf-docker doctor")
-    return out.decode(errors="replace")
+    return (out or err).decode(errors="replace")
 
 
 def not_started(program: str, error: OSError) -> EngineError:
@@ -96,7 +97,7 @@ def _start(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.Po
     try:
         return subprocess.Popen(
             argv,
-            env={**os.environ, **environment},
+            env={**_environment(), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -104,6 +105,11 @@ def _start(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.Po
         )
     except OSError as error:
         raise not_started(argv[0], error) from error
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's variables, with USER, which ch-run insists on and jobs may lack."""
+    return {"USER": str(os.getuid()), **os.environ}
 
 
 def _chunks(process: subprocess.Popen[bytes]) -> Iterator[Output]:

@@ -44,6 +44,8 @@ class CommandKind:
     """What the command itself needs in its environment."""
     version: tuple[str, ...] = ("--version",)
     """What makes the program tell its version."""
+    proof: str | None = None
+    """Word of its --help without which it is another program of that name, or lacks a plug-in."""
     has_gpus: bool = True
     needs_mount_points: bool = False
     """Whether mounts need a place in the image, which has to be made beforehand."""
@@ -215,6 +217,7 @@ KINDS: Mapping[RuntimeName, CommandKind] = MappingProxyType(
                 pyxis,
                 (*_OF_ENROOT, _TMP, "No limit to certain processors."),
                 variables=_for_pyxis,
+                proof="--container-image",
             ),
             CommandKind(
                 RuntimeName.CHARLIECLOUD,

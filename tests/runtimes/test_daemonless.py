@@ -1,6 +1,7 @@
 """Runtimes without a daemon: what they refuse, and Charliecloud for real, as an ordinary user."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -42,6 +43,13 @@ def test_limits_that_a_runtime_cannot_set_are_refused(monkeypatch: pytest.Monkey
         runtime.require(Device.CPU, Limits(memory="1g", cpus=1.0))
 
 
+def test_pyxis_is_a_plug_in_that_srun_may_lack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    _installed(tmp_path, "srun")
+    with pytest.raises(EngineError, match="the plug-in pyxis is not installed"):
+        CommandRuntime(RuntimeName.PYXIS).require(Device.CPU, Limits())
+
+
 _CODE = """
 import json, sys
 from pathlib import Path
@@ -62,7 +70,8 @@ def hear(line):
     lines.append(line)
     print(line, flush=True)
 ended = runtime.run(plan, on_stdout=hear, on_stderr=hear)
-print(json.dumps({"lines": lines, "ended": [ended.code, ended.signal, ended.out_of_memory]}))
+ending = [ended.code, ended.signal, ended.out_of_memory]
+print(json.dumps({"lines": lines, "ended": ending, "version": runtime.version()}))
 """
 _SCRIPT = r"""
 echo "user $(id -u):$(id -g)"
@@ -97,6 +106,7 @@ def unpacked(ordinary_user: OrdinaryUser, engine: DockerEngine, base_image: Base
 def test_a_container_of_charliecloud_is_the_callers_and_confined_as_far_as_it_says(unpacked: OrdinaryUser) -> None:
     told = unpacked.answers(_CODE % {"home": str(unpacked.home), "script": _SCRIPT})
     assert told["ended"] == [0, None, False]
+    assert re.fullmatch(r"[\d.]+", told["version"])
     assert told["lines"] == [
         f"user {unpacked.uid}:{unpacked.gid}",
         f"CapEff\t{0:016x}",
