@@ -12,7 +12,7 @@ import pytest
 from mlperf_docker.clusters.kubernetes import kept
 from mlperf_docker.engine.client import DockerEngine
 from mlperf_docker.results import store
-from tests.cells.tool import PERFORMED, Tool, wait_for
+from tests.cells.tool import PATIENCE_S, PERFORMED, Tool, wait_for
 from tests.fakes.kubelet import Kubelet
 from tests.fakes.kubernetes_api import Api, serving
 from tests.fakes.pod_containers import EngineContainers
@@ -96,9 +96,11 @@ def test_a_campaign_in_pods_gives_results_as_here_in_containers_as_confined(site
 def test_a_command_that_is_killed_is_gone_on_with_by_the_next(site: Site) -> None:
     tool = Tool({**site.tool.environment, "KUBECONFIG": str(site.kubeconfig)}, site.tool.home)
     running = tool.start("campaign", "run", str(site.path), "--pull", "never", "--on", "kubernetes")
-    wait_for(lambda: len(site.containers.inspected) > 1)
-    running.kill()
-    running.communicate(timeout=60)
+    try:
+        wait_for(lambda: len(site.containers.inspected) > 1, seconds=PATIENCE_S)
+    finally:
+        running.kill()
+        running.communicate(timeout=60)
     states = Counter(each["state"] for each in runs_of(site("status", "--json")))
     assert states["running"] + states["queued"] + states["finished"] + states["INVALID"] == 4, states
     site("run", "--on", "kubernetes", expect=PERFORMED)

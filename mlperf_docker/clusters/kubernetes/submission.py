@@ -23,6 +23,8 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.runs import session
 
+NAME_PREFIX = "mlperf-"
+"""Beginning of all Jobs' names."""
 _LABEL_DIGITS, _NAME_DIGITS = 16, 8
 
 
@@ -105,7 +107,7 @@ def _rendered(
 ) -> RenderedJob:
     own = [found[run.name] for run in runs]
     spec = runs[0].cell.spec
-    name = f"mlperf-{spec.model.name}-{spec.variant}-{uuid.uuid4().hex[:_NAME_DIGITS]}"
+    name = f"{NAME_PREFIX}{spec.model.name}-{spec.variant}-{uuid.uuid4().hex[:_NAME_DIGITS]}"
     folder = kept.folder_of(results, name) if len(runs) > 1 else kept.run_folder(results, name, 0)
     mounts = (replace(each, host=folder) if each.container == places.RESULTS else each for each in own[0].plan.mounts)
     job = PlannedJob(
