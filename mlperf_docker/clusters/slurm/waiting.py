@@ -8,7 +8,7 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import ClusterError
 
 _SHORTEST_S, _LONGEST_S = 1.0, 30.0
-_SHARE = 20
+_SHARE = 50
 """The queue is asked after this part of the time that was waited so far: it serves others, too."""
 _RUNS = "runs"
 
