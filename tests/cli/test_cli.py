@@ -19,7 +19,8 @@ HEAVY = ("numpy", "torch", "tensorflow", "onnxruntime", "cv2", "mlperf_loadgen")
 
 
 def tool(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock", **variables}
+    """Run the command on a host that has neither an engine nor another runtime."""
+    environment = {"PATH": "/nowhere", "HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock", **variables}
     done = subprocess.run(
         [str(COMMAND), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
     )

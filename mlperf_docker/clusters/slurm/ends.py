@@ -14,7 +14,8 @@ _CALLED = {"TIME LIMIT": "TIMEOUT", "NODE FAILURE": "NODE_FAIL", "PREEMPTION": "
 _ERROR = "Error: "
 _SAID_AT_A_SIGNAL = "Interrupted."
 INTERRUPTED = "interrupted"
-"""End of a job that a signal stopped, and Slurm does not say why."""
+OF_A_SIGNAL = (INTERRUPTED, "CANCELLED")
+"""Ends of a job that a signal stopped, where Slurm does not say why."""
 
 
 def told_by(log: Path) -> str | None:

@@ -85,8 +85,8 @@ class Task:
     @property
     def was_warned(self) -> bool:
         """Whether it stopped so near its time limit that Slurm may have told it to."""
-        if self.state not in _OF_A_SIGNAL or not self.used_s or self.limit_s is None:
-            return False
+        if self.state not in _OF_A_SIGNAL or not self.node or self.used_s is None or self.limit_s is None:
+            return False  # one without a node has never begun
         return self.used_s + _WARNED_S >= self.limit_s
 
 

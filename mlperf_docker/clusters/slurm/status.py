@@ -99,6 +99,6 @@ def _end(place: _Place, job: str, task: Task | None) -> str | None:
     told = ends.told_by(script.log(place.submission.folder, job, place.number))
     if task is None:
         return told
-    if task.was_warned and told in (None, ends.INTERRUPTED):
+    if task.was_warned and told in (None, *ends.OF_A_SIGNAL):
         return "TIMEOUT"
     return task.end or told

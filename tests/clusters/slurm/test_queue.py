@@ -48,9 +48,13 @@ def test_lines_of_sacct_are_tasks() -> None:
     assert found == [("12", 0, "COMPLETED", "n1"), ("12", 1, "CANCELLED", "n2"), ("12", 4, "TIMEOUT", None)]
 
 
-@pytest.mark.parametrize(("used_s", "limit_s", "warned"), [(61, 120, True), (61, 600, False), (0, 60, False)])
+@pytest.mark.parametrize(("used_s", "limit_s", "warned"), [(61, 120, True), (61, 600, False), (0, 60, True)])
 def test_a_job_near_its_limit_may_have_been_warned(used_s: float, limit_s: float, warned: bool) -> None:
-    assert Task("1", 0, "FAILED", used_s=used_s, limit_s=limit_s).was_warned is warned
+    assert Task("1", 0, "FAILED", node="n1", used_s=used_s, limit_s=limit_s).was_warned is warned
+
+
+def test_a_job_that_never_began_was_not_warned() -> None:
+    assert not Task("1", 0, "CANCELLED", used_s=0, limit_s=60).was_warned
 
 
 def test_jobs_that_the_queue_has_forgotten_are_none(on_slurm: Slurm) -> None:

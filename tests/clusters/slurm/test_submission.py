@@ -38,8 +38,8 @@ def line(tmp_path: Path) -> Iterator[JobLine]:
     """A command that goes on until the file `go` is there, and says what it was."""
     tool = tmp_path / "tool"
     tool.write_text(
-        f'#!/bin/bash\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.1; done\nprintf "%s|" "$@" >>{tmp_path}/ran\n'
-        f"echo >>{tmp_path}/ran\n"
+        f"#!/bin/bash\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.1; done\n"
+        f'echo "$(printf "%s|" "$@")" >>{tmp_path}/ran\n'  # at once, as other jobs write there, too
     )
     tool.chmod(0o755)
     yield JobLine((str(tool),))
