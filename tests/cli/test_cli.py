@@ -19,8 +19,8 @@ HEAVY = ("numpy", "torch", "tensorflow", "onnxruntime", "cv2", "mlperf_loadgen")
 
 
 def tool(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command on a host that has neither an engine nor another runtime."""
-    environment = {"PATH": "/nowhere", "HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock", **variables}
+    """Run the command on a host without an engine; without other runtimes, too, if PATH is "/nowhere"."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "DOCKER_HOST": "unix:///nowhere.sock", **variables}
     done = subprocess.run(
         [str(COMMAND), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -66,7 +66,7 @@ def test_an_unknown_option_is_a_usage_error() -> None:
 
 
 def test_doctor_without_an_engine_says_how_to_get_one(tmp_path: Path) -> None:
-    checks = json.loads(tool("doctor", "--json", expect=ExitCode.ENGINE, HOME=str(tmp_path)).stdout)
+    checks = json.loads(tool("doctor", "--json", expect=ExitCode.ENGINE, PATH="/nowhere", HOME=str(tmp_path)).stdout)
     engine = next(check for check in checks if check["name"] == "engine")
     assert engine["level"] == "fail"
     assert "/nowhere.sock" in engine["finding"]
@@ -76,7 +76,7 @@ def test_doctor_without_an_engine_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_no_password_is_printed(tmp_path: Path) -> None:
     secret = {"PIP_INDEX_URL": "https://me:hunter2@mirror.example/simple"}
-    done = tool("doctor", expect=ExitCode.ENGINE, HOME=str(tmp_path), **secret)
+    done = tool("doctor", expect=ExitCode.ENGINE, PATH="/nowhere", HOME=str(tmp_path), **secret)
     assert "mirror.example" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
 
@@ -96,7 +96,8 @@ def test_no_login_of_the_engines_address_is_printed(
     tmp_path: Path, debug: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     code = ExitCode.INVALID if debug and words != ("doctor",) else ExitCode.ENGINE  # Python's own after a traceback
-    done = tool(*debug, *words, expect=code, HOME=str(tmp_path), DOCKER_HOST="tcp://me:hunter2@127.0.0.1:9")
+    bare = {"HOME": str(tmp_path), "PATH": "/nowhere"}
+    done = tool(*debug, *words, expect=code, **bare, DOCKER_HOST="tcp://me:hunter2@127.0.0.1:9")
     assert "hunter2" not in done.stdout + done.stderr
     assert "***@127.0.0.1:9" in done.stdout + done.stderr
 

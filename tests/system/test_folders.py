@@ -55,7 +55,7 @@ def test_commands_that_only_read_need_no_folder(arguments: tuple[str, ...], home
 
 
 def test_doctor_judges_the_disk_of_a_cache_that_is_not_there_yet(tmp_path: Path) -> None:
-    found = json.loads(tool("doctor", "--json", expect=3, HOME=str(tmp_path / "none")).stdout)
+    found = json.loads(tool("doctor", "--json", expect=3, PATH="/nowhere", HOME=str(tmp_path / "none")).stdout)
     (cache,) = [each for each in found if each["name"] == "cache disk"]
     assert cache["finding"].endswith(f" free at {tmp_path}")
     assert not list(tmp_path.iterdir())
