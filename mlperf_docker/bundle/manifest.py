@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from mlperf_docker.bundle.kinds import BUNDLED, ImageKind
-from mlperf_docker.catalog.spec import Digest, FileName, Frozen, Sha256
+from mlperf_docker.catalog.fields import Digest, FileName, Frozen, Sha256
 from mlperf_docker.display import printable
 from mlperf_docker.errors import BundleError
 from mlperf_docker.system import field_problems, small_file

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from mlperf_docker.campaigns.kubernetes import KubernetesSettings
-from mlperf_docker.catalog.spec import Frozen
+from mlperf_docker.catalog.fields import Frozen
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.names import RuntimeName
 from mlperf_docker.rounds.words import Division, Suite

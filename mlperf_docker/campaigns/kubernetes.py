@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mlperf_docker.catalog.spec import Frozen
+from mlperf_docker.catalog.fields import Frozen
 
 _WEEK_S = 7 * 24 * 3600
 

@@ -6,32 +6,33 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from mlperf_docker.catalog.fields import (
+    AptPackage,
+    Folder,
+    Frozen,
+    Name,
+    PythonVersion,
+    Requirement,
+    Setting,
+    Url,
+    Variable,
+)
+from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.catalog.spec import (
     BackendSpec,
     BaseImage,
     ComplianceSpec,
     DatasetSpec,
-    Folder,
-    Frozen,
     HarnessCommand,
     ModelFile,
     ModelOption,
-    Name,
-    PythonVersion,
     ScoreTarget,
-    Setting,
-    Url,
-    Variable,
 )
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Precision, Scenario
 
 DEFAULT_PRECISIONS = (Precision.FP32,)
 
-Requirement = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(\[[a-z0-9,_-]+\])?((==|>=|<=|~=|<|>)[0-9][A-Za-z0-9.*+]*(,|$))+$")
-]
-AptPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+-]+$")]
 RegistryName = Annotated[str, Field(pattern=r"^[a-z0-9]+([._:/-][a-z0-9]+)*$")]
 
 
@@ -126,6 +127,7 @@ class ModelEntry(Frozen):
     backend_requirements: dict[Name, tuple[Requirement, ...]] = Field(default_factory=dict)
     """Additional requirements on one backend."""
     apt: tuple[AptPackage, ...] = ()
+    reference: ReferenceSpec | None = None
     files: tuple[ModelFile, ...] = ()
 
 

@@ -11,7 +11,8 @@ from mlperf_docker.catalog import checked_yaml
 from mlperf_docker.catalog.checked_yaml import FileProblemsError, validate
 from mlperf_docker.catalog.checks import cross_check, values_at
 from mlperf_docker.catalog.entries import DEFAULT_PRECISIONS, SECTIONS, BackendEntry, Entries, Outline
-from mlperf_docker.catalog.spec import AbsentCell, BackendSpec, Frozen, ImageSpec, ModelSpec
+from mlperf_docker.catalog.fields import Frozen
+from mlperf_docker.catalog.spec import AbsentCell, BackendSpec, ImageSpec, ModelSpec
 from mlperf_docker.catalog.yaml_lines import Document, Problems, dotted
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.system import paths
@@ -106,6 +107,7 @@ def _model(name: str, entries: Entries) -> ModelSpec:
         accuracy=entry.accuracy,
         compliance=entry.compliance,
         options=entry.options,
+        reference=entry.reference,
         files=entry.files,
     )
 

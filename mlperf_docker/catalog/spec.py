@@ -3,36 +3,34 @@
 import datetime as dt
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from mlperf_docker.catalog.fields import (
+    DataPath,
+    Digest,
+    FileName,
+    Folder,
+    Frozen,
+    Md5,
+    Name,
+    PythonVersion,
+    Setting,
+    Sha256,
+    Suffix,
+    Url,
+    Variable,
+)
 from mlperf_docker.catalog.pinned_base import PinnedBase
+from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.options import Declared
 from mlperf_docker.contract.scores import Bound, Sense
 from mlperf_docker.contract.words import ComplianceTest, Precision, Scenario
 from mlperf_docker.names import cell_name, variant_name
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+/\S+$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(/(\*\*|[A-Za-z0-9_]+))*/[A-Za-z0-9_]+$")]
-DataPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9{][A-Za-z0-9._{}-]*(/[A-Za-z0-9{][A-Za-z0-9._{}-]*)*$")]
-Setting = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:/=-]*$")]
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-PythonVersion = Annotated[str, Field(pattern=r"^3\.[0-9]+$")]
 HarnessCommand = Literal["run", "convert", "convert-data"]
 """Commands of the harness that take options of a model."""
 ITEM = "{item}"
-Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
-
-
-class Frozen(BaseModel):
-    """A value: immutable, and strict about the keys it takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaseImage(PinnedBase, Frozen):
@@ -239,6 +237,8 @@ class ModelSpec(Frozen):
     """None for a benchmark that no round has."""
     options: dict[HarnessCommand, tuple[ModelOption, ...]]
     """Command of the harness → options that only this model has for it."""
+    reference: ReferenceSpec | None
+    """Its reference implementation; None where no one tried it."""
     files: tuple[ModelFile, ...]
 
     def options_of(self, command: str) -> tuple[ModelOption, ...]:

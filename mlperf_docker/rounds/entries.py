@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mlperf_docker.catalog.spec import Frozen, Name
+from mlperf_docker.catalog.fields import Frozen, Name
 from mlperf_docker.contract.words import ComplianceTest, Scenario
 from mlperf_docker.rounds.round import AccuracyTarget, Count, RoundName, Seeds, Versions
 from mlperf_docker.rounds.words import Division, LayoutName, Suite

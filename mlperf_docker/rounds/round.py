@@ -5,7 +5,7 @@ from typing import Annotated
 from packaging.specifiers import SpecifierSet
 from pydantic import Field, computed_field
 
-from mlperf_docker.catalog.spec import Frozen, Name
+from mlperf_docker.catalog.fields import Frozen, Name
 from mlperf_docker.contract.words import ComplianceTest, Scenario
 from mlperf_docker.rounds.words import Division, LayoutName, Suite
 

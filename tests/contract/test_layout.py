@@ -29,10 +29,13 @@ from .imports import (
 NAME = "mlperf_docker"
 PACKAGE = assets() / NAME
 HARNESS = f"{NAME}.harness"
+REFERENCE = f"{NAME}.reference_harness"
+"""The harness of the reference implementations, above the other."""
 FOUND = imports(PACKAGE)
 
 CONTRACT = f"{NAME}.contract"
-SHARED = [NAME, *(module for module in modules(PACKAGE) if is_in(module, CONTRACT))]
+CONTRACTS = (CONTRACT, f"{NAME}.reference_contract")
+SHARED = [NAME, *(module for module in modules(PACKAGE) if any(is_in(module, each) for each in CONTRACTS))]
 """What the host's tool and the harness both may import."""
 
 BY_NAME = {
@@ -41,6 +44,8 @@ BY_NAME = {
     f"{HARNESS}.backends.registry",
     f"{HARNESS}.models.registry",
     f"{NAME}.recipe.install",
+    f"{REFERENCE}.files",
+    f"{REFERENCE}.model_files",
 }
 """Modules that import what a table or their caller names, or whatever is installed."""
 
@@ -66,7 +71,7 @@ def _floors(top: str, *floors: dict[str, str]) -> Floors:
 HOST = _floors(
     NAME,
     {"contract": "contract"},
-    {"words": "errors names"},
+    {"words": "errors names", "reference contract": "reference_contract"},
     {"system": "system"},
     {"display": "display", "host": "host"},
     {"catalog": "catalog", "results": "results", "registry": "registry"},
@@ -89,6 +94,14 @@ HARNESS_FLOORS = _floors(
     {"commands": "commands"},
     {"command line": "__main__ sbom"},
 )
+REFERENCE_FLOORS = _floors(
+    REFERENCE,
+    {"parts": "description words launch onnx_graph frozen_graph"},
+    {"processes": "process files"},
+    {"models": "models", "files of models": "model_files", "scores": "scoring"},
+    {"run": "run"},
+    {"command line": "__main__"},
+)
 UPWARD: set[tuple[str, str]] = set()
 """Imports that still run upward, or to a neighbour. One that is gone has to go from here; none is to be added."""
 
@@ -99,7 +112,19 @@ def test_the_package_is_read() -> None:
 
 
 def test_host_and_harness_never_import_each_other() -> None:
-    assert _told(crossings(FOUND, HARNESS, SHARED)) == []
+    without = [each for each in FOUND if not is_in(each.importer, REFERENCE)]
+    assert _told(crossings(without, HARNESS, SHARED)) == []
+
+
+def test_nothing_imports_the_reference_harness_and_it_imports_contracts_and_harness() -> None:
+    crossing = crossings(FOUND, REFERENCE, SHARED)
+    assert [each for each in _told(crossing) if f" imports {HARNESS}" not in each] == []
+    assert any(is_in(each.importer, REFERENCE) for each in crossing)
+
+
+def test_the_harness_does_without_what_only_the_reference_layer_has() -> None:
+    own = [each for each in FOUND if is_in(each.importer, HARNESS) or is_in(each.importer, CONTRACT)]
+    assert [each for each in own if is_in(each.imported, CONTRACTS[1]) or is_in(each.imported, REFERENCE)] == []
 
 
 def test_the_contract_imports_the_standard_library_and_itself() -> None:
@@ -116,7 +141,9 @@ def test_modules_that_import_by_a_variable_are_known() -> None:
 @pytest.mark.parametrize("half", ["host", "harness"])
 def test_each_half_imports_what_it_declares_and_nothing_else(half: str) -> None:
     """The host does without frameworks, the harness without docker and typer, also where they are installed."""
-    own = [each for each in FOUND if is_in(each.importer, HARNESS) is (half == "harness")]
+    own = [
+        each for each in FOUND if any(is_in(each.importer, top) for top in (HARNESS, REFERENCE)) is (half == "harness")
+    ]
     used = foreign(own, NAME).keys() - sys.stdlib_module_names - UNDECLARED
     assert used == _declared(half)
 
@@ -133,15 +160,15 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def test_every_module_has_a_room_and_every_name_of_a_room_a_module() -> None:
-    floors = (*HOST, *HARNESS_FLOORS)
+    floors = (*HOST, *HARNESS_FLOORS, *REFERENCE_FLOORS)
     names = {name for rooms in floors for each in rooms.values() for name in each}
     known = modules(PACKAGE).keys()
-    assert [module for module in known - {NAME, HARNESS} if room_of(module, floors) is None] == []
+    assert [module for module in known - {NAME, HARNESS, REFERENCE} if room_of(module, floors) is None] == []
     assert names - known == set()
 
 
 def test_imports_run_down_the_floors() -> None:
-    found = upward(FOUND, HOST) | upward(FOUND, HARNESS_FLOORS)
+    found = upward(FOUND, HOST) | upward(FOUND, HARNESS_FLOORS) | upward(FOUND, REFERENCE_FLOORS)
     assert found == {(f"{NAME}.{importer}", f"{NAME}.{imported}") for importer, imported in UPWARD}
 
 

@@ -1,0 +1,57 @@
+"""Files of a run as the reference wants them, made of ours by a module of `models`."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.harness.api.scores import SyntheticSet
+from mlperf_docker.harness.commands.options import LoadgenRun
+from mlperf_docker.harness.models import registry
+from mlperf_docker.harness.models.registry import AnyBenchmark
+from mlperf_docker.reference_contract.reference import ReferenceImplementation
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files and options of a run, and folders to write to."""
+
+    options: LoadgenRun
+    reference: ReferenceImplementation
+    benchmark: AnyBenchmark
+    checkout: Path
+    data: Path
+    """Folder of the data set, in the official layout."""
+    dataset: Any
+    """The same, opened by the benchmark; at most as many samples as the run uses."""
+    count: int
+    """Samples of it that the run uses."""
+    synthetic: SyntheticSet | None
+    """None for real data."""
+    model: Path | None
+    """Model file in the reference's form; None where it has none."""
+    work: Path
+    """Empty folder, for this run alone; the script is started in it."""
+    cache: Path
+    """Folder that later runs on the same data and weights find again."""
+
+
+Files = Callable[[Given], Mapping[str, object]]
+"""Makes files, and gives values of placeholders, which go before the usual ones."""
+
+
+def as_they_are(given: Given) -> Mapping[str, object]:  # noqa: ARG001
+    """Nothing: the reference reads the official layout."""
+    return {}
+
+
+def of_model(model: str) -> Files:
+    """The function `files` of the model's module here, which is called as its folder in the harness."""
+    package = registry.packages()[model].rpartition(".")[2]
+    name = f"{__package__}.models.{package}"
+    if importlib.util.find_spec(name) is None:
+        return as_they_are
+    found: Files = importlib.import_module(name).files
+    return found

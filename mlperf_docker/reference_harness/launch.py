@@ -1,0 +1,23 @@
+"""Start of a script of the checkout: `python -m … SCRIPT ARGUMENT…`, as if Python had been given the script.
+
+It ends when its stdin is closed, which its starter keeps open: so it never outlives a starter that was killed.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+from mlperf_docker.harness.system import lifeline
+
+
+def main() -> None:
+    """Run the script as `__main__`, in this process."""
+    lifeline.hold()
+    script = sys.argv[1]
+    sys.argv = sys.argv[1:]
+    sys.path[0] = str(Path(script).parent)
+    runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Process of a script of the checkout: started, its output passed on and looked through for signs."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlperf_docker.contract import places as contract_places
+from mlperf_docker.reference_contract import places
+from mlperf_docker.reference_contract.reference import Sign
+
+_TAIL_LINES = 20
+_LAUNCHER = "mlperf_docker.reference_harness.launch"
+
+
+@dataclass(frozen=True)
+class Script:
+    """Script of the checkout with its arguments, environment and folder."""
+
+    path: Path
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    """Where it is started."""
+    own_venv: bool = False
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command line."""
+        python = f"{places.VENV}/bin/python" if self.own_venv else sys.executable
+        return (python, "-m", _LAUNCHER, str(self.path), *self.arguments)
+
+
+@dataclass
+class Heard:
+    """Output of a script, as far as it is kept."""
+
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
+    """The last lines."""
+    matches: dict[str, re.Match[str]] = field(default_factory=dict)
+    """Pattern → its match in the last line that had it."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """Pattern → lines that had it."""
+    code: int = 0
+    """The script's exit code; negative: the signal that ended it."""
+
+    def hear(self, line: str, patterns: Iterable[str]) -> None:
+        """Take a line of output."""
+        self.tail.append(line)
+        for pattern in patterns:
+            match = re.search(pattern, line)
+            if match:
+                self.counts[pattern] += 1
+                self.matches[pattern] = match
+
+    def said(self, sign: Sign) -> str | None:
+        """The sentence of *sign*, or None where nothing had it."""
+        match = self.matches.get(sign.pattern)
+        if match is None:
+            return None
+        return sign.says.format("", *match.groups(default=""), count=self.counts[sign.pattern])
+
+
+def run(script: Script, patterns: Iterable[str] = ()) -> Heard:
+    """Run *script* to its end, and look for *patterns* in each line.
+
+    Both of its streams go to our stderr. There is no time limit: a LoadGen test takes what it takes.
+    """
+    heard, wanted = Heard(), tuple(patterns)
+    process = subprocess.Popen(
+        script.argv,
+        cwd=script.folder,
+        env={**os.environ, **script.environment, contract_places.LIFELINE_VARIABLE: "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",
+    )
+    with process:
+        for line in process.stdout or ():
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            heard.hear(line.rstrip("\n"), wanted)
+        heard.code = process.wait()
+    return heard

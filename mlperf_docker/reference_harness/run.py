@@ -1,0 +1,309 @@
+"""`run`: a LoadGen test by the reference implementation, from its options to its result."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlperf_docker.contract import detail_log, json_values
+from mlperf_docker.contract.cell import Cell
+from mlperf_docker.contract.events import Phase
+from mlperf_docker.contract.result import RunReply
+from mlperf_docker.contract.words import Mode, Scenario
+from mlperf_docker.harness.api.backend import Backend
+from mlperf_docker.harness.api.errors import SampleError, UsageError
+from mlperf_docker.harness.api.events import Events
+from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
+from mlperf_docker.harness.backends import registry as backends
+from mlperf_docker.harness.commands import result
+from mlperf_docker.harness.commands import run as own
+from mlperf_docker.harness.commands.folders import cache_folder, claimed
+from mlperf_docker.harness.commands.options import LoadgenRun, run_of
+from mlperf_docker.harness.loadgen import logs, settings
+from mlperf_docker.harness.models import registry as models
+from mlperf_docker.harness.models.registry import AnyBenchmark
+from mlperf_docker.harness.samples import accuracy_log
+from mlperf_docker.harness.system import data_files, lifeline, storage
+from mlperf_docker.harness.system.files import write_atomically, write_json
+from mlperf_docker.harness.system.resources import cores
+from mlperf_docker.harness.weights import model_files as official_files
+from mlperf_docker.harness.weights.model_files import UsedModelFile
+from mlperf_docker.reference_contract.commands import ReferenceRunCommand
+from mlperf_docker.reference_contract.reference import ReferenceImplementation
+from mlperf_docker.reference_harness import description, files, model_files, process, scoring
+from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.words import filled, filled_variables
+
+USER_CONF = "user.conf"
+SEE_LOG = "Its whole output is in the log of the container."
+PROBE_QUERIES = 64
+"""Queries, in Offline samples, of the short run that tells the rate."""
+PROBED_IN = {Scenario.SERVER: Scenario.SINGLE_STREAM}
+"""Scenario → another one to measure the rate in: one that waits for answers."""
+
+
+@dataclass(frozen=True)
+class PreparedFiles:
+    """Run whose files are made: what there is, the model file that was taken, and the values of all placeholders."""
+
+    given: Given
+    file: UsedModelFile | None
+    values: Mapping[str, object]
+
+
+def execute(command: ReferenceRunCommand, cell: Cell, events: Events) -> RunReply:
+    """Do one LoadGen test by the reference, and write its result. Raises HarnessError where there is none."""
+    reference, options = description.load(), run_of(command, cell)
+    check(options, reference, command.checkout)
+    with claimed(options.folders.results) as folder, storage.writing(folder), _work_folder() as work:
+        benchmark = models.load(cell.model).configured(options.model_options)
+        backend = backends.load(cell.backend)
+        own.check_precision(options)
+        backend.check_device(cell.device)
+        prepared = prepare(options, reference, benchmark, backend, command.checkout, work, events)
+        hints = None if options.mode is Mode.ACCURACY else expected(prepared, events)
+        write_user_conf(prepared, hints)
+        events.phase(Phase.LOADGEN)
+        heard = start(prepared, folder)
+        accuracy = score(prepared, events)
+        reply = compose(prepared, backend, heard, accuracy)
+        if not lifeline.is_held():  # else a kill before the host writes would leave half of it
+            write_json(folder / "result.json", json_values.fields(reply))
+        return reply
+
+
+def check(options: LoadgenRun, reference: ReferenceImplementation, checkout: Path) -> None:
+    """Raise UsageError for what the reference does not have, or the checkout."""
+    script = checkout / reference.folder / reference.script
+    if not script.is_file():
+        hint = f"It is in the checkout of commit {reference.commit}."
+        raise UsageError(f"the checkout {checkout} has no {reference.folder}/{reference.script}", hint=hint)
+    if reference.scenarios and options.scenario.value not in reference.scenarios:
+        there = ", ".join(reference.scenarios)
+        raise UsageError(f"the reference of {options.cell.model} has no {options.scenario}; it has {there}")
+    for name in ("compliance", "instances", "threads_per_instance", "most_waiting", "trace"):
+        if getattr(options, name):
+            raise UsageError(f"--{name.replace('_', '-')} is for our own harness: the reference has no such option")
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mlperf-reference-") as folder:
+        yield Path(folder)
+
+
+def prepare(
+    options: LoadgenRun,
+    reference: ReferenceImplementation,
+    benchmark: AnyBenchmark,
+    backend: Backend,
+    checkout: Path,
+    work: Path,
+    events: Events,
+) -> PreparedFiles:
+    """The data set, the model file and what else the reference reads. Raises HarnessError."""
+    synthetic = own.synthesize(options, benchmark, backend, events)
+    data = synthetic.data if synthetic else options.folders.data
+    with data_files.reading(data):
+        dataset = benchmark.open_dataset(data, limit=options.samples)
+    events.phase(Phase.PREPROCESS)
+    cache = _own_cache(options, data)
+    file, model = choose_model(options, reference, benchmark, synthetic, cache)
+    given = Given(options, reference, benchmark, checkout, data, dataset, dataset.count, synthetic, model, work, cache)
+    values = {**_values(given), **files.of_model(options.cell.model)(given)}
+    return PreparedFiles(given, file, values)
+
+
+def _own_cache(options: LoadgenRun, data: Path) -> Path:
+    """The folder for what the reference makes of *data*: beside a synthetic set, or by the name of the data set."""
+    name = data.parent.name if options.synthetic else options.cell.model
+    folder = cache_folder(options.folders.cache) / "reference" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def choose_model(
+    options: LoadgenRun,
+    reference: ReferenceImplementation,
+    benchmark: AnyBenchmark,
+    synthetic: SyntheticSet | None,
+    cache: Path,
+) -> tuple[UsedModelFile | None, Path | None]:
+    """The model file on record, and the path that the reference is given. Raises ModelFileError."""
+    if synthetic and options.model_file is None:
+        form = reference.model_format
+        path = model_files.written(benchmark, synthetic, form, reference.model_name, cache) if form else None
+        return official_files.identify(path or synthetic.weights, None), path
+    official = options.cell.official(options.precision)
+    path = official_files.locate(options.folders.models, options.model_file, official)
+    return official_files.read(path, official, must_be=options.model_file is None), path
+
+
+def _values(given: Given) -> dict[str, object]:
+    """The placeholders that are always known; see reference_contract/reference.py."""
+    options = given.options
+    return {
+        "accuracy_log": options.folders.results / accuracy_log.NAME,
+        "batch_size": options.batch_size,
+        "cache": given.cache,
+        "checkout": given.checkout,
+        "data": given.data,
+        "device": options.cell.device.value,
+        "mode": options.mode.value,
+        "model": given.model,
+        "output": options.folders.results,
+        "performance_samples": given.count,
+        "samples": given.count,
+        "scenario": options.scenario.value,
+        "threads": cores(),
+        "user_conf": options.folders.results / USER_CONF,
+        "work": given.work,
+    }
+
+
+def expected(prepared: PreparedFiles, events: Events) -> settings.Hints:
+    """The rate and latency to tell LoadGen: what the user says, else what a short run of the reference reaches."""
+    options = prepared.given.options
+    if options.target_qps is not None and options.scenario.higher_is_better:
+        return settings.hints(rate=options.target_qps, latency_s=1 / options.target_qps)
+    events.phase(Phase.CALIBRATE)
+    probing = replace(options, scenario=PROBED_IN.get(options.scenario, options.scenario))
+    folder = prepared.given.work / "probe"
+    folder.mkdir()
+    keys = {"min_duration": 1, "min_query_count": _probe_queries(prepared), "target_qps": 1, "target_latency": 1000}
+    text = settings.user_conf(options.cell.loadgen_key, probing.scenario, keys)
+    write_atomically(folder / USER_CONF, text.encode())
+    values = {"output": folder, "user_conf": folder / USER_CONF, "scenario": probing.scenario.value}
+    given = replace(prepared.given, options=probing)
+    start(replace(prepared, given=given, values={**prepared.values, **values}), folder)
+    return measured(detail_log.read(folder), probing.scenario)
+
+
+def _probe_queries(prepared: PreparedFiles) -> int:
+    """Queries, in Offline samples, of a short run: no more than the data set has."""
+    return min(PROBE_QUERIES, prepared.given.count)
+
+
+def measured(log: detail_log.DetailLog, scenario: Scenario) -> settings.Hints:
+    """The rate and latency that a run reached. Raises SampleError where its log does not tell."""
+    figure, latencies = logs.metric(log, scenario), logs.latency_ns(log, scenario)
+    if latencies is None:
+        raise SampleError("the reference ended before LoadGen had a result", hint=SEE_LOG)
+    latency_s = latencies["mean"] / 1e9
+    rate = float(figure["value"]) if figure and scenario is Scenario.OFFLINE else 1 / latency_s
+    return settings.hints(rate=rate, latency_s=latency_s)
+
+
+def write_user_conf(prepared: PreparedFiles, hints: settings.Hints | None) -> None:
+    """Write the settings of the run for LoadGen; an accuracy run needs none but the user's own."""
+    given, options = prepared.given, prepared.given.options
+    keys: Mapping[str, Any] = {}
+    if hints is not None:
+        keys = settings.wanted(
+            options.scenario,
+            hints,
+            min_duration_s=options.min_duration_s,
+            target_qps=options.target_qps,
+            equal_issue=given.benchmark.equal_issue,
+            bound_ms=options.target_latency_ms,
+            min_query_count=options.min_query_count,
+        )
+        keys = {**given.benchmark.dropped.get(options.scenario, {}), **keys}
+    text = settings.user_conf(
+        options.cell.loadgen_key, options.scenario, keys, options.user_conf.text if options.user_conf else ""
+    )
+    write_atomically(options.folders.results / USER_CONF, text.encode())
+
+
+def start(prepared: PreparedFiles, logs_in: Path) -> process.Heard:
+    """Run the entry script. Raises SampleError where it fails, or leaves no log of LoadGen's in *logs_in*."""
+    given, values = prepared.given, prepared.values
+    reference, options = given.reference, given.options
+    words = (
+        *reference.arguments,
+        *reference.scenarios.get(options.scenario.value, ()),
+        *reference.modes.get(options.mode.value, ()),
+    )
+    script = process.Script(
+        given.checkout / reference.folder / reference.script,
+        tuple(filled(words, values)),
+        filled_variables(reference.environment, values),
+        given.work,
+        reference.own_venv,
+    )
+    heard = process.run(script, [sign.pattern for sign in reference.signs])
+    if heard.code or not (logs_in / detail_log.NAME).is_file():
+        why = f"exited with {heard.code}" if heard.code else f"left no {detail_log.NAME}"
+        said = [sentence for sentence in map(heard.said, reference.signs) if sentence]
+        details = (*said, *heard.tail)
+        raise SampleError(f"the reference's {reference.script} {why}", details=details, hint=SEE_LOG)
+    return heard
+
+
+def score(prepared: PreparedFiles, events: Events) -> Accuracy | None:
+    """The accuracy by the reference's script, also written to accuracy.txt; None for a performance run."""
+    given, options = prepared.given, prepared.given.options
+    if options.mode is not Mode.ACCURACY:
+        return None
+    events.phase(Phase.SCORE)
+    folder = options.folders.results
+    logs.check_whole(folder / accuracy_log.NAME)
+    scored = scoring.score(given.reference, given.checkout, prepared.values, given.work)
+    write_atomically(folder / "accuracy.txt", "".join(f"{line}\n" for line in scored.lines).encode())
+    known = given.benchmark.known_scores(given.synthetic, given.count) if given.synthetic else None
+    found = []
+    for number, metric in enumerate(given.benchmark.metrics):
+        printed = scored.values.get(metric)
+        if printed is not None:
+            tolerance = given.benchmark.tolerance + printed.rounding
+            found.append(own.judged(options, tolerance, metric, printed.value, known[number] if known else None))
+    return Accuracy(tuple(found))
+
+
+def compose(prepared: PreparedFiles, backend: Backend, heard: process.Heard, accuracy: Accuracy | None) -> RunReply:
+    """The result, as our harness gives it, with what is to be known of the reference's."""
+    given, options = prepared.given, prepared.given.options
+    log = detail_log.read(options.folders.results)
+    answered, empty = _answered(log, options)
+    findings = result.Findings(
+        log=log,
+        by_instance=(answered,),
+        dataset_count=given.count,
+        accuracy=accuracy,
+        proof={"proved": False, "why": "the reference does not say where it computes"},
+        settings=_settings(prepared, log),
+        model_file=prepared.file,
+        variant="as the reference reads it",
+    )
+    reply = result.compose(options, backend, findings)
+    signs = [each for each in given.reference.signs if each.device in ("", options.cell.device.value)]
+    said = [(sign.invalid, sentence) for sign in signs if (sentence := heard.said(sign))]
+    wrong = [sentence for invalid, sentence in said if invalid]
+    if empty:
+        wrong.append(f"{empty} samples were answered with nothing")
+    noted = [sentence for invalid, sentence in said if not invalid]
+    told = {**reply.settings, "remarks": [*given.reference.remarks, *noted]}
+    return replace(reply, valid=reply.valid and not wrong, reasons=(*wrong, *reply.reasons), settings=told)
+
+
+def _answered(log: detail_log.DetailLog, options: LoadgenRun) -> tuple[int, int]:
+    """How many samples were answered, and how many of these with nothing: only an accuracy log tells that."""
+    if options.mode is Mode.PERFORMANCE:
+        return round(log.number("result_query_count") * log.number("effective_samples_per_query")), 0
+    answers = [len(each.data) for each in accuracy_log.answers(options.folders.results / accuracy_log.NAME)]
+    return len(answers), answers.count(0)
+
+
+def _settings(prepared: PreparedFiles, log: detail_log.DetailLog) -> dict[str, Any]:
+    given, options = prepared.given, prepared.given.options
+    keys = ("min_duration_ms", "min_query_count", "performance_sample_count", "target_qps")
+    effective = {key: log.values[f"effective_{key}"] for key in keys if f"effective_{key}" in log.values}
+    asked = {"batch_size": options.batch_size, "threads": prepared.values.get("threads")}
+    return {
+        **effective,
+        **{key: value for key, value in asked.items() if value is not None},
+        "dataset_samples": given.count,
+        "script": f"{given.reference.folder}/{given.reference.script}",
+    }
