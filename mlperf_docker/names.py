@@ -11,6 +11,14 @@ class PullPolicy(StrEnum):
     NEVER = "never"
 
 
+class HarnessName(StrEnum):
+    """Harness of a run."""
+
+    OWN = "own"
+    REFERENCE = "reference"
+    """The reference implementation, out of the user's checkout."""
+
+
 class RuntimeName(StrEnum):
     """Runtime of containers."""
 

@@ -19,14 +19,18 @@ def lock(
     so; with --bases that is an error.
     """
     from mlperf_docker.catalog.loading import Catalog
+    from mlperf_docker.recipe import reference_lock
     from mlperf_docker.recipe.lock import refresh
     from mlperf_docker.system.paths import require_checkout
 
     path = require_checkout("lock") / "images.yaml"
     every = bases == requirements
     if requirements or every:
-        for line in refresh(Catalog.load(path)):
+        catalog = Catalog.load(path)
+        for line in refresh(catalog):
             streams.out(line)
+        for change in reference_lock.refresh(catalog, path.parent / "locks"):
+            streams.out(change.diff)
     if bases or every:
         _refresh_bases(path, needed=not every)
 

@@ -116,6 +116,16 @@ ProfileName = Annotated[
     ),
 ]
 
+ReferenceFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        envvar="MLPERF_INFERENCE",
+        parser=user_path,
+        metavar="DIR",
+        help="Your checkout of mlcommons/inference, whose reference implementation runs.",
+    ),
+]
 
 _Command = Callable[..., None]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from mlperf_docker.cli.options import (
     OwnModelFile,
     OwnSettings,
     ProfileName,
+    ReferenceFolder,
     ResultsRoot,
     taking,
     user_path,
@@ -24,6 +25,11 @@ from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
+from mlperf_docker.names import HarnessName
+
+if TYPE_CHECKING:
+    from mlperf_docker.catalog.spec import ImageSpec
+    from mlperf_docker.reference.checkout import Checkout
 
 
 @taking_model_options("run")
@@ -73,6 +79,11 @@ def run(
     accuracy_run: Annotated[
         str, typer.Option(metavar="RUN", help="With --compliance TEST01: the accuracy run, likewise.")
     ] = "",
+    harness: Annotated[
+        HarnessName,
+        typer.Option(help="Whose code runs: our own, or the reference implementation out of a checkout."),
+    ] = HarnessName.OWN,
+    reference: ReferenceFolder = None,
     limits: GivenLimits,
     sources: GivenSources,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the equivalent docker command and exit.")] = False,
@@ -104,6 +115,7 @@ def run(
         results_root=results,
         profile=profiles.find(profile) if profile else None,
         round=rounds.load().require(round_, spec.model.name) if round_ else None,
+        checkout=_checkout(spec, harness, reference),
         performance_run=performance_run or None,
         accuracy_run=accuracy_run or None,
     )
@@ -115,3 +127,14 @@ def run(
     streams.out(result.to_json() if as_json else folded(result_text(result), streams.columns(), 13))
     if not result.valid:
         raise typer.Exit(ExitCode.INVALID)
+
+
+def _checkout(spec: "ImageSpec", harness: HarnessName, reference: Path | None) -> "Checkout | None":
+    """The checkout of the reference implementation that is to run, None for our own harness. Raises UsageError."""
+    if harness is HarnessName.OWN:
+        return None
+    from mlperf_docker.recipe.reference_layer import reference_of
+    from mlperf_docker.reference.checkout import open_checkout
+
+    spec_of_it, _ = reference_of(spec)
+    return open_checkout(reference, spec_of_it, spec.backend, streams.err)

@@ -1,11 +1,13 @@
 """Provision of a cell's image: taken from the engine, pulled or built."""
 
+from dataclasses import replace
+
 from mlperf_docker import __version__
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine.engine import Engine, Images
 from mlperf_docker.engine.transfer import TransferListener
-from mlperf_docker.errors import RegistryError
+from mlperf_docker.errors import BaseImageError, RegistryError
 from mlperf_docker.images import bases, prebuilt
 from mlperf_docker.images.building.builder import Builder, BuildRequest
 from mlperf_docker.images.candidate import Candidate, candidate
@@ -77,10 +79,7 @@ def _pull(client: Engine, recipe: Recipe, known: list[Candidate], sources: Sourc
 
 
 def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, display: Display) -> ImageUsed:
-    pinned = recipe.identity.base
-    base = bases.resolve_base(
-        client, pinned, override=sources.given_base(pinned), bootstrap=sources.bootstrap, say=display.say
-    )
+    base, reference = _standing(client, builder, recipe, sources, display)
     wanted = candidate(recipe.identity, base, sources.registry)
     display.phase(f"build {wanted.exact}")
     origin = Origin(
@@ -92,7 +91,7 @@ def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, d
     )
     request = BuildRequest(
         inputs=recipe.inputs,
-        base_reference=base.reference,
+        base_reference=reference,
         tags=(wanted.exact, wanted.moving),
         labels=recipe.labels(origin),
         no_cache=sources.rebuild,
@@ -106,6 +105,24 @@ def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, d
         images.remove_untagged(client, before.id)
     display.say(f"Image {wanted.exact}: built on {_describe(base)}.")
     return ImageUsed(tag=wanted.exact, id=image, base=_describe(base))
+
+
+def _standing(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, display: Display) -> tuple[Base, str]:
+    """Return the base of the image of *recipe*, and the image to build on: the base, or the cell's image on it."""
+    pinned = recipe.identity.base
+    if recipe.below is None:
+        base = bases.resolve_base(
+            client, pinned, override=sources.given_base(pinned), bootstrap=sources.bootstrap, say=display.say
+        )
+        return base, base.reference
+    tag = provide(client, builder, recipe.below, replace(sources, rebuild=False), display).tag
+    image = images.find(client, tag)
+    recorded = Base.recorded(image.labels) if image else None
+    if recorded is None:
+        raise BaseImageError(
+            f"{tag} does not tell what it was built on.", hint=f"Build it: mlperf-docker build {recipe.spec.words}"
+        )
+    return recorded, tag
 
 
 def _describe(base: Base) -> str:

@@ -23,6 +23,7 @@ from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.reference_layer import reference_recipe, with_reference
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import owner, paths
 
@@ -110,7 +111,8 @@ IsCurrent = Callable[[Mapping[str, str]], bool]
 
 def current_in(catalog: Catalog) -> IsCurrent:
     """Return the test whether an image is what *catalog* and the sources give today, on the image's own base."""
-    recipes = {str(spec): recipe_of(spec) for spec in catalog.specs}
+    locked = (reference_recipe(spec) for spec in with_reference(catalog))
+    recipes = {str(each): each for each in (*map(recipe_of, catalog.specs), *locked)}
 
     def is_current(labels: Mapping[str, str]) -> bool:
         recipe, base = recipes.get(labels.get(f"{LABEL}.cell", "")), labels.get(f"{LABEL}.base.identity", "")

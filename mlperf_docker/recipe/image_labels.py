@@ -12,6 +12,12 @@ def labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -
     return {LABEL: "image", **_own_labels(spec, inputs, content, origin), **_oci_labels(spec, content, origin)}
 
 
+def of_reference(labels: dict[str, str], name: str, commit: str) -> dict[str, str]:
+    """Return the *labels* of a cell's image as the one on it with the reference of *commit* has them. name: its own."""
+    own = {f"{LABEL}.cell": name, f"{LABEL}.reference": commit, "org.opencontainers.image.title": name}
+    return {**labels, **own}
+
+
 def _own_labels(spec: ImageSpec, inputs: BuildInputs, content: str, origin: Origin) -> dict[str, str]:
     """Return the labels under our own name: the cell, its versions and its base."""
     pins = versions(inputs)

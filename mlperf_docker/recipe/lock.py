@@ -61,7 +61,7 @@ def lock(catalog: Catalog, folder: Path, *, upgrade: bool) -> tuple[LockChange, 
     Files are written after all were resolved. Raises UsageError without uv, if there is no solution, or none that every
     Python of images.yaml can install.
     """
-    uv, host = _find_uv(), HostSettings.from_environ()
+    uv, host = find_uv(), HostSettings.from_environ()
     changes = tuple(_resolve(uv, specs, folder, host, upgrade=upgrade) for specs in by_variant(catalog).values())
     for change in changes:
         atomic.write_text(change.path, change.after)
@@ -163,7 +163,7 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
     return {**index, **env}
 
 
-def _find_uv() -> str:
+def find_uv() -> str:
     """Return the path of uv: beside this Python, else on the PATH."""
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.is_file() else shutil.which("uv")
@@ -195,11 +195,17 @@ def _resolve(uv: str, specs: Sequence[ImageSpec], folder: Path, host: HostSettin
 
 
 def _run(argv: list[str], work: str, spec: ImageSpec, python: str = "") -> None:
+    hint = f"Widen the versions in images.yaml, or name fewer {_KEY.format(spec=spec)}." if python else None
+    run_uv(argv, work, f"{spec.variant}{python}", environment=environment(os.environ), hint=hint)
+
+
+def run_uv(argv: list[str], work: str, wanted: str, *, environment: Mapping[str, str], hint: str | None = None) -> None:
+    """Run uv in the folder *work*. Raises UsageError, with what it says, where there is no lock for *wanted*."""
     try:
         subprocess.run(
             argv,
             cwd=work,
-            env=environment(os.environ),
+            env=environment,
             check=True,
             capture_output=True,
             encoding="utf-8",
@@ -207,10 +213,9 @@ def _run(argv: list[str], work: str, spec: ImageSpec, python: str = "") -> None:
             timeout=_TIME_LIMIT_S,
         )
     except subprocess.CalledProcessError as error:
-        hint = f"Widen the versions in images.yaml, or name fewer {_KEY.format(spec=spec)}." if python else None
-        raise UsageError(f"No lock for {spec.variant}{python}; uv says:\n{error.stderr.strip()}", hint=hint) from error
+        raise UsageError(f"No lock for {wanted}; uv says:\n{error.stderr.strip()}", hint=hint) from error
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"No lock for {spec.variant}{python}: uv did not end within {_TIME_LIMIT_S} s.") from error
+        raise UsageError(f"No lock for {wanted}: uv did not end within {_TIME_LIMIT_S} s.") from error
 
 
 def _without_hashes(text: str) -> list[str]:

@@ -3,7 +3,8 @@
 Made once by `render.recipe_of`, then handed to whatever builds, looks for or compares the image.
 """
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mlperf_docker.catalog.spec import ImageSpec
@@ -19,15 +20,25 @@ class Recipe:
 
     spec: ImageSpec
     inputs: BuildInputs
+    below: "Recipe | None" = None
+    """Recipe of the cell's image that it stands on with a layer for the reference implementation; None for a cell's."""
+    reference: str | None = None
+    """Commit of the reference that the layer is for."""
 
     def __str__(self) -> str:
-        return str(self.spec)
+        return f"{self.spec}-reference" if self.below else str(self.spec)
 
     @cached_property
     def identity(self) -> Identity:
         """What the names of the image follow from."""
         base = self.spec.base
-        return Identity(str(self.spec), self.inputs.digest.hex(), BaseName(base.reference, base.digest, base.suite))
+        return Identity(str(self), self._digest, BaseName(base.reference, base.digest, base.suite))
+
+    @property
+    def _digest(self) -> str:
+        """Digest of all build inputs, those of the image below among them, in hexadecimal."""
+        own = self.inputs.digest.hex()
+        return hashlib.sha256(f"{own} on {self.below.identity.inputs}".encode()).hexdigest() if self.below else own
 
     @property
     def source(self) -> str:
@@ -40,4 +51,12 @@ class Recipe:
 
     def labels(self, origin: Origin) -> dict[str, str]:
         """Return the labels of the image that is built from *origin*."""
-        return image_labels.labels(self.spec, self.inputs, self.content(origin.base_identity), origin)
+        found = self._inputs_of_all()
+        own = image_labels.labels(self.spec, found, self.content(origin.base_identity), origin)
+        return own if self.reference is None else image_labels.of_reference(own, str(self), self.reference)
+
+    def _inputs_of_all(self) -> BuildInputs:
+        """The inputs with the layers of the image below."""
+        if self.below is None:
+            return self.inputs
+        return replace(self.inputs, layers=(*self.below.inputs.layers, *self.inputs.layers))

@@ -71,6 +71,11 @@ def render(spec: ImageSpec, templates: Path | None = None) -> str:
     )
 
 
+def render_template(name: str, **values: object) -> str:
+    """Return the template *name* with *values*."""
+    return _environment(paths.assets() / "templates").get_template(name).render(**values)
+
+
 def _assignments(variables: Mapping[str, str]) -> str:
     """Return *variables* as ENV takes them, on as many lines as it needs."""
     words = " ".join(f'{name}="{value}"' for name, value in variables.items())
@@ -134,12 +139,17 @@ def _read_lock(path: Path) -> str:
         raise UsageError(f"There is no lock at {path}.", hint="Make it with: mlperf-docker lock") from error
 
 
-@functools.cache
 def harness_files() -> tuple[ContextFile, ...]:
-    """Return the package's own part of the build context: harness and contract, without byte code and hidden files."""
+    """Return the package's own part of the build context: harness and contract."""
+    return package_files(("contract", "harness"))
+
+
+@functools.cache
+def package_files(folders: tuple[str, ...]) -> tuple[ContextFile, ...]:
+    """Return the *folders* of the package for the build context, without byte code and hidden files."""
     files = sorted(
         path
-        for folder in ("contract", "harness")
+        for folder in folders
         for path in (paths.PACKAGE / folder).rglob("*")
         if path.is_file()
         and path.suffix not in _BYTECODE

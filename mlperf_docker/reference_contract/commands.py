@@ -1,11 +1,15 @@
 """Commands of the reference harness."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlperf_docker.contract.commands import RunCommand
-from mlperf_docker.contract.options import option
+from mlperf_docker.contract.options import RunOptions, declared, option
 from mlperf_docker.reference_contract import places
+
+HARNESS = "reference"
+"""The harness that runs the reference implementation, as a result names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +19,14 @@ class ReferenceRunCommand(RunCommand):
     help = "Run one LoadGen test by the reference implementation."
 
     checkout: Path = option(Path(places.CHECKOUT), help="The checkout.", metavar="DIR", folder=True)
+
+
+_OWN = ("compliance", "instances", "threads_per_instance", "most_waiting", "trace")
+"""Options that only our own harness has."""
+
+
+def refused(options: RunOptions) -> Iterator[str]:
+    """Why a reference implementation cannot take *options*."""
+    for each in declared(RunOptions):
+        if each.name in _OWN and getattr(options, each.name):
+            yield f"{each.flag} is for our own harness: a reference implementation has no such option"

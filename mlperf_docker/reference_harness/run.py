@@ -30,7 +30,7 @@ from mlperf_docker.harness.system.files import write_atomically, write_json
 from mlperf_docker.harness.system.resources import cores
 from mlperf_docker.harness.weights import model_files as official_files
 from mlperf_docker.harness.weights.model_files import UsedModelFile
-from mlperf_docker.reference_contract.commands import ReferenceRunCommand
+from mlperf_docker.reference_contract.commands import ReferenceRunCommand, refused
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
 from mlperf_docker.reference_harness import description, files, model_files, process, scoring
 from mlperf_docker.reference_harness.files import Given
@@ -83,9 +83,8 @@ def check(options: LoadgenRun, reference: ReferenceImplementation, checkout: Pat
     if reference.scenarios and options.scenario.value not in reference.scenarios:
         there = ", ".join(reference.scenarios)
         raise UsageError(f"the reference of {options.cell.model} has no {options.scenario}; it has {there}")
-    for name in ("compliance", "instances", "threads_per_instance", "most_waiting", "trace"):
-        if getattr(options, name):
-            raise UsageError(f"--{name.replace('_', '-')} is for our own harness: the reference has no such option")
+    for reason in refused(options):
+        raise UsageError(reason)
 
 
 @contextmanager

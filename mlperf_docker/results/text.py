@@ -12,7 +12,7 @@ from mlperf_docker.display.tables import fact_lines, fitted
 from mlperf_docker.host import facts as host_facts
 from mlperf_docker.results.comparison import METRIC, Comparison
 from mlperf_docker.results.host_text import energy_text, summary
-from mlperf_docker.results.values import AccuracyScore, ComplianceVerdict, Metric, RoundVerdict, RunResult
+from mlperf_docker.results.values import AccuracyScore, ComplianceVerdict, HarnessUsed, Metric, RoundVerdict, RunResult
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
@@ -30,7 +30,7 @@ def result_line(result: RunResult) -> tuple[str, ...]:
     """One row of `results list`."""
     return (
         result.name,
-        result.cell,
+        _cell(result),
         result.precision,
         result.scenario,
         result.kind,
@@ -38,6 +38,10 @@ def result_line(result: RunResult) -> tuple[str, ...]:
         verdict(result),
         figure(result),
     )
+
+
+def _cell(result: RunResult) -> str:
+    return result.cell if result.harness is None else f"{result.cell} ({result.harness.name})"
 
 
 def verdict(result: RunResult) -> str:
@@ -87,6 +91,9 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
     yield "Result", f"{verdict(result)}{f' (synthetic: {NO_BENCHMARK})' if result.synthetic else ''}"
     yield from (("", printable.shortened(reason, _LONGEST_FACT)) for reason in result.reasons)
     yield "Cell", f"{result.model} on {result.backend} ({result.device}, {result.precision})"
+    if result.harness is not None:
+        yield "Harness", harness_text(result.harness)
+        yield from (("", printable.shortened(each, _LONGEST_FACT)) for each in remarks(result))
     yield "Run", f"{result.scenario}, {result.kind}, {result.samples} samples"
     if result.metric is not None:
         yield "Metric", f"{metric_text(result.metric)} ({result.metric.name})"
@@ -110,6 +117,18 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
         yield "Energy", energy_text(result.energy)
     if result.results_dir:
         yield "Results", result.results_dir
+
+
+def harness_text(harness: HarnessUsed) -> str:
+    """Another harness than ours, and the checkout that it is of."""
+    changed = " with local changes" if harness.changed else ""
+    return f"{harness.name}, commit {harness.commit or 'unknown'}{changed}"
+
+
+def remarks(result: RunResult) -> list[str]:
+    """What is to be known of every result of a reference implementation."""
+    found = result.settings.get("remarks")
+    return [str(each) for each in found] if isinstance(found, list) else []
 
 
 def round_text(verdict: RoundVerdict) -> str:

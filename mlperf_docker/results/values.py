@@ -124,6 +124,16 @@ class DatasetUsed(_Value, frozen=True):
     """`sha256:…` over the names and contents of its files."""
 
 
+class HarnessUsed(_Value, frozen=True):
+    """Harness of another than ours that made a run: the reference implementation out of a checkout."""
+
+    name: str
+    commit: str | None
+    """The checkout's; None where git tells none."""
+    changed: bool | None
+    """Whether the checkout has local changes; None where git does not tell."""
+
+
 class RequestOnRecord(_Value, frozen=True):
     """Request of a run, as far as it decides what is measured."""
 
@@ -184,6 +194,8 @@ class RunResult(_Value, RunReply, frozen=True):
     round: RoundVerdict | None = None
     """None in results of earlier versions."""
     image: ImageUsed | None = None
+    harness: HarnessUsed | None = None
+    """None for our own."""
     runtime: RuntimeUsed | None = None
     """None in results of earlier versions."""
     request: RequestOnRecord | None = None
@@ -206,6 +218,11 @@ class RunResult(_Value, RunReply, frozen=True):
     def cell(self) -> str:
         """The name of its ImageSpec."""
         return cell_name(self.model, self.backend, self.device)
+
+    @property
+    def harness_name(self) -> str:
+        """The harness in one word: `own`, or that of the reference implementations."""
+        return self.harness.name if self.harness else "own"
 
     @property
     def data(self) -> str:

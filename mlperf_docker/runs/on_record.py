@@ -8,7 +8,7 @@ from mlperf_docker.contract.model_options import ModelOptions
 from mlperf_docker.contract.options import RunOptions, declared
 from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.inputs.datasets import identity
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.reference_contract.commands import HARNESS
 from mlperf_docker.results.values import DatasetUsed, RequestOnRecord
 from mlperf_docker.runs.profile import limits_given
 from mlperf_docker.runs.request import RunRequest
@@ -21,7 +21,7 @@ def on_record(request: RunRequest, display: Display) -> RequestOnRecord:
     """
     return RequestOnRecord(
         command=command(request),
-        source=recipe_of(request.spec).source,
+        source=request.recipe.source,
         options=options_given(request.options),
         dataset=_dataset(request, display),
         model_file=str(request.model_file) if request.model_file else None,
@@ -73,6 +73,8 @@ def _inputs(request: RunRequest) -> Iterator[str]:
         "performance-run": request.performance_run,
         "accuracy-run": request.accuracy_run,
         "results": request.results_root,
+        "harness": None if request.checkout is None else HARNESS,
+        "reference": None if request.checkout is None else request.checkout.folder,
         **limits_given(request.limits),
     }
     yield from (f"--{name}={value}" for name, value in named.items() if value is not None)

@@ -7,6 +7,10 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.reference_layer import reference_recipe
+from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.reference.checkout import Checkout
 from mlperf_docker.rounds.round import Round
 from mlperf_docker.runs.profile import Profile
 from mlperf_docker.system import paths
@@ -33,6 +37,8 @@ class RunRequest:
     """The run that a compliance run is held to, by its folder or its name; None for the newest that matches."""
     accuracy_run: str | None = None
     """The same, for a test that compares answers."""
+    checkout: Checkout | None = None
+    """The checkout whose reference implementation runs; None for our own harness."""
     round: Round | None = None
     """The round that it is for; None for any, and then it is judged as for the newest."""
 
@@ -45,4 +51,10 @@ class RunRequest:
     def title(self) -> str:
         """What the run's folder is named after."""
         kind = self.options.compliance or self.options.mode
-        return f"{self.spec.model.name}-{self.spec.variant}-{self.options.scenario}-{kind}"
+        harness = "" if self.checkout is None else "-reference"
+        return f"{self.spec.model.name}-{self.spec.variant}{harness}-{self.options.scenario}-{kind}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """What its image is made from. Raises UsageError where the reference cannot run."""
+        return recipe_of(self.spec) if self.checkout is None else reference_recipe(self.spec)

@@ -19,7 +19,8 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.host.energy import Energy, Meter
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.reference_contract import places as reference_places
+from mlperf_docker.reference_contract.commands import HARNESS, ReferenceRunCommand, refused
 from mlperf_docker.results import store, values
 from mlperf_docker.rounds import judging, loading
 from mlperf_docker.rounds.options import for_round
@@ -83,6 +84,7 @@ def complete(
     """Write the result of a run whose container has ended to *folder*, and return it. energy: of this host."""
     host_side = {
         "image": performed.image,
+        "harness": _harness(prepared.request),
         "runtime": performed.runtime,
         "request": prepared.record,
         "results_dir": str(folder),
@@ -98,6 +100,12 @@ def complete(
     result = found.model_copy(update={"round": verdict})
     store.write(result, folder)
     return result
+
+
+def _harness(request: RunRequest) -> dict[str, Any] | None:
+    """The harness of another than ours, for the result."""
+    checkout = request.checkout
+    return {"name": HARNESS, "commit": checkout.commit, "changed": checkout.changed} if checkout else None
 
 
 def _measure(runtime: Runtime, prepared: PreparedRun, display: Display) -> values.RunResult:
@@ -135,7 +143,8 @@ def check(request: RunRequest) -> None:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    for refusal in (*refusals(options), *options.contradictions()):
+    of_reference = refused(options) if request.checkout else ()
+    for refusal in (*refusals(options), *options.contradictions(), *of_reference):
         raise UsageError(f"{refusal}.")
     tests = spec.model.compliance.tests if spec.model.compliance else ()
     problem = compliance.problem(options, spec.model.name, tests, user_conf=request.user_conf is not None)
@@ -207,7 +216,11 @@ def _inputs(request: RunRequest, say: Callable[[str], None]) -> RunInputs:
     user_conf = Path(places.USER_CONF) if conf else None
     runs = references.of_request(request)
     command = replace(found.command, user_conf=user_conf, **_folders_of(runs))
-    return RunInputs((*found.mounts, *conf, *(runs.mounts if runs else ())), command, runs)
+    mounts = (*found.mounts, *conf, *(runs.mounts if runs else ()))
+    if request.checkout is None:
+        return RunInputs(mounts, command, runs)
+    checkout = BindMount(request.checkout.folder, reference_places.CHECKOUT, read_only=True)
+    return RunInputs((*mounts, checkout), ReferenceRunCommand(**vars(command)), runs)
 
 
 def _folders_of(runs: References | None) -> dict[str, Any]:
@@ -247,7 +260,7 @@ def _user_conf(file: Path | None) -> tuple[BindMount, ...]:
 
 def _job(request: RunRequest, inputs: RunInputs, folder: Path) -> HarnessJob[RunReply]:
     return HarnessJob(
-        recipe=recipe_of(request.spec),
+        recipe=request.recipe,
         sources=request.sources,
         command=inputs.command,
         mounts=(*inputs.mounts, BindMount(folder, places.RESULTS, read_only=False)),

@@ -1,0 +1,109 @@
+"""Layer of a reference implementation: the recipe of an image that is a cell's and one layer more."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mlperf_docker.catalog.loading import Catalog
+from mlperf_docker.catalog.reference import OnBackend, ReferenceSpec
+from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.errors import UsageError
+from mlperf_docker.recipe import render
+from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
+from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.requirements import Pin, parse
+from mlperf_docker.reference_contract import places
+from mlperf_docker.system import paths
+
+LAYER = "reference"
+MODULE = "mlperf_docker.reference_harness"
+TEMPLATE = "reference.Dockerfile.j2"
+_PACKAGES = ("reference_contract", "reference_harness")
+
+
+def reference_of(spec: ImageSpec) -> tuple[ReferenceSpec, OnBackend]:
+    """The reference of the cell *spec*. Raises UsageError, with the reason, where it cannot run."""
+    reference = spec.model.reference
+    if reference is None:
+        raise UsageError(f"{spec.model.name} has no reference implementation in images.yaml.")
+    on = reference.on(spec.backend)
+    if on.unsupported:
+        able = ", ".join(name for name, each in reference.backends.items() if not each.unsupported)
+        raise UsageError(
+            f"The reference of {spec.model.name} cannot run on {spec.backend}: {on.unsupported}.",
+            hint=f"It can on: {able}." if able else "It can on no backend.",
+        )
+    if spec.device.profile.is_accelerator:
+        raise UsageError(
+            f"The reference of {spec.model.name} was tried on cpu alone, not on {spec.device}.",
+            hint="Run it with --device cpu.",
+        )
+    return reference, on
+
+
+def with_reference(catalog: Catalog) -> Iterator[ImageSpec]:
+    """Yield the cells whose reference can run."""
+    for spec in catalog.specs:
+        reference = spec.model.reference
+        if reference and not reference.on(spec.backend).unsupported and not spec.device.profile.is_accelerator:
+            yield spec
+
+
+def lock_of(spec: ImageSpec) -> str:
+    """Path of a reference's lock below locks/."""
+    return f"reference/{spec.model.name}-{spec.lock}"
+
+
+def reference_recipe(spec: ImageSpec) -> Recipe:
+    """Return everything that the image with the reference of *spec* is made from, on that of the cell.
+
+    Raises UsageError where the reference cannot run, or its lock is missing.
+    """
+    reference, on = reference_of(spec)
+    below = render.recipe_of(spec)
+    pins = tuple(_pins(spec, on, below))
+    layers = (Layer(LAYER, pins, (), OwnIndex(spec.own_index, spec.base.python) if spec.own_index else None),)
+    description = reference.described(spec.backend).to_json().encode()
+    files = (
+        *_tools(on),
+        *render.package_files(_PACKAGES),
+        ContextFile(f"harness/{Path(places.DESCRIPTION).name}", description),
+    )
+    dockerfile = render.render_template(
+        TEMPLATE,
+        spec=spec,
+        layout=LAYOUT,
+        layer=LAYER,
+        packages=on.requirements if pins else (),
+        module=MODULE,
+        modules=[f"{LAYOUT.home}/mlperf_docker/{each}" for each in _PACKAGES],
+    )
+    inputs = BuildInputs(dockerfile, files, layers if pins else ())
+    return Recipe(spec, inputs, below, reference.described(spec.backend).commit)
+
+
+def _pins(spec: ImageSpec, on: OnBackend, below: Recipe) -> Iterator[Pin]:
+    """What the layer installs: everything in a virtual environment of its own, else what the cell's image lacks."""
+    if not on.requirements:
+        return
+    locked = parse(_read_lock(paths.assets() / "locks" / lock_of(spec)))
+    present = set() if on.own_venv else {pin.name for layer in below.inputs.layers for pin in layer.pins}
+    yield from (replace(pin, parents=frozenset()) for _, pin in sorted(locked.items()) if pin.name not in present)
+
+
+def _read_lock(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no lock at {path}.", hint="Make it with: mlperf-docker lock") from error
+
+
+def _tools(on: OnBackend) -> tuple[ContextFile, ...]:
+    """The script of the install steps, and the layout: another virtual environment where the reference has its own."""
+    script, layout = render.tools()
+    if not on.own_venv:
+        return script, layout
+    places_there = {**json.loads(layout.data), "venv": places.VENV}
+    return script, replace(layout, data=(json.dumps(places_there, indent=2) + "\n").encode())

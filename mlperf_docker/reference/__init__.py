@@ -1,0 +1,1 @@
+"""Reference implementations on this host: the user's checkout of mlcommons/inference."""
