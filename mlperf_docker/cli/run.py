@@ -29,7 +29,7 @@ from mlperf_docker.names import HarnessName
 
 if TYPE_CHECKING:
     from mlperf_docker.catalog.spec import ImageSpec
-    from mlperf_docker.reference.checkout import Checkout
+    from mlperf_docker.reference.checkout import ReferenceCheckout
 
 
 @taking_model_options("run")
@@ -129,7 +129,7 @@ def run(
         raise typer.Exit(ExitCode.INVALID)
 
 
-def _checkout(spec: "ImageSpec", harness: HarnessName, reference: Path | None) -> "Checkout | None":
+def _checkout(spec: "ImageSpec", harness: HarnessName, reference: Path | None) -> "ReferenceCheckout | None":
     """The checkout of the reference implementation that is to run, None for our own harness. Raises UsageError."""
     if harness is HarnessName.OWN:
         return None

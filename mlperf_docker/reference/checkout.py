@@ -1,6 +1,5 @@
 """Checkout of mlcommons/inference: whether a folder is one, which commit it has, and whether a benchmark is in it."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,31 +7,32 @@ from pathlib import Path
 from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.errors import UsageError
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
-from mlperf_docker.system import folders, paths
+from mlperf_docker.system import checked_out, folders, paths
 
 VARIABLE = "MLPERF_INFERENCE"
 """Variable that names the folder where no option does."""
 URL = "https://github.com/mlcommons/inference"
 _MARKER = Path("loadgen", "loadgen.h")
 _BEFORE_LOADGEN_H = Path("loadgen", "mlperf.conf")
-_TIME_LIMIT_S = 60
 _SHOWN = 12
 _DEPTH = 2
 """Folders down to that of a benchmark, as in vision/classification_and_detection."""
 
 
 @dataclass(frozen=True)
-class Checkout:
+class ReferenceCheckout:
     """Folder with the reference implementations."""
 
     folder: Path
     commit: str | None
-    """None where git tells none: it was downloaded as an archive, or git is not installed."""
+    """None where it is no repository, as one that was downloaded as an archive."""
     changed: bool | None
     """Whether files of the benchmark are others than the commit's; None where git does not tell."""
 
 
-def open_checkout(given: Path | None, reference: ReferenceSpec, backend: str, say: Callable[[str], None]) -> Checkout:
+def open_checkout(
+    given: Path | None, reference: ReferenceSpec, backend: str, say: Callable[[str], None]
+) -> ReferenceCheckout:
     """Return the checkout in the folder *given*, and say what is doubtful about it.
 
     Raises UsageError where it is none, or does not have the benchmark's scripts.
@@ -40,7 +40,8 @@ def open_checkout(given: Path | None, reference: ReferenceSpec, backend: str, sa
     folder = _folder(given)
     _check_scripts(folder, reference, backend)
     described = reference.described(backend)
-    found = Checkout(folder, _git(folder, "rev-parse", "HEAD"), _changed(folder, described))
+    commit = checked_out.commit(folder)
+    found = ReferenceCheckout(folder, commit, checked_out.changed(folder, _parts(described)) if commit else None)
     for line in _doubts(found, described.commit):
         say(f"Warning: {line}")
     return found
@@ -75,7 +76,7 @@ def _check_scripts(folder: Path, reference: ReferenceSpec, backend: str) -> None
         )
 
 
-def _doubts(checkout: Checkout, tried: str) -> list[str]:
+def _doubts(checkout: ReferenceCheckout, tried: str) -> list[str]:
     folder = checkout.folder
     if checkout.commit is None:
         return [f"git tells no commit of {folder}: whether it is {tried[:_SHOWN]}, which was tried, is not known."]
@@ -84,25 +85,6 @@ def _doubts(checkout: Checkout, tried: str) -> list[str]:
     return [*([other] if checkout.commit != tried else []), *([changed] if checkout.changed else [])]
 
 
-def _changed(folder: Path, reference: ReferenceImplementation) -> bool | None:
-    """Whether what belongs to the benchmark was changed; other parts of a checkout are of no matter."""
-    tops = {str(Path(*Path(each).parts[:_DEPTH])) for each in (reference.folder, reference.scoring.script)}
-    found = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *sorted(tops))
-    return None if found is None else bool(found)
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git says of *folder*, whoever owns it; None without git, or where it is no repository's top."""
-    argv = ["git", "-c", "safe.directory=*", "-C", str(folder)]
-    try:
-        top = _output([*argv, "rev-parse", "--show-toplevel"])
-        return _output([*argv, *arguments]) if Path(top).resolve() == folder.resolve() else None
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _output(argv: list[str]) -> str:
-    done = subprocess.run(
-        argv, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=_TIME_LIMIT_S
-    )
-    return done.stdout.strip()
+def _parts(reference: ReferenceImplementation) -> list[str]:
+    """The folders of the benchmark; whether other parts of a checkout were changed is of no matter."""
+    return sorted({str(Path(*Path(each).parts[:_DEPTH])) for each in (reference.folder, reference.scoring.script)})

@@ -10,7 +10,7 @@ from mlperf_docker.images.sources import Sources
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.reference_layer import reference_recipe
 from mlperf_docker.recipe.render import recipe_of
-from mlperf_docker.reference.checkout import Checkout
+from mlperf_docker.reference.checkout import ReferenceCheckout
 from mlperf_docker.rounds.round import Round
 from mlperf_docker.runs.profile import Profile
 from mlperf_docker.system import paths
@@ -37,7 +37,7 @@ class RunRequest:
     """The run that a compliance run is held to, by its folder or its name; None for the newest that matches."""
     accuracy_run: str | None = None
     """The same, for a test that compares answers."""
-    checkout: Checkout | None = None
+    checkout: ReferenceCheckout | None = None
     """The checkout whose reference implementation runs; None for our own harness."""
     round: Round | None = None
     """The round that it is for; None for any, and then it is judged as for the newest."""

@@ -47,7 +47,7 @@ def uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PIP_FIND_LINKS", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setattr(lock, "_find_uv", lambda: pretend_uv(tmp_path, body))
+    monkeypatch.setattr(lock, "find_uv", lambda: pretend_uv(tmp_path, body))
     return tmp_path
 
 
@@ -214,7 +214,7 @@ def test_a_python_without_a_wheel_is_named_and_no_lock_is_written(for_some: None
 
 def test_a_failure_shows_what_uv_said_and_leaves_the_old_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = pretend_uv(tmp_path, "sys.exit('no solution: numpy is too old')")
-    monkeypatch.setattr(lock, "_find_uv", lambda: program)
+    monkeypatch.setattr(lock, "find_uv", lambda: program)
     old = tmp_path / "onnxruntime-cpu.txt"
     old.write_text("before")
     with pytest.raises(UsageError, match="No lock for onnxruntime-cpu; uv says:\nno solution: numpy is too old"):

@@ -10,7 +10,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.errors import UsageError
-from mlperf_docker.reference.checkout import Checkout, open_checkout
+from mlperf_docker.reference.checkout import ReferenceCheckout, open_checkout
 
 STAND_IN = Path(__file__).parents[1] / "fixtures" / "checkout"
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def opened(folder: Path | None, reference: ReferenceSpec) -> tuple[Checkout, list[str]]:
+def opened(folder: Path | None, reference: ReferenceSpec) -> tuple[ReferenceCheckout, list[str]]:
     said: list[str] = []
     return open_checkout(folder, reference, "onnxruntime", said.append), said
 
@@ -48,6 +48,7 @@ def test_a_checkout_of_another_commit_is_taken_with_a_warning(folder: Path, refe
     found, said = opened(folder, reference)
     assert (found.commit, found.changed) == (git(folder, "rev-parse", "HEAD"), False)
     (line,) = said
+    assert found.commit
     assert found.commit[:12] in line
     assert f"{reference.commit[:12]} was tried" in line
 

@@ -1,19 +1,16 @@
 """Checkout of mlcommons/inference: the submission checkers in it, and its commit."""
 
-import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mlperf_docker.errors import UsageError
 from mlperf_docker.rounds.round import Round
-from mlperf_docker.system import folders, small_file
+from mlperf_docker.system import checked_out, folders, small_file
 
 _FOLDER = PurePosixPath("tools/submission")
 _HINT = "Make one: git clone https://github.com/mlcommons/inference"
-_LARGEST_REFS = 10_000_000
 _LARGEST_SOURCE = 2_000_000
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -80,29 +77,4 @@ def find(folder: Path) -> Checkout:
         raise UsageError(
             f"{folder} is no checkout of mlcommons/inference: {_FOLDER} has no submission checker.", hint=_HINT
         )
-    return Checkout(folder, _commit(folder), found)
-
-
-def _commit(folder: Path) -> str | None:
-    """Return the commit that is checked out, as git's own files have it; git itself need not be installed."""
-    with contextlib.suppress(OSError, ValueError):
-        place = folder / ".git"
-        if place.is_file():  # of a worktree or a submodule
-            place = folder / _text(place).removeprefix("gitdir:").strip()
-        head = _text(place / "HEAD").strip()
-        common = place / _text(place / "commondir").strip() if (place / "commondir").is_file() else place
-        found = _ref(common, head.removeprefix("ref:").strip()) if head.startswith("ref:") else head
-        return found if _COMMIT.fullmatch(found) else None
-    return None
-
-
-def _ref(place: Path, name: str) -> str:
-    """Return what the branch *name* stands at: in a file of its own, or packed. "" where it is unknown."""
-    if (place / name).is_file():
-        return _text(place / name).strip()
-    lines = (line.split() for line in _text(place / "packed-refs").splitlines())
-    return next((words[0] for words in lines if words[1:] == [name]), "")
-
-
-def _text(path: Path) -> str:
-    return small_file.read(path, _LARGEST_REFS).decode()
+    return Checkout(folder, checked_out.commit(folder), found)
