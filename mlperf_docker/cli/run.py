@@ -115,7 +115,7 @@ def run(
         results_root=results,
         profile=profiles.find(profile) if profile else None,
         round=rounds.load().require(round_, spec.model.name) if round_ else None,
-        checkout=_checkout(spec, harness, reference),
+        checkout=None if harness is HarnessName.OWN else reference_checkout(spec, reference),
         performance_run=performance_run or None,
         accuracy_run=accuracy_run or None,
     )
@@ -129,10 +129,8 @@ def run(
         raise typer.Exit(ExitCode.INVALID)
 
 
-def _checkout(spec: "ImageSpec", harness: HarnessName, reference: Path | None) -> "ReferenceCheckout | None":
-    """The checkout of the reference implementation that is to run, None for our own harness. Raises UsageError."""
-    if harness is HarnessName.OWN:
-        return None
+def reference_checkout(spec: "ImageSpec", reference: Path | None) -> "ReferenceCheckout":
+    """The checkout whose reference implementation is to run. Raises UsageError."""
     from mlperf_docker.recipe.reference_layer import reference_of
     from mlperf_docker.reference.checkout import open_checkout
 

@@ -22,17 +22,24 @@ def write(network: Network, path: Path) -> None:
         found = network.outputs(ops, inputs)
         for tensor, value in zip(network.interface.outputs, found, strict=True):
             tf.identity(ops.channels_last(value), name=_node(tensor.name))
-        assigned = [(each, v1.placeholder(each.values.dtype, each.values.shape)) for each in graph.get_collection(HELD)]
-        assigns = [tf.raw_ops.AssignVariableOp(resource=each.handle, value=value) for each, value in assigned]
     names = [_node(tensor.name) for tensor in network.interface.outputs]
-    with v1.Session(graph=graph) as session:
-        for (each, value), assign in zip(assigned, assigns, strict=True):
-            session.run(assign, {value: each.values})
-        frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), names)
-    path.write_bytes(frozen.SerializeToString())
+    path.write_bytes(v1.graph_util.extract_sub_graph(_frozen(graph), names).SerializeToString())
 
 
-def _input(name: str, dtype: str, shape: tuple[int | None, ...]) -> Any:  # noqa: ANN401 (TensorFlow comes without types)
+def _frozen(graph: Any) -> Any:  # noqa: ANN401 (TensorFlow comes without types)
+    """The definition of *graph* with constants where it reads its large weights, which are variables of a session."""
+    definition = graph.as_graph_def()
+    held = {each.tensor.op.name: each.values for each in graph.get_collection(HELD)}
+    for node in definition.node:
+        if node.name in held:
+            constant = tf.make_tensor_proto(held[node.name])
+            node.CopyFrom(v1.NodeDef(name=node.name, op="Const"))
+            node.attr["dtype"].type = constant.dtype
+            node.attr["value"].tensor.CopyFrom(constant)
+    return definition
+
+
+def _input(name: str, dtype: str, shape: tuple[int | None, ...]) -> Any:  # noqa: ANN401
     """A placeholder called *name*; of images, which the network has with channels first, the transposed one."""
     if len(shape) != IMAGES:
         return v1.placeholder(dtype, shape, name=_node(name))

@@ -15,6 +15,7 @@ from mlperf_docker.report.history import histories
 from mlperf_docker.report.matrix import Matrix, linked
 from mlperf_docker.report.runs import Run
 from mlperf_docker.results import text
+from mlperf_docker.results.harnesses import side_by_side
 from mlperf_docker.results.store import StoredResults
 from mlperf_docker.system import atomic, folders, paths
 
@@ -51,6 +52,7 @@ def render(found: StoredResults, now: dt.datetime, matrices: Sequence[Matrix] = 
             runs=runs,
             matrices=tuple(linked(matrices, runs)),
             histories=tuple(histories(runs)),
+            harnesses=tuple(side_by_side(found.results)),
             left_out=found.left_out,
             now=now,
         )

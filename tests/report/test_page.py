@@ -363,3 +363,11 @@ def test_a_place_that_cannot_be_written_to_is_a_usage_error(tmp_path: Path) -> N
         report.check_place(tmp_path)
     with pytest.raises(OSError, match=r"File name too long: '.*/xxx"):
         report.write(StoredResults((named("a"),)), tmp_path / ("x" * 300))
+
+
+def test_a_report_has_both_harnesses_side_by_side() -> None:
+    reference = {"name": "reference", "commit": "abc", "changed": False}
+    html = report.render(StoredResults((run_result(), run_result(harness=reference))), NOW)
+    assert "Our harness and the reference implementation" in html
+    assert "1.00 x (1.00 to 1.00, 1 rounds)" in html
+    assert "the reference implementation" not in report.render(StoredResults((run_result(),)), NOW)
