@@ -40,6 +40,8 @@ USER_CONF = "user.conf"
 SEE_LOG = "Its whole output is in the log of the container."
 PROBE_QUERIES = 64
 """Queries, in Offline samples, of the short run that tells the rate."""
+PROBE_MARGIN = 1.25
+"""By how much more than the rate of so short a run an Offline query is sized for: one that ends early is INVALID."""
 PROBED_IN = {Scenario.SERVER: Scenario.SINGLE_STREAM}
 """Scenario → another one to measure the rate in: one that waits for answers."""
 
@@ -191,7 +193,7 @@ def measured(log: detail_log.DetailLog, scenario: Scenario) -> settings.Hints:
     if latencies is None:
         raise SampleError("the reference ended before LoadGen had a result", hint=SEE_LOG)
     latency_s = latencies["mean"] / 1e9
-    rate = float(figure["value"]) if figure and scenario is Scenario.OFFLINE else 1 / latency_s
+    rate = PROBE_MARGIN * float(figure["value"]) if figure and scenario is Scenario.OFFLINE else 1 / latency_s
     return settings.hints(rate=rate, latency_s=latency_s)
 
 
