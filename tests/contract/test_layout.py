@@ -103,7 +103,7 @@ HARNESS_FLOORS = _floors(
 )
 REFERENCE_FLOORS = _floors(
     REFERENCE,
-    {"parts": "description words launch onnx_graph frozen_graph"},
+    {"parts": "description words launch onnx_graph frozen_graph detection_graph"},
     {"processes": "process files"},
     {"models": "models", "files of models": "model_files", "scores": "scoring"},
     {"run": "run"},

@@ -16,7 +16,7 @@ DESCRIBED = {
     for backend, on in model.reference.backends.items()
     if not on.unsupported
 }
-OF_MODELS = {"resnet50": {"list"}}
+OF_MODELS = {"resnet50": {"list"}, "retinanet": {"list"}}
 """Placeholders that the files of a model give besides."""
 
 
