@@ -41,7 +41,7 @@ def _suppress(graph: onnx.GraphProto, classes: int, candidates: int) -> None:
         graph.initializer.append(numpy_helper.from_array(value, f"detections.{name}"))
         return f"detections.{name}"
 
-    def node(operator: str, *inputs: str, to: str, **attributes: int) -> str:
+    def node(operator: str, *inputs: str, to: str, **attributes: Any) -> str:  # noqa: ANN401
         graph.node.append(helper.make_node(operator, list(inputs), to.split(), **attributes))
         return to.split()[-1]
 
@@ -69,9 +69,10 @@ def _suppress(graph: onnx.GraphProto, classes: int, candidates: int) -> None:
     node("Gather", boxes, best, to="boxes")
     node("Gather", labels, best, to="labels")
     del graph.output[:]
-    for name, kind, shape in (
-        ("boxes", onnx.TensorProto.FLOAT, ["M", 4]),
-        ("labels", onnx.TensorProto.INT64, ["M"]),
-        ("scores", onnx.TensorProto.FLOAT, ["M"]),
-    ):
+    shapes: dict[str, tuple[int, list[str | int | None]]] = {
+        "boxes": (onnx.TensorProto.FLOAT, ["M", 4]),
+        "labels": (onnx.TensorProto.INT64, ["M"]),
+        "scores": (onnx.TensorProto.FLOAT, ["M"]),
+    }
+    for name, (kind, shape) in shapes.items():
         graph.output.append(helper.make_tensor_value_info(name, kind, shape))
