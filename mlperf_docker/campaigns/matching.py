@@ -28,11 +28,12 @@ _LIMITS_OF_SPEED = {"cpus", "cpuset", "gpus"}
 
 
 def is_of(result: RunResult, run: WantedRun) -> bool:
-    """Tell whether *result* is of this cell, scenario and kind, whatever its settings."""
+    """Tell whether *result* is of this cell, harness, scenario and kind, whatever its settings."""
     options = run.request.options
     kind = result.compliance.test if result.compliance else result.mode
-    return (result.cell, result.precision, result.scenario, kind) == (
+    return (result.cell, result.harness_name, result.precision, result.scenario, kind) == (
         str(run.request.spec),
+        run.request.harness_name,
         options.precision,
         options.scenario,
         run.kind,

@@ -50,7 +50,7 @@ def histories(runs: Iterable[Run]) -> Iterator[History]:
     """Return what was run more than once, in the order of the newest runs."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        key = (run.result.cell, run.result.precision, *benchmark(run.result).values())
+        key = (run.result.cell, run.result.harness_name, run.result.precision, *benchmark(run.result).values())
         groups.setdefault(key, []).append(run)
     several = (group[::-1] for group in groups.values() if len(group) > 1)
     return (_history(f"history-{number}", group) for number, group in enumerate(several, 1))
@@ -63,7 +63,7 @@ def _history(anchor: str, runs: Sequence[Run]) -> History:
     changes = ({}, *(Comparison(pair).differing() for pair in pairwise(results)))
     return History(
         anchor=anchor,
-        title=f"{first.cell} {first.precision}, {first.scenario}, {first.kind}, {first.data}",
+        title=f"{text.cell_text(first)} {first.precision}, {first.scenario}, {first.kind}, {first.data}",
         higher_is_better=_higher_is_better(first),
         steps=tuple(map(ReportStep, runs, _bars(results), ratios.get(METRIC, (None,) * len(runs)), changes)),
     )

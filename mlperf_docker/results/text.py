@@ -30,7 +30,7 @@ def result_line(result: RunResult) -> tuple[str, ...]:
     """One row of `results list`."""
     return (
         result.name,
-        _cell(result),
+        cell_text(result),
         result.precision,
         result.scenario,
         result.kind,
@@ -40,7 +40,8 @@ def result_line(result: RunResult) -> tuple[str, ...]:
     )
 
 
-def _cell(result: RunResult) -> str:
+def cell_text(result: RunResult) -> str:
+    """The cell of a run, and the harness where it is another than ours."""
     return result.cell if result.harness is None else f"{result.cell} ({result.harness.name})"
 
 

@@ -69,13 +69,14 @@ class ComplianceRequest:
         """Why *run* is another benchmark, or has no valid result."""
         wanted = {
             "cell": str(self.request.spec),
+            "harness_name": self.request.harness_name,
             "precision": self.options.precision,
             "scenario": self.options.scenario,
             "kind": mode,
             "data": f"synthetic {self.options.synthetic}" if self.options.synthetic else "real",
         }
         found = ((key, getattr(run, key), value) for key, value in wanted.items())
-        told = [f"its {key} is {was}, not {value}" for key, was, value in found if was != value]
+        told = [f"its {key.removesuffix('_name')} is {was}, not {value}" for key, was, value in found if was != value]
         return told if run.valid else [*told, "it is INVALID"]
 
     def other_settings(self, run: RunResult, mode: Mode, beside: RunResult | None) -> list[str]:

@@ -7,6 +7,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe.recipe import Recipe
 from mlperf_docker.recipe.reference_layer import reference_recipe
 from mlperf_docker.recipe.render import recipe_of
@@ -53,6 +54,11 @@ class RunRequest:
         kind = self.options.compliance or self.options.mode
         harness = "" if self.checkout is None else "-reference"
         return f"{self.spec.model.name}-{self.spec.variant}{harness}-{self.options.scenario}-{kind}"
+
+    @property
+    def harness_name(self) -> HarnessName:
+        """Whose code runs."""
+        return HarnessName.OWN if self.checkout is None else HarnessName.REFERENCE
 
     @property
     def recipe(self) -> Recipe:

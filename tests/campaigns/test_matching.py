@@ -11,7 +11,7 @@ from mlperf_docker.campaigns.plan import PlannedRun, State
 from mlperf_docker.contract.options import RunOptions, declared
 from tests.campaigns.files import HEAD, campaign
 from tests.campaigns.finishing import finish, named, planned, plans
-from tests.results.run_results import run_result
+from tests.results.run_results import REFERENCE, run_result
 
 DATA_HEAD = HEAD.replace("closed", "open")
 
@@ -86,6 +86,7 @@ def test_a_result_of_another_cell_scenario_or_kind_is_none_of_the_runs(tmp_path:
     assert matching.is_of(run_result(), wanted)
     for changes in ({"backend": "pytorch"}, {"precision": "int8"}, {"scenario": "Server"}, {"mode": "accuracy"}):
         assert not matching.is_of(run_result(**changes), wanted)
+    assert not matching.is_of(run_result(harness=REFERENCE), wanted), "the reference's figures are another system's"
 
 
 def test_a_result_without_a_record_of_its_request_is_stale(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ SCORES = {**AT_MOST, "high": False, "scores": [BETWEEN, HIGH, AT_MOST]}
 """An accuracy of three scores, of which the last fails and decides."""
 
 
+REFERENCE = {"name": "reference", "commit": "0" * 40, "changed": False}
+"""The harness of a run of the reference implementation."""
+
 COMPLIANCE = {
     "test": "TEST04", "passed": True, "reasons": [], "accuracy": None,
     "performance": {"reference": 100.0, "value": 95.0, "ratio": 0.95, "least": None, "most": 1.1},

@@ -7,10 +7,9 @@ import pytest
 
 from mlperf_docker.results.harnesses import SideBySide, side_by_side, side_by_side_text
 from mlperf_docker.results.values import RunResult
-from tests.results.run_results import run_result
+from tests.results.run_results import REFERENCE, run_result
 from tests.results.test_answers import floats, write_log
 
-REFERENCE = {"name": "reference", "commit": "0" * 40, "changed": False}
 SCORE = {"metric": "top-1", "value": 87.5, "target": 87.5, "passed": True}
 
 

@@ -23,7 +23,7 @@ from mlperf_docker.runs.request import RunRequest
 from mlperf_docker.runtimes.docker import DockerRuntime
 from tests.fakes.container_engine import ContainerEngine, died
 from tests.fakes.engine import FakeDisplay, FakeEngine
-from tests.results.run_results import COMPLIANCE, run_result, write_run
+from tests.results.run_results import COMPLIANCE, REFERENCE, run_result, write_run
 
 TEST01, TEST04 = ComplianceTest.TEST01, ComplianceTest.TEST04
 OPTIONS = RunOptions(compliance=TEST01, synthetic=SyntheticSize.TINY)
@@ -152,6 +152,7 @@ def test_runs_are_named_as_results_names_them(request_: RunRequest, tmp_path: Pa
     [
         ({"valid": False}, "it is INVALID"),
         ({"mode": "accuracy"}, "its kind is accuracy, not performance"),
+        ({"harness": REFERENCE}, "its harness is reference, not own"),
         ({"compliance": COMPLIANCE}, "its kind is TEST04, not performance"),
         ({"backend": "pytorch"}, "its cell is resnet50:pytorch-cpu, not resnet50:onnxruntime-cpu"),
     ],
