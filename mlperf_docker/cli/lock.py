@@ -27,10 +27,8 @@ def lock(
     every = bases == requirements
     if requirements or every:
         catalog = Catalog.load(path)
-        for line in refresh(catalog):
+        for line in (*refresh(catalog), *reference_lock.refresh(catalog)):
             streams.out(line)
-        for change in reference_lock.refresh(catalog, path.parent / "locks"):
-            streams.out(change.diff)
     if bases or every:
         _refresh_bases(path, needed=not every)
 

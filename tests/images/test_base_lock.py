@@ -156,6 +156,7 @@ def test_without_an_engine_the_locks_are_refreshed_and_one_line_tells_of_the_dig
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("mlperf_docker.recipe.lock.refresh", lambda _: ("+numpy==9.9",))
+    monkeypatch.setattr("mlperf_docker.recipe.reference_lock.refresh", lambda _: ())
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     lock()
     out, err = capsys.readouterr()
