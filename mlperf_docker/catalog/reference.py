@@ -13,6 +13,7 @@ from mlperf_docker.contract.words import Mode, ModelFormat, Scenario
 from mlperf_docker.reference_contract.reference import ReferenceImplementation, Scoring, Sign
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 CheckoutPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 
 
@@ -65,6 +66,7 @@ class OnBackend(Frozen):
     environment: dict[Variable, Word] = Field(default_factory=dict)
     model_format: ModelFormat | None = None
     model_name: FileName | None = None
+    restored: dict[DottedName, DottedName] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     """What the reference imports and the cell's image has not."""
     own_venv: bool = False
@@ -102,6 +104,10 @@ class ReferenceSpec(Frozen):
     scoring: ScoringEntry
     signs: tuple[SignEntry, ...] = ()
     remarks: tuple[str, ...] = ()
+    restored: dict[DottedName, DottedName] = Field(default_factory=dict)
+    """Name that its code uses and that today's packages no longer have → where the same thing is now."""
+    known_scores: bool = True
+    """Whether it must reach the scores that are known of a synthetic set: false if it answers padding too."""
     backends: dict[Name, OnBackend]
 
     def on(self, backend: str) -> OnBackend:
@@ -130,6 +136,8 @@ class ReferenceSpec(Frozen):
             signs=tuple(_signs((*on.signs, *self.signs))),
             remarks=(*on.remarks, *self.remarks),
             own_venv=on.own_venv,
+            restored={**self.restored, **on.restored},
+            known_scores=self.known_scores,
         )
 
 

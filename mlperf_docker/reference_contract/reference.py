@@ -83,6 +83,10 @@ class ReferenceImplementation:
     """What is to be known of every result of it, a sentence each."""
     own_venv: bool = False
     """Whether its packages are in a virtual environment of their own."""
+    restored: Mapping[str, str] = field(default_factory=dict)
+    """Name that its code uses and that today's packages no longer have → where the same thing is now."""
+    known_scores: bool = True
+    """Whether it must reach the scores that are known of a synthetic set."""
 
     def to_json(self) -> str:
         """The text of reference.json."""

@@ -16,6 +16,11 @@ IMAGES = 4
 
 def write(network: Network, path: Path) -> None:
     """Write *network* as *path*; its images come with channels last, as the official graph takes them."""
+    path.write_bytes(frozen(network).SerializeToString())
+
+
+def frozen(network: Network) -> Any:  # noqa: ANN401 (TensorFlow comes without types)
+    """The GraphDef of *network*."""
     graph, ops = tf.Graph(), TensorFlowOps()
     with graph.as_default():
         inputs = tuple(_input(tensor.name, tensor.dtype, tensor.shape) for tensor in network.interface.inputs)
@@ -23,10 +28,10 @@ def write(network: Network, path: Path) -> None:
         for tensor, value in zip(network.interface.outputs, found, strict=True):
             tf.identity(ops.channels_last(value), name=_node(tensor.name))
     names = [_node(tensor.name) for tensor in network.interface.outputs]
-    path.write_bytes(v1.graph_util.extract_sub_graph(_frozen(graph), names).SerializeToString())
+    return v1.graph_util.extract_sub_graph(_with_constants(graph), names)
 
 
-def _frozen(graph: Any) -> Any:  # noqa: ANN401 (TensorFlow comes without types)
+def _with_constants(graph: Any) -> Any:  # noqa: ANN401
     """The definition of *graph* with constants where it reads its large weights, which are variables of a session."""
     definition = graph.as_graph_def()
     held = {each.tensor.op.name: each.values for each in graph.get_collection(HELD)}

@@ -3,11 +3,15 @@
 It ends when its stdin is closed, which its starter keeps open: so it never outlives a starter that was killed.
 """
 
+import json
+import os
 import runpy
 import sys
 from pathlib import Path
 
 from mlperf_docker.harness.system import lifeline
+from mlperf_docker.reference_contract import places
+from mlperf_docker.reference_harness.restored_names import restore
 
 
 def main() -> None:
@@ -16,6 +20,8 @@ def main() -> None:
     script = sys.argv[1]
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(script).parent)
+    for name, place in json.loads(os.environ.pop(places.RESTORED_VARIABLE, "{}")).items():
+        restore(name, place)
     runpy.run_path(script, run_name="__main__")
 
 

@@ -19,6 +19,9 @@ Write = Callable[[Network, Path], None]
 WRITERS: Mapping[ModelFormat, str] = {
     ModelFormat.ONNX: "onnx_graph",
     ModelFormat.FROZEN_GRAPH: "frozen_graph",
+    ModelFormat.SAVED_MODEL: "saved_model",
+    ModelFormat.STATE_DICT: "state_dict",
+    ModelFormat.TORCHSCRIPT: "torchscript",
 }
 """Form → the module that writes it, whose frameworks only some images have."""
 

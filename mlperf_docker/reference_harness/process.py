@@ -1,5 +1,6 @@
 """Process of a script of the checkout: started, its output passed on and looked through for signs."""
 
+import json
 import os
 import re
 import subprocess
@@ -27,6 +28,14 @@ class Script:
     folder: Path
     """Where it is started."""
     own_venv: bool = False
+    restored: Mapping[str, str] = field(default_factory=dict)
+    """Names to give back to packages that no longer have them; see restored_names.py."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment, with what the launcher asks of it."""
+        ours = {contract_places.LIFELINE_VARIABLE: "1", places.RESTORED_VARIABLE: json.dumps(dict(self.restored))}
+        return {**os.environ, **self.environment, **ours}
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -74,7 +83,7 @@ def run(script: Script, patterns: Iterable[str] = ()) -> Heard:
     process = subprocess.Popen(
         script.argv,
         cwd=script.folder,
-        env={**os.environ, **script.environment, contract_places.LIFELINE_VARIABLE: "1"},
+        env=script.variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

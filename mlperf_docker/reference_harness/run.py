@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mlperf_docker.contract import detail_log, json_values
-from mlperf_docker.contract.cell import Cell
+from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.harness.api.backend import Backend
 from mlperf_docker.harness.api.errors import SampleError, UsageError
 from mlperf_docker.harness.api.events import Events
-from mlperf_docker.harness.api.scores import Accuracy, SyntheticSet
+from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticSet
 from mlperf_docker.harness.backends import registry as backends
 from mlperf_docker.harness.commands import result
 from mlperf_docker.harness.commands import run as own
@@ -136,10 +136,18 @@ def choose_model(
     if synthetic and options.model_file is None:
         form = reference.model_format
         path = model_files.written(benchmark, synthetic, form, reference.model_name, cache) if form else None
-        return official_files.identify(path or synthetic.weights, None), path
-    official = options.cell.official(options.precision)
+        recorded = path if path and path.is_file() else synthetic.weights  # a SavedModel is a folder
+        return official_files.identify(recorded, None), path
+    official = _official(options, reference)
     path = official_files.locate(options.folders.models, options.model_file, official)
     return official_files.read(path, official, must_be=options.model_file is None), path
+
+
+def _official(options: LoadgenRun, reference: ReferenceImplementation) -> OfficialFile | None:
+    """The official file that the reference reads, which need not be the one that our harness takes."""
+    fitting = (file for file in options.cell.files if file.format is reference.model_format)
+    there = (file for file in fitting if file.precision == options.precision)
+    return next(there, options.cell.official(options.precision))
 
 
 def _values(given: Given) -> dict[str, object]:
@@ -233,6 +241,7 @@ def start(prepared: PreparedFiles, logs_in: Path) -> process.Heard:
         filled_variables(reference.environment, values),
         given.work,
         reference.own_venv,
+        reference.restored,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])
     if heard.code or not (logs_in / detail_log.NAME).is_file():
@@ -254,10 +263,13 @@ def score(prepared: PreparedFiles, events: Events) -> Accuracy | None:
     scored = scoring.score(given.reference, given.checkout, prepared.values, given.work)
     write_atomically(folder / "accuracy.txt", "".join(f"{line}\n" for line in scored.lines).encode())
     known = given.benchmark.known_scores(given.synthetic, given.count) if given.synthetic else None
+    unjudged = given.synthetic is not None and not given.reference.known_scores
     found = []
     for number, metric in enumerate(given.benchmark.metrics):
         printed = scored.values.get(metric)
-        if printed is not None:
+        if printed is not None and unjudged:
+            found.append(JudgedScore(metric, printed.value))
+        elif printed is not None:
             tolerance = given.benchmark.tolerance + printed.rounding
             found.append(own.judged(options, tolerance, metric, printed.value, known[number] if known else None))
     return Accuracy(tuple(found))

@@ -46,6 +46,7 @@ def score(
         filled_variables(reference.environment, values),
         work,
         reference.own_venv,
+        reference.restored,
     )
     heard = process.run(script, scoring.values.values())
     missing = [metric for metric, pattern in scoring.values.items() if pattern not in heard.matches]

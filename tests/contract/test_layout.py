@@ -46,6 +46,7 @@ BY_NAME = {
     f"{NAME}.recipe.install",
     f"{REFERENCE}.files",
     f"{REFERENCE}.model_files",
+    f"{REFERENCE}.restored_names",
 }
 """Modules that import what a table or their caller names, or whatever is installed."""
 
@@ -103,7 +104,10 @@ HARNESS_FLOORS = _floors(
 )
 REFERENCE_FLOORS = _floors(
     REFERENCE,
-    {"parts": "description words launch onnx_graph frozen_graph detection_graph"},
+    {
+        "parts": "description words launch restored_names installed_packages",
+        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
+    },
     {"processes": "process files"},
     {"models": "models", "files of models": "model_files", "scores": "scoring"},
     {"run": "run"},
