@@ -16,7 +16,12 @@ DESCRIBED = {
     for backend, on in model.reference.backends.items()
     if not on.unsupported
 }
-OF_MODELS = {"resnet50": {"list"}, "retinanet": {"list"}}
+OF_MODELS = {
+    "resnet50": {"list"},
+    "retinanet": {"list"},
+    "bert": {"features", "part", "predictions", "questions", "vocabulary"},
+    "3d-unet": {"predictions", "preprocessed"},
+}
 """Placeholders that the files of a model give besides."""
 
 

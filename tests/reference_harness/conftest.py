@@ -32,26 +32,36 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reference_harness(reference_cache: Path, checkout: Path, tmp_path: Path) -> ReferenceHarness:
-    """Run `python -m mlperf_docker.reference_harness run --synthetic=tiny …` for resnet50 on onnxruntime."""
-    spec = find(Catalog.load(), "resnet50", "onnxruntime")
-    assert spec.model.reference
-    (tmp_path / "cell.json").write_text(cell(spec).to_json())
-    (tmp_path / "reference.json").write_text(spec.model.reference.described(spec.backend).to_json())
-    (tmp_path / "results").mkdir()
+def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> Callable[[str, str], ReferenceHarness]:
+    """Run `python -m mlperf_docker.reference_harness run --synthetic=tiny …` for a model and a backend."""
 
-    def run(*arguments: object, fault: str = "", **variables: str) -> Finished:
-        folders = {"cell": "cell.json", "results": "results", "checkout": "checkout"}
-        line = [sys.executable, "-m", "mlperf_docker.reference_harness", "run", "--synthetic=tiny"]
-        line += [f"--{name}={tmp_path / path}" for name, path in folders.items()]
-        line += [f"--cache={reference_cache}", *map(str, arguments)]
-        own = {places.DESCRIPTION_VARIABLE: str(tmp_path / "reference.json"), "STAND_IN_FAULT": fault, **variables}
-        done = subprocess.run(
-            line, capture_output=True, text=True, timeout=PATIENCE_S, env={**environment(), **own}, cwd=tmp_path
-        )
-        return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
+    def harness(model: str, backend: str) -> ReferenceHarness:
+        spec = find(Catalog.load(), model, backend)
+        assert spec.model.reference
+        (tmp_path / "cell.json").write_text(cell(spec).to_json())
+        (tmp_path / "reference.json").write_text(spec.model.reference.described(spec.backend).to_json())
+        (tmp_path / "results").mkdir()
 
-    return run
+        def run(*arguments: object, fault: str = "", **variables: str) -> Finished:
+            folders = {"cell": "cell.json", "results": "results", "checkout": "checkout"}
+            line = [sys.executable, "-m", "mlperf_docker.reference_harness", "run", "--synthetic=tiny"]
+            line += [f"--{name}={tmp_path / path}" for name, path in folders.items()]
+            line += [f"--cache={reference_cache}", *map(str, arguments)]
+            own = {places.DESCRIPTION_VARIABLE: str(tmp_path / "reference.json"), "STAND_IN_FAULT": fault, **variables}
+            done = subprocess.run(
+                line, capture_output=True, text=True, timeout=PATIENCE_S, env={**environment(), **own}, cwd=tmp_path
+            )
+            return Finished(done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr)
+
+        return run
+
+    return harness
+
+
+@pytest.fixture
+def reference_harness(harness_of: Callable[[str, str], ReferenceHarness]) -> ReferenceHarness:
+    """The same for resnet50 on onnxruntime."""
+    return harness_of("resnet50", "onnxruntime")
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""BERT: the reference reads SQuAD's official layout, and the size of the network from a file beside it.
+
+It makes features of all questions, and keeps them in its working folder for the scoring script.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlperf_docker.harness.architectures.bert import FULL, BertConfig
+from mlperf_docker.harness.models.bert import network
+from mlperf_docker.harness.weights import safetensors
+from mlperf_docker.reference_harness.files import Given
+
+CONFIG = "bert_config.json"
+QUESTIONS = "dev-v1.1.json"
+FEATURES = "eval_features.pickle"
+
+
+def files(given: Given) -> Mapping[str, object]:
+    """The size of the network as the reference reads it, and how many features it is to use, if not all."""
+    config = FULL
+    if given.synthetic:
+        weights = given.synthetic.weights
+        config = network.config_of(safetensors.read(weights), str(weights))
+    (given.work / CONFIG).write_text(json.dumps(described(config)), encoding="utf-8")
+    return {
+        "vocabulary": given.data / "vocab.txt",
+        "questions": _questions(given),
+        "features": given.work / FEATURES,
+        "predictions": given.work / "predictions.json",
+        "part": given.options.samples and given.count,
+    }
+
+
+def _questions(given: Given) -> Path:
+    """The questions that are used: the file itself, or a shorter one, as the script's own limit scores one too few."""
+    whole = given.data / QUESTIONS
+    if given.dataset.scored == len(given.dataset.questions):
+        return whole
+    content = json.loads(whole.read_text(encoding="utf-8"))
+    left = given.dataset.scored
+    for article in content["data"]:
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] = paragraph["qas"][:left]
+            left -= len(paragraph["qas"])
+    short = given.work / QUESTIONS
+    short.write_text(json.dumps(content), encoding="utf-8")
+    return short
+
+
+def described(config: BertConfig) -> Mapping[str, object]:
+    """*config* with the names that the published configurations have."""
+    return {
+        "attention_probs_dropout_prob": 0.1,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "hidden_size": config.hidden,
+        "initializer_range": 0.02,
+        "intermediate_size": config.intermediate,
+        "max_position_embeddings": config.positions,
+        "num_attention_heads": config.heads,
+        "num_hidden_layers": config.layers,
+        "type_vocab_size": config.segments,
+        "vocab_size": config.vocabulary,
+    }
