@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mlperf_docker.catalog.spec import Frozen
+from mlperf_docker.catalog.fields import Frozen
 from mlperf_docker.errors import UsageError
 from mlperf_docker.system import atomic, exclusive, paths
 
