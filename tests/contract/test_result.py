@@ -15,7 +15,7 @@ from mlperf_docker.contract.words import Mode, Scenario
 from mlperf_docker.results import store, values
 from tests.harness.process import Finished, of_model
 
-HOST_SIDE = {"image", "request", "round", "results_dir", "duration_s", "host", "energy", "runtime"}
+HOST_SIDE = {"image", "request", "round", "results_dir", "duration_s", "host", "energy", "runtime", "harness"}
 """Keys that the host adds."""
 
 PERFORMANCE = ("--min-duration", 0.2, "--target-qps", 200)
