@@ -88,7 +88,7 @@ def unpacked(ordinary_user: OrdinaryUser, engine: DockerEngine, base_image: Base
     """The user, with the base image unpacked in his folder, and files to mount."""
     home = ordinary_user.home
     for name in ("root", "in", "out"):
-        (home / name).mkdir()
+        (home / name).mkdir(exist_ok=True)
     (home / "in/file").write_text("mounted\n")
     made = subprocess.check_output(["docker", "create", base_image.reference, "true"], text=True, timeout=60).strip()
     try:
