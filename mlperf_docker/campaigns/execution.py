@@ -69,8 +69,8 @@ def execute(
     """Run what is not finished, each run once, and return what came of it.
 
     plan: the plan as it stands, which is asked for after each run. only: names of the runs to do; None for all. go_on:
-    whether a run that failed, or whose result does not count, lets the others run. Raises what says nothing of one run:
-    EngineError, BaseImageError, Interrupted.
+    whether a run that failed, or whose result does not count, lets the others run. Raises UsageError for a name that no
+    run has, and what says nothing of one run: EngineError, BaseImageError, Interrupted.
 
     A compliance test and its performance run have to be equally fast, so one of them was disturbed where they are not;
     which one, nobody knows. Then both are run again, the performance run at most twice.
@@ -88,8 +88,7 @@ class _Execution:
     ) -> None:
         self._plan, self._executor, self._display = plan, executor, display
         self._outcome = Outcome(plan())
-        runs = self._outcome.plan.runs
-        self._wanted = [run.name for run in runs if only is None or run.name in only]
+        self._wanted = [run.name for run in self._outcome.plan.only(only).runs]
         self._tried, self._elsewhere, self._repeats = set[str](), set[str](), Counter[str]()
 
     def execute(self, *, go_on: bool) -> Outcome:

@@ -1,6 +1,6 @@
 """Plan of a campaign: its runs in order, what each fills, its state, and what it waits for."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -125,9 +125,13 @@ class CampaignPlan:
             if run.finished:
                 yield from ((slot, run) for slot in run.slots)
 
-    def only(self, names: Sequence[str]) -> "CampaignPlan":
-        """Return the plan of the runs that have *names*. Raises UsageError for a name that none has."""
-        return replace(self, runs=tuple(_named(self.runs, name) for name in dict.fromkeys(names)))
+    def only(self, names: Collection[str] | None) -> "CampaignPlan":
+        """Return the plan of the runs that have *names*, of all where none is given, in the order of this one.
+
+        Raises UsageError for a name that no run has.
+        """
+        chosen = {_named(self.runs, name).name for name in names or ()}
+        return replace(self, runs=tuple(run for run in self.runs if run.name in chosen)) if chosen else self
 
     def run_for(self, slot: Slot) -> PlannedRun | None:
         """Return the run that fills *slot*, finished or not; None where the plan has none."""

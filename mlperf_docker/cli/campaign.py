@@ -133,8 +133,6 @@ def _here(campaign: Path, sources: GivenSources, only: list[str] | None, *, stop
     place = turns.in_turn if only else turns.alone
     with place(found.results, streams.err), display() as show:
         planner = _planner(campaign, show, sources)
-        if only:
-            planner.plan().only(only)
         outcome = execution.execute(planner.plan, execution.ThisHost(), show, only=only, go_on=not stop)
     _show_outcome(outcome, only, as_json=as_json)
 
@@ -183,7 +181,7 @@ def _in_pods(campaign: Path, sources: GivenSources, only: list[str] | None, *, s
 
 def _show_outcome(outcome: "Outcome", only: list[str] | None, *, as_json: bool) -> None:
     """Show what came of the runs. Raises Exit where they are not all finished."""
-    done = outcome.plan.only(only) if only else outcome.plan
+    done = outcome.plan.only(only)
     _show_plan(done, as_json=as_json)
     _tell_errors(outcome)
     if not done.complete:

@@ -42,13 +42,11 @@ def submit(
     from mlperf_docker.clusters.slurm import record, status, submission, waiting
 
     def seen() -> "CampaignPlan":
-        found = planner.plan()
-        return status.seen(found.only(only) if only else found)
+        return status.seen(planner.plan().only(only))
 
     line = submission.JobLine((*_tool(), "campaign", "run"), tuple(sources.words()))
     with record.alone(planner.campaign.path, show.say):
-        plan = planner.plan()
-        submitted = submission.submit(plan.only(only) if only else plan, line, over, show.say)
+        submitted = submission.submit(planner.plan().only(only), line, over, show.say)
     return waiting.wait(seen, show) if wait else submitted
 
 

@@ -167,6 +167,9 @@ def test_a_plan_of_some_runs_has_these_alone(resnet: Campaign) -> None:
     plan = planned(resnet)
     name = named(plan, "Offline accuracy").name
     assert [run.name for run in plan.only([name, name]).runs] == [name]
+    assert plan.only([]) == plan.only(None) == plan
+    later = named(plan, "Offline TEST01").name
+    assert [run.name for run in plan.only([later, name]).runs] == [name, later], "a run comes after those that it needs"
     with pytest.raises(UsageError, match=f"Did you mean {name}"):
         plan.only([name.lower()])
 
