@@ -186,7 +186,7 @@ def _present(client: Images, image: BundledImage) -> ImageUsed | None:
     if found is None or found.labels.get(f"{LABEL}.hash") != image.cell.hash:
         return None
     base = Base.recorded(found.labels)
-    described = f"{base.reference} ({base.origin})" if base else image.used.base
+    described = base.described if base else image.used.base
     return ImageUsed(tag=image.used.tag, id=found.id, base=described)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlperf_docker.engine.local_images import LocalImage
 from mlperf_docker.images.known_bases import Base
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.identity import Identity
 from mlperf_docker.registry.references import parted
+from mlperf_docker.results.values import ImageUsed
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,10 @@ class Candidate:
     def repository(self) -> str:
         """The name that both tags belong to."""
         return parted(self.exact)[0]
+
+    def used(self, image: LocalImage) -> ImageUsed:
+        """Return *image*, which is this one, as results name it."""
+        return ImageUsed(tag=self.exact, id=image.id, base=self.base.described, digest=image.digest_in(self.repository))
 
     @property
     def registry(self) -> str:

@@ -30,6 +30,11 @@ class Base:
         return cls(reference, identity, origin) if reference and identity and origin else None
 
     @property
+    def described(self) -> str:
+        """The base as results name it."""
+        return f"{self.reference} ({self.origin})"
+
+    @property
     def is_given(self) -> bool:
         """Whether somebody chose it with --base."""
         return self.origin == GIVEN

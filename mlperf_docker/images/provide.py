@@ -53,7 +53,7 @@ def _present(client: Images, known: list[Candidate]) -> ImageUsed | None:
     if found is None:
         return None
     each, image = found
-    return ImageUsed(tag=each.exact, id=image.id, base=_describe(each.base), digest=image.digest_in(each.repository))
+    return each.used(image)
 
 
 def _pinned(client: Engine, recipe: Recipe, registry: str, digest: str, display: Display) -> ImageUsed:
@@ -63,7 +63,7 @@ def _pinned(client: Engine, recipe: Recipe, registry: str, digest: str, display:
 
 
 def _used(moved: Moved, display: Display) -> ImageUsed:
-    exact, base = moved.candidate.exact, _describe(moved.candidate.base)
+    exact, base = moved.candidate.exact, moved.candidate.base.described
     display.say(f"Image {exact}: {moved.state}.")
     return ImageUsed(tag=exact, id=moved.id, base=base, digest=moved.digest)
 
@@ -103,8 +103,8 @@ def _build(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, d
     image = builder.build(request, on_event=BuildProgress(display).show)
     if before is not None and before.id != image:
         images.remove_untagged(client, before.id)
-    display.say(f"Image {wanted.exact}: built on {_describe(base)}.")
-    return ImageUsed(tag=wanted.exact, id=image, base=_describe(base))
+    display.say(f"Image {wanted.exact}: built on {base.described}.")
+    return ImageUsed(tag=wanted.exact, id=image, base=base.described)
 
 
 def _standing(client: Engine, builder: Builder, recipe: Recipe, sources: Sources, display: Display) -> tuple[Base, str]:
@@ -123,7 +123,3 @@ def _standing(client: Engine, builder: Builder, recipe: Recipe, sources: Sources
             f"{tag} does not tell what it was built on.", hint=f"Build it: mlperf-docker build {recipe.spec.words}"
         )
     return recorded, tag
-
-
-def _describe(base: Base) -> str:
-    return f"{base.reference} ({base.origin})"

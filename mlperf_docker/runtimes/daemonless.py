@@ -1,6 +1,7 @@
 """Runtimes without a daemon: an image that is a file or a folder of this node, and one command for each container."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 from mlperf_docker.bundle import node_images
@@ -34,10 +35,14 @@ class CommandRuntime:
         """What this runtime cannot keep a container from."""
         return self._kind.unconfined
 
-    def version(self) -> str:
-        """Return the last word of what the program says of its version."""
+    @cached_property
+    def _version(self) -> str:
         said = process.ask([self._kind.program, *self._kind.version]).split()
         return said[-1] if said else "unknown"
+
+    def version(self) -> str:
+        """Return the last word of what the program says of its version."""
+        return self._version
 
     def require(self, device: Device, limits: Limits) -> None:
         """Raise EngineError where it is not installed, UsageError and DeviceError for what it cannot give."""

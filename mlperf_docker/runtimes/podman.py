@@ -19,11 +19,10 @@ from mlperf_docker.contract.devices import Device
 from mlperf_docker.display.progress import Display
 from mlperf_docker.engine import facts
 from mlperf_docker.engine.container import OWNER_LABEL, ContainerExit
-from mlperf_docker.engine.local_images import LocalImage, find
+from mlperf_docker.engine.local_images import find
 from mlperf_docker.engine.plan import CONTAINER_LABEL, ContainerUser, Gpus, Limits, RunPlan, limit_options, mount_option
 from mlperf_docker.errors import ContainerError, DeviceError, EngineError, RegistryError, UsageError
 from mlperf_docker.images.candidate import Candidate, same_source
-from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.lookup import candidates, present
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import PullPolicy, RuntimeName
@@ -150,7 +149,7 @@ class PodmanRuntime:
             ended = process.run(podman_argv(plan, self.facts, name), {}, on_stdout=on_stdout, on_stderr=hear)
         finally:
             with signals.deferred():
-                process.ask(["podman", "rm", "--force", "--ignore", "--time=0", name])
+                _remove(name)
         if ended.code == _OWN_FAILURE:
             raise ContainerError(f"Podman cannot start the container: {''.join(said) or 'it does not say why'}")
         return ended
@@ -164,8 +163,12 @@ class PodmanRuntime:
         listed = process.ask(["podman", "ps", "--all", f"--filter=label={CONTAINER_LABEL}", "--format=json"])
         for each in json.loads(listed) or ():
             if owner.is_gone((each.get("Labels") or {}).get(OWNER_LABEL, "")):
-                process.ask(["podman", "rm", "--force", "--ignore", "--time=0", each["Id"]])
+                _remove(each["Id"])
                 say(f"Removed container {each['Names'][0]}: the tool that started it was killed.")
+
+
+def _remove(container: str) -> None:
+    process.ask(["podman", "rm", "--force", "--ignore", "--time=0", container])
 
 
 def podman_argv(plan: RunPlan, about: PodmanFacts, name: str | None = None) -> list[str]:
@@ -227,7 +230,7 @@ def _pinned(store: PodmanStore, recipe: Recipe, reference: str, display: Display
     made = same_source(recipe.identity, image.labels, reference.rpartition("/")[0]) if image else None
     if image is None or made is None:
         raise RegistryError(f"{reference} is not the image of {recipe} that this version runs.")
-    return ProvidedImage(_used(made, image), reference)
+    return ProvidedImage(made.used(image), reference)
 
 
 def _from_registry(store: PodmanStore, recipe: Recipe, sources: Sources, display: Display) -> ImageUsed:
@@ -235,7 +238,7 @@ def _from_registry(store: PodmanStore, recipe: Recipe, sources: Sources, display
     here = present(store, known) if sources.pull is not PullPolicy.ALWAYS else None
     if here is not None:
         display.say(f"Image {here[0].exact}: present.")
-        return _used(*here)
+        return here[0].used(here[1])
     if sources.pull is PullPolicy.NEVER or not sources.has_registry:
         raise EngineError(
             f"Podman has no image {known[0].exact}, and this tool builds images with Docker's engine only.",
@@ -257,15 +260,5 @@ def _pulled(store: PodmanStore, known: list[Candidate]) -> ImageUsed:
             continue
         found = present(store, [each])
         if found is not None:
-            return _used(*found)
+            return found[0].used(found[1])
     raise first or RegistryError(f"{known[0].exact} was pulled, and is not there.")
-
-
-def _used(found: Candidate, image: LocalImage) -> ImageUsed:
-    return ImageUsed(
-        tag=found.exact, id=image.id, base=_described(found.base), digest=image.digest_in(found.repository)
-    )
-
-
-def _described(base: Base) -> str:
-    return f"{base.reference} ({base.origin})"

@@ -36,8 +36,7 @@ def image_of(recipe: Recipe, sources: Sources, display: Display) -> PodImage:
 
 
 def _used(chosen: Candidate, digest: str | None) -> ImageUsed:
-    base = f"{chosen.base.reference} ({chosen.base.origin})"
-    return ImageUsed(tag=chosen.exact, id="", base=base, digest=digest)
+    return ImageUsed(tag=chosen.exact, id="", base=chosen.base.described, digest=digest)
 
 
 def _on_this_host(known: list[Candidate]) -> Candidate:
