@@ -13,6 +13,7 @@ from pathlib import Path
 from mlperf_docker.contract import places as contract_places
 from mlperf_docker.reference_contract import places
 from mlperf_docker.reference_contract.reference import Sign
+from mlperf_docker.reference_harness.completions import Watched
 
 _TAIL_LINES = 20
 _LAUNCHER = "mlperf_docker.reference_harness.launch"
@@ -30,12 +31,15 @@ class Script:
     own_venv: bool = False
     restored: Mapping[str, str] = field(default_factory=dict)
     """Names to give back to packages that no longer have them; see restored_names.py."""
+    watched: Watched | None = None
+    """Order to end it when enough samples were completed; None for a run that counts."""
 
     @property
     def variables(self) -> dict[str, str]:
         """The environment, with what the launcher asks of it."""
         ours = {contract_places.LIFELINE_VARIABLE: "1", places.RESTORED_VARIABLE: json.dumps(dict(self.restored))}
-        return {**os.environ, **self.environment, **ours}
+        watched = {places.WATCHED_VARIABLE: self.watched.to_json()} if self.watched else {}
+        return {**os.environ, **self.environment, **ours, **watched}
 
     @property
     def argv(self) -> tuple[str, ...]:

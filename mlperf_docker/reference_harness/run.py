@@ -11,7 +11,7 @@ from mlperf_docker.contract import detail_log, json_values
 from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.result import RunReply
-from mlperf_docker.contract.words import Mode, Scenario
+from mlperf_docker.contract.words import Mode
 from mlperf_docker.harness.api.backend import Backend
 from mlperf_docker.harness.api.errors import SampleError, UsageError
 from mlperf_docker.harness.api.events import Events
@@ -32,18 +32,15 @@ from mlperf_docker.harness.weights import model_files as official_files
 from mlperf_docker.harness.weights.model_files import UsedModelFile
 from mlperf_docker.reference_contract.commands import ReferenceRunCommand, refused
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
-from mlperf_docker.reference_harness import description, files, model_files, process, scoring
+from mlperf_docker.reference_harness import description, expectation, files, model_files, pace, process, scoring
+from mlperf_docker.reference_harness.completions import Watched
 from mlperf_docker.reference_harness.files import Given
 from mlperf_docker.reference_harness.words import filled, filled_variables
 
 USER_CONF = "user.conf"
 SEE_LOG = "Its whole output is in the log of the container."
-PROBE_QUERIES = 64
-"""Queries, in Offline samples, of the short run that tells the rate."""
-PROBE_MARGIN = 1.25
-"""By how much more than the rate of so short a run an Offline query is sized for: one that ends early is INVALID."""
-PROBED_IN = {Scenario.SERVER: Scenario.SINGLE_STREAM}
-"""Scenario → another one to measure the rate in: one that waits for answers."""
+SECOND_RUN = "this is a second run: the first ended before its minimum duration, and told the rate that it reached"
+OFFICIAL_DURATION_S = settings.OFFICIAL_DURATION_MS / 1000
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,9 @@ def execute(command: ReferenceRunCommand, cell: Cell, events: Events) -> RunRepl
         own.check_precision(options)
         backend.check_device(cell.device)
         prepared = prepare(options, reference, benchmark, backend, command.checkout, work, events)
-        hints = None if options.mode is Mode.ACCURACY else expected(prepared, events)
-        write_user_conf(prepared, hints)
-        events.phase(Phase.LOADGEN)
-        heard = start(prepared, folder)
+        test = perform(prepared, events)
         accuracy = score(prepared, events)
-        reply = compose(prepared, backend, heard, accuracy)
+        reply = compose(prepared, backend, test, accuracy)
         if not lifeline.is_held():  # else a kill before the host writes would leave half of it
             write_json(folder / "result.json", json_values.fields(reply))
         return reply
@@ -172,41 +166,74 @@ def _values(given: Given) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class PerformedTest:
+    """LoadGen test: what the script said, and what is to be known of how it came about."""
+
+    heard: process.Heard
+    remarks: tuple[str, ...] = ()
+
+
+def perform(prepared: PreparedFiles, events: Events) -> PerformedTest:
+    """The test; a performance run that ended early a second time, with the rate that it reached."""
+    options = prepared.given.options
+    folder = options.folders.results
+    hints = None if options.mode is Mode.ACCURACY else expected(prepared, events)
+    text = user_conf(prepared, hints)
+    heard = _loadgen(prepared, text, events)
+    log = detail_log.read(folder)
+    reached = expectation.of_log(log, options.scenario) if hints and expectation.ended_early(log) else None
+    again = user_conf(prepared, reached) if reached else text
+    if again == text:  # the user says the rate
+        return PerformedTest(heard)
+    events.notice("The run ended before its minimum duration; once more, with the rate that it reached.")
+    return PerformedTest(_loadgen(prepared, again, events), (SECOND_RUN,))
+
+
+def _loadgen(prepared: PreparedFiles, text: str, events: Events) -> process.Heard:
+    """Start the script with the user.conf *text*."""
+    folder = prepared.given.options.folders.results
+    write_atomically(folder / USER_CONF, text.encode())
+    events.phase(Phase.LOADGEN)
+    return start(prepared, folder)
+
+
 def expected(prepared: PreparedFiles, events: Events) -> settings.Hints:
-    """The rate and latency to tell LoadGen: what the user says, else what a short run of the reference reaches."""
+    """The rate and latency to tell LoadGen: what the user says, else what a short run of the reference reaches.
+
+    Raises SampleError where that completes no sample.
+    """
     options = prepared.given.options
     if options.target_qps is not None and options.scenario.higher_is_better:
         return settings.hints(rate=options.target_qps, latency_s=1 / options.target_qps)
     events.phase(Phase.CALIBRATE)
-    probing = replace(options, scenario=PROBED_IN.get(options.scenario, options.scenario))
-    folder = prepared.given.work / "probe"
+    folder = prepared.given.work / "short-run"
     folder.mkdir()
-    keys = {"min_duration": 1, "min_query_count": _probe_queries(prepared), "target_qps": 1, "target_latency": 1000}
-    text = settings.user_conf(options.cell.loadgen_key, probing.scenario, keys)
+    short = _short_run(prepared, folder)
+    watched = Watched(str(folder / "completions.json"), 2 * (options.min_duration_s or OFFICIAL_DURATION_S))
+    start(short, folder, watched)
+    found = pace.read(Path(watched.file))
+    if found is None:
+        raise SampleError("the reference completed no sample of a short run", hint=SEE_LOG)
+    samples_per_query = detail_log.read(folder).number("effective_samples_per_query")
+    equal_issue = prepared.given.benchmark.equal_issue
+    return expectation.of_pace(
+        found, options.scenario, samples_per_query=samples_per_query or 1, equal_issue=equal_issue
+    )
+
+
+def _short_run(prepared: PreparedFiles, folder: Path) -> PreparedFiles:
+    """The run that tells the rate, with its logs in *folder*."""
+    options = prepared.given.options
+    measured = replace(options, scenario=expectation.MEASURED_IN.get(options.scenario, options.scenario))
+    text = settings.user_conf(options.cell.loadgen_key, measured.scenario, expectation.SHORT_RUN)
     write_atomically(folder / USER_CONF, text.encode())
-    values = {"output": folder, "user_conf": folder / USER_CONF, "scenario": probing.scenario.value}
-    given = replace(prepared.given, options=probing)
-    start(replace(prepared, given=given, values={**prepared.values, **values}), folder)
-    return measured(detail_log.read(folder), probing.scenario)
+    values = {"output": folder, "user_conf": folder / USER_CONF, "scenario": measured.scenario.value}
+    return replace(prepared, given=replace(prepared.given, options=measured), values={**prepared.values, **values})
 
 
-def _probe_queries(prepared: PreparedFiles) -> int:
-    """Queries, in Offline samples, of a short run: no more than the data set has."""
-    return min(PROBE_QUERIES, prepared.given.count)
-
-
-def measured(log: detail_log.DetailLog, scenario: Scenario) -> settings.Hints:
-    """The rate and latency that a run reached. Raises SampleError where its log does not tell."""
-    figure, latencies = logs.metric(log, scenario), logs.latency_ns(log, scenario)
-    if latencies is None:
-        raise SampleError("the reference ended before LoadGen had a result", hint=SEE_LOG)
-    latency_s = latencies["mean"] / 1e9
-    rate = PROBE_MARGIN * float(figure["value"]) if figure and scenario is Scenario.OFFLINE else 1 / latency_s
-    return settings.hints(rate=rate, latency_s=latency_s)
-
-
-def write_user_conf(prepared: PreparedFiles, hints: settings.Hints | None) -> None:
-    """Write the settings of the run for LoadGen; an accuracy run needs none but the user's own."""
+def user_conf(prepared: PreparedFiles, hints: settings.Hints | None) -> str:
+    """The settings of the run for LoadGen; an accuracy run needs none but the user's own."""
     given, options = prepared.given, prepared.given.options
     keys: Mapping[str, Any] = {}
     if hints is not None:
@@ -220,13 +247,11 @@ def write_user_conf(prepared: PreparedFiles, hints: settings.Hints | None) -> No
             min_query_count=options.min_query_count,
         )
         keys = {**given.benchmark.dropped.get(options.scenario, {}), **keys}
-    text = settings.user_conf(
-        options.cell.loadgen_key, options.scenario, keys, options.user_conf.text if options.user_conf else ""
-    )
-    write_atomically(options.folders.results / USER_CONF, text.encode())
+    own_text = options.user_conf.text if options.user_conf else ""
+    return settings.user_conf(options.cell.loadgen_key, options.scenario, keys, own_text)
 
 
-def start(prepared: PreparedFiles, logs_in: Path) -> process.Heard:
+def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None) -> process.Heard:
     """Run the entry script. Raises SampleError where it fails, or leaves no log of LoadGen's in *logs_in*."""
     given, values = prepared.given, prepared.values
     reference, options = given.reference, given.options
@@ -242,6 +267,7 @@ def start(prepared: PreparedFiles, logs_in: Path) -> process.Heard:
         given.work,
         reference.own_venv,
         reference.restored,
+        watched,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])
     if heard.code or not (logs_in / detail_log.NAME).is_file():
@@ -275,7 +301,7 @@ def score(prepared: PreparedFiles, events: Events) -> Accuracy | None:
     return Accuracy(tuple(found))
 
 
-def compose(prepared: PreparedFiles, backend: Backend, heard: process.Heard, accuracy: Accuracy | None) -> RunReply:
+def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, accuracy: Accuracy | None) -> RunReply:
     """The result, as our harness gives it, with what is to be known of the reference's."""
     given, options = prepared.given, prepared.given.options
     log = detail_log.read(options.folders.results)
@@ -292,12 +318,12 @@ def compose(prepared: PreparedFiles, backend: Backend, heard: process.Heard, acc
     )
     reply = result.compose(options, backend, findings)
     signs = [each for each in given.reference.signs if each.device in ("", options.cell.device.value)]
-    said = [(sign.invalid, sentence) for sign in signs if (sentence := heard.said(sign))]
+    said = [(sign.invalid, sentence) for sign in signs if (sentence := test.heard.said(sign))]
     wrong = [sentence for invalid, sentence in said if invalid]
     if empty:
         wrong.append(f"{empty} samples were answered with nothing")
     noted = [sentence for invalid, sentence in said if not invalid]
-    told = {**reply.settings, "remarks": [*given.reference.remarks, *noted]}
+    told = {**reply.settings, "remarks": [*given.reference.remarks, *test.remarks, *noted]}
     return replace(reply, valid=reply.valid and not wrong, reasons=(*wrong, *reply.reasons), settings=told)
 
 

@@ -105,10 +105,11 @@ HARNESS_FLOORS = _floors(
 REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
-        "parts": "description words launch restored_names installed_packages",
+        "parts": "description words pace restored_names installed_packages",
+        "watching": "completions",
         "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
     },
-    {"processes": "process files"},
+    {"processes": "process files launch", "expectations": "expectation"},
     {"models": "models", "files of models": "model_files", "scores": "scoring"},
     {"run": "run"},
     {"command line": "__main__"},

@@ -39,6 +39,38 @@ def test_a_rate_that_is_given_takes_no_short_run(reference_harness: ReferenceHar
     assert done.result["settings"]["target_qps"] == 20
 
 
+def test_a_cold_start_does_not_make_a_run_end_early(reference_harness: ReferenceHarness) -> None:
+    done = reference_harness("--min-duration=2", fault="cold")
+    assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
+    assert not any("second run" in remark for remark in done.result["settings"]["remarks"])
+
+
+def test_a_run_that_ended_early_is_repeated_with_the_rate_that_it_reached(reference_harness: ReferenceHarness) -> None:
+    done = reference_harness("--min-duration=1", fault="slow-at-first")
+    assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
+    assert [event["name"] for event in done.of("phase")][-3:] == ["calibrate", "loadgen", "loadgen"]
+    assert any("this is a second run" in remark for remark in done.result["settings"]["remarks"])
+
+
+def test_a_run_whose_rate_is_given_is_not_repeated(reference_harness: ReferenceHarness) -> None:
+    done = reference_harness("--min-duration=1", "--target-qps=2")
+    assert done.code == ExitCode.INVALID
+    assert [event["name"] for event in done.of("phase")].count("loadgen") == 1
+
+
+def test_a_slow_reference_is_not_watched_for_long(reference_harness: ReferenceHarness) -> None:
+    """64 samples, a second each, are not waited for: the short run ends three seconds after the first one."""
+    done = reference_harness("--min-duration=1", fault="slow")
+    assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
+    times = {event["name"]: event["time"] for event in done.of("phase")}
+    assert times["loadgen"] - times["calibrate"] < 30
+
+
+def test_queries_of_a_stream_do_not_run_out(reference_harness: ReferenceHarness) -> None:
+    done = reference_harness("--min-duration=1", "--scenario=SingleStream", fault="cold")
+    assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
+
+
 def test_batches_that_a_reference_swallows_make_its_run_invalid(reference_harness: ReferenceHarness) -> None:
     done = reference_harness("--mode=accuracy", fault="batch")
     assert (done.code, done.result["valid"]) == (ExitCode.INVALID, False)
