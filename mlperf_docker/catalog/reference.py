@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlperf_docker.catalog.fields import FileName, Frozen, Name, Requirement, Variable
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Mode, ModelFormat, Scenario
-from mlperf_docker.reference_contract.reference import ReferenceImplementation, Scoring, Sign
+from mlperf_docker.reference_contract.reference import Numbers, ReferenceImplementation, Scoring, Sign
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
@@ -53,6 +53,8 @@ class ScoringEntry(Frozen):
     arguments: tuple[Word, ...]
     values: dict[str, Pattern] = Field(min_length=1)
     """Metric → pattern whose first group is its value."""
+    whole: str = ""
+    """Sentence on what the script prints of the whole log, where the score is that of a part of it."""
 
 
 class OnBackend(Frozen):
@@ -106,8 +108,10 @@ class ReferenceSpec(Frozen):
     remarks: tuple[str, ...] = ()
     restored: dict[DottedName, DottedName] = Field(default_factory=dict)
     """Name that its code uses and that today's packages no longer have → where the same thing is now."""
-    known_scores: bool = True
-    """Whether it must reach the scores that are known of a synthetic set: false if it answers padding too."""
+    adapted: dict[DottedName, DottedName] = Field(default_factory=dict)
+    """Call that means something else in today's packages → the function that gives it its old meaning."""
+    answers: Numbers = Numbers.FLOAT32
+    """Numbers in its answers."""
     backends: dict[Name, OnBackend]
 
     def on(self, backend: str) -> OnBackend:
@@ -127,7 +131,7 @@ class ReferenceSpec(Frozen):
             folder=on.folder or self.folder,
             script=on.script or self.script,
             arguments=(*on.arguments, *self.arguments),
-            scoring=Scoring(self.scoring.script, self.scoring.arguments, self.scoring.values),
+            scoring=Scoring(self.scoring.script, self.scoring.arguments, self.scoring.values, self.scoring.whole),
             modes={mode.value: (*on.modes.get(mode, ()), *self.modes.get(mode, ())) for mode in Mode},
             scenarios={scenario.value: words for scenario, words in self.scenarios.items()},
             environment={**self.environment, **on.environment},
@@ -137,7 +141,8 @@ class ReferenceSpec(Frozen):
             remarks=(*on.remarks, *self.remarks),
             own_venv=on.own_venv,
             restored={**self.restored, **on.restored},
-            known_scores=self.known_scores,
+            adapted=self.adapted,
+            answers=self.answers,
         )
 
 

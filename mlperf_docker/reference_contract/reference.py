@@ -7,6 +7,7 @@ left out. PLACEHOLDERS are always known; what prepares the files of a model may 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.words import ModelFormat
@@ -29,6 +30,17 @@ PLACEHOLDERS: Mapping[str, str] = {
     "work": "folder for what is made for this run alone",
 }
 """Placeholder → what stands for it."""
+
+
+class Numbers(StrEnum):
+    """Type of the numbers that answers in an accuracy log consist of."""
+
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+
+UNASKED = -10000.0
+"""What our harness answers of a place in a sample that the model was not asked about, such as padding."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class Scoring:
     arguments: tuple[str, ...]
     values: Mapping[str, str]
     """Metric → regular expression for the output; its first group is the value, in the metric's unit."""
+    whole: str = ""
+    """Sentence on what the script prints of the whole log, its `{line}`, where the score is that of a part of it."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,9 @@ class ReferenceImplementation:
     """Whether its packages are in a virtual environment of their own."""
     restored: Mapping[str, str] = field(default_factory=dict)
     """Name that its code uses and that today's packages no longer have → where the same thing is now."""
-    known_scores: bool = True
-    """Whether it must reach the scores that are known of a synthetic set."""
+    adapted: Mapping[str, str] = field(default_factory=dict)
+    """Call that means something else in today's packages → the function that gives it its old meaning."""
+    answers: Numbers = Numbers.FLOAT32
 
     def to_json(self) -> str:
         """The text of reference.json."""

@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mlperf_docker.harness.api.scores import SyntheticSet
@@ -47,11 +48,29 @@ def as_they_are(given: Given) -> Mapping[str, object]:  # noqa: ARG001
     return {}
 
 
+ScoredLog = Callable[[Given, Path], Path]
+"""The accuracy log that is scored, out of LoadGen's: the same, or a part of it."""
+
+
+def whole(given: Given, log: Path) -> Path:  # noqa: ARG001
+    """The whole of LoadGen's log."""
+    return log
+
+
 def of_model(model: str) -> Files:
-    """The function `files` of the model's module here, which is called as its folder in the harness."""
+    """The function `files` of the model's module."""
+    found: Files = getattr(_module(model), "files", as_they_are)
+    return found
+
+
+def scored_log(model: str) -> ScoredLog:
+    """The function `scored_log` of the model's module."""
+    found: ScoredLog = getattr(_module(model), "scored_log", whole)
+    return found
+
+
+def _module(model: str) -> ModuleType | None:
+    """The model's module here, which is called as its folder in the harness."""
     package = registry.packages()[model].rpartition(".")[2]
     name = f"{__package__}.models.{package}"
-    if importlib.util.find_spec(name) is None:
-        return as_they_are
-    found: Files = importlib.import_module(name).files
-    return found
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None

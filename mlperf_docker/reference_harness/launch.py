@@ -12,7 +12,7 @@ from pathlib import Path
 from mlperf_docker.harness.system import lifeline
 from mlperf_docker.reference_contract import places
 from mlperf_docker.reference_harness import completions
-from mlperf_docker.reference_harness.restored_names import restore
+from mlperf_docker.reference_harness.restored_names import adapt, restore
 
 
 def main() -> None:
@@ -23,6 +23,8 @@ def main() -> None:
     sys.path[0] = str(Path(script).parent)
     for name, place in json.loads(os.environ.pop(places.RESTORED_VARIABLE, "{}")).items():
         restore(name, place)
+    for name, place in json.loads(os.environ.pop(places.ADAPTED_VARIABLE, "{}")).items():
+        adapt(name, place)
     completions.watch(os.environ.pop(places.WATCHED_VARIABLE, ""))
     runpy.run_path(script, run_name="__main__")
 

@@ -31,13 +31,19 @@ class Script:
     own_venv: bool = False
     restored: Mapping[str, str] = field(default_factory=dict)
     """Names to give back to packages that no longer have them; see restored_names.py."""
+    adapted: Mapping[str, str] = field(default_factory=dict)
+    """Calls to give their old meaning."""
     watched: Watched | None = None
     """Order to end it when enough samples were completed; None for a run that counts."""
 
     @property
     def variables(self) -> dict[str, str]:
         """The environment, with what the launcher asks of it."""
-        ours = {contract_places.LIFELINE_VARIABLE: "1", places.RESTORED_VARIABLE: json.dumps(dict(self.restored))}
+        ours = {
+            contract_places.LIFELINE_VARIABLE: "1",
+            places.RESTORED_VARIABLE: json.dumps(dict(self.restored)),
+            places.ADAPTED_VARIABLE: json.dumps(dict(self.adapted)),
+        }
         watched = {places.WATCHED_VARIABLE: self.watched.to_json()} if self.watched else {}
         return {**os.environ, **self.environment, **ours, **watched}
 

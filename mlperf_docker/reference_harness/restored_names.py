@@ -1,6 +1,7 @@
-"""Names that packages once had and code of the checkout still uses, given back to them before a script starts.
+"""Names and calls that packages once had and code of the checkout still uses, given back before a script starts.
 
-So the code runs unchanged on the packages of the cell's image, the same that our own harness measures.
+That is names that they have dropped, and calls that have since come to mean something else. So the code runs unchanged
+on the packages of the cell's image, the same that our own harness measures.
 """
 
 import importlib
@@ -25,10 +26,23 @@ def restore(name: str, place: str) -> None:
         setattr(holder, last, _resolve(place))
 
 
+def adapt(name: str, place: str) -> None:
+    """Give the call *name* its old meaning: what the function at *place* makes of the call as it is.
+
+    As with a name, nothing happens where the package is not installed.
+    """
+    if _is_there(name):
+        owner, _, last = name.rpartition(".")
+        holder = _resolve(owner)
+        setattr(holder, last, _resolve(place)(getattr(holder, last)))
+
+
 def _is_installed(name: str, place: str) -> bool:
-    top = place.partition(".")[0]
-    there = importlib.util.find_spec(top) is not None
-    return there and ("." in name or importlib.util.find_spec(name) is None)
+    return _is_there(place) and ("." in name or importlib.util.find_spec(name) is None)
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
 
 
 def _resolve(name: str) -> Any:  # noqa: ANN401 (a module, or whatever one holds)

@@ -63,8 +63,8 @@ def execute(command: ReferenceRunCommand, cell: Cell, events: Events) -> RunRepl
         backend.check_device(cell.device)
         prepared = prepare(options, reference, benchmark, backend, command.checkout, work, events)
         test = perform(prepared, events)
-        accuracy = score(prepared, events)
-        reply = compose(prepared, backend, test, accuracy)
+        scored = score(prepared, events)
+        reply = compose(prepared, backend, test, scored)
         if not lifeline.is_held():  # else a kill before the host writes would leave half of it
             write_json(folder / "result.json", json_values.fields(reply))
         return reply
@@ -267,6 +267,7 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
         given.work,
         reference.own_venv,
         reference.restored,
+        reference.adapted,
         watched,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])
@@ -278,30 +279,48 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
     return heard
 
 
-def score(prepared: PreparedFiles, events: Events) -> Accuracy | None:
+@dataclass(frozen=True)
+class ScoredRun:
+    """Accuracy of a run, and what is to be known of it."""
+
+    accuracy: Accuracy
+    remarks: tuple[str, ...] = ()
+
+
+def score(prepared: PreparedFiles, events: Events) -> ScoredRun | None:
     """The accuracy by the reference's script, also written to accuracy.txt; None for a performance run."""
     given, options = prepared.given, prepared.given.options
     if options.mode is not Mode.ACCURACY:
         return None
     events.phase(Phase.SCORE)
     folder = options.folders.results
-    logs.check_whole(folder / accuracy_log.NAME)
-    scored = scoring.score(given.reference, given.checkout, prepared.values, given.work)
-    write_atomically(folder / "accuracy.txt", "".join(f"{line}\n" for line in scored.lines).encode())
-    known = given.benchmark.known_scores(given.synthetic, given.count) if given.synthetic else None
-    unjudged = given.synthetic is not None and not given.reference.known_scores
-    found = []
-    for number, metric in enumerate(given.benchmark.metrics):
+    whole = folder / accuracy_log.NAME
+    logs.check_whole(whole)
+    log = files.scored_log(options.cell.model)(given, whole)
+    scored = _scored(prepared, log)
+    remarks = () if log == whole else (given.reference.scoring.whole.format(line=_scored(prepared, whole).line),)
+    write_atomically(folder / "accuracy.txt", f"{scored.line}\n".encode())
+    return ScoredRun(Accuracy(tuple(_judged(prepared, scored))), remarks)
+
+
+def _scored(prepared: PreparedFiles, log: Path) -> scoring.ReferenceScores:
+    """What the reference's script says of *log*."""
+    given, values = prepared.given, {**prepared.values, "accuracy_log": log}
+    return scoring.score(given.reference, given.checkout, values, given.work)
+
+
+def _judged(prepared: PreparedFiles, scored: scoring.ReferenceScores) -> Iterator[JudgedScore]:
+    """Each score beside its target: of synthetic data the known one, which the script may have rounded."""
+    given, benchmark = prepared.given, prepared.given.benchmark
+    known = benchmark.known_scores(given.synthetic, given.count) if given.synthetic else None
+    for number, metric in enumerate(benchmark.metrics):
         printed = scored.values.get(metric)
-        if printed is not None and unjudged:
-            found.append(JudgedScore(metric, printed.value))
-        elif printed is not None:
-            tolerance = given.benchmark.tolerance + printed.rounding
-            found.append(own.judged(options, tolerance, metric, printed.value, known[number] if known else None))
-    return Accuracy(tuple(found))
+        if printed is not None:
+            tolerance = benchmark.tolerance + printed.rounding
+            yield own.judged(given.options, tolerance, metric, printed.value, known[number] if known else None)
 
 
-def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, accuracy: Accuracy | None) -> RunReply:
+def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, scored: ScoredRun | None) -> RunReply:
     """The result, as our harness gives it, with what is to be known of the reference's."""
     given, options = prepared.given, prepared.given.options
     log = detail_log.read(options.folders.results)
@@ -310,7 +329,7 @@ def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, accu
         log=log,
         by_instance=(answered,),
         dataset_count=given.count,
-        accuracy=accuracy,
+        accuracy=scored.accuracy if scored else None,
         proof={"proved": False, "why": "the reference does not say where it computes"},
         settings=_settings(prepared, log),
         model_file=prepared.file,
@@ -323,7 +342,8 @@ def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, accu
     if empty:
         wrong.append(f"{empty} samples were answered with nothing")
     noted = [sentence for invalid, sentence in said if not invalid]
-    told = {**reply.settings, "remarks": [*given.reference.remarks, *test.remarks, *noted]}
+    remarks = [*given.reference.remarks, *test.remarks, *(scored.remarks if scored else ()), *noted]
+    told = {**reply.settings, "remarks": remarks}
     return replace(reply, valid=reply.valid and not wrong, reasons=(*wrong, *reply.reasons), settings=told)
 
 
@@ -344,5 +364,6 @@ def _settings(prepared: PreparedFiles, log: detail_log.DetailLog) -> dict[str, A
         **effective,
         **{key: value for key, value in asked.items() if value is not None},
         "dataset_samples": given.count,
+        "answers": given.reference.answers.value,
         "script": f"{given.reference.folder}/{given.reference.script}",
     }

@@ -34,6 +34,11 @@ class ReferenceScores:
     values: Mapping[str, PrintedValue]
     lines: tuple[str, ...]
 
+    @property
+    def line(self) -> str:
+        """The lines as a text."""
+        return "\n".join(self.lines)
+
 
 def score(
     reference: ReferenceImplementation, checkout: Path, values: Mapping[str, object], work: Path
@@ -47,6 +52,7 @@ def score(
         work,
         reference.own_venv,
         reference.restored,
+        reference.adapted,
     )
     heard = process.run(script, scoring.values.values())
     missing = [metric for metric, pattern in scoring.values.items() if pattern not in heard.matches]

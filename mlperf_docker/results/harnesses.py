@@ -9,6 +9,7 @@ from typing import Any
 from mlperf_docker.contract import json_values
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.display.tables import fact_lines
+from mlperf_docker.reference_contract.reference import Numbers
 from mlperf_docker.results import answers, text
 from mlperf_docker.results.answers import AnswersBeside
 from mlperf_docker.results.values import RunResult
@@ -151,8 +152,15 @@ def _of(runs: Iterable[RunResult], *, harness: bool) -> list[RunResult]:
 def _beside(own: list[RunResult], reference: list[RunResult]) -> SideBySide:
     pairs = zip(_in(own, Mode.PERFORMANCE), _in(reference, Mode.PERFORMANCE), strict=False)
     ours, theirs = (next(reversed(_in(each, Mode.ACCURACY)), None) for each in (own, reference))
-    compared = answers.compare(Path(ours.results_dir), Path(theirs.results_dir)) if ours and theirs else None
-    return SideBySide(ours, theirs, tuple(RunPair(*pair) for pair in pairs), compared)
+    return SideBySide(ours, theirs, tuple(RunPair(*pair) for pair in pairs), _answers(ours, theirs))
+
+
+def _answers(own: RunResult | None, reference: RunResult | None) -> AnswersBeside | None:
+    """The answers of two accuracy runs; the reference's result tells what numbers they are."""
+    if own is None or reference is None:
+        return None
+    kind = Numbers(reference.settings.get("answers", Numbers.FLOAT32))
+    return answers.compare(Path(own.results_dir), Path(reference.results_dir), kind)
 
 
 def _in(runs: Iterable[RunResult], mode: Mode) -> list[RunResult]:

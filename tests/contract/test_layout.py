@@ -105,7 +105,7 @@ HARNESS_FLOORS = _floors(
 REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
-        "parts": "description words pace restored_names installed_packages",
+        "parts": "description words pace restored_names installed_packages settings_files",
         "watching": "completions",
         "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
     },

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from mlperf_docker.reference_harness.installed_packages import working_set
-from mlperf_docker.reference_harness.restored_names import restore
+from mlperf_docker.reference_harness.restored_names import adapt, restore
 
 
 @pytest.fixture
@@ -48,3 +48,14 @@ def test_a_package_that_is_not_installed_is_no_matter() -> None:
 
 def test_installed_packages_have_their_keys() -> None:
     assert {"numpy", "mlcommons-loadgen"} & {each.key.replace("_", "-") for each in working_set} != set()
+
+
+def test_a_call_gets_its_old_meaning(package: types.ModuleType) -> None:
+    package.__dict__.update(call=lambda path: path, of_old=lambda call: lambda path: f"{call(path)} of old")
+    adapt("once_here.call", "once_here.of_old")
+    assert package.call("it") == "it of old"
+
+
+def test_a_call_of_a_package_that_is_not_installed_is_no_matter() -> None:
+    adapt("not_installed.thing", "math.tau")
+    assert "not_installed" not in sys.modules

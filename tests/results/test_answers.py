@@ -4,6 +4,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlperf_docker.reference_contract.reference import UNASKED, Numbers
 from mlperf_docker.results.answers import LOG, compare
 
 
@@ -54,3 +55,23 @@ def test_without_an_accuracy_log_nothing_is_compared(tmp_path: Path) -> None:
     ours = write_log(tmp_path / "a", {0: floats(1)})
     (tmp_path / "b").mkdir()
     assert compare(ours, tmp_path / "b") is None
+
+
+def test_padding_is_not_compared(tmp_path: Path) -> None:
+    ours = write_log(tmp_path / "a", {0: floats(1, 3, UNASKED), 1: floats(1, UNASKED, UNASKED)})
+    theirs = write_log(tmp_path / "b", {0: floats(1, 3.5, 9), 1: floats(1, 8, 8)})
+    found = compare(ours, theirs)
+    assert found
+    assert (found.equal, found.numbers, found.differing, found.largest_difference, found.more) == (1, 2, 1, 0.5, 3)
+    assert found.deviation == 1.0
+    assert "largest difference 0.5 beside a deviation of 1" in str(found)
+    assert "3 numbers by the second alone" in str(found)
+
+
+def test_labels_are_compared_one_by_one(tmp_path: Path) -> None:
+    ours = write_log(tmp_path / "a", {0: bytes([0, 1, 2, 2])})
+    theirs = write_log(tmp_path / "b", {0: bytes([0, 1, 2, 0])})
+    found = compare(ours, theirs, Numbers.UINT8)
+    assert found
+    assert (found.numbers, found.differing, found.largest_difference, found.deviation) == (4, 1, 2, None)
+    assert str(found) == "0 of 1 equal, 1 of the 4 numbers in the others differ, largest difference 2"

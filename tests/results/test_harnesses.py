@@ -67,7 +67,7 @@ def test_another_accuracy_line_is_told(tmp_path: Path, both: list[RunResult]) ->
     assert not found.alike
     assert found.same_line is False
     assert "accuracy=100.000%; the reference's: accuracy=50.000%" in side_by_side_text(found)
-    assert "1 of 2 equal, largest difference 1" in side_by_side_text(found)
+    assert "1 of the 1 numbers in the others differ, largest difference 1" in side_by_side_text(found)
 
 
 def test_an_invalid_run_of_either_is_told(both: list[RunResult]) -> None:
