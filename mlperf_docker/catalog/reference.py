@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from mlperf_docker.catalog.fields import FileName, Frozen, Name, Requirement, Variable
 from mlperf_docker.contract.devices import Device
-from mlperf_docker.contract.words import Mode, ModelFormat, Scenario
+from mlperf_docker.contract.words import Mode, ModelFormat, Precision, Scenario
 from mlperf_docker.reference_contract.reference import Numbers, ReferenceImplementation, Scoring, Sign
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -65,6 +65,8 @@ class OnBackend(Frozen):
     arguments: tuple[Word, ...] = ()
     """More words of the command line."""
     modes: dict[Mode, tuple[Word, ...]] = Field(default_factory=dict)
+    precisions: dict[Precision, tuple[Word, ...]] = Field(default={Precision.FP32: ()})
+    """Precision that it has → more words."""
     environment: dict[Variable, Word] = Field(default_factory=dict)
     model_format: ModelFormat | None = None
     model_name: FileName | None = None
@@ -134,6 +136,7 @@ class ReferenceSpec(Frozen):
             scoring=Scoring(self.scoring.script, self.scoring.arguments, self.scoring.values, self.scoring.whole),
             modes={mode.value: (*on.modes.get(mode, ()), *self.modes.get(mode, ())) for mode in Mode},
             scenarios={scenario.value: words for scenario, words in self.scenarios.items()},
+            precisions={precision.value: words for precision, words in on.precisions.items()},
             environment={**self.environment, **on.environment},
             model_format=on.model_format,
             model_name=on.model_name or "",

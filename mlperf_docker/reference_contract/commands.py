@@ -1,6 +1,6 @@
 """Commands of the reference harness."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,10 @@ _OWN = ("compliance", "instances", "threads_per_instance", "most_waiting", "trac
 """Options that only our own harness has."""
 
 
-def refused(options: RunOptions) -> Iterator[str]:
-    """Why a reference implementation cannot take *options*."""
+def refused(options: RunOptions, precisions: Collection[str]) -> Iterator[str]:
+    """Why a reference implementation that has these *precisions* cannot take *options*."""
     for each in declared(RunOptions):
         if each.name in _OWN and getattr(options, each.name):
             yield f"{each.flag} is for our own harness: a reference implementation has no such option"
+    if options.precision not in precisions:
+        yield f"the reference implementation has no {options.precision} here; it has {', '.join(precisions)}"

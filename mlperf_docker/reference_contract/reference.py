@@ -86,6 +86,8 @@ class ReferenceImplementation:
     """Mode → more words."""
     scenarios: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Scenario → more words; empty if it takes all scenarios alike."""
+    precisions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"fp32": ()})
+    """Precision that it has → more words."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables; they may have placeholders too."""
     model_format: ModelFormat | None = None

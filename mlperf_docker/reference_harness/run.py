@@ -12,7 +12,7 @@ from mlperf_docker.contract.cell import Cell, OfficialFile
 from mlperf_docker.contract.events import Phase
 from mlperf_docker.contract.result import RunReply
 from mlperf_docker.contract.words import Mode
-from mlperf_docker.harness.api.backend import Backend
+from mlperf_docker.harness.api.backend import FP32, Backend
 from mlperf_docker.harness.api.errors import SampleError, UsageError
 from mlperf_docker.harness.api.events import Events
 from mlperf_docker.harness.api.scores import Accuracy, JudgedScore, SyntheticSet
@@ -79,7 +79,7 @@ def check(options: LoadgenRun, reference: ReferenceImplementation, checkout: Pat
     if reference.scenarios and options.scenario.value not in reference.scenarios:
         there = ", ".join(reference.scenarios)
         raise UsageError(f"the reference of {options.cell.model} has no {options.scenario}; it has {there}")
-    for reason in refused(options):
+    for reason in refused(options, reference.precisions):
         raise UsageError(reason)
 
 
@@ -128,7 +128,7 @@ def choose_model(
 ) -> tuple[UsedModelFile | None, Path | None]:
     """The model file on record, and the path that the reference is given. Raises ModelFileError."""
     if synthetic and options.model_file is None:
-        form = reference.model_format
+        form = reference.model_format if options.precision == FP32 else None  # others are the model's module's
         path = model_files.written(benchmark, synthetic, form, reference.model_name, cache) if form else None
         recorded = path if path and path.is_file() else synthetic.weights  # a SavedModel is a folder
         return official_files.identify(recorded, None), path
@@ -257,6 +257,7 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
     reference, options = given.reference, given.options
     words = (
         *reference.arguments,
+        *reference.precisions[options.precision],
         *reference.scenarios.get(options.scenario.value, ()),
         *reference.modes.get(options.mode.value, ()),
     )

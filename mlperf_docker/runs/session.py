@@ -1,6 +1,6 @@
 """`run`: request checked, inputs located, image provided, container run, result written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,8 +143,7 @@ def check(request: RunRequest) -> None:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    of_reference = refused(options) if request.checkout else ()
-    for refusal in (*refusals(options), *options.contradictions(), *of_reference):
+    for refusal in (*refusals(options), *options.contradictions(), *_refused_by_reference(request)):
         raise UsageError(f"{refusal}.")
     tests = spec.model.compliance.tests if spec.model.compliance else ()
     problem = compliance.problem(options, spec.model.name, tests, user_conf=request.user_conf is not None)
@@ -155,6 +154,13 @@ def check(request: RunRequest) -> None:
         raise UsageError(f"{given} and --synthetic exclude each other: synthetic runs make their own data.")
     if options.synthetic is not None and request.model_file is not None:
         raise UsageError("--model-file and --synthetic exclude each other: synthetic runs make their own weights.")
+
+
+def _refused_by_reference(request: RunRequest) -> Iterator[str]:
+    """Why the reference implementation cannot take the options, if it is to run."""
+    reference = request.spec.model.reference
+    if request.checkout is not None and reference is not None:
+        yield from refused(request.options, reference.on(request.spec.backend).precisions)
 
 
 def _with_round(request: RunRequest, say: Callable[[str], None]) -> RunRequest:

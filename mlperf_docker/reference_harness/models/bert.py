@@ -5,17 +5,21 @@ It makes features of all questions, and keeps them in its working folder for the
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.models.bert import network
 from mlperf_docker.harness.samples import accuracy_log
-from mlperf_docker.harness.weights import safetensors
+from mlperf_docker.harness.system import entries
+from mlperf_docker.harness.weights import formats, safetensors
 from mlperf_docker.reference_harness.files import Given
 
 CONFIG = "bert_config.json"
 QUESTIONS = "dev-v1.1.json"
 FEATURES = "eval_features.pickle"
+QUANTISED = "bert_large_v1_1_fake_quant.onnx"
 _PAIR = 8
 """Bytes of the logits of a position."""
 
@@ -33,7 +37,33 @@ def files(given: Given) -> Mapping[str, object]:
         "features": given.work / FEATURES,
         "predictions": given.work / "predictions.json",
         "part": given.options.samples and given.count,
+        "model": given.model or _quantised(given),
     }
+
+
+def _quantised(given: Given) -> Path:
+    """The synthetic weights as an int8 graph with the official one's inputs, by the quantiser that our harness uses."""
+    synthetic, benchmark = given.synthetic, given.benchmark
+    if synthetic is None:
+        raise ValueError("real data come with a model file")
+
+    def make(folder: Path) -> None:
+        from mlperf_docker.harness.backends.onnxruntime.quantise import quantise
+        from mlperf_docker.harness.ops.onnx import serialize
+
+        arrays = benchmark.read(synthetic.weights, formats.detect(synthetic.weights))
+        made = network.checked(arrays, str(synthetic.weights))
+        (folder / QUANTISED).write_bytes(quantise(serialize(_with_int8_inputs(made))))
+
+    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns}
+    return entries.entry(given.cache / "model-int8", made_from, make) / QUANTISED
+
+
+def _with_int8_inputs(made: Network) -> Network:
+    """The same network, its inputs called as those of the official int8 graph."""
+    named = zip(made.interface.inputs, network.INT8_INPUTS, strict=True)
+    inputs = tuple(replace(tensor, name=name) for tensor, name in named)
+    return replace(made, interface=replace(made.interface, inputs=inputs))
 
 
 def scored_log(given: Given, log: Path) -> Path:

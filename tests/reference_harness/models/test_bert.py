@@ -38,6 +38,13 @@ def test_answers_of_tokens_reach_the_known_score_and_those_of_padding_do_not(har
     assert with_padding["f1"] < done.result["accuracy"]["value"] - 1
 
 
+def test_an_int8_run_takes_the_quantised_graph(harness_of: HarnessOf) -> None:
+    """The stand-in feeds inputs that the fp32 graph does not have."""
+    done = harness_of("bert", "onnxruntime")("--mode=accuracy", "--precision=int8")
+    assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
+    assert done.result["precision"] == "int8"
+
+
 def test_a_part_of_the_questions_is_a_shorter_file(harness_of: HarnessOf) -> None:
     done = harness_of("bert", "onnxruntime")("--mode=accuracy", "--samples=10")
     assert done.result["samples"] == 10
