@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlperf_docker.campaigns import cell_reading
+from mlperf_docker.campaigns.cell_reading import SharedByCells
 from mlperf_docker.campaigns.cells import CampaignCell
 from mlperf_docker.campaigns.entries import CampaignEntry, CellEntry
 from mlperf_docker.campaigns.frame import Frame
@@ -77,7 +78,8 @@ def _campaign(noting: Noting) -> Campaign | None:
     common = cell_reading.options(noting, entry.options, ("options",), None)
     frame = Frame(round_, entry.division, entry.suite)
     slurm = cell_reading.slurm(noting, entry.slurm, ("slurm",))
-    cells = [cell_reading.read(noting, raw, index, frame, common) for index, raw in enumerate(entry.cells)]
+    shared = SharedByCells(frame, common, noting.folder(("reference",), entry.reference))
+    cells = [cell_reading.read(noting, raw, index, shared) for index, raw in enumerate(entry.cells)]
     _check_slots(noting, cells)
     _check_one_source(noting, entry.bundle, cells)
     return Campaign(

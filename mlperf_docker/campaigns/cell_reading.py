@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from mlperf_docker.campaigns import options as campaign_options
@@ -18,6 +19,9 @@ from mlperf_docker.catalog.selector import UnknownNameError, find
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.images.sources import PinnedImage
+from mlperf_docker.names import HarnessName
+from mlperf_docker.recipe.reference_layer import reference_of
+from mlperf_docker.reference_contract.commands import refused
 from mlperf_docker.rounds import loading as rounds
 from mlperf_docker.rounds.round import RoundBenchmark
 from mlperf_docker.runs import profile as profiles
@@ -40,14 +44,24 @@ def slurm(noting: Noting, raw: Mapping[str, Any], at: yaml_lines.Path) -> SlurmS
     return found
 
 
-def read(noting: Noting, raw: object, index: int, frame: Frame, common: CampaignOptions) -> CampaignCell | None:
-    """Return the cell at *index*, or None where it cannot be understood. common: options of all cells."""
+@dataclass(frozen=True)
+class SharedByCells:
+    """Part of the file that its cells share."""
+
+    frame: Frame
+    options: CampaignOptions
+    reference: Path | None = None
+    """Folder of the checkout."""
+
+
+def read(noting: Noting, raw: object, index: int, shared: SharedByCells) -> CampaignCell | None:
+    """Return the cell at *index*, or None where it cannot be understood."""
     at: yaml_lines.Path = ("cells", index)
     entry = noting.entry(CellEntry, raw, at)
     if entry is None:
         return None
     spec = noting.attempt((*at, "model"), lambda: find(Catalog.load(), entry.model, entry.backend, entry.device))
-    return _CellReading(noting, at, entry, spec, frame, common).cell() if spec else None
+    return _CellReading(noting, at, entry, spec, shared).cell() if spec else None
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,12 @@ class _CellReading:
     at: yaml_lines.Path
     entry: CellEntry
     spec: ImageSpec
-    frame: Frame
-    common: CampaignOptions
+    shared: SharedByCells
+
+    @property
+    def frame(self) -> Frame:
+        """Division and suite."""
+        return self.shared.frame
 
     def cell(self) -> CampaignCell:
         """Return the cell, with what is wrong with it noted."""
@@ -71,17 +89,42 @@ class _CellReading:
             spec=self.spec,
             precision=entry.precision,
             scenarios=self._scenarios(self._benchmarks()),
-            parts=entry.modes,
+            parts=self._parts(),
             dataset=noting.folder((*self.at, "dataset"), entry.dataset),
             model_file=noting.file((*self.at, "model_file"), entry.model_file),
             user_conf=noting.file((*self.at, "user_conf"), entry.user_conf),
             image=noting.attempt((*self.at, "image"), self._image),
             slurm=slurm(noting, entry.slurm, (*self.at, "slurm")),
+            harness=entry.harness,
+            reference=noting.folder((*self.at, "reference"), entry.reference) or self.shared.reference,
         )
+        self._check_reference(cell)
         self._no_data_beside_synthetic_ones(cell)
         if EntryPart.COMPLIANCE in entry.modes and not set(EntryPart) <= {*entry.modes}:
             self._note("compliance tests are held to accuracy and performance runs: name these, too", "modes")
         return self._with_profiles(cell)
+
+    def _parts(self) -> tuple[EntryPart, ...]:
+        """Return what is run of each scenario; of a reference by default all that it has."""
+        if self.entry.harness is HarnessName.OWN or "modes" in self.entry.model_fields_set:
+            return self.entry.modes
+        return tuple(each for each in EntryPart if each is not EntryPart.COMPLIANCE)
+
+    def _check_reference(self, cell: CampaignCell) -> None:
+        """Note what the reference implementation does not have, or that there is none of the cell."""
+        if not cell.is_reference:
+            if self.entry.reference is not None:
+                self._note("a checkout is for `harness: reference`: write that, too", "reference")
+            return
+        found = self.noting.attempt((*self.at, "harness"), lambda: reference_of(self.spec))
+        if EntryPart.COMPLIANCE in cell.parts:
+            self._note("no reference implementation has compliance tests: leave compliance out", "modes")
+        if self.entry.profile:
+            self._note("a profile is tuned for our own harness", "profile")
+        precisions = found[1].precisions if found else self.spec.precisions
+        told = (refusal for each in cell.scenarios for refusal in refused(each.options, precisions))
+        for refusal in dict.fromkeys(told):
+            self._note(refusal, "options")
 
     def _image(self) -> PinnedImage | None:
         return PinnedImage.read(self.entry.image, self.spec.model.name) if self.entry.image else None
@@ -110,7 +153,7 @@ class _CellReading:
         wanted = self.entry.scenarios or tuple(each for each in Scenario if each in required)
         if benchmarks:
             self._of_the_round((*wanted, *self.entry.scenario_options), benchmarks)
-        given = options(self.noting, self.entry.options, (*self.at, "options"), self.spec).over(self.common)
+        given = options(self.noting, self.entry.options, (*self.at, "options"), self.spec).over(self.shared.options)
         return tuple(self._scenario(each, benchmarks, given) for each in wanted)
 
     def _scenario(

@@ -10,6 +10,9 @@ from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import Precision, Scenario
 from mlperf_docker.engine.plan import Limits
 from mlperf_docker.images.sources import PinnedImage
+from mlperf_docker.names import HarnessName
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.reference_layer import recipe_with
 from mlperf_docker.rounds.round import RoundBenchmark
 from mlperf_docker.runs.profile import Profile
 
@@ -44,6 +47,9 @@ class CampaignCell:
     """The only image that will do; None for any that has the hash."""
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
     """Settings of the Slurm jobs of its runs."""
+    harness: HarnessName = HarnessName.OWN
+    reference: Path | None = None
+    """Folder of the checkout whose reference implementation runs; None for the one that the environment names."""
 
     @property
     def benchmarks(self) -> tuple[RoundBenchmark, ...]:
@@ -51,5 +57,15 @@ class CampaignCell:
         named = {each.name: each for scenario in self.scenarios for each in scenario.benchmarks}
         return tuple(named.values())
 
+    @property
+    def recipe(self) -> Recipe:
+        """What its image is made from. Raises UsageError where the reference cannot run."""
+        return recipe_with(self.spec, self.harness)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the reference implementation runs."""
+        return self.harness is HarnessName.REFERENCE
+
     def __str__(self) -> str:
-        return f"{self.spec} {self.precision}"
+        return f"{self.spec} {self.precision}{f' {self.harness}' if self.is_reference else ''}"

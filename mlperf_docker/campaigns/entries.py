@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mlperf_docker.campaigns.kubernetes import KubernetesSettings
 from mlperf_docker.catalog.fields import Frozen
 from mlperf_docker.contract.words import Precision, Scenario
-from mlperf_docker.names import RuntimeName
+from mlperf_docker.names import HarnessName, RuntimeName
 from mlperf_docker.rounds.words import Division, Suite
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -72,6 +72,9 @@ class CellEntry(Frozen):
     scenarios: Annotated[_Scenarios | None, BeforeValidator(_unless_required)] = None
     """None for those that the round requires."""
     modes: Annotated[tuple[EntryPart, ...], AfterValidator(_once)] = tuple(EntryPart)
+    harness: HarnessName = HarnessName.OWN
+    reference: _Text | None = None
+    """Folder of the checkout whose reference implementation runs; None for that of all cells."""
     options: _Options = Field(default_factory=dict)
     scenario_options: dict[Scenario, _Options] = Field(default_factory=dict)
     """Options that only the runs of one scenario have."""
@@ -94,6 +97,8 @@ class CampaignEntry(Frozen):
     """Folder of the bundle that nodes without an image take it from."""
     runtime: RuntimeName | None = None
     """What runs the containers."""
+    reference: _Text | None = None
+    """Folder of the checkout for cells with `harness: reference`; None for the one that the environment names."""
     options: _Options = Field(default_factory=dict)
     """Options of all runs."""
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)

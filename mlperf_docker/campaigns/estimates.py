@@ -55,11 +55,11 @@ def _of_round(run: WantedRun) -> float:
 
 
 def _is_alike(result: RunResult, run: WantedRun) -> bool:
-    """Tell whether *result* is of the same network and data."""
+    """Tell whether *result* is of the same network, harness and data."""
     options = run.request.options
     synthetic = str(options.synthetic) if options.synthetic else None
-    asked = (str(run.request.spec), options.precision, synthetic)
-    return (result.cell, result.precision, result.synthetic_size) == asked
+    asked = (str(run.request.spec), run.request.harness_name, options.precision, synthetic)
+    return (result.cell, result.harness_name, result.precision, result.synthetic_size) == asked
 
 
 def _is_as_long(result: RunResult, run: WantedRun) -> bool:

@@ -1,7 +1,7 @@
 """Inputs of a campaign's cells as they are now: image, data set, model file."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.bundle import node_images
@@ -14,7 +14,9 @@ from mlperf_docker.inputs import checksums
 from mlperf_docker.inputs.datasets import identity, location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.recipe import Recipe
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.recipe.reference_layer import reference_of
+from mlperf_docker.reference import checkout
+from mlperf_docker.reference.checkout import CheckoutError, ReferenceCheckout
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class CellInputs:
     """Identity of the data set; None for synthetic data."""
     model_file: Path | None = None
     """None for synthetic weights."""
+    checkout: ReferenceCheckout | None = None
+    """None for our own harness."""
 
     def checksum(self, name: str) -> str:
         """Return the SHA-256 of the model file, or of one of its parts, by its *name*. Raises ModelFileError."""
@@ -44,16 +48,27 @@ class CellInputs:
 def of_cells(cells: Iterable[CampaignCell], sources: Sources, display: Display) -> dict[str, CellInputs]:
     """Return the inputs of each cell, by its name. Raises UsageError with every one that is missing."""
     cells = tuple(cells)
-    recipes = [recipe_of(cell.spec) for cell in cells]
-    found, problems = {}, []
+    recipes = [cell.recipe for cell in cells]
+    found, problems, doubts = {}, [], dict[str, None]()
     for cell, recipe in zip(cells, recipes, strict=True):
         try:
-            found[str(cell)] = _inputs(cell, recipe.source, _image(cell, recipe, sources), display)
-        except (BundleError, DatasetError, ModelFileError) as error:
+            inputs = _inputs(cell, recipe.source, _image(cell, recipe, sources), display)
+            found[str(cell)] = replace(inputs, checkout=_checkout(cell, doubts.setdefault))
+        except (BundleError, CheckoutError, DatasetError, ModelFileError) as error:
             problems.append(f"{error} {error.hint or ''}".strip())
+    for each in doubts:
+        display.say(each)
     if problems:
         raise UsageError("Inputs of the campaign are missing:\n  " + "\n  ".join(dict.fromkeys(problems)))
     return found
+
+
+def _checkout(cell: CampaignCell, say: Callable[[str], None]) -> ReferenceCheckout | None:
+    """Return the checkout whose reference implementation *cell* runs. Raises CheckoutError."""
+    if not cell.is_reference:
+        return None
+    reference, _ = reference_of(cell.spec)
+    return checkout.open_checkout(cell.reference or checkout.of_environment(), reference, cell.spec.backend, say)
 
 
 def _image(cell: CampaignCell, recipe: Recipe, sources: Sources) -> str | None:

@@ -51,6 +51,7 @@ def differences(result: RunResult, run: WantedRun, inputs: CellInputs, held_to: 
     return (
         *_image(result, request, inputs),
         *_digest(result, run),
+        *_checkout(result, inputs),
         *_data(request, inputs),
         *_model_file(result, inputs),
         *_settings(request, run),
@@ -69,6 +70,16 @@ def _digest(result: RunResult, run: WantedRun) -> Iterator[str]:
     pinned, was = run.cell.image, result.image.digest if result.image else None
     if pinned and was != pinned.digest:
         yield f"the image is {_brief(pinned.digest)} now, and was {_brief(was)} in the registry"
+
+
+def _checkout(result: RunResult, inputs: CellInputs) -> Iterator[str]:
+    now, was = inputs.checkout, result.harness
+    if now is None or was is None:
+        return
+    if now.commit != was.commit:
+        yield f"the reference's commit is {_brief(now.commit)} now, and was {_brief(was.commit)}"
+    if now.content != was.content:
+        yield f"the reference's local changes are {_brief(now.content)} now, and were {_brief(was.content)}"
 
 
 def _data(request: RequestOnRecord, inputs: CellInputs) -> Iterator[str]:

@@ -20,11 +20,16 @@ def matrix(plan: CampaignPlan) -> Matrix:
     rows: defaultdict[str, dict[str, MatrixEntry]] = defaultdict(dict)
     for run in plan.runs:
         for slot in run.slots:
-            rows[f"{slot.benchmark} {slot.scenario}"][slot.kind] = _entry(run)
+            rows[f"{slot.benchmark} {slot.scenario}{_harness(run)}"][slot.kind] = _entry(run)
     campaign = plan.campaign
     title = f"{campaign.submitter}: {campaign.round.name}, {campaign.division}, {campaign.suite}"
     note = " ".join((summary(plan), *(f"{note}." for note in plan.notes)))
     return Matrix(title, tuple(MatrixRow(name, entries) for name, entries in rows.items()), note)
+
+
+def _harness(run: PlannedRun) -> str:
+    """The harness where it is another than ours."""
+    return f" ({run.cell.harness})" if run.cell.is_reference else ""
 
 
 def _entry(run: PlannedRun) -> MatrixEntry:

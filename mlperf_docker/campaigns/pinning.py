@@ -15,7 +15,6 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images import offers
 from mlperf_docker.images.sources import Sources
-from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import atomic
 
 _KEY = "image"
@@ -36,7 +35,7 @@ def pin(campaign: Campaign, sources: Sources, display: Display) -> list[str]:
     for cell in campaign.cells:
         display.phase(f"look up {cell.spec}")
         hint = f"Push it: mlperf-docker push {cell.spec.words}"
-        found.append(offers.offer(recipe_of(cell.spec), sources, display.say, hint).remote.pinned)
+        found.append(offers.offer(cell.recipe, sources, display.say, hint).remote.pinned)
     _write(campaign.path, found)
     return found
 

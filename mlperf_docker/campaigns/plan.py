@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from mlperf_docker.campaigns import attempts, estimates, turns
+from mlperf_docker.campaigns import attempts, estimates, requests, turns
 from mlperf_docker.campaigns.attempts import Attempt
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell
@@ -13,7 +13,7 @@ from mlperf_docker.campaigns.cluster_jobs import ClusterJob
 from mlperf_docker.campaigns.estimates import Estimate
 from mlperf_docker.campaigns.inputs import CellInputs, of_cells
 from mlperf_docker.campaigns.matching import differences, is_of
-from mlperf_docker.campaigns.requests import WantedRun, wanted
+from mlperf_docker.campaigns.requests import WantedRun
 from mlperf_docker.campaigns.slots import Kind, Slot, run_name
 from mlperf_docker.campaigns.targets import KnownScores
 from mlperf_docker.catalog.selector import UnknownNameError
@@ -155,7 +155,8 @@ class Planner:
         scores = KnownScores.of(run.result for run in runs.values() if run.result and run.kind is Mode.ACCURACY)
         found = [scores.narrowed(run.slots, run.cell, self.campaign) for run in runs.values()]
         planned = tuple(replace(run, slots=slots) for run, (slots, _) in zip(runs.values(), found, strict=True))
-        notes = dict.fromkeys(note for _, told in found for note in told)
+        of_scores = (note for _, told in found for note in told)
+        notes = dict.fromkeys((*requests.notes(self.campaign), *of_scores))
         return CampaignPlan(self.campaign, planned, tuple(notes))
 
     def _planned(self, run: WantedRun, folder: "_Folder", others: Mapping[str, PlannedRun]) -> PlannedRun:
@@ -234,7 +235,8 @@ def _named(runs: Sequence[PlannedRun], name: str) -> PlannedRun:
 def planner(campaign: Campaign, sources: Sources, display: Display) -> Planner:
     """Return the planner of *campaign*. Raises UsageError with every input that is missing."""
     sources = replace(sources, bundle=sources.bundle or campaign.bundle, runtime=sources.runtime or campaign.runtime)
-    return Planner(campaign, tuple(wanted(campaign, sources)), of_cells(campaign.cells, sources, display))
+    inputs = of_cells(campaign.cells, sources, display)
+    return Planner(campaign, tuple(requests.wanted(campaign, sources, inputs)), inputs)
 
 
 def plan(campaign: Campaign, sources: Sources, display: Display) -> CampaignPlan:

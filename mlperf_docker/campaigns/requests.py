@@ -1,11 +1,12 @@
 """Requests of a campaign's runs, in the order in which they are run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.cells import CampaignCell, CellScenario
 from mlperf_docker.campaigns.entries import EntryPart
+from mlperf_docker.campaigns.inputs import CellInputs
 from mlperf_docker.campaigns.slots import Kind, Slot, run_name
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.contract.words import ComplianceTest, Mode
@@ -43,15 +44,30 @@ class WantedRun:
         return for_round(options, request.spec.model.name, request.round) if request.round else options
 
 
-def wanted(campaign: Campaign, sources: Sources) -> Iterator[WantedRun]:
-    """Yield the runs of *campaign*: cell by cell accuracy first, and compliance tests last, as they need the others."""
+def wanted(campaign: Campaign, sources: Sources, inputs: Mapping[str, CellInputs]) -> Iterator[WantedRun]:
+    """Yield the runs of *campaign*: cell by cell accuracy first, and compliance tests last, as they need the others.
+
+    inputs: of each cell, by its name.
+    """
     for cell in campaign.cells:
+        checkout = inputs[str(cell)].checkout
         for kind in (Mode.ACCURACY, Mode.PERFORMANCE, *ComplianceTest):
             for scenario in cell.scenarios:
                 slots = tuple(_slots(campaign, cell, scenario, kind))
                 if slots:
-                    request = _request(campaign, cell, scenario, kind, sources)
+                    request = replace(_request(campaign, cell, scenario, kind, sources), checkout=checkout)
                     yield WantedRun(cell, slots, request, tuple(_needs(cell, request.options, kind)))
+
+
+def notes(campaign: Campaign) -> Iterator[str]:
+    """Yield which cells cannot make closed entries, as no reference implementation has compliance tests."""
+    for cell in campaign.cells:
+        tests = sorted({test for benchmark in cell.benchmarks for test in benchmark.tests})
+        if cell.is_reference and tests and campaign.division is Division.CLOSED:
+            yield (
+                f"{cell}: no reference implementation has compliance tests ({', '.join(tests)}), which a closed entry"
+                " needs: set `division: open`"
+            )
 
 
 def _slots(campaign: Campaign, cell: CampaignCell, scenario: CellScenario, kind: Kind) -> Iterator[Slot]:

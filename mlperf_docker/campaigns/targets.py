@@ -15,16 +15,16 @@ from mlperf_docker.rounds.words import Division
 
 @dataclass(frozen=True)
 class KnownScores:
-    """Scores of finished accuracy runs, by cell and scenario."""
+    """Scores of finished accuracy runs, by cell, harness and scenario."""
 
-    scores: Mapping[tuple[str, Scenario], Mapping[str, float]]
+    scores: Mapping[tuple[str, str, Scenario], Mapping[str, float]]
 
     @classmethod
     def of(cls, results: Iterable[RunResult]) -> "KnownScores":
         """Return what the accuracy runs *results* came to."""
         return cls(
             {
-                (f"{each.cell} {each.precision}", each.scenario): {
+                (f"{each.cell} {each.precision}", each.harness_name, each.scenario): {
                     score.metric: score.value for score in each.accuracy.scores
                 }
                 for each in results
@@ -46,7 +46,7 @@ class KnownScores:
 
     def _missed(self, slot: Slot, cell: CampaignCell) -> Iterator[str]:
         """Yield in words which targets of the slot's benchmark the accuracy run misses."""
-        scores = self.scores.get((str(cell), slot.scenario))
+        scores = self.scores.get((f"{cell.spec} {cell.precision}", cell.harness, slot.scenario))
         benchmark: RoundBenchmark = next(each for each in cell.benchmarks if each.name == slot.benchmark)
         for target in benchmark.targets if scores is not None else ():
             value = (scores or {}).get(target.score, math.nan)

@@ -114,6 +114,7 @@ def _run_fields(run: PlannedRun) -> dict[str, Any]:
         "name": run.name,
         "cell": str(run.cell.spec),
         "precision": run.cell.precision,
+        "harness": run.cell.harness,
         "scenario": run.scenario,
         "kind": run.kind,
         "slots": [{"benchmark": each.benchmark, "scenario": each.scenario, "kind": each.kind} for each in run.slots],

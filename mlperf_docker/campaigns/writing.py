@@ -14,6 +14,9 @@ from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import HarnessName
+from mlperf_docker.recipe.reference_layer import reference_of
+from mlperf_docker.reference import checkout
 from mlperf_docker.rounds import loading as rounds
 from mlperf_docker.rounds.loading import NotInRoundError
 from mlperf_docker.rounds.round import RoundBenchmark
@@ -21,6 +24,7 @@ from mlperf_docker.system import atomic, paths
 
 _SUBMITTER = "MyOrganisation"
 _WIDTH = 110
+_CHECKOUT = "Checkout of mlcommons/inference, for cells with `harness: reference`."
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class NewCampaign:
     """File of the system's description."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of all runs, by their names in campaign.yaml."""
+    harness: HarnessName = HarnessName.OWN
+    reference: Path | None = None
+    """Checkout of the reference implementations; None for the one that the environment names."""
+
+    @property
+    def parts(self) -> tuple[EntryPart, ...]:
+        """What is run of each scenario: no reference implementation has compliance tests."""
+        is_own = self.harness is HarnessName.OWN
+        return tuple(each for each in EntryPart if is_own or each is not EntryPart.COMPLIANCE)
 
 
 def write(new: NewCampaign, path: Path, *, force: bool) -> Path:
@@ -55,8 +68,21 @@ def _check(new: NewCampaign) -> None:
             problems.append(str(NotInRoundError(rounds.load(), new.frame.round, spec.model.name)))
         elif not _benchmarks(new.frame, spec):
             problems.append(f"{new.frame.not_taken(spec.model.name, of_model)}.")
+        if new.harness is HarnessName.REFERENCE:
+            problems += _without_reference(spec)
+    if new.reference is not None and not new.reference.is_dir():
+        problems.append(f"There is no folder {new.reference}.")
     if problems:
         raise UsageError("\n".join(problems))
+
+
+def _without_reference(spec: ImageSpec) -> list[str]:
+    """Why the reference implementation cannot run in the cell."""
+    try:
+        reference_of(spec)
+    except UsageError as error:
+        return [str(error)]
+    return []
 
 
 def text(new: NewCampaign, folder: Path) -> str:
@@ -78,12 +104,15 @@ def _head(new: NewCampaign, folder: Path) -> Iterator[str]:
     if system is None:
         yield "# system: system.yaml  # The system's description: mlperf-docker system init --to system.yaml"
     else:
-        system = paths.resolved(system)
-        yield f"system: {_one(str(system.relative_to(folder) if system.is_relative_to(folder) else system))}"
+        yield f"system: {_seen_from(folder, system)}"
     yield f"results: {DEFAULT_RESULTS}  # Folder of the runs."
     yield "# slurm: {partition: NAME, time: 2:00:00}  # Options of sbatch, for `campaign run --on slurm`."
     yield "# bundle: DIR  # Hosts without an image take it from this folder of `mlperf-docker bundle write`."
     yield "# runtime: podman  # What runs the containers where it is no Docker engine."
+    if new.reference is not None:
+        yield f"reference: {_seen_from(folder, new.reference)}  # {_CHECKOUT}"
+    elif new.harness is HarnessName.REFERENCE:
+        yield f"# reference: DIR  # {_CHECKOUT} Default: {checkout.VARIABLE}."
     yield ""
     known = f"Options of all runs: {', '.join(campaign_options.known(None))}."
     yield from (f"# {line}" for line in textwrap.wrap(known, _WIDTH))
@@ -104,12 +133,15 @@ def _cell(new: NewCampaign, spec: ImageSpec) -> Iterator[str]:
     yield f"    backend: {spec.backend}"
     yield f"    device: {spec.device.value}"
     yield f"    precision: {spec.precisions[0].value}{_others(spec.precisions[1:])}"
+    if new.harness is HarnessName.REFERENCE:
+        yield f"    harness: {new.harness.value}  # Its own code runs, out of the checkout; own for ours."
     yield f"    # dataset: DIR  # Default: where `mlperf-docker data fetch {model.dataset.name}` puts it."
     yield "    # model_file: FILE  # Default: the official one."
     yield "    # user_conf: FILE  # Settings of LoadGen's for which there is no option."
-    yield "    # profile: NAME  # A profile of `mlperf-docker tune`, or a list: one for each scenario."
+    if new.harness is HarnessName.OWN:
+        yield "    # profile: NAME  # A profile of `mlperf-docker tune`, or a list: one for each scenario."
     yield f"    scenarios: required  # Or a list. Required are [{', '.join(scenarios)}]."
-    yield f"    modes: [{', '.join(EntryPart)}]"
+    yield f"    modes: [{', '.join(new.parts)}]"
     yield "    options: {}  # As above, for this cell."
     yield "    scenario_options: {}"
     yield from (f"      # {each}: {{{_EXAMPLES[Scenario(each)]}}}" for each in scenarios if Scenario(each) in _EXAMPLES)
@@ -129,6 +161,12 @@ def _benchmarks(frame: Frame, spec: ImageSpec) -> tuple[RoundBenchmark, ...]:
 def _others(precisions: Iterable[str]) -> str:
     others = ", ".join(str(each) for each in precisions)
     return f"  # or {others}" if others else ""
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """Return *path* as a reader of a file in *folder* writes it."""
+    path = paths.resolved(path)
+    return _one(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
 
 
 def _mapping(key: str, values: Mapping[str, Any], indent: str) -> Iterator[str]:

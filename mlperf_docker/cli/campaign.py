@@ -13,6 +13,7 @@ from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import HarnessName
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
@@ -44,6 +45,18 @@ def init(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of all runs, as min_duration=600. Repeatable."),
     ] = None,
+    harness: Annotated[
+        HarnessName,
+        typer.Option(help="Whose code runs: our own, or the reference implementation out of a checkout."),
+    ] = HarnessName.OWN,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            parser=user_path,
+            metavar="DIR",
+            help="Your checkout of mlcommons/inference. Default: the one that MLPERF_INFERENCE names at each run.",
+        ),
+    ] = None,
     to: Annotated[Path, typer.Option(parser=user_path, metavar="FILE", help="The file.")] = "campaign.yaml",  # type: ignore[assignment]  # parsed
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
@@ -60,7 +73,9 @@ def init(
     found = rounds.find(round_) if round_ else rounds.newest
     frame = Frame(found, parse_choice("division", division, Division), parse_choice("suite", suite, Suite))
     options = ({"synthetic": synthetic} if synthetic else {}) | _settings(settings or [])
-    new = NewCampaign(frame, specs, submitter or None, system, options)
+    if reference is not None and harness is HarnessName.OWN:
+        raise UsageError("--reference is for the reference implementation.", hint="Give --harness reference, too.")
+    new = NewCampaign(frame, specs, submitter or None, system, options, harness, reference)
     streams.out(write(new, to, force=force))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlperf_docker.cli.sources import GivenSources
 from mlperf_docker.errors import UsageError
+from mlperf_docker.system import paths
 
 if TYPE_CHECKING:
     from mlperf_docker.campaigns.plan import CampaignPlan, Planner
@@ -44,7 +45,7 @@ def submit(
     def seen() -> "CampaignPlan":
         return status.seen(planner.plan().only(only))
 
-    line = submission.JobLine((*_tool(), "campaign", "run"), tuple(sources.words()))
+    line = submission.JobLine((*_checkout(planner), *_tool(), "campaign", "run"), tuple(sources.words()))
     with record.alone(planner.campaign.path, show.say):
         submitted = submission.submit(planner.plan().only(only), line, over, show.say)
     return waiting.wait(seen, show) if wait else submitted
@@ -62,6 +63,16 @@ def cancel(campaign: Path) -> int:
     from mlperf_docker.clusters.slurm import submission
 
     return len(submission.cancel(campaign))
+
+
+def _checkout(planner: "Planner") -> tuple[str, ...]:
+    """Return what gives jobs the variable that names a checkout, where a cell has none of its own: queues may not."""
+    from mlperf_docker.reference import checkout
+
+    named = checkout.of_environment()
+    if named is None or not any(cell.is_reference and cell.reference is None for cell in planner.campaign.cells):
+        return ()
+    return ("env", f"{checkout.VARIABLE}={paths.resolved(named)}")
 
 
 def _tool() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.reference import OnBackend, ReferenceSpec
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe import render
 from mlperf_docker.recipe.build_inputs import BuildInputs, ContextFile, Layer, OwnIndex
 from mlperf_docker.recipe.layout import LAYOUT
@@ -49,6 +50,11 @@ def with_reference(catalog: Catalog) -> Iterator[ImageSpec]:
         reference = spec.model.reference
         if reference and not reference.on(spec.backend).unsupported and not spec.device.profile.is_accelerator:
             yield spec
+
+
+def recipe_with(spec: ImageSpec, harness: HarnessName) -> Recipe:
+    """What the image of a cell with *harness* is made from. Raises UsageError where the reference cannot run."""
+    return render.recipe_of(spec) if harness is HarnessName.OWN else reference_recipe(spec)
 
 
 def lock_of(spec: ImageSpec) -> str:

@@ -1,6 +1,8 @@
 """Checkout of mlcommons/inference: whether a folder is one, which commit it has, and whether a benchmark is in it."""
 
-from collections.abc import Callable
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ URL = "https://github.com/mlcommons/inference"
 _MARKER = Path("loadgen", "loadgen.h")
 _BEFORE_LOADGEN_H = Path("loadgen", "mlperf.conf")
 _SHOWN = 12
+_CONTENT_SHOWN = len("sha256:") + _SHOWN
 _DEPTH = 2
 """Folders down to that of a benchmark, as in vision/classification_and_detection."""
 
@@ -28,6 +31,17 @@ class ReferenceCheckout:
     """None where it is no repository, as one that was downloaded as an archive."""
     changed: bool | None
     """Whether files of the benchmark are others than the commit's; None where git does not tell."""
+    content: str | None = None
+    """`sha256:…` over the benchmark's files, where the commit does not tell them all."""
+
+    def __str__(self) -> str:
+        """For people: the commit, and what the commit does not tell."""
+        known = f"commit {self.commit[:_SHOWN]}" if self.commit else "no known commit"
+        return known if self.content is None else f"{known} with other files than its ({self.content[:_CONTENT_SHOWN]})"
+
+
+class CheckoutError(UsageError):
+    """There is no checkout that has the benchmark."""
 
 
 def open_checkout(
@@ -35,29 +49,68 @@ def open_checkout(
 ) -> ReferenceCheckout:
     """Return the checkout in the folder *given*, and say what is doubtful about it.
 
-    Raises UsageError where it is none, or does not have the benchmark's scripts.
+    Raises CheckoutError where it is none, or does not have the benchmark's scripts.
     """
     folder = _folder(given)
     _check_scripts(folder, reference, backend)
     described = reference.described(backend)
-    commit = checked_out.commit(folder)
-    found = ReferenceCheckout(folder, commit, checked_out.changed(folder, _parts(described)) if commit else None)
+    found = _as_it_is(folder, described)
     for line in _doubts(found, described.commit):
         say(f"Warning: {line}")
     return found
 
 
+def require_unchanged(checkout: ReferenceCheckout, reference: ReferenceSpec, backend: str) -> None:
+    """Raise UsageError where *checkout* is not as it was when it was opened: a run would be told of the wrong code."""
+    now = _as_it_is(checkout.folder, reference.described(backend))
+    if now != checkout:
+        raise UsageError(
+            f"The checkout {checkout.folder} was changed meanwhile: it has {now} now, and had {checkout}.",
+            hint="Run the same command again.",
+        )
+
+
+def of_environment() -> Path | None:
+    """The folder that the variable names; None without it."""
+    named = os.environ.get(VARIABLE)
+    return paths.of_user(named) if named else None
+
+
+def _as_it_is(folder: Path, described: ReferenceImplementation) -> ReferenceCheckout:
+    parts, commit = _parts(described), checked_out.commit(folder)
+    changed = checked_out.changed(folder, parts) if commit else None
+    return ReferenceCheckout(folder, commit, changed, None if changed is False else _content(folder, parts, commit))
+
+
+def _content(folder: Path, parts: Sequence[str], commit: str | None) -> str:
+    """The digest of the files below *parts*: those that git knows, or all where it knows none."""
+    known = checked_out.files(folder, parts) if commit else None
+    found = hashlib.sha256()
+    for name in _all_files(folder, parts) if known is None else known:
+        path = folder / name
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+        found.update(f"{len(name)} {name} {digest}".encode(errors="surrogateescape"))
+    return f"sha256:{found.hexdigest()}"
+
+
+def _all_files(folder: Path, parts: Iterable[str]) -> list[str]:
+    """What Python's own caches hold is of no matter."""
+    found = {path for part in parts for path in (folder / part).rglob("*") if path.is_file()}
+    return sorted(str(path.relative_to(folder)) for path in found if "__pycache__" not in path.parts)
+
+
 def _folder(given: Path | None) -> Path:
     clone = f"git clone {URL}"
     if given is None:
-        raise UsageError(
+        raise CheckoutError(
             "No checkout of mlcommons/inference is named.",
-            hint=f"Name its folder with --reference DIR, or with {VARIABLE}. To get one: {clone}",
+            hint=f"Name its folder: --reference DIR, `reference: DIR` in campaign.yaml, or {VARIABLE}. To get one:"
+            f" {clone}",
         )
     folder = paths.resolved(given)
     folders.require(folder, "checkout", missing=f"Get it: {clone} {folder}", other="Name its folder.")
     if not any((folder / each).is_file() for each in (_MARKER, _BEFORE_LOADGEN_H)):
-        raise UsageError(
+        raise CheckoutError(
             f"{folder} is no checkout of mlcommons/inference: {_MARKER} is not in it.",
             hint=f"Name the folder that has loadgen/ in it. To get one: {clone}",
         )
@@ -70,7 +123,7 @@ def _check_scripts(folder: Path, reference: ReferenceSpec, backend: str) -> None
     missing = [each for each in wanted if not (folder / each).is_file()]
     if missing:
         revision = reference.tag_on(backend) or described.commit[:_SHOWN]
-        raise UsageError(
+        raise CheckoutError(
             f"The checkout {folder} does not have the benchmark: {', '.join(missing)} is not in it.",
             hint=f"It is in {revision}: git -C {folder} worktree add ../inference-{revision} {revision}",
         )

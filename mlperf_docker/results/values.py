@@ -132,6 +132,8 @@ class HarnessUsed(_Value, frozen=True):
     """The checkout's; None where git tells none."""
     changed: bool | None
     """Whether the checkout has local changes; None where git does not tell."""
+    content: str | None = None
+    """`sha256:…` over the benchmark's files, where the commit does not tell them all."""
 
 
 class RequestOnRecord(_Value, frozen=True):

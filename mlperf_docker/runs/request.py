@@ -9,8 +9,7 @@ from mlperf_docker.engine.plan import Limits
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe.recipe import Recipe
-from mlperf_docker.recipe.reference_layer import reference_recipe
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.recipe.reference_layer import recipe_with
 from mlperf_docker.reference.checkout import ReferenceCheckout
 from mlperf_docker.rounds.round import Round
 from mlperf_docker.runs.profile import Profile
@@ -63,4 +62,4 @@ class RunRequest:
     @property
     def recipe(self) -> Recipe:
         """What its image is made from. Raises UsageError where the reference cannot run."""
-        return recipe_of(self.spec) if self.checkout is None else reference_recipe(self.spec)
+        return recipe_with(self.spec, self.harness_name)

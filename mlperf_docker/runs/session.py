@@ -19,6 +19,8 @@ from mlperf_docker.errors import UsageError
 from mlperf_docker.host.energy import Energy, Meter
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
+from mlperf_docker.recipe.reference_layer import reference_of
+from mlperf_docker.reference.checkout import require_unchanged
 from mlperf_docker.reference_contract import places as reference_places
 from mlperf_docker.reference_contract.commands import HARNESS, ReferenceRunCommand, refused
 from mlperf_docker.results import store, values
@@ -84,7 +86,7 @@ def complete(
     """Write the result of a run whose container has ended to *folder*, and return it. energy: of this host."""
     host_side = {
         "image": performed.image,
-        "harness": _harness(prepared.request),
+        "harness": harness_used(prepared.request),
         "runtime": performed.runtime,
         "request": prepared.record,
         "results_dir": str(folder),
@@ -102,10 +104,12 @@ def complete(
     return result
 
 
-def _harness(request: RunRequest) -> dict[str, Any] | None:
+def harness_used(request: RunRequest) -> dict[str, Any] | None:
     """The harness of another than ours, for the result."""
     checkout = request.checkout
-    return {"name": HARNESS, "commit": checkout.commit, "changed": checkout.changed} if checkout else None
+    if checkout is None:
+        return None
+    return {"name": HARNESS, "commit": checkout.commit, "changed": checkout.changed, "content": checkout.content}
 
 
 def _measure(runtime: Runtime, prepared: PreparedRun, display: Display) -> values.RunResult:
@@ -117,6 +121,8 @@ def _measure(runtime: Runtime, prepared: PreparedRun, display: Display) -> value
 
 
 def _prepared(checked: RunRequest, display: Display) -> PreparedRun:
+    if checked.checkout is not None:
+        require_unchanged(checked.checkout, reference_of(checked.spec)[0], checked.spec.backend)
     return PreparedRun(checked, _inputs(checked, display.say), on_record(checked, display))
 
 
@@ -161,6 +167,8 @@ def _refused_by_reference(request: RunRequest) -> Iterator[str]:
     reference = request.spec.model.reference
     if request.checkout is not None and reference is not None:
         yield from refused(request.options, reference.on(request.spec.backend).precisions)
+        if request.profile is not None:
+            yield "a profile is tuned for our own harness: leave out --profile, or --harness reference"
 
 
 def _with_round(request: RunRequest, say: Callable[[str], None]) -> RunRequest:

@@ -1,6 +1,7 @@
 """Commit of a repository that is checked out in a folder, and whether files were changed since."""
 
 import contextlib
+import os
 import re
 import subprocess
 from collections.abc import Iterable
@@ -40,9 +41,24 @@ def _text(path: Path) -> str:
 
 def changed(folder: Path, paths: Iterable[str]) -> bool | None:
     """Whether files that git knows below *paths* are others than the commit's; None where git does not tell."""
-    argv = ["git", "-c", "safe.directory=*", "-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--"]
+    told = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+    return None if told is None else bool(told)
+
+
+def files(folder: Path, paths: Iterable[str]) -> list[str] | None:
+    """The files below *paths* that are in the commit or staged, as seen from *folder*; None where git does not tell."""
+    parts = tuple(paths)
+    committed = _git(folder, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", *parts)
+    staged = _git(folder, "ls-files", "-z", "--", *parts)
+    if committed is None or staged is None:
+        return None
+    return sorted({os.fsdecode(name) for name in (committed + staged).split(b"\0") if name})
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """What git prints about the repository in *folder*; None where it cannot be asked, or refuses."""
+    argv = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run([*argv, *paths], capture_output=True, check=True, timeout=_TIME_LIMIT_S)
+        return subprocess.run(argv, capture_output=True, check=True, timeout=_TIME_LIMIT_S).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    return bool(done.stdout)

@@ -11,6 +11,7 @@ from mlperf_docker.contract.words import Mode
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results.values import RunResult
 from mlperf_docker.runs.on_record import on_record
+from mlperf_docker.runs.session import harness_used
 from tests.fakes.engine import FakeDisplay
 from tests.results.run_results import write_run
 
@@ -32,8 +33,8 @@ def planned(campaign: Campaign) -> CampaignPlan:
     return plans(campaign).plan()
 
 
-def plans(campaign: Campaign) -> Planner:
-    return planner(campaign, SOURCES, FakeDisplay())
+def plans(campaign: Campaign, sources: Sources = SOURCES) -> Planner:
+    return planner(campaign, sources, FakeDisplay())
 
 
 def named(plan: CampaignPlan, words: str) -> PlannedRun:
@@ -69,6 +70,7 @@ def finish(run: PlannedRun, planner_: Planner, **changes: Any) -> RunResult:
         "duration_s": 7.0,
         "accuracy": {**SCORE, "scores": [SCORE]} if options.mode is Mode.ACCURACY else None,
         "compliance": verdict(run) if options.compliance else None,
+        "harness": harness_used(run.request),
     }
     return write_run(root, folder_name(run), **{**fields, **changes})
 

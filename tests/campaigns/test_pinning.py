@@ -8,7 +8,6 @@ import pytest
 from mlperf_docker.campaigns import pinning
 from mlperf_docker.campaigns.campaign import Campaign, load
 from mlperf_docker.campaigns.plan import State
-from mlperf_docker.campaigns.requests import wanted
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images import offers
 from mlperf_docker.images.sources import PinnedImage, Sources
@@ -79,7 +78,7 @@ def test_a_cell_without_lines_is_left_to_its_author(tmp_path: Path, cells: str) 
 def test_runs_of_a_pinned_cell_take_that_image_only(tmp_path: Path) -> None:
     text = f"- model: resnet50\n  image: {REGISTRY}/resnet50@{OLD}\n  options: {{synthetic: tiny}}\n- model: bert\n"
     found = campaign(tmp_path, text + "  options: {synthetic: tiny}")
-    sources = {str(run.request.spec.model.name): run.request.sources for run in wanted(found, Sources("bare"))}
+    sources = {str(run.request.spec.model.name): run.request.sources for run in plans(found, Sources("bare")).wanted}
     assert (sources["resnet50"].registry, sources["resnet50"].digest) == (REGISTRY, OLD)
     assert (sources["bert"].registry, sources["bert"].digest) == ("bare", None)
 

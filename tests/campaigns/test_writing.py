@@ -2,19 +2,23 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlperf_docker.campaigns.campaign import load
+from mlperf_docker.campaigns.entries import EntryPart
 from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.campaigns.writing import NewCampaign, write
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import HarnessName
 from mlperf_docker.rounds import loading as rounds
 from mlperf_docker.rounds.words import Division, Suite
+from tests.fixtures.reference_checkout import made
 
 CATALOG = Catalog.load()
 
@@ -40,6 +44,24 @@ def test_every_model_of_a_round_has_a_campaign_that_loads(
     assert (found.round.name, found.division, found.suite) == (name, division, suite)
     assert [cell.spec.model.name for cell in found.cells] == [model]
     assert all(scenario.benchmarks for cell in found.cells for scenario in cell.scenarios)
+
+
+def test_a_new_campaign_of_references_names_the_checkout_and_no_compliance_tests(tmp_path: Path) -> None:
+    checkout = made(tmp_path / "inference")
+    told = new("v6.1", "resnet50", "bert", division="open", harness=HarnessName.REFERENCE, reference=checkout)
+    text = write(told, tmp_path / "campaign.yaml", force=False).read_text()
+    assert "\nreference: inference  #" in text
+    cells = load(tmp_path / "campaign.yaml").cells
+    assert {(cell.harness, cell.reference) for cell in cells} == {(HarnessName.REFERENCE, checkout)}
+    assert EntryPart.COMPLIANCE not in {part for cell in cells for part in cell.parts}
+    assert "profile" not in text
+
+
+def test_a_new_campaign_of_references_that_cannot_run_is_refused(tmp_path: Path) -> None:
+    told = new("v5.1", "resnet50", harness=HarnessName.REFERENCE, reference=tmp_path / "nowhere")
+    spec = find(CATALOG, "retinanet", "tensorflow")
+    with pytest.raises(UsageError, match=r"retinanet cannot run on tensorflow: .*\nThere is no folder .*nowhere"):
+        write(replace(told, specs=[*told.specs, spec]), tmp_path / "campaign.yaml", force=False)
 
 
 def test_a_new_campaign_says_what_it_was_told(tmp_path: Path) -> None:

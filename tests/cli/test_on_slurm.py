@@ -10,6 +10,7 @@ import pytest
 from mlperf_docker.contract.exit_codes import ExitCode
 from tests.campaigns.files import HEAD, written
 from tests.cli.test_cli import COMMAND, tool
+from tests.fixtures.reference_checkout import made
 from tests.fixtures.slurm import Slurm
 
 
@@ -48,6 +49,17 @@ def test_a_host_without_an_engine_submits_shows_and_cancels(campaign: Path, slur
     ended = listing("status", str(campaign), SLURM_CONF=str(slurm.configuration))
     assert {each["why"][0].rpartition(": ")[2] for each in ended["runs"]} == {"CANCELLED"}
     assert ended["next"].endswith("--on slurm")
+
+
+def test_jobs_know_the_checkout_that_the_environment_names(campaign: Path, slurm: Slurm, tmp_path: Path) -> None:
+    checkout = made(tmp_path / "inference")
+    cell = "- {model: resnet50, harness: reference, scenarios: [Offline]}"
+    written(campaign.parent, cell, f"{HEAD}options: {{synthetic: tiny}}\n")
+    run = ("campaign", "run", str(campaign), "--on", "slurm", "--sbatch", "hold")
+    tool(*run, SLURM_CONF=str(slurm.configuration), MLPERF_INFERENCE=str(checkout))
+    (script,) = campaign.parent.glob("slurm/*/1.sh")
+    assert f"exec env MLPERF_INFERENCE={checkout} {COMMAND} campaign run " in script.read_text()
+    tool("campaign", "cancel", str(campaign), SLURM_CONF=str(slurm.configuration))
 
 
 @pytest.mark.parametrize(

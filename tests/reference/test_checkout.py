@@ -1,7 +1,6 @@
 """Checkout of the reference implementations: what is one, and what is said of it."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,8 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.errors import UsageError
-from mlperf_docker.reference.checkout import ReferenceCheckout, open_checkout
-
-STAND_IN = Path(__file__).parents[1] / "fixtures" / "checkout"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    argv = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+from mlperf_docker.reference.checkout import ReferenceCheckout, open_checkout, require_unchanged
+from tests.fixtures.reference_checkout import commit, git, made
 
 
 @pytest.fixture
@@ -29,14 +22,7 @@ def reference() -> ReferenceSpec:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the stand-in as a repository of its own, with what tells a checkout."""
-    made = Path(shutil.copytree(STAND_IN, tmp_path / "inference"))
-    (made / "loadgen").mkdir()
-    (made / "loadgen" / "loadgen.h").touch()
-    git(made, "init", "--quiet")
-    git(made, "add", "--all")
-    git(made, "commit", "--quiet", "--message=all")
-    return made
+    return made(tmp_path / "inference")
 
 
 def opened(folder: Path | None, reference: ReferenceSpec) -> tuple[ReferenceCheckout, list[str]]:
@@ -73,6 +59,7 @@ def test_a_checkout_without_git_has_no_commit(folder: Path, reference: Reference
     shutil.rmtree(folder / ".git")
     found, said = opened(folder, reference)
     assert (found.commit, found.changed) == (None, None)
+    assert found.content
     (line,) = said
     assert "git tells no commit" in line
 
@@ -108,3 +95,30 @@ def test_a_benchmark_that_is_not_in_a_checkout_is_told_with_where_it_is(folder: 
     with pytest.raises(UsageError, match="does not have the benchmark") as caught:
         opened(folder, reference.model_copy(update={"tag": "v4.1"}))
     assert "worktree add ../inference-v4.1 v4.1" in (caught.value.hint or "")
+
+
+def test_local_changes_are_known_by_their_content(folder: Path, reference: ReferenceSpec) -> None:
+    script = folder / reference.folder / reference.script
+    clean = opened(folder, reference)[0]
+    assert clean.content is None, "the commit tells all"
+    script.write_text("one")
+    one = opened(folder, reference)[0]
+    (folder / reference.folder / "notes.txt").touch()
+    assert opened(folder, reference)[0] == one, "git does not know the file"
+    script.write_text("two")
+    two = opened(folder, reference)[0]
+    assert one.content != two.content
+    assert "other files than its" in str(two)
+    git(folder, "rm", "-r", "--quiet", "--cached", ".")
+    assert opened(folder, reference)[0] == two, "nothing is staged, and the commit has the file"
+    git(folder, "reset", "--hard", "--quiet")
+    assert opened(folder, reference)[0] == clean
+
+
+def test_a_checkout_that_changed_since_it_was_opened_is_refused(folder: Path, reference: ReferenceSpec) -> None:
+    found = opened(folder, reference)[0]
+    require_unchanged(found, reference, "onnxruntime")
+    (folder / "loadgen" / "loadgen.h").write_text("newer")
+    now = commit(folder)
+    with pytest.raises(UsageError, match=f"changed meanwhile: it has commit {now[:12]} now, and had commit"):
+        require_unchanged(found, reference, "onnxruntime")

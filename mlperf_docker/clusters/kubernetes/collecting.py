@@ -52,7 +52,8 @@ def record_digest(prepared: PreparedRun) -> str:
     """Return a digest of everything that decides what *prepared* measures, wherever its files are."""
     record = prepared.record.model_dump(mode="json", exclude={"command": True, "dataset": {"folder"}})
     request = prepared.request
-    told = {**record, "held_to": [request.performance_run, request.accuracy_run]}
+    held_to = [request.performance_run, request.accuracy_run]
+    told = {**record, "held_to": held_to, "harness": session.harness_used(request)}
     return f"sha256:{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
 
 

@@ -6,7 +6,7 @@ plain Job with the harness's arguments.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +28,8 @@ INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 POLICY = f"{APP}-no-network"
 
 _CHOICE = (
-    "import json, os, sys; from mlperf_docker.harness.__main__ import main;"
-    f" sys.exit(main(json.loads(sys.argv[1 + int(os.environ['{INDEX_VARIABLE}'])])))"
+    "import json, os, sys; from {module}.__main__ import main;"
+    " sys.exit(main(json.loads(sys.argv[1 + int(os.environ['{variable}'])])))"
 )
 """Program of an Indexed Job's pods, in Python as there is no shell: the harness on the arguments of the pod's index."""
 _PULL = {PullPolicy.ALWAYS: "Always", PullPolicy.MISSING: "IfNotPresent", PullPolicy.NEVER: "Never"}
@@ -69,6 +69,8 @@ class PlannedJob:
     image: ImageUsed
     """The image as a result names it; its id is known when a node has it."""
     pull: PullPolicy = PullPolicy.MISSING
+    module: str = LAYOUT.module
+    """The harness in the image."""
 
     @property
     def indexed(self) -> bool:
@@ -184,7 +186,7 @@ def _container(job: PlannedJob, settings: KubernetesSettings, volumes: PodVolume
         "name": "harness",
         "image": job.plan.image,
         "imagePullPolicy": _PULL[job.pull],
-        **_program(job.runs),
+        **_program(job),
         **({"env": environment} if environment else {}),
         **({"resources": {"requests": bounds, "limits": bounds}} if bounds else {}),
         "securityContext": {
@@ -196,13 +198,13 @@ def _container(job: PlannedJob, settings: KubernetesSettings, volumes: PodVolume
     }
 
 
-def _program(runs: Sequence[PodRun]) -> dict[str, list[str]]:
+def _program(job: PlannedJob) -> dict[str, list[str]]:
     """Return what a pod starts: the image's entry point, or what chooses by the index."""
-    if len(runs) == 1:
-        return {"args": [_literal(word) for word in runs[0].arguments]}
+    if not job.indexed:
+        return {"args": [_literal(word) for word in job.runs[0].arguments]}
     return {
-        "command": [LAYOUT.python, "-c", _CHOICE],
-        "args": [_literal(json.dumps(run.arguments, ensure_ascii=False)) for run in runs],
+        "command": [LAYOUT.python, "-c", _CHOICE.format(module=job.module, variable=INDEX_VARIABLE)],
+        "args": [_literal(json.dumps(run.arguments, ensure_ascii=False)) for run in job.runs],
     }
 
 

@@ -20,7 +20,8 @@ from mlperf_docker.display.progress import Display
 from mlperf_docker.engine.plan import RunPlan
 from mlperf_docker.engine.surroundings import surroundings
 from mlperf_docker.errors import UsageError
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.recipe.layout import LAYOUT
+from mlperf_docker.recipe.reference_layer import MODULE
 from mlperf_docker.runs import session
 
 NAME_PREFIX = "mlperf-"
@@ -94,9 +95,9 @@ class _Prepared:
 
 def _with_images(runs: Sequence[PlannedRun], display: Display) -> list[tuple[PlannedRun, PodImage]]:
     """Return each run with its image, which is looked up once for a cell."""
-    requests = {str(run.cell.spec): run.request for run in runs}
-    images = {name: image_of(recipe_of(each.spec), each.sources, display) for name, each in requests.items()}
-    return [(run, images[str(run.cell.spec)]) for run in runs]
+    requests = {str(run.cell): run.request for run in runs}
+    images = {name: image_of(each.recipe, each.sources, display) for name, each in requests.items()}
+    return [(run, images[str(run.cell)]) for run in runs]
 
 
 def _rendered(
@@ -117,5 +118,6 @@ def _rendered(
         plan=replace(own[0].plan, mounts=tuple(mounts)),
         image=own[0].image.used,
         pull=runs[0].request.sources.pull,
+        module=MODULE if runs[0].cell.is_reference else LAYOUT.module,
     )
     return RenderedJob(jobs.manifest(job, settings), runs)

@@ -123,10 +123,14 @@ def test_a_node_that_goes_away_costs_a_run_nothing() -> None:
     assert (rule["action"], rule["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
 
 
+@pytest.mark.parametrize("harness", ["harness", "reference_harness"])
 @pytest.mark.parametrize("index", [0, 1])
-def test_the_program_of_an_indexed_pod_hands_the_harness_its_arguments(index: int, tmp_path: Path) -> None:
-    made = container(jobs.manifest(job(run("a", "--x=$(Y) ü"), run("b", "--z=")), SETTINGS))
-    package = tmp_path / "mlperf_docker" / "harness"
+def test_the_program_of_an_indexed_pod_hands_the_harness_its_arguments(
+    index: int, harness: str, tmp_path: Path
+) -> None:
+    alike = replace(job(run("a", "--x=$(Y) ü"), run("b", "--z=")), module=f"mlperf_docker.{harness}")
+    made = container(jobs.manifest(alike, SETTINGS))
+    package = tmp_path / "mlperf_docker" / harness
     package.mkdir(parents=True)
     (tmp_path / "mlperf_docker" / "__init__.py").touch()
     (package / "__init__.py").touch()
