@@ -51,11 +51,11 @@ class Recipe:
 
     def labels(self, origin: Origin) -> dict[str, str]:
         """Return the labels of the image that is built from *origin*."""
-        found = self._inputs_of_all()
-        own = image_labels.labels(self.spec, found, self.content(origin.base_identity), origin)
+        own = image_labels.labels(self.spec, self.all_inputs, self.content(origin.base_identity), origin)
         return own if self.reference is None else image_labels.of_reference(own, str(self), self.reference)
 
-    def _inputs_of_all(self) -> BuildInputs:
+    @property
+    def all_inputs(self) -> BuildInputs:
         """The inputs with the layers of the image below."""
         if self.below is None:
             return self.inputs

@@ -45,6 +45,7 @@ class Run:
             "Versions": result.versions,
             "Device proof": result.device_proof,
             "Model file": result.model_file or {},
+            "Harness": result.harness.model_dump(mode="json") if result.harness else {},
             "Image": result.image.model_dump(mode="json") if result.image else {},
             "Host": host_table(host) if (host := host_facts.read(result.host)) else result.host or {},
             "Energy": result.energy.model_dump(mode="json") if result.energy else {},

@@ -119,7 +119,8 @@ def _ratio(value: Metric | None, first: Metric | None) -> float | None:
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    found = dict(leaves(result.model_dump(mode="json", exclude=_OUTCOME | _ALWAYS_NEW)))
+    fields = result.model_dump(mode="json", exclude=_OUTCOME | _ALWAYS_NEW)
+    found = dict(leaves({**fields, "harness": fields.get("harness") or {"name": result.harness_name}}))
     return {key: value for key, value in found.items() if key != _COMMAND}
 
 

@@ -13,7 +13,7 @@ from mlperf_docker.display import printable, shell
 from mlperf_docker.display.progress import Display
 from mlperf_docker.images.sources import Sources
 from mlperf_docker.results.values import RunResult
-from mlperf_docker.submission import contents, layout, writing
+from mlperf_docker.submission import contents, implementation, layout, writing
 from mlperf_docker.submission.contents import TreePlan
 from mlperf_docker.submission.entries import EntryRuns
 from mlperf_docker.submission.image_records import ImageRecord
@@ -168,6 +168,7 @@ def _notes(tree: TreePlan) -> Iterable[str]:
     for entry in tree.entries:
         if entry.inferred_from:
             yield f"{entry.place.benchmark} {entry.place.scenario}: inferred from {entry.inferred_from}."
+    yield from _of_checkouts(tree)
     yield from _of_round(tree)
     used = {run.image.tag for run in _runs(tree.entries) if run.image is not None}
     for tag in sorted(used):
@@ -177,6 +178,17 @@ def _notes(tree: TreePlan) -> Iterable[str]:
     if "datacenter" in tree.description.get("system_type", ""):
         path = tree.organisation.documentation / "bandwidth.adoc"
         yield f"The rules want {path} of datacenter systems: how data gets to the system, and at what rate."
+
+
+def _of_checkouts(tree: TreePlan) -> Iterator[str]:
+    """Yield what of a reference implementation nobody else has."""
+    for harness in dict.fromkeys(implementation.text(run.harness) for run in _runs(tree.entries) if _is_own(run)):
+        yield f"Only this host has what ran: {harness}."
+
+
+def _is_own(run: RunResult) -> bool:
+    """Whether a run is of a reference implementation whose files are not those of a commit."""
+    return run.harness is not None and run.harness.changed is not False
 
 
 def _of_round(tree: TreePlan) -> Iterator[str]:

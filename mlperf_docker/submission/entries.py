@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import ComplianceTest, Mode, Scenario
 from mlperf_docker.results.values import RunResult
+from mlperf_docker.submission import implementation
 from mlperf_docker.submission.layout import EntryPlace, Kind
 
 
@@ -42,6 +43,11 @@ class EntryRuns:
         """Benchmark and scenario that it is inferred from; None where it was measured itself."""
         measured = (self.measured_as, self.scenario)
         return None if measured == (self.place.benchmark, self.place.scenario) else " ".join(measured)
+
+    @property
+    def implementations(self) -> list[str]:
+        """Whose code made its runs, each once: one for all, or they make no entry."""
+        return implementation.all_of(self.runs)
 
     def at(self, place: EntryPlace) -> "EntryRuns":
         """The same runs for the entry at *place*, which is inferred from them."""

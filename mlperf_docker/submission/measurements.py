@@ -3,13 +3,15 @@
 from mlperf_docker.catalog.spec import ImageSpec, ModelFile
 from mlperf_docker.contract.words import Precision
 from mlperf_docker.results.values import RunResult
+from mlperf_docker.submission import implementation
 from mlperf_docker.submission.layout import SYNTHETIC
 from mlperf_docker.system import strict_json
 
 
 def text(spec: ImageSpec, run: RunResult) -> str:
-    """The content of the measurements file: five keys, none of them empty."""
-    return strict_json.dumps(facts(spec, run)) + "\n"
+    """The content of the measurements file: five keys, none of them empty, and whose code ran if it is not ours."""
+    of_others = {} if run.harness is None else {"implementation": implementation.text(run.harness)}
+    return strict_json.dumps({**facts(spec, run), **of_others}) + "\n"
 
 
 def facts(spec: ImageSpec, run: RunResult) -> dict[str, str]:
@@ -46,7 +48,6 @@ def _transformations(spec: ImageSpec, run: RunResult) -> str:
     if run.synthetic:
         return f"{SYNTHETIC}: seeded random values, not trained"
     if official_file(spec, run) is None:
-        return (
-            f"a file of the submitter's own in the network of mlperf-docker ({(run.model_file or {}).get('variant')})"
-        )
+        network = "" if run.harness else " in the network of mlperf-docker"
+        return f"a file of the submitter's own{network} ({(run.model_file or {}).get('variant')})"
     return "none: the official file is quantized already" if run.precision is Precision.INT8 else "none"

@@ -6,7 +6,7 @@ from mlperf_docker import __version__
 from mlperf_docker.display import printable
 from mlperf_docker.results import text
 from mlperf_docker.results.values import RunResult
-from mlperf_docker.submission import measurements, repeating
+from mlperf_docker.submission import implementation, measurements, repeating
 from mlperf_docker.submission.entries import EntryRuns
 from mlperf_docker.submission.image_records import ImageRecord
 from mlperf_docker.submission.layout import SYNTHETIC
@@ -47,6 +47,7 @@ def _facts(runs: EntryRuns) -> str:
         "Model": f"{runs.spec.model.title}, {run.precision}",
         "Weights": weights,
         "Data set": runs.spec.model.dataset.title if not run.synthetic else f"{SYNTHETIC} {run.synthetic_size}",
+        "Implementation": implementation.text(run.harness),
         "Runs on": f"{run.backend}, {run.device}",
         "Image": run.image.tag if run.image else "none: the harness ran by itself",
         "Versions": versions,
@@ -60,16 +61,18 @@ def _results(runs: EntryRuns) -> str:
 
 
 def _repeat(runs: Iterable[RunResult]) -> str:
-    lines = "\n".join(repeating.line(run) for run in runs)
-    return f"Repeat it with {_PROJECT} {__version__}:\n\n```sh\n{lines}\n```\n"
+    found = tuple(runs)
+    lines = "\n".join(repeating.line(run) for run in found)
+    notes = "".join(f"\n{note}\n" for note in implementation.notes(found))
+    return f"Repeat it with {_PROJECT} {__version__}:\n\n```sh\n{lines}\n```\n{notes}"
 
 
 def source(benchmark: str) -> str:
     """The README of a benchmark's folder of sources, which is the same on every host."""
     return (
-        f"# Sources of {benchmark}\n\nMeasured with {_PROJECT}, whose harness"
-        " runs under LoadGen in a container. There is a folder for each system:\n\n"
-        "- `README.md`: images with their ids and digests, the order of the runs;\n"
+        f"# Sources of {benchmark}\n\nMeasured with {_PROJECT}, whose harness, or the reference implementation where a"
+        " system's README says so, runs under LoadGen in a container. There is a folder for each system:\n\n"
+        "- `README.md`: whose code ran, images with their ids and digests, the order of the runs;\n"
         "- `repeat.sh`: the commands, one line each;\n"
         "- `image/`: for each image its Dockerfile, the locked requirements with hashes, the bill of materials"
         " (CycloneDX);\n"
@@ -83,10 +86,16 @@ def system_source(runs: list[EntryRuns], images: Iterable[ImageRecord]) -> str:
     parts = [f"# Sources of {place.benchmark} on {place.system}\n"]
     if any(each.synthetic for each in runs):
         parts.append(_MARKED)
+    parts.append(_implementations(runs))
     parts += [_image(each) for each in images]
     parts.append("Every run, in an order in which each finds what it is compared with, is a line of `repeat.sh`.\n")
     parts.append(_table(("scenario", "run", "verdict", "figure"), _rows(runs)))
     return "\n".join(parts)
+
+
+def _implementations(runs: list[EntryRuns]) -> str:
+    """Whose code made the runs of each scenario."""
+    return _table(("scenario", "implementation"), ((each.scenario, "; ".join(each.implementations)) for each in runs))
 
 
 def _rows(runs: list[EntryRuns]) -> Iterator[tuple[str, ...]]:

@@ -8,10 +8,16 @@ from mlperf_docker.contract.options import RunOptions, declared
 from mlperf_docker.contract.words import Mode
 from mlperf_docker.display import shell
 from mlperf_docker.results.values import RunResult
+from mlperf_docker.submission import implementation
 
 DATASET, MODEL_FILE = "DATASET", "MODEL_FILE"
 _MS_PER_S = 1000
-_PLACES = {"--dataset": DATASET, "--model-file": MODEL_FILE, "--user-conf": "USER_CONF"}
+_PLACES = {
+    "--dataset": DATASET,
+    "--model-file": MODEL_FILE,
+    "--user-conf": "USER_CONF",
+    "--reference": implementation.REFERENCE,
+}
 """Options that name a place of this host → what stands for it."""
 _LEFT_OUT = {"--results"}
 
@@ -23,11 +29,13 @@ def line(run: RunResult) -> str:
 
 def script(runs: Iterable[RunResult]) -> str:
     """The commands of all *runs* as a program of the shell, a line each; variables stand for places of this host."""
+    runs = tuple(runs)
     lines = [line(run) for run in runs]
     used = [place for place in _PLACES.values() if any(f"={place}" in each for each in lines)]
     checks = "".join(f': "${{{place}:?is not set}}"\n' for place in used)
     body = "".join(f"{_with_variables(each)}\n" for each in dict.fromkeys(lines))
-    return f"#!/bin/sh\nset -e\n{checks}{body}"
+    notes = "".join(f"# {note}\n" for note in implementation.notes(runs))
+    return f"#!/bin/sh\nset -e\n{notes}{checks}{body}"
 
 
 def _with_variables(text: str) -> str:

@@ -10,10 +10,12 @@ from mlperf_docker.display import shell
 from mlperf_docker.results.values import RunResult
 from mlperf_docker.rounds.round import RoundBenchmark
 from mlperf_docker.rounds.words import Division, Suite
-from mlperf_docker.submission import inference, run_files
+from mlperf_docker.submission import implementation, inference, run_files
 from mlperf_docker.submission.entries import EntryRuns
 from mlperf_docker.submission.layout import EntryPlace, Kind, Organisation
 from mlperf_docker.submission.problems import SubmissionProblem
+
+_ONE_HARNESS = "Make all of them by one."
 
 
 @dataclass
@@ -96,6 +98,20 @@ class Selection:
         runs = [slots.get(Slot(benchmark.name, scenario, kind)) for kind in self._kinds(benchmark)]
         return all(run is not None and run.finished for run in runs)
 
+    def _lacks_tests(
+        self, benchmark: RoundBenchmark, source: Scenario, slots: Mapping[Slot, PlannedRun]
+    ) -> Iterator[SubmissionProblem]:
+        """Yield that no reference implementation, which makes the runs, has the tests of a closed entry."""
+        run = slots.get(Slot(benchmark.name, source, Mode.PERFORMANCE))
+        tests = [kind for kind in self._kinds(benchmark) if isinstance(kind, ComplianceTest)]
+        if run is not None and run.cell.is_reference and tests:
+            yield SubmissionProblem(
+                f"{benchmark.name} {source}",
+                "the closed division asks for compliance tests, which no reference implementation has:"
+                f" {', '.join(tests)}",
+                f"Write `division: open` in {self.plan.campaign.path}, or run the cell with our own harness.",
+            )
+
     def _kinds(self, benchmark: RoundBenchmark) -> tuple[Kind, ...]:
         closed = self.plan.campaign.division is Division.CLOSED
         return (Mode.PERFORMANCE, Mode.ACCURACY, *(benchmark.tests if closed else ()))
@@ -111,8 +127,12 @@ class Selection:
         self, place: EntryPlace, benchmark: RoundBenchmark, source: Scenario, slots: Mapping[Slot, PlannedRun]
     ) -> EntryRuns | None:
         """Return the entry at *place*; None, with problems noted, where a run of it lacks."""
+        untested = tuple(self._lacks_tests(benchmark, source, slots))
+        self._note_all(untested)
         found: dict[Kind, RunResult] = {}
         for kind in self._kinds(benchmark):
+            if untested and isinstance(kind, ComplianceTest):
+                continue
             slot = Slot(benchmark.name, source, kind)
             result = self._result(slot, slots.get(slot))
             if result is not None:
@@ -127,6 +147,9 @@ class Selection:
             tests={test: found[test] for test in benchmark.tests if test in found},
             measured_as=benchmark.name,
         )
+        if len(entry.implementations) > 1:
+            runs = "; ".join(f"{kind}: {implementation.text(run.harness)}" for kind, run in entry.by_kind.items())
+            self._note(f"{benchmark.name} {source}", f"its runs are of several harnesses ({runs})", _ONE_HARNESS)
         if place.scenario is not source:
             self._note_all(inference.problems(entry))
         return entry

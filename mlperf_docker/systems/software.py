@@ -35,3 +35,5 @@ def _others(result: RunResult) -> Iterator[str]:
             yield f"driver {gpu.driver}"
     if result.image is not None:
         yield f"base {result.image.base}"
+    if result.harness is not None:
+        yield f"reference implementation of MLPerf Inference, commit {result.harness.commit or 'unknown'}"

@@ -142,3 +142,11 @@ def test_a_run_without_a_figure_has_a_dash() -> None:
     comparison = compared(run_result(), run_result(metric=None, latency_ns=None))
     assert comparison.figures()[0].ratios == (1, None)
     assert row(comparison, "metric").split()[-1] == "-"
+
+
+def test_the_harness_is_named_where_two_runs_differ_in_it() -> None:
+    harness = {"name": "reference", "commit": "c0ffee", "changed": False, "content": None}
+    differing = Comparison((run_result(), run_result(harness=harness))).differing()
+    assert differing["harness.name"] == ("own", "reference")
+    assert differing["harness.commit"] == (None, "c0ffee")
+    assert not [key for key in Comparison((run_result(), run_result())).differing() if key.startswith("harness")]

@@ -25,6 +25,8 @@ from tests.fixtures.submission_trees import LoadgenLogs, edit_log, score_line, v
 from tests.results.run_results import run_result
 
 DURATION = "effective_min_duration_ms"
+HARNESS = {"name": "reference", "commit": "c0ffee" + "0" * 34, "changed": False, "content": None}
+"""Of runs by a cell of the reference implementation."""
 COUNTS = ("effective_performance_sample_count", "effective_samples_per_query")
 
 
@@ -72,8 +74,8 @@ class Planner:
         for cell in campaign.cells:
             for each in cell.scenarios:
                 tests = {test for benchmark in each.benchmarks for test in benchmark.tests}
-                closed = campaign.division is Division.CLOSED
-                for kind in (*Mode, *(sorted(tests) if closed else ())):
+                tested = campaign.division is Division.CLOSED and not cell.is_reference
+                for kind in (*Mode, *(sorted(tests) if tested else ())):
                     yield self._run(campaign, cell, each, kind)
 
     def _run(self, campaign: Campaign, cell: CampaignCell, of: CellScenario, kind: Kind) -> PlannedRun:
@@ -104,6 +106,7 @@ class Planner:
             "synthetic": self.synthetic, "synthetic_size": "tiny" if self.synthetic else None,
             "model_file": {"name": spec.model.files[0].name, "sha256": "0" * 64, "official": not self.synthetic},
             "compliance": _passed(kind) if isinstance(kind, ComplianceTest) else None,
+            "harness": HARNESS if cell.is_reference else None,
         }  # fmt: skip
         result = run_result(results_dir=str(folder), **changes)
         store.write(result, folder)

@@ -11,13 +11,15 @@ import pytest
 from mlperf_docker.campaigns.plan import CampaignPlan, PlannedRun, State
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.contract.words import Mode, Scenario
+from mlperf_docker.results import store
+from mlperf_docker.results.values import HarnessUsed, RequestOnRecord
 from mlperf_docker.rounds import loading
 from mlperf_docker.submission import creating, layout
 from mlperf_docker.submission.checks import checking
 from mlperf_docker.submission.creating import Choices, CreatedTree
 from mlperf_docker.submission.problems import SubmissionError
 from tests.fixtures.submission_trees import Trees, edit_log
-from tests.submission.planned import Planner, changed
+from tests.submission.planned import HARNESS, Planner, changed
 
 RESNET = "- model: resnet50"
 SLOT = "resnet Offline performance"
@@ -281,3 +283,80 @@ def test_runs_that_do_not_count_for_the_round_are_told_and_make_a_tree(planner: 
     plan = changed(changed(finished(planner), SLOT, judged(short)), "resnet MultiStream performance", judged(few))
     (note,) = (each for each in created(plan, tmp_path / "tree").notes if "do not count" in each)
     assert note == f"2 of 12 runs do not count for v6.1: {few}; {short}."
+
+
+REFERENCE = "- {model: resnet50, harness: reference}"
+COMMIT = f"the reference implementation, https://github.com/mlcommons/inference at commit {HARNESS['commit']}"
+
+
+def test_a_tree_of_the_reference_says_so_wherever_a_reader_looks(planner: Planner, tmp_path: Path) -> None:
+    plan = finished(planner, REFERENCE, division="open")
+    for run in plan.runs:
+        assert run.result
+        words = ("mlperf-docker", "run", "resnet50", "--harness=reference", "--reference=/home/me/inference")
+        record = RequestOnRecord(
+            command=words,
+            source="0",
+            options={},
+            dataset=None,
+            model_file=None,
+            user_conf=None,
+            limits={},
+            profile=None,
+        )
+        store.write(run.result.model_copy(update={"request": record}), Path(run.result.results_dir))
+    again = [replace(run, result=store.read(Path(run.result.results_dir))) for run in plan.runs if run.result]
+    tree = created(replace(plan, runs=tuple(again)), tmp_path / "tree")
+    organisation = tree.entries[0].place.organisation
+    for entry in tree.entries:
+        folder = tmp_path / "tree" / entry.place.measurements
+        assert json.loads((folder / "measurements.json").read_text())["implementation"] == COMMIT
+        readme = (folder / "README.md").read_text()
+        assert f"| Implementation | {COMMIT} |" in readme
+        assert "--harness=reference --reference=REFERENCE" in readme
+        assert "REFERENCE is a checkout of" in readme
+    source = tmp_path / "tree" / organisation.source / "resnet" / "box"
+    assert COMMIT in (source / "README.md").read_text()
+    script = (source / "repeat.sh").read_text()
+    assert (
+        f"# REFERENCE is a checkout of https://github.com/mlcommons/inference at commit {HARNESS['commit']}." in script
+    )
+    assert '--reference="$REFERENCE"' in script
+    system = json.loads((tmp_path / "tree" / organisation.system("box")).read_text())
+    assert f"reference implementation of MLPerf Inference, commit {HARNESS['commit']}" in system["other_software_stack"]
+    written = "".join(each.read_text() for each in source.rglob("*") if each.is_file())
+    assert "/home/me" not in written
+    verdict = checking.check(tmp_path / "tree", loading.load(), "v6.1")
+    assert [str(each) for each in verdict.errors] == []
+
+
+def test_the_reference_makes_no_closed_tree_as_it_has_no_compliance_tests(planner: Planner, tmp_path: Path) -> None:
+    told = refused(finished(planner, REFERENCE), tmp_path / "tree")
+    assert told == [
+        f"resnet {scenario}: the closed division asks for compliance tests, which no reference implementation has:"
+        " TEST01, TEST04"
+        for scenario in ("SingleStream", "MultiStream", "Offline")
+    ]
+
+
+def test_an_entry_of_two_harnesses_is_refused_with_one_problem(planner: Planner, tmp_path: Path) -> None:
+    def of_reference(run: PlannedRun) -> PlannedRun:
+        assert run.result
+        return replace(run, result=run.result.model_copy(update={"harness": HarnessUsed.model_validate(HARNESS)}))
+
+    plan = changed(finished(planner, division="open"), SLOT, of_reference)
+    (told,) = refused(plan, tmp_path / "tree")
+    assert told.startswith("resnet Offline: its runs are of several harnesses (accuracy: mlperf-docker's own harness;")
+    assert f"performance: {COMMIT}" in told
+
+
+def test_files_of_a_reference_that_only_this_host_has_are_said(planner: Planner, tmp_path: Path) -> None:
+    def changed_locally(run: PlannedRun) -> PlannedRun:
+        assert run.result
+        harness = HarnessUsed.model_validate({**HARNESS, "changed": True, "content": "sha256:abc"})
+        return replace(run, result=run.result.model_copy(update={"harness": harness}))
+
+    plan = finished(planner, REFERENCE, division="open")
+    plan = replace(plan, runs=tuple(map(changed_locally, plan.runs)))
+    (note,) = [each for each in created(plan, tmp_path / "tree").notes if "Only this host" in each]
+    assert "with other files than the commit's (sha256:abc)" in note
