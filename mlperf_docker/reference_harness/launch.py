@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlperf_docker.harness.system import lifeline
 from mlperf_docker.reference_contract import places
-from mlperf_docker.reference_harness import completions
+from mlperf_docker.reference_harness import completions, seeds
 from mlperf_docker.reference_harness.restored_names import adapt, restore
 
 
@@ -25,6 +25,7 @@ def main() -> None:
         restore(name, place)
     for name, place in json.loads(os.environ.pop(places.ADAPTED_VARIABLE, "{}")).items():
         adapt(name, place)
+    seeds.sow(os.environ.pop(places.SEEDS_VARIABLE, ""))
     completions.watch(os.environ.pop(places.WATCHED_VARIABLE, ""))
     runpy.run_path(script, run_name="__main__")
 

@@ -33,6 +33,8 @@ class Script:
     """Names to give back to packages that no longer have them; see restored_names.py."""
     adapted: Mapping[str, str] = field(default_factory=dict)
     """Calls to give their old meaning."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Seeds of LoadGen's that are not those of its version."""
     watched: Watched | None = None
     """Order to end it when enough samples were completed; None for a run that counts."""
 
@@ -43,6 +45,7 @@ class Script:
             contract_places.LIFELINE_VARIABLE: "1",
             places.RESTORED_VARIABLE: json.dumps(dict(self.restored)),
             places.ADAPTED_VARIABLE: json.dumps(dict(self.adapted)),
+            places.SEEDS_VARIABLE: json.dumps(dict(self.seeds)),
         }
         watched = {places.WATCHED_VARIABLE: self.watched.to_json()} if self.watched else {}
         return {**os.environ, **self.environment, **ours, **watched}

@@ -269,6 +269,7 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
         reference.own_venv,
         reference.restored,
         reference.adapted,
+        {name: seed for name, seed in options.seeds.items() if seed is not None},
         watched,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])

@@ -106,7 +106,7 @@ REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
         "parts": "description words pace restored_names installed_packages settings_files",
-        "watching": "completions",
+        "calls of LoadGen": "completions seeds",
         "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
     },
     {"processes": "process files launch", "expectations": "expectation"},

@@ -71,6 +71,13 @@ def test_queries_of_a_stream_do_not_run_out(reference_harness: ReferenceHarness)
     assert (done.code, done.result["reasons"]) == (ExitCode.VALID, [])
 
 
+def test_a_rounds_seeds_are_the_references_though_no_file_can_say_them(reference_harness: ReferenceHarness) -> None:
+    seeds = {"qsl_rng_seed": 1780908523862526354, "sample_index_rng_seed": 11, "schedule_rng_seed": 12}
+    given = [f"--{name.replace('_', '-')}={seed}" for name, seed in seeds.items()]
+    done = reference_harness("--min-duration=1", "--target-qps=20", *given)
+    assert {name: done.result["seeds"][name] for name in seeds} == seeds
+
+
 def test_batches_that_a_reference_swallows_make_its_run_invalid(reference_harness: ReferenceHarness) -> None:
     done = reference_harness("--mode=accuracy", fault="batch")
     assert (done.code, done.result["valid"]) == (ExitCode.INVALID, False)
