@@ -7,6 +7,7 @@ import pytest
 
 from mlperf_docker.campaigns.campaign import Campaign
 from mlperf_docker.campaigns.entries import EntryPart
+from mlperf_docker.campaigns.matrix import matrix
 from mlperf_docker.campaigns.plan import CampaignPlan, State
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import HarnessName
@@ -144,3 +145,7 @@ def test_both_harnesses_may_enter_other_scenarios_and_no_place_twice(tmp_path: P
     assert named(plan, "fp32 SingleStream accuracy").request.checkout is None
     (told,) = problems(tmp_path, f"{CELL}\n{own.replace('SingleStream', 'Offline')}", OPEN)
     assert "resnet Offline already" in told[1]
+
+
+def test_the_matrix_of_a_report_names_the_harness_of_a_row(found: Campaign) -> None:
+    assert [row.name for row in matrix(planned(found)).rows] == ["resnet Offline (reference)"]

@@ -181,6 +181,12 @@ def test_a_section_has_the_host_in_words_and_its_energy() -> None:
     assert dict(zip(odd.texts("dt"), odd.texts("dd"), strict=True))["processor"] == "of another version"
 
 
+def test_a_section_of_a_run_of_the_reference_names_its_commit() -> None:
+    found = page(named("a", image=None, harness={"name": "reference", "commit": "c0ffee", "changed": False}))
+    assert found.texts("h4") == ["Versions", "Device proof", "Harness", "Further"]
+    assert dict(zip(found.texts("dt"), found.texts("dd"), strict=True))["commit"] == "c0ffee"
+
+
 def test_a_section_of_a_compliance_run_has_its_verdict() -> None:
     held = {"performance_run": "20260101-p", "accuracy_run": "20260101-a"}
     verdict = {**COMPLIANCE, "test": "TEST01", "passed": False, "accuracy": ANSWERS, **held}
