@@ -114,6 +114,8 @@ class ReferenceSpec(Frozen):
     """Call that means something else in today's packages → the function that gives it its old meaning."""
     answers: Numbers = Numbers.FLOAT32
     """Numbers in its answers."""
+    empty_answers: bool = False
+    """Whether an answer may be nothing; else a sample that was answered so counts as a failed one."""
     backends: dict[Name, OnBackend]
 
     def on(self, backend: str) -> OnBackend:
@@ -146,6 +148,7 @@ class ReferenceSpec(Frozen):
             restored={**self.restored, **on.restored},
             adapted=self.adapted,
             answers=self.answers,
+            empty_answers=self.empty_answers,
         )
 
 

@@ -36,6 +36,7 @@ class Numbers(StrEnum):
     """Type of the numbers that answers in an accuracy log consist of."""
 
     FLOAT32 = "float32"
+    INT64 = "int64"
     UINT8 = "uint8"
 
 
@@ -104,6 +105,8 @@ class ReferenceImplementation:
     adapted: Mapping[str, str] = field(default_factory=dict)
     """Call that means something else in today's packages → the function that gives it its old meaning."""
     answers: Numbers = Numbers.FLOAT32
+    empty_answers: bool = False
+    """Whether an answer may be nothing."""
 
     def to_json(self) -> str:
         """The text of reference.json."""

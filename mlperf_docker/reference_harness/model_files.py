@@ -7,6 +7,7 @@ from pathlib import Path
 from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.errors import UsageError
 from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Named
 from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.registry import AnyBenchmark
 from mlperf_docker.harness.system import entries
@@ -28,21 +29,34 @@ WRITERS: Mapping[ModelFormat, str] = {
 
 def written(benchmark: AnyBenchmark, synthetic: SyntheticSet, form: ModelFormat, name: str, cache: Path) -> Path:
     """The synthetic weights as a file called *name* of that *form*, made where *cache* lacks it."""
-    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns, "form": form.value}
-    return (
-        entries.entry(
-            cache / f"model-{form}", made_from, lambda folder: _write(benchmark, synthetic, form, folder / name)
-        )
-        / name
-    )
+
+    def make(folder: Path) -> None:
+        _write(benchmark, synthetic, form, folder / name)
+
+    return kept(synthetic, cache / f"model-{form}", make) / name
+
+
+def kept(synthetic: SyntheticSet, folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder of the cache that *make* filled from the synthetic weights, or fills now."""
+    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns, "form": folder.name}
+    return entries.entry(folder, made_from, make)
+
+
+def arrays(benchmark: AnyBenchmark, synthetic: SyntheticSet) -> Named:
+    """The synthetic weights by name."""
+    return benchmark.read(synthetic.weights, formats.detect(synthetic.weights))
+
+
+def network(benchmark: AnyBenchmark, synthetic: SyntheticSet) -> Network:
+    """The network with the synthetic weights. Raises UsageError for a benchmark whose weights are another thing."""
+    source = benchmark.network(arrays(benchmark, synthetic), str(synthetic.weights)).source
+    if not isinstance(source, Network):
+        raise UsageError(f"the weights of {benchmark.name} are no network that a file could hold")
+    return source
 
 
 def _write(benchmark: AnyBenchmark, synthetic: SyntheticSet, form: ModelFormat, path: Path) -> None:
     if form not in WRITERS:
         raise UsageError(f"weights are not written as {form}; they are as {', '.join(WRITERS)}")
-    arrays = benchmark.read(synthetic.weights, formats.detect(synthetic.weights))
-    network = benchmark.network(arrays, str(synthetic.weights)).source
-    if not isinstance(network, Network):
-        raise UsageError(f"the weights of {benchmark.name} are no network that a {form} file could hold")
     write: Write = importlib.import_module(f"{package}.{WRITERS[form]}").write
-    write(network, path)
+    write(network(benchmark, synthetic), path)

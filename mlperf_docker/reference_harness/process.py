@@ -46,15 +46,20 @@ class Script:
             places.RESTORED_VARIABLE: json.dumps(dict(self.restored)),
             places.ADAPTED_VARIABLE: json.dumps(dict(self.adapted)),
             places.SEEDS_VARIABLE: json.dumps(dict(self.seeds)),
+            "PATH": os.pathsep.join((str(Path(self.python).parent), os.environ.get("PATH", os.defpath))),
         }
         watched = {places.WATCHED_VARIABLE: self.watched.to_json()} if self.watched else {}
         return {**os.environ, **self.environment, **ours, **watched}
 
     @property
+    def python(self) -> str:
+        """The interpreter, whose folder also has the `python3` that a script itself may start."""
+        return f"{places.VENV}/bin/python" if self.own_venv else sys.executable
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """The command line."""
-        python = f"{places.VENV}/bin/python" if self.own_venv else sys.executable
-        return (python, "-m", _LAUNCHER, str(self.path), *self.arguments)
+        return (self.python, "-m", _LAUNCHER, str(self.path), *self.arguments)
 
 
 @dataclass

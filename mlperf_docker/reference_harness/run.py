@@ -341,7 +341,7 @@ def compose(prepared: PreparedFiles, backend: Backend, test: PerformedTest, scor
     signs = [each for each in given.reference.signs if each.device in ("", options.cell.device.value)]
     said = [(sign.invalid, sentence) for sign in signs if (sentence := test.heard.said(sign))]
     wrong = [sentence for invalid, sentence in said if invalid]
-    if empty:
+    if empty and not given.reference.empty_answers:
         wrong.append(f"{empty} samples were answered with nothing")
     noted = [sentence for invalid, sentence in said if not invalid]
     remarks = [*given.reference.remarks, *test.remarks, *(scored.remarks if scored else ()), *noted]

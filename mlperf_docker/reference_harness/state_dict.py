@@ -1,4 +1,4 @@
-"""PyTorch checkpoint of a network: its weights by name."""
+"""PyTorch checkpoint: weights by name."""
 
 from pathlib import Path
 
@@ -6,8 +6,14 @@ import numpy as np
 import torch
 
 from mlperf_docker.harness.api.network import Network
+from mlperf_docker.harness.api.samples import Named
 
 
 def write(network: Network, path: Path) -> None:
     """Write the weights of *network* as *path*."""
-    torch.save({name: torch.from_numpy(np.array(array)) for name, array in network.arrays.items()}, path)
+    torch.save(tensors(network.arrays), path)
+
+
+def tensors(arrays: Named) -> dict[str, torch.Tensor]:
+    """*arrays* as PyTorch keeps them."""
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}

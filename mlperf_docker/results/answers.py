@@ -12,7 +12,7 @@ from mlperf_docker.reference_contract.reference import UNASKED, Numbers
 LOG = "mlperf_log_accuracy.json"
 _ENTRY = re.compile(rb'"qsl_idx"\s*:\s*(\d+)\s*,\s*"data"\s*:\s*"([0-9A-Fa-f]*)"')
 _FLOAT_BYTES = 4
-_CODES = {Numbers.FLOAT32: "f", Numbers.UINT8: "B"}
+_CODES = {Numbers.FLOAT32: "f", Numbers.INT64: "q", Numbers.UINT8: "B"}
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,12 @@ HARNESS_FLOORS = _floors(
 REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
-        "parts": "description words pace restored_names installed_packages settings_files",
+        "parts": "description words pace restored_names installed_packages settings_files numpy_types",
         "calls of LoadGen": "completions seeds",
         "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
     },
-    {"processes": "process files launch", "expectations": "expectation"},
-    {"models": "models", "files of models": "model_files", "scores": "scoring"},
+    {"processes": "process files launch", "expectations": "expectation", "files of models": "model_files"},
+    {"models": "models", "scores": "scoring"},
     {"run": "run"},
     {"command line": "__main__"},
 )

@@ -21,6 +21,7 @@ OF_MODELS = {
     "retinanet": {"list"},
     "bert": {"features", "part", "predictions", "questions", "vocabulary"},
     "3d-unet": {"predictions", "preprocessed"},
+    "rnnt": {"config", "manifest"},
 }
 """Placeholders that the files of a model give besides."""
 

@@ -1,6 +1,7 @@
 """Answers of two runs side by side, out of accuracy logs as LoadGen writes them."""
 
 import struct
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -75,3 +76,11 @@ def test_labels_are_compared_one_by_one(tmp_path: Path) -> None:
     assert found
     assert (found.numbers, found.differing, found.largest_difference, found.deviation) == (4, 1, 2, None)
     assert str(found) == "0 of 1 equal, 1 of the 4 numbers in the others differ, largest difference 2"
+
+
+def test_labels_of_eight_bytes_are_compared_one_by_one(tmp_path: Path) -> None:
+    ours = write_log(tmp_path / "a", {0: array("q", [7, 19, 27]).tobytes()})
+    theirs = write_log(tmp_path / "b", {0: array("q", [7, 18, 27]).tobytes()})
+    found = compare(ours, theirs, Numbers.INT64)
+    assert found
+    assert (found.numbers, found.differing, found.largest_difference, found.deviation) == (3, 1, 1, None)

@@ -4,10 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS
-from mlperf_docker.harness.system import entries
-from mlperf_docker.harness.weights import formats
+from mlperf_docker.reference_harness import model_files
 from mlperf_docker.reference_harness.files import Given
 
 GRAPH = "resnext50_32x4d_fpn.onnx"
@@ -38,10 +36,6 @@ def _graph(given: Given) -> Path:
     def make(folder: Path) -> None:
         from mlperf_docker.reference_harness import detection_graph
 
-        arrays = benchmark.read(synthetic.weights, formats.detect(synthetic.weights))
-        network = benchmark.network(arrays, str(synthetic.weights)).source
-        if isinstance(network, Network):
-            detection_graph.write(network, folder / GRAPH)
+        detection_graph.write(model_files.network(benchmark, synthetic), folder / GRAPH)
 
-    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns}
-    return entries.entry(given.cache / "model-detections", made_from, make) / GRAPH
+    return model_files.kept(synthetic, given.cache / "model-detections", make) / GRAPH
