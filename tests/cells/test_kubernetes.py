@@ -18,6 +18,7 @@ from tests.fakes.kubernetes_api import Api, serving
 from tests.fakes.pod_containers import EngineContainers
 from tests.fixtures.docker_client import api as docker_api
 from tests.fixtures.engine import MARK, TEST_LABEL
+from tests.fixtures.reference_checkout import git, made
 
 pytestmark = pytest.mark.engine
 FOUR = """\
@@ -108,3 +109,22 @@ def test_a_command_that_is_killed_is_gone_on_with_by_the_next(site: Site) -> Non
     invalid = [each for each in store.read_all(site.path.parent / "results").results if not each.valid]
     assert len(again) <= len(invalid)
     assert len(site.started()) == 4
+
+
+def test_pods_run_the_reference_out_of_a_checkout_in_a_volume(site: Site, image: str) -> None:
+    folder = site.path.parent
+    checkout = made(folder / "inference")
+    cell = "{model: resnet50, harness: reference, reference: inference, scenarios: [SingleStream, Offline]"
+    site.path.write_text(site.path.read_text().replace(FOUR.splitlines()[-1], f"cells: [{cell}, modes: [accuracy]}}]"))
+    (folder / "own").mkdir()
+    here = ("run", "resnet50", "--synthetic", "tiny", "--mode", "accuracy", "--bootstrap-base")
+    site.tool(*here, "--harness", "reference", "--reference", str(checkout), "--results", str(folder / "own"))
+    told = runs_of(site("run", "--on", "kubernetes", "--json"))
+    assert [each["state"] for each in told] == ["finished"] * 2
+    assert set(site.started().values()) == {1}
+    for each in told:
+        result = store.read(folder / "results" / each["result"])
+        assert result.harness is not None
+        assert result.harness.commit == git(checkout, "rev-parse", "HEAD")
+        assert result.image is not None
+        assert "-reference-" in result.image.tag
