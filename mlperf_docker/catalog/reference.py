@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mlperf_docker.catalog.fields import FileName, Frozen, Name, Requirement, Variable
+from mlperf_docker.catalog.fields import FileName, Frozen, Name, Requirement, Url, Variable
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.words import Mode, ModelFormat, Precision, Scenario
 from mlperf_docker.reference_contract.reference import Numbers, ReferenceImplementation, Scoring, Sign
@@ -57,6 +57,20 @@ class ScoringEntry(Frozen):
     """Sentence on what the script prints of the whole log, where the score is that of a part of it."""
 
 
+class ModelCodeEntry(Frozen):
+    """`model_code`: modules that a reference imports out of a second folder of the user's."""
+
+    title: Annotated[str, Field(min_length=1)]
+    url: Url
+    """The repository to clone."""
+    commit: Commit
+    """Commit that the reference was tried with."""
+    variable: Variable
+    """Variable that names the folder where no option does."""
+    files: tuple[CheckoutPath, ...] = Field(min_length=1)
+    """Modules by which the folder is told."""
+
+
 class OnBackend(Frozen):
     """`backends.<backend>`: what the reference takes on one backend; what it says goes before the model's."""
 
@@ -71,8 +85,11 @@ class OnBackend(Frozen):
     model_format: ModelFormat | None = None
     model_name: FileName | None = None
     restored: dict[DottedName, DottedName] = Field(default_factory=dict)
+    adapted: dict[DottedName, DottedName] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     """What the reference imports and the cell's image has not."""
+    index: Url | None = None
+    """Index that has wheels of these which the public one lacks; None for that of the cell's backend, if it has one."""
     own_venv: bool = False
     """Whether these do not fit beside the harness's packages; then they are all that the reference has."""
     signs: tuple[SignEntry, ...] = ()
@@ -105,6 +122,7 @@ class ReferenceSpec(Frozen):
     modes: dict[Mode, tuple[Word, ...]] = Field(default_factory=dict)
     scenarios: dict[Scenario, tuple[Word, ...]] = Field(default_factory=dict)
     environment: dict[Variable, Word] = Field(default_factory=dict)
+    model_code: ModelCodeEntry | None = None
     scoring: ScoringEntry
     signs: tuple[SignEntry, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -146,9 +164,10 @@ class ReferenceSpec(Frozen):
             remarks=(*on.remarks, *self.remarks),
             own_venv=on.own_venv,
             restored={**self.restored, **on.restored},
-            adapted=self.adapted,
+            adapted={**self.adapted, **on.adapted},
             answers=self.answers,
             empty_answers=self.empty_answers,
+            code_files=self.model_code.files if self.model_code else (),
         )
 
 

@@ -9,6 +9,7 @@ from mlperf_docker.cli.limits import GivenLimits, taking_limits
 from mlperf_docker.cli.options import (
     BackendName,
     JsonOutput,
+    ModelCodeFolder,
     ModelName,
     OwnModelFile,
     ReferenceFolder,
@@ -33,6 +34,7 @@ def compare_harness(
     *,
     backend: BackendName = "",
     reference: ReferenceFolder = None,
+    model_code: ModelCodeFolder = None,
     rounds: Annotated[
         int, typer.Option(metavar="N", min=0, help="Performance runs of each harness, in turns; 0 for none.")
     ] = 3,
@@ -71,7 +73,7 @@ def compare_harness(
         dataset=dataset,
         model_file=model_file,
         results_root=results,
-        checkout=reference_checkout(spec, reference),
+        checkout=reference_checkout(spec, reference, model_code),
     )
     with display() as show:
         found = compare(HarnessComparison(request, rounds), show)

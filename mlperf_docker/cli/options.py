@@ -126,6 +126,15 @@ ReferenceFolder = Annotated[
         help="Your checkout of mlcommons/inference, whose reference implementation runs.",
     ),
 ]
+ModelCodeFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-code",
+        parser=user_path,
+        metavar="DIR",
+        help="Model code that a reference implementation imports from elsewhere than its checkout, as DLRM's does.",
+    ),
+]
 
 _Command = Callable[..., None]
 

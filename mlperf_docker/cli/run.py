@@ -12,6 +12,7 @@ from mlperf_docker.cli.options import (
     BackendName,
     DeviceName,
     JsonOutput,
+    ModelCodeFolder,
     ModelName,
     OwnModelFile,
     OwnSettings,
@@ -84,6 +85,7 @@ def run(
         typer.Option(help="Whose code runs: our own, or the reference implementation out of a checkout."),
     ] = HarnessName.OWN,
     reference: ReferenceFolder = None,
+    model_code: ModelCodeFolder = None,
     limits: GivenLimits,
     sources: GivenSources,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the equivalent docker command and exit.")] = False,
@@ -115,7 +117,7 @@ def run(
         results_root=results,
         profile=profiles.find(profile) if profile else None,
         round=rounds.load().require(round_, spec.model.name) if round_ else None,
-        checkout=None if harness is HarnessName.OWN else reference_checkout(spec, reference),
+        checkout=None if harness is HarnessName.OWN else reference_checkout(spec, reference, model_code),
         performance_run=performance_run or None,
         accuracy_run=accuracy_run or None,
     )
@@ -129,10 +131,10 @@ def run(
         raise typer.Exit(ExitCode.INVALID)
 
 
-def reference_checkout(spec: "ImageSpec", reference: Path | None) -> "ReferenceCheckout":
+def reference_checkout(spec: "ImageSpec", reference: Path | None, model_code: Path | None) -> "ReferenceCheckout":
     """The checkout whose reference implementation is to run. Raises UsageError."""
     from mlperf_docker.recipe.reference_layer import reference_of
     from mlperf_docker.reference.checkout import open_checkout
 
     spec_of_it, _ = reference_of(spec)
-    return open_checkout(reference, spec_of_it, spec.backend, streams.err)
+    return open_checkout(reference, spec_of_it, spec.backend, streams.err, model_code)

@@ -57,6 +57,11 @@ def recipe_with(spec: ImageSpec, harness: HarnessName) -> Recipe:
     return render.recipe_of(spec) if harness is HarnessName.OWN else reference_recipe(spec)
 
 
+def index_of(spec: ImageSpec, on: OnBackend) -> str | None:
+    """The index with wheels that the public one lacks; None where all are in that."""
+    return on.index or spec.own_index
+
+
 def lock_of(spec: ImageSpec) -> str:
     """Path of a reference's lock below locks/."""
     return f"reference/{spec.model.name}-{spec.lock}"
@@ -70,7 +75,8 @@ def reference_recipe(spec: ImageSpec) -> Recipe:
     reference, on = reference_of(spec)
     below = render.recipe_of(spec)
     pins = tuple(_pins(spec, on, below))
-    layers = (Layer(LAYER, pins, (), OwnIndex(spec.own_index, spec.base.python) if spec.own_index else None),)
+    index = index_of(spec, on)
+    layers = (Layer(LAYER, pins, (), OwnIndex(index, spec.base.python) if index else None),)
     description = reference.described(spec.backend).to_json().encode()
     files = (
         *_tools(on),

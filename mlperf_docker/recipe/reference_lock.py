@@ -10,7 +10,7 @@ from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.recipe import lock, platform
 from mlperf_docker.recipe.host_settings import HostSettings
 from mlperf_docker.recipe.lock import LockChange
-from mlperf_docker.recipe.reference_layer import lock_of, reference_of, with_reference
+from mlperf_docker.recipe.reference_layer import index_of, lock_of, reference_of, with_reference
 from mlperf_docker.recipe.requirements import parse
 from mlperf_docker.system import atomic, paths
 
@@ -41,7 +41,7 @@ def lock_references(catalog: Catalog, folder: Path) -> tuple[LockChange, ...]:
 
 def compile_argv(uv: str, host: HostSettings, spec: ImageSpec, on: OnBackend) -> list[str]:
     """Return the command that resolves reference.in into reference.txt, for the one Python of the cell's base."""
-    links = [f"--find-links={link}" for link in (*host.wheelhouses, *host.find_links)] if spec.own_index else []
+    links = [f"--find-links={link}" for link in (*host.wheelhouses, *host.find_links)] if index_of(spec, on) else []
     return [
         *(uv, "pip", "compile", "--quiet", "--no-config", "--no-python-downloads", "--only-binary=:all:", *links),
         *("--no-header", "--generate-hashes"),

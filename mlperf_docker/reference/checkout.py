@@ -3,11 +3,12 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.errors import UsageError
+from mlperf_docker.reference.model_code import ModelCode, open_model_code
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
 from mlperf_docker.system import checked_out, folders, paths
 
@@ -33,6 +34,8 @@ class ReferenceCheckout:
     """Whether files of the benchmark are others than the commit's; None where git does not tell."""
     content: str | None = None
     """`sha256:…` over the benchmark's files, where the commit does not tell them all."""
+    code: ModelCode | None = None
+    """Second folder, with code that the checkout lacks; None where all is in it."""
 
     def __str__(self) -> str:
         """For people: the commit, and what the commit does not tell."""
@@ -45,11 +48,12 @@ class CheckoutError(UsageError):
 
 
 def open_checkout(
-    given: Path | None, reference: ReferenceSpec, backend: str, say: Callable[[str], None]
+    given: Path | None, reference: ReferenceSpec, backend: str, say: Callable[[str], None], code: Path | None = None
 ) -> ReferenceCheckout:
     """Return the checkout in the folder *given*, and say what is doubtful about it.
 
-    Raises CheckoutError where it is none, or does not have the benchmark's scripts.
+    code: the folder of its model code, else the environment names it. Raises CheckoutError where the checkout is none,
+    or lacks the benchmark's scripts; UsageError where model code is missing.
     """
     folder = _folder(given)
     _check_scripts(folder, reference, backend)
@@ -57,12 +61,12 @@ def open_checkout(
     found = _as_it_is(folder, described)
     for line in _doubts(found, described.commit):
         say(f"Warning: {line}")
-    return found
+    return replace(found, code=open_model_code(code, reference.model_code, say))
 
 
 def require_unchanged(checkout: ReferenceCheckout, reference: ReferenceSpec, backend: str) -> None:
     """Raise UsageError where *checkout* is not as it was when it was opened: a run would be told of the wrong code."""
-    now = _as_it_is(checkout.folder, reference.described(backend))
+    now = replace(_as_it_is(checkout.folder, reference.described(backend)), code=checkout.code)
     if now != checkout:
         raise UsageError(
             f"The checkout {checkout.folder} was changed meanwhile: it has {now} now, and had {checkout}.",

@@ -19,6 +19,9 @@ class ReferenceRunCommand(RunCommand):
     help = "Run one LoadGen test by the reference implementation."
 
     checkout: Path = option(Path(places.CHECKOUT), help="The checkout.", metavar="DIR", folder=True)
+    model_code: Path = option(
+        Path(places.CODE), help="Code that the reference imports and the checkout lacks.", metavar="DIR", folder=True
+    )
 
 
 _OWN = ("compliance", "instances", "threads_per_instance", "most_waiting", "trace")

@@ -4,6 +4,10 @@ from mlperf_docker.contract import places
 
 CHECKOUT = "/reference"
 """The user's checkout of mlcommons/inference, read only."""
+CODE = "/reference-code"
+"""The user's folder with model code that the checkout lacks, read only."""
+CODE_VARIABLE = "MLPERF_REFERENCE_CODE"
+"""That folder for the launcher, which has modules looked for there, too."""
 DESCRIPTION = f"{places.HOME}/reference.json"
 """The facts of images.yaml about the reference implementation."""
 DESCRIPTION_VARIABLE = "MLPERF_REFERENCE"

@@ -17,6 +17,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "batch_size": "largest batch, if the run says one",
     "cache": "folder for preprocessed data, which later runs find again",
     "checkout": "the checkout",
+    "code": "folder of the model code, for a reference that has some apart from the checkout",
     "data": "folder of the data set",
     "device": "cpu or cuda",
     "mode": "performance or accuracy",
@@ -107,6 +108,8 @@ class ReferenceImplementation:
     answers: Numbers = Numbers.FLOAT32
     empty_answers: bool = False
     """Whether an answer may be nothing."""
+    code_files: tuple[str, ...] = ()
+    """Modules of its model code, which is in a folder of its own; empty if all is in the checkout."""
 
     def to_json(self) -> str:
         """The text of reference.json."""

@@ -23,6 +23,8 @@ class Given:
     reference: ReferenceImplementation
     benchmark: AnyBenchmark
     checkout: Path
+    code: Path | None
+    """Folder of the model code; None where all is in the checkout."""
     data: Path
     """Folder of the data set, in the official layout."""
     dataset: Any

@@ -21,6 +21,8 @@ def main() -> None:
     script = sys.argv[1]
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(script).parent)
+    if code := os.environ.pop(places.CODE_VARIABLE, ""):
+        sys.path.append(code)
     for name, place in json.loads(os.environ.pop(places.RESTORED_VARIABLE, "{}")).items():
         restore(name, place)
     for name, place in json.loads(os.environ.pop(places.ADAPTED_VARIABLE, "{}")).items():

@@ -35,6 +35,8 @@ class Script:
     """Calls to give their old meaning."""
     seeds: Mapping[str, int] = field(default_factory=dict)
     """Seeds of LoadGen's that are not those of its version."""
+    code: Path | None = None
+    """Folder of modules that it imports besides its own."""
     watched: Watched | None = None
     """Order to end it when enough samples were completed; None for a run that counts."""
 
@@ -49,7 +51,8 @@ class Script:
             "PATH": os.pathsep.join((str(Path(self.python).parent), os.environ.get("PATH", os.defpath))),
         }
         watched = {places.WATCHED_VARIABLE: self.watched.to_json()} if self.watched else {}
-        return {**os.environ, **self.environment, **ours, **watched}
+        code = {places.CODE_VARIABLE: str(self.code)} if self.code else {}
+        return {**os.environ, **self.environment, **ours, **watched, **code}
 
     @property
     def python(self) -> str:

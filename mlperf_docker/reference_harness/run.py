@@ -55,13 +55,13 @@ class PreparedFiles:
 def execute(command: ReferenceRunCommand, cell: Cell, events: Events) -> RunReply:
     """Do one LoadGen test by the reference, and write its result. Raises HarnessError where there is none."""
     reference, options = description.load(), run_of(command, cell)
-    check(options, reference, command.checkout)
+    check(options, reference, command)
     with claimed(options.folders.results) as folder, storage.writing(folder), _work_folder() as work:
         benchmark = models.load(cell.model).configured(options.model_options)
         backend = backends.load(cell.backend)
         own.check_precision(options)
         backend.check_device(cell.device)
-        prepared = prepare(options, reference, benchmark, backend, command.checkout, work, events)
+        prepared = prepare(options, reference, benchmark, backend, command, work, events)
         test = perform(prepared, events)
         scored = score(prepared, events)
         reply = compose(prepared, backend, test, scored)
@@ -70,12 +70,15 @@ def execute(command: ReferenceRunCommand, cell: Cell, events: Events) -> RunRepl
         return reply
 
 
-def check(options: LoadgenRun, reference: ReferenceImplementation, checkout: Path) -> None:
-    """Raise UsageError for what the reference does not have, or the checkout."""
-    script = checkout / reference.folder / reference.script
+def check(options: LoadgenRun, reference: ReferenceImplementation, command: ReferenceRunCommand) -> None:
+    """Raise UsageError for what the reference does not have, or the folders with its code."""
+    script = command.checkout / reference.folder / reference.script
     if not script.is_file():
         hint = f"It is in the checkout of commit {reference.commit}."
-        raise UsageError(f"the checkout {checkout} has no {reference.folder}/{reference.script}", hint=hint)
+        raise UsageError(f"the checkout {command.checkout} has no {reference.folder}/{reference.script}", hint=hint)
+    missing = [name for name in reference.code_files if not (command.model_code / name).is_file()]
+    if missing:
+        raise UsageError(f"the model code in {command.model_code} lacks {', '.join(missing)}")
     if reference.scenarios and options.scenario.value not in reference.scenarios:
         there = ", ".join(reference.scenarios)
         raise UsageError(f"the reference of {options.cell.model} has no {options.scenario}; it has {there}")
@@ -94,7 +97,7 @@ def prepare(
     reference: ReferenceImplementation,
     benchmark: AnyBenchmark,
     backend: Backend,
-    checkout: Path,
+    command: ReferenceRunCommand,
     work: Path,
     events: Events,
 ) -> PreparedFiles:
@@ -106,7 +109,20 @@ def prepare(
     events.phase(Phase.PREPROCESS)
     cache = _own_cache(options, data)
     file, model = choose_model(options, reference, benchmark, synthetic, cache)
-    given = Given(options, reference, benchmark, checkout, data, dataset, dataset.count, synthetic, model, work, cache)
+    given = Given(
+        options=options,
+        reference=reference,
+        benchmark=benchmark,
+        checkout=command.checkout,
+        code=command.model_code if reference.code_files else None,
+        data=data,
+        dataset=dataset,
+        count=dataset.count,
+        synthetic=synthetic,
+        model=model,
+        work=work,
+        cache=cache,
+    )
     values = {**_values(given), **files.of_model(options.cell.model)(given)}
     return PreparedFiles(given, file, values)
 
@@ -152,6 +168,7 @@ def _values(given: Given) -> dict[str, object]:
         "batch_size": options.batch_size,
         "cache": given.cache,
         "checkout": given.checkout,
+        "code": given.code,
         "data": given.data,
         "device": options.cell.device.value,
         "mode": options.mode.value,
@@ -270,6 +287,7 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
         reference.restored,
         reference.adapted,
         {name: seed for name, seed in options.seeds.items() if seed is not None},
+        given.code,
         watched,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])
@@ -358,10 +376,10 @@ def _answered(log: detail_log.DetailLog, options: LoadgenRun) -> tuple[int, int]
 
 
 def _settings(prepared: PreparedFiles, log: detail_log.DetailLog) -> dict[str, Any]:
-    given, options = prepared.given, prepared.given.options
+    given = prepared.given
     keys = ("min_duration_ms", "min_query_count", "performance_sample_count", "target_qps")
     effective = {key: log.values[f"effective_{key}"] for key in keys if f"effective_{key}" in log.values}
-    asked = {"batch_size": options.batch_size, "threads": prepared.values.get("threads")}
+    asked = {"batch_size": prepared.values.get("batch_size"), "threads": prepared.values.get("threads")}
     return {
         **effective,
         **{key: value for key, value in asked.items() if value is not None},

@@ -12,7 +12,15 @@ from mlperf_docker.display.tables import fact_lines, fitted
 from mlperf_docker.host import facts as host_facts
 from mlperf_docker.results.comparison import METRIC, Comparison
 from mlperf_docker.results.host_text import energy_text, summary
-from mlperf_docker.results.values import AccuracyScore, ComplianceVerdict, HarnessUsed, Metric, RoundVerdict, RunResult
+from mlperf_docker.results.values import (
+    AccuracyScore,
+    ComplianceVerdict,
+    HarnessUsed,
+    Metric,
+    ModelCodeUsed,
+    RoundVerdict,
+    RunResult,
+)
 
 NO_BENCHMARK = "not a benchmark result"
 _NS_PER_MS = 1e6
@@ -122,8 +130,12 @@ def _facts(result: RunResult) -> Iterable[tuple[str, str]]:
 
 def harness_text(harness: HarnessUsed) -> str:
     """Another harness than ours, and the checkout that it is of."""
-    changed = " with local changes" if harness.changed else ""
-    return f"{harness.name}, commit {harness.commit or 'unknown'}{changed}"
+    code = f"; model code, {_commit_text(harness.code)}" if harness.code else ""
+    return f"{harness.name}, {_commit_text(harness)}{code}"
+
+
+def _commit_text(code: HarnessUsed | ModelCodeUsed) -> str:
+    return f"commit {code.commit or 'unknown'}{' with local changes' if code.changed else ''}"
 
 
 def remarks(result: RunResult) -> list[str]:

@@ -124,6 +124,15 @@ class DatasetUsed(_Value, frozen=True):
     """`sha256:…` over the names and contents of its files."""
 
 
+class ModelCodeUsed(_Value, frozen=True):
+    """Model code that a reference implementation imported from another folder than its checkout."""
+
+    commit: str | None
+    """None where git tells none."""
+    changed: bool | None
+    """Whether it has local changes; None where git does not tell."""
+
+
 class HarnessUsed(_Value, frozen=True):
     """Harness of another than ours that made a run: the reference implementation out of a checkout."""
 
@@ -134,6 +143,8 @@ class HarnessUsed(_Value, frozen=True):
     """Whether the checkout has local changes; None where git does not tell."""
     content: str | None = None
     """`sha256:…` over the benchmark's files, where the commit does not tell them all."""
+    code: ModelCodeUsed | None = None
+    """None where all of its code is in the checkout."""
 
 
 class RequestOnRecord(_Value, frozen=True):

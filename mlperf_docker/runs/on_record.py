@@ -75,6 +75,7 @@ def _inputs(request: RunRequest) -> Iterator[str]:
         "results": request.results_root,
         "harness": None if request.checkout is None else HARNESS,
         "reference": None if request.checkout is None else request.checkout.folder,
+        "model-code": request.checkout.code.folder if request.checkout and request.checkout.code else None,
         **limits_given(request.limits),
     }
     yield from (f"--{name}={value}" for name, value in named.items() if value is not None)

@@ -20,7 +20,7 @@ from mlperf_docker.host.energy import Energy, Meter
 from mlperf_docker.inputs.datasets import location
 from mlperf_docker.inputs.models import official_files
 from mlperf_docker.recipe.reference_layer import reference_of
-from mlperf_docker.reference.checkout import require_unchanged
+from mlperf_docker.reference.checkout import ReferenceCheckout, require_unchanged
 from mlperf_docker.reference_contract import places as reference_places
 from mlperf_docker.reference_contract.commands import HARNESS, ReferenceRunCommand, refused
 from mlperf_docker.results import store, values
@@ -109,7 +109,9 @@ def harness_used(request: RunRequest) -> dict[str, Any] | None:
     checkout = request.checkout
     if checkout is None:
         return None
-    return {"name": HARNESS, "commit": checkout.commit, "changed": checkout.changed, "content": checkout.content}
+    code = {"commit": checkout.code.commit, "changed": checkout.code.changed} if checkout.code else None
+    told = {"commit": checkout.commit, "changed": checkout.changed, "content": checkout.content, "code": code}
+    return {"name": HARNESS, **told}
 
 
 def _measure(runtime: Runtime, prepared: PreparedRun, display: Display) -> values.RunResult:
@@ -233,8 +235,14 @@ def _inputs(request: RunRequest, say: Callable[[str], None]) -> RunInputs:
     mounts = (*found.mounts, *conf, *(runs.mounts if runs else ()))
     if request.checkout is None:
         return RunInputs(mounts, command, runs)
-    checkout = BindMount(request.checkout.folder, reference_places.CHECKOUT, read_only=True)
-    return RunInputs((*mounts, checkout), ReferenceRunCommand(**vars(command)), runs)
+    return RunInputs((*mounts, *_code_mounts(request.checkout)), ReferenceRunCommand(**vars(command)), runs)
+
+
+def _code_mounts(checkout: ReferenceCheckout) -> Iterator[BindMount]:
+    """The mounts of a reference's code."""
+    yield BindMount(checkout.folder, reference_places.CHECKOUT, read_only=True)
+    if checkout.code:
+        yield BindMount(checkout.code.folder, reference_places.CODE, read_only=True)
 
 
 def _folders_of(runs: References | None) -> dict[str, Any]:

@@ -105,9 +105,9 @@ HARNESS_FLOORS = _floors(
 REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
-        "parts": "description words pace restored_names installed_packages settings_files numpy_types",
+        "parts": "description words pace restored_names installed_packages settings_files numpy_types construction",
         "calls of LoadGen": "completions seeds",
-        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph",
+        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph lookup_graph",
     },
     {"processes": "process files launch", "expectations": "expectation", "files of models": "model_files"},
     {"models": "models", "scores": "scoring"},

@@ -22,6 +22,7 @@ OF_MODELS = {
     "bert": {"features", "part", "predictions", "questions", "vocabulary"},
     "3d-unet": {"predictions", "preprocessed"},
     "rnnt": {"config", "manifest"},
+    "dlrm": {"preprocessed"},
 }
 """Placeholders that the files of a model give besides."""
 
