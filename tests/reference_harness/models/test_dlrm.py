@@ -64,6 +64,8 @@ def test_the_real_reference_of_dlrm_answers_alike(reference: ReferenceHarness, r
     code = os.environ.get("DLRM_DIR")
     if not code:
         pytest.skip("DLRM_DIR names no folder with facebookresearch/dlrm")
+    for name in ("tqdm", "tensorboard"):
+        pytest.importorskip(name, reason="the model code imports it")
     done = reference("--mode=accuracy", f"--checkout={real_checkout}", f"--model-code={code}")
     assert (done.code, done.result["accuracy"]["value"]) == (ExitCode.VALID, 82.086)
 
