@@ -71,6 +71,21 @@ class ModelCodeEntry(Frozen):
     """Modules by which the folder is told."""
 
 
+class ReferenceOnDevice(Frozen):
+    """`devices.<device>`: what the reference takes on one device, and whether it can run on it."""
+
+    unsupported: str = ""
+    """Why the reference cannot run on it, in one sentence; empty if it can."""
+    arguments: tuple[Word, ...] = ()
+    environment: dict[Variable, Word] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _runs_or_says_why(self) -> Self:
+        if self.unsupported and len(self.model_fields_set) > 1:
+            raise ValueError("a device that is unsupported has only the reason")
+        return self
+
+
 class OnBackend(Frozen):
     """`backends.<backend>`: what the reference takes on one backend; what it says goes before the model's."""
 
@@ -82,6 +97,8 @@ class OnBackend(Frozen):
     precisions: dict[Precision, tuple[Word, ...]] = Field(default={Precision.FP32: ()})
     """Precision that it has → more words."""
     environment: dict[Variable, Word] = Field(default_factory=dict)
+    devices: dict[Device, ReferenceOnDevice] = Field(default_factory=dict)
+    """Device → what it takes there beyond this; one that is not listed takes nothing more."""
     model_format: ModelFormat | None = None
     model_name: FileName | None = None
     restored: dict[DottedName, DottedName] = Field(default_factory=dict)
@@ -123,6 +140,8 @@ class ReferenceSpec(Frozen):
     scenarios: dict[Scenario, tuple[Word, ...]] = Field(default_factory=dict)
     environment: dict[Variable, Word] = Field(default_factory=dict)
     model_code: ModelCodeEntry | None = None
+    devices: dict[Device, ReferenceOnDevice] = Field(default_factory=dict)
+    """Device → what it takes there on each backend."""
     scoring: ScoringEntry
     signs: tuple[SignEntry, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -145,19 +164,29 @@ class ReferenceSpec(Frozen):
         on = self.on(backend)
         return on.tag if on.commit else self.tag
 
-    def described(self, backend: str) -> ReferenceImplementation:
-        """The reference on *backend* as its harness knows it."""
+    def why_not(self, backend: str, device: Device) -> str:
+        """Why it cannot run on *backend* and *device*, in one sentence; empty if it can."""
         on = self.on(backend)
+        return on.unsupported or next((each.unsupported for each in self._devices(on, device) if each.unsupported), "")
+
+    def _devices(self, on: OnBackend, device: Device) -> tuple[ReferenceOnDevice, ...]:
+        """What it takes on *device*, the model's before the backend's."""
+        return tuple(each.devices.get(device, ReferenceOnDevice()) for each in (self, on))
+
+    def described(self, backend: str, device: Device = Device.CPU) -> ReferenceImplementation:
+        """The reference on *backend* and *device* as its harness knows it."""
+        on = self.on(backend)
+        of_model, of_backend = self._devices(on, device)
         return ReferenceImplementation(
             commit=on.commit or self.commit,
             folder=on.folder or self.folder,
             script=on.script or self.script,
-            arguments=(*on.arguments, *self.arguments),
+            arguments=(*on.arguments, *of_backend.arguments, *self.arguments, *of_model.arguments),
             scoring=Scoring(self.scoring.script, self.scoring.arguments, self.scoring.values, self.scoring.whole),
             modes={mode.value: (*on.modes.get(mode, ()), *self.modes.get(mode, ())) for mode in Mode},
             scenarios={scenario.value: words for scenario, words in self.scenarios.items()},
             precisions={precision.value: words for precision, words in on.precisions.items()},
-            environment={**self.environment, **on.environment},
+            environment={**self.environment, **of_model.environment, **on.environment, **of_backend.environment},
             model_format=on.model_format,
             model_name=on.model_name or "",
             signs=tuple(_signs((*on.signs, *self.signs))),

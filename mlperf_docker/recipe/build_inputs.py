@@ -43,6 +43,8 @@ class Layer:
     """Folders below site-packages that are removed again; `**` is any depth."""
     index: OwnIndex | None = None
     """Where pip may have to look besides. It does not count for the hash: the pins have the hashes of their wheels."""
+    apart: bool = False
+    """Whether it goes into another virtual environment than the image's."""
 
     @property
     def folder(self) -> str:

@@ -1,13 +1,14 @@
 """Layer of a reference implementation: the recipe of an image that is a cell's and one layer more."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.reference import OnBackend, ReferenceSpec
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.errors import UsageError
 from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe import render
@@ -29,26 +30,25 @@ def reference_of(spec: ImageSpec) -> tuple[ReferenceSpec, OnBackend]:
     reference = spec.model.reference
     if reference is None:
         raise UsageError(f"{spec.model.name} has no reference implementation in images.yaml.")
-    on = reference.on(spec.backend)
-    if on.unsupported:
-        able = ", ".join(name for name, each in reference.backends.items() if not each.unsupported)
+    reason = reference.why_not(spec.backend, spec.device)
+    if reason:
+        able = ", ".join(_able(reference, spec.device))
         raise UsageError(
-            f"The reference of {spec.model.name} cannot run on {spec.backend}: {on.unsupported}.",
-            hint=f"It can on: {able}." if able else "It can on no backend.",
+            f"The reference of {spec.model.name} cannot run on {spec.backend} and {spec.device}: {reason}.",
+            hint=f"It can on {able}." if able else f"It can on no backend and {spec.device}.",
         )
-    if spec.device.profile.is_accelerator:
-        raise UsageError(
-            f"The reference of {spec.model.name} was tried on cpu alone, not on {spec.device}.",
-            hint="Run it with --device cpu.",
-        )
-    return reference, on
+    return reference, reference.on(spec.backend)
+
+
+def _able(reference: ReferenceSpec, device: Device) -> Iterator[str]:
+    return (name for name in reference.backends if not reference.why_not(name, device))
 
 
 def with_reference(catalog: Catalog) -> Iterator[ImageSpec]:
     """Yield the cells whose reference can run."""
     for spec in catalog.specs:
         reference = spec.model.reference
-        if reference and not reference.on(spec.backend).unsupported and not spec.device.profile.is_accelerator:
+        if reference and not reference.why_not(spec.backend, spec.device):
             yield spec
 
 
@@ -60,6 +60,29 @@ def recipe_with(spec: ImageSpec, harness: HarnessName) -> Recipe:
 def index_of(spec: ImageSpec, on: OnBackend) -> str | None:
     """The index with wheels that the public one lacks; None where all are in that."""
     return on.index or spec.own_index
+
+
+def recipes(catalog: Catalog, chosen: Iterable[ImageSpec], harness: HarnessName, *, every: bool) -> list[Recipe]:
+    """Return the recipes of the *chosen* cells' images: their own, or those with the reference.
+
+    every: leave out cells whose reference cannot run. Raises UsageError for one that was named, or where none is left.
+    """
+    leaving_out = every and harness is HarnessName.REFERENCE
+    able = {str(spec) for spec in with_reference(catalog)} if leaving_out else None
+    found = [recipe_with(spec, harness) for spec in chosen if able is None or str(spec) in able]
+    if not found:
+        raise UsageError("The reference can run on none of these cells.", hint="docs/reference.md tells where it can.")
+    return found
+
+
+def recipe_named(catalog: Catalog, name: str) -> Recipe | None:
+    """Return the recipe of the image that is called *name*, as `str` of a recipe has it; None where there is none."""
+    cell = name.removesuffix(f"-{LAYER}")
+    spec = next((each for each in catalog.specs if str(each) == cell), None)
+    if spec is None or cell == name:
+        return render.recipe_of(spec) if spec else None
+    reference = spec.model.reference
+    return reference_recipe(spec) if reference and not reference.why_not(spec.backend, spec.device) else None
 
 
 def lock_of(spec: ImageSpec) -> str:
@@ -76,12 +99,13 @@ def reference_recipe(spec: ImageSpec) -> Recipe:
     below = render.recipe_of(spec)
     pins = tuple(_pins(spec, on, below))
     index = index_of(spec, on)
-    layers = (Layer(LAYER, pins, (), OwnIndex(index, spec.base.python) if index else None),)
-    description = reference.described(spec.backend).to_json().encode()
+    own_index = OwnIndex(index, spec.base.python) if index else None
+    layers = (Layer(LAYER, pins, index=own_index, apart=on.own_venv),)
+    described = reference.described(spec.backend, spec.device)
     files = (
         *_tools(on),
         *render.package_files(_PACKAGES),
-        ContextFile(f"harness/{Path(places.DESCRIPTION).name}", description),
+        ContextFile(f"harness/{Path(places.DESCRIPTION).name}", described.to_json().encode()),
     )
     dockerfile = render.render_template(
         TEMPLATE,
@@ -90,10 +114,9 @@ def reference_recipe(spec: ImageSpec) -> Recipe:
         layer=LAYER,
         packages=on.requirements if pins else (),
         module=MODULE,
-        modules=[f"{LAYOUT.home}/mlperf_docker/{each}" for each in _PACKAGES],
     )
     inputs = BuildInputs(dockerfile, files, layers if pins else ())
-    return Recipe(spec, inputs, below, reference.described(spec.backend).commit)
+    return Recipe(spec, inputs, below, described.commit, MODULE)
 
 
 def _pins(spec: ImageSpec, on: OnBackend, below: Recipe) -> Iterator[Pin]:

@@ -12,6 +12,8 @@ Completion = tuple[float, int]
 
 _WINDOW = 1 / 4
 """Share of the time after the first completion over which the quickest pace is looked for."""
+_LIMIT = 2.0
+"""How many times the typical pace the quickest counts at most: on a busy machine a moment tells too much of a run."""
 _BRIEF_S = 0.25
 """Time after the first completion below which nothing can be told of it alone."""
 
@@ -45,7 +47,7 @@ def of(completions: Sequence[Completion]) -> Pace | None:
         whole = sum(samples for _, samples in ordered) / ordered[-1][0]
         return Pace(whole, whole)
     typical = sum(samples for _, samples in ordered[1:]) / span
-    return Pace(max(typical, _quickest(ordered, span * _WINDOW)), typical)
+    return Pace(min(max(typical, _quickest(ordered, span * _WINDOW)), _LIMIT * typical), typical)
 
 
 def _quickest(ordered: Sequence[Completion], window_s: float) -> float:

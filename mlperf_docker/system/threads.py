@@ -38,8 +38,8 @@ def work(part: Callable[[], None], threads: int, stopped: threading.Event) -> No
     running, broken = 0, None
     try:
         for _ in range(threads):
+            running += 1  # first: Ctrl-C may come as soon as it runs
             threading.Thread(target=run, daemon=True).start()
-            running += 1
         while running:
             broken = ended.get() or broken
             running -= 1

@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.reference import OnBackend
+from mlperf_docker.catalog.reference import OnBackend, ReferenceOnDevice
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.catalog.spec import ImageSpec
+from mlperf_docker.contract.devices import Device
 from mlperf_docker.errors import UsageError
+from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe.origin import Origin
-from mlperf_docker.recipe.reference_layer import lock_of, reference_of, reference_recipe, with_reference
+from mlperf_docker.recipe.reference_layer import (
+    lock_of,
+    recipe_named,
+    recipes,
+    reference_of,
+    reference_recipe,
+    with_reference,
+)
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.recipe.requirements import parse
 from mlperf_docker.system.paths import assets
@@ -82,14 +91,36 @@ def test_the_image_of_a_reference_says_whose_it_is() -> None:
 
 
 def test_a_reference_that_cannot_run_says_why() -> None:
-    with pytest.raises(UsageError, match="cannot run on pytorch: its profile") as caught:
+    with pytest.raises(UsageError, match="cannot run on pytorch and cpu: its profile") as caught:
         reference_recipe(find(CATALOG, "resnet50", "pytorch"))
     assert "onnxruntime, tensorflow" in (caught.value.hint or "")
 
 
-def test_a_reference_on_a_device_that_nobody_tried_is_refused() -> None:
-    with pytest.raises(UsageError, match="tried on cpu alone"):
-        reference_recipe(find(CATALOG, "resnet50", "onnxruntime", "cuda"))
+def test_a_reference_that_cannot_run_on_a_device_says_why_and_where_it_can() -> None:
+    nowhere = {Device.CUDA: ReferenceOnDevice(unsupported="it has no code for a GPU")}
+    spec = with_changed(find(CATALOG, "resnet50", "onnxruntime", "cuda"), devices=nowhere)
+    with pytest.raises(UsageError, match="cannot run on onnxruntime and cuda: it has no code for a GPU") as caught:
+        reference_recipe(spec)
+    assert caught.value.hint == "It can on tensorflow."
+
+
+def test_a_device_has_words_and_variables_of_its_own() -> None:
+    spec = find(CATALOG, "bert", "onnxruntime", "cuda")
+    changed = with_changed(
+        spec, devices={Device.CUDA: ReferenceOnDevice(arguments=("--gpu",), environment={"STREAMS": "2"})}
+    )
+    assert changed.model.reference
+    found = changed.model.reference.described("onnxruntime", Device.CUDA)
+    assert "--gpu" in found.arguments
+    assert (found.environment["STREAMS"], found.environment["USE_GPU"]) == ("2", "yes")
+    elsewhere = changed.model.reference.described("onnxruntime", Device.CPU)
+    assert "--gpu" not in elsewhere.arguments
+    assert elsewhere.environment["USE_GPU"] == "no"
+
+
+def test_a_device_without_the_reference_has_nothing_but_the_reason() -> None:
+    with pytest.raises(ValueError, match="only the reason"):
+        ReferenceOnDevice(unsupported="it has none", arguments=("--gpu",))
 
 
 def test_a_reference_with_packages_of_its_own_gets_a_virtual_environment() -> None:
@@ -103,6 +134,30 @@ def test_a_reference_with_packages_of_its_own_gets_a_virtual_environment() -> No
 def test_a_backend_without_the_reference_has_nothing_but_the_reason() -> None:
     with pytest.raises(ValueError, match="only the reason"):
         OnBackend(unsupported="it has none", requirements=("numpy>=2",))
+
+
+def test_images_are_chosen_by_the_harness_that_they_are_for() -> None:
+    resnet50 = find(CATALOG, "resnet50", "onnxruntime")
+    own = recipes(CATALOG, [resnet50], HarnessName.OWN, every=False)
+    assert [(str(each), each.words) for each in own] == [("resnet50:onnxruntime-cpu", resnet50.words)]
+    (other,) = recipes(CATALOG, [resnet50], HarnessName.REFERENCE, every=False)
+    assert str(other) == "resnet50:onnxruntime-cpu-reference"
+    assert other.words == f"{resnet50.words} --harness reference"
+    with pytest.raises(UsageError, match="it has no code for RetinaNet"):
+        recipes(CATALOG, [find(CATALOG, "retinanet", "tensorflow")], HarnessName.REFERENCE, every=False)
+    every = recipes(CATALOG, CATALOG.specs, HarnessName.REFERENCE, every=True)
+    assert [str(each) for each in every] == [f"{name}-reference" for name in SPECS]
+    with pytest.raises(UsageError, match="none of these cells"):
+        recipes(CATALOG, [], HarnessName.REFERENCE, every=True)
+
+
+def test_an_image_is_found_by_its_name() -> None:
+    for name in ("resnet50:onnxruntime-cpu", "resnet50:onnxruntime-cpu-reference"):
+        found = recipe_named(CATALOG, name)
+        assert found
+        assert str(found) == name
+    assert recipe_named(CATALOG, "retinanet:tensorflow-cpu-reference") is None
+    assert recipe_named(CATALOG, "no-such-model:onnxruntime-cpu-reference") is None
 
 
 def test_no_line_of_a_checkout_is_in_the_build_context() -> None:

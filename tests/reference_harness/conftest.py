@@ -32,14 +32,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> Callable[[str, str], ReferenceHarness]:
-    """Run `python -m mlperf_docker.reference_harness run --synthetic=tiny …` for a model and a backend."""
+def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> Callable[..., ReferenceHarness]:
+    """Run `python -m mlperf_docker.reference_harness run --synthetic=tiny …` for a model, a backend and a device."""
 
-    def harness(model: str, backend: str) -> ReferenceHarness:
-        spec = find(Catalog.load(), model, backend)
+    def harness(model: str, backend: str, device: str = "cpu") -> ReferenceHarness:
+        spec = find(Catalog.load(), model, backend, device)
         assert spec.model.reference
         (tmp_path / "cell.json").write_text(cell(spec).to_json())
-        (tmp_path / "reference.json").write_text(spec.model.reference.described(spec.backend).to_json())
+        (tmp_path / "reference.json").write_text(spec.model.reference.described(spec.backend, spec.device).to_json())
         (tmp_path / "results").mkdir()
 
         def run(*arguments: object, fault: str = "", **variables: str) -> Finished:

@@ -28,6 +28,14 @@ def test_the_quickest_pace_is_that_of_the_part_that_nothing_disturbed() -> None:
     assert found.quickest == pytest.approx(40)
 
 
+def test_a_moment_of_a_busy_machine_counts_no_more_than_twice_the_typical_pace() -> None:
+    halted = [(3 + 0.9 * number, 4) for number in range(1, 15)]
+    found = pace.of([*STEADY[:21], *halted])
+    assert found
+    assert found.typical < 10
+    assert found.quickest == pytest.approx(2 * found.typical)
+
+
 def test_completions_at_nearly_one_time_tell_no_more_than_the_whole() -> None:
     found = pace.of([(2.0, 32), (2.0001, 32)])
     assert found
