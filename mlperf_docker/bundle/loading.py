@@ -13,7 +13,6 @@ from mlperf_docker.bundle.copying import copy
 from mlperf_docker.bundle.manifest import BundledCell, File, Manifest
 from mlperf_docker.bundle.stored import StoredImage
 from mlperf_docker.catalog.loading import Catalog
-from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.display.progress import BYTES, Display
 from mlperf_docker.display.sizes import readable
 from mlperf_docker.engine import archive
@@ -22,9 +21,10 @@ from mlperf_docker.engine.engine import Engine, Images, ImageStore
 from mlperf_docker.errors import BundleError, EngineError, ModelFileError, UsageError
 from mlperf_docker.inputs import checksums
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import render
 from mlperf_docker.recipe.identity import exact_tag
 from mlperf_docker.recipe.origin import revision
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.reference_layer import recipe_named
 from mlperf_docker.system import exclusive, paths
 
 
@@ -82,8 +82,8 @@ def require_platform(client: ImageStore, cells: Iterable[BundledCell]) -> None:
 
 def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
     """Raise UsageError unless `run` of this very tool looks for the images that the bundle has."""
-    specs = {str(spec): spec for spec in catalog.specs}
-    findings = [finding for cell in manifest.cells if (finding := _difference(specs.get(cell.cell), cell, folder))]
+    known = ((cell, recipe_named(catalog, cell.cell)) for cell in manifest.cells)
+    findings = [finding for cell, recipe in known if (finding := _difference(recipe, cell, folder))]
     if findings:
         theirs = f"{manifest.version}, commit {manifest.revision}"
         raise UsageError(
@@ -93,15 +93,20 @@ def _check_runnable(catalog: Catalog, manifest: Manifest, folder: Path) -> None:
         )
 
 
-def _difference(spec: ImageSpec | None, cell: BundledCell, folder: Path) -> str:
+def _difference(recipe: Recipe | None, cell: BundledCell, folder: Path) -> str:
     """Return why *cell* is not what `run` looks for, or nothing."""
-    if spec is None:
+    if recipe is None:
         return f"{cell.cell}: there is no such cell here"
-    if render.recipe_of(spec).content(cell.base_identity) == cell.hash:
+    if recipe.content(cell.base_identity) == cell.hash:
         return ""
-    own, theirs = (root / "locks" / cell.lock for root in (paths.assets(), folder))
-    what = "its lock" if own.read_bytes() != theirs.read_bytes() else "its Dockerfile or harness"
+    what = "its lock" if any(_is_other(lock, folder) for lock in cell.locks) else "its Dockerfile or harness"
     return f"{cell.cell}: {what} is another one here"
+
+
+def _is_other(lock: str, folder: Path) -> bool:
+    """Tell whether *lock* differs between here and a bundle."""
+    own, theirs = (root / "locks" / lock for root in (paths.assets(), folder))
+    return not own.is_file() or own.read_bytes() != theirs.read_bytes()
 
 
 def _load_images(
@@ -116,8 +121,9 @@ def _load_images(
         place_images(client, [(stored.find(request.folder, cell), cell.tag) for cell in missing], display)
     for cell in missing:
         require_hash(client, cell, cell.tag)
-    specs = {str(spec): spec for spec in catalog.specs}
-    return tuple(_named(client, specs.get(cell.cell), cell, request.registry) for cell in manifest.cells)
+    return tuple(
+        _named(client, cell, request.registry if recipe_named(catalog, cell.cell) else None) for cell in manifest.cells
+    )
 
 
 def place_images(client: ImageStore, found: Sequence[tuple[StoredImage, str]], display: Display) -> None:
@@ -140,9 +146,9 @@ def _has(client: Engine, cell: BundledCell) -> bool:
     return found is not None and found.id == cell.id
 
 
-def _named(client: Engine, spec: ImageSpec | None, cell: BundledCell, registry: str) -> str:
-    """Return the image's tag, after giving it one of this host's own registry where the bundle has another's."""
-    exact = exact_tag(cell.cell, cell.hash, registry) if spec else cell.tag
+def _named(client: Engine, cell: BundledCell, registry: str | None) -> str:
+    """Return the image's tag, after giving it one of this host's own *registry* where the bundle has another's."""
+    exact = exact_tag(cell.cell, cell.hash, registry) if registry else cell.tag
     if exact != cell.tag:
         client.tag(cell.tag, exact)
     return exact

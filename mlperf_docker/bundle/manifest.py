@@ -6,7 +6,7 @@ images.tar             every image, as `docker load` takes it; layers that image
 oci/                   every image, as an OCI layout; likewise
 sif/<image>.sif        an image for Apptainer and Singularity
 sqsh/<image>.sqsh      an image as a squashfs file, for enroot and pyxis
-locks/<variant>.txt    the locks that the images were built from
+locks/<variant>.txt    the locks that the images were built from; locks/reference/ has those of references
 models/<model>/<file>  model files
 """
 
@@ -35,7 +35,7 @@ FilePath = Annotated[
     str,
     Field(
         pattern=r"^(images\.tar|oci/(oci-layout|index\.json|blobs/sha256/[0-9a-f]{64})|sif/[a-z0-9-]+\.sif"
-        r"|sqsh/[a-z0-9-]+\.sqsh|locks/[a-z0-9-]+\.txt|models/[a-z0-9][a-z0-9-]*/[^./\x00][^/\x00]*)$"
+        r"|sqsh/[a-z0-9-]+\.sqsh|locks/(reference/)?[a-z0-9-]+\.txt|models/[a-z0-9][a-z0-9-]*/[^./\x00][^/\x00]*)$"
     ),
 ]
 
@@ -56,11 +56,18 @@ class BundledCell(Frozen):
     platform: str
     """Platform as engines name it: `linux/amd64`."""
     lock: FileName
+    reference_lock: Annotated[str, Field(pattern=r"^reference/[a-z0-9-]+\.txt$")] | None = None
+    """Lock of the packages that the layer with the reference implementation brings; None without one."""
     entrypoint: tuple[str, ...] = ()
     """Command of the image, for runtimes that take none from it."""
     environment: tuple[str, ...] = ()
     """Variables of the image, `NAME=value`, likewise."""
     working_dir: str = "/"
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """Paths of its locks below locks/."""
+        return (self.lock, self.reference_lock) if self.reference_lock else (self.lock,)
 
     @property
     def name(self) -> str:

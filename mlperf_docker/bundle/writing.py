@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,8 @@ from mlperf_docker.inputs.models import official_files
 from mlperf_docker.inputs.models.official_files import Official
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.origin import revision
-from mlperf_docker.recipe.render import recipe_of
+from mlperf_docker.recipe.recipe import Recipe
+from mlperf_docker.recipe.reference_layer import lock_of
 from mlperf_docker.system import exclusive, folders, paths
 
 _OPTION = "--to FOLDER"
@@ -47,7 +48,7 @@ class Models(StrEnum):
 class WriteRequest:
     """Request of `bundle write`."""
 
-    specs: tuple[ImageSpec, ...]
+    recipes: tuple[Recipe, ...]
     sources: Sources
     folder: Path
     """Folder of the bundle; absent, or empty."""
@@ -116,7 +117,7 @@ def _target(folder: Path) -> Path:
 
 def _contents(client: Engine, request: WriteRequest, display: Display) -> _Contents:
     cells, found = _cells(client, request)
-    here, missing = ([], []) if request.models is Models.NONE else _models(request.specs, display)
+    here, missing = ([], []) if request.models is Models.NONE else _models(_specs(request.recipes), display)
     if missing and request.models is Models.ALL:
         lines = (f"{each} is not at {each.path}: {official_files.fetch_command(each)}" for each in missing)
         raise ModelFileError(
@@ -135,23 +136,28 @@ def _contents(client: Engine, request: WriteRequest, display: Display) -> _Conte
 
 def _cells(client: Engine, request: WriteRequest) -> tuple[tuple[BundledCell, ...], list[LocalImage]]:
     """Return the cells and their images on the engine. Raises UsageError that names every one that is not there."""
-    likely = [(spec, *likely_image(client, recipe_of(spec).identity, request.sources)) for spec in request.specs]
-    absent = [spec for spec, _, present in likely if not present]
+    likely = [(each, *likely_image(client, each.identity, request.sources)) for each in request.recipes]
+    absent = [recipe for recipe, _, present in likely if not present]
     if absent:
-        lines = (f"{spec}: mlperf-docker build {spec.words}" for spec in absent)
+        lines = (f"{recipe}: mlperf-docker build {recipe.words}" for recipe in absent)
         raise UsageError(
             "\n  ".join(("Images are missing on this engine:", *lines)),
             hint="Build or pull them first, or select fewer cells.",
         )
-    found = [(spec, tag, image) for spec, tag, _ in likely if (image := images.find(client, tag)) is not None]
+    found = [(recipe, tag, image) for recipe, tag, _ in likely if (image := images.find(client, tag)) is not None]
     return tuple(_cell(*each) for each in found), [image for _, _, image in found]
 
 
-def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> BundledCell:
+def _specs(recipes: Iterable[Recipe]) -> tuple[ImageSpec, ...]:
+    """Return the cells of *recipes*, each once."""
+    return tuple({str(each.spec): each.spec for each in recipes}.values())
+
+
+def _cell(recipe: Recipe, tag: str, image: LocalImage) -> BundledCell:
     """Return what the image's own labels tell."""
     facts = {key: image.labels.get(f"{LABEL}.{key}", "") for key in ("hash", "base", "base.identity", "base.origin")}
     return BundledCell(
-        cell=str(spec),
+        cell=str(recipe),
         tag=tag,
         id=image.id,
         hash=facts["hash"],
@@ -159,7 +165,8 @@ def _cell(spec: ImageSpec, tag: str, image: LocalImage) -> BundledCell:
         base_identity=facts["base.identity"],
         base_origin=facts["base.origin"],
         platform=image.platform,
-        lock=spec.lock,
+        lock=recipe.spec.lock,
+        reference_lock=lock_of(recipe.spec) if recipe.below and recipe.inputs.layers else None,
         entrypoint=image.process.entrypoint,
         environment=image.process.environment,
         working_dir=image.process.working_dir,
@@ -246,7 +253,7 @@ def _fill(client: Engine, folder: Path, contents: _Contents, display: Display) -
         display.progress(done, total, "bytes")
 
     files = list(_images(client, folder, contents, display))
-    locks = sorted({cell.lock for cell in contents.cells})
+    locks = sorted({lock for cell in contents.cells for lock in cell.locks})
     files += [_copy(paths.assets() / "locks" / lock, folder, f"locks/{lock}", report) for lock in locks]
     for model in contents.models:
         display.phase(f"copy {model.source.name}")

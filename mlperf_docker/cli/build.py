@@ -8,12 +8,14 @@ from mlperf_docker.cli.options import (
     BaseImageName,
     BootstrapBase,
     EveryCell,
+    ImagesOf,
     OptionalModelName,
     Registry,
     SomeBackend,
     SomeDevice,
 )
 from mlperf_docker.display import streams
+from mlperf_docker.names import HarnessName
 
 
 def build(
@@ -22,6 +24,7 @@ def build(
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: EveryCell = False,
+    harness: ImagesOf = HarnessName.OWN,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     cache: Annotated[
         bool,
@@ -53,10 +56,10 @@ def build(
     from mlperf_docker.images.provide import provide
     from mlperf_docker.images.push_pull import push_built
     from mlperf_docker.images.sources import Sources
-    from mlperf_docker.recipe.render import recipe_of
+    from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    specs = select(catalog, model, backend, device, every=every)
+    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(
         registry or catalog.registry,
         base=base or None,
@@ -73,8 +76,7 @@ def build(
     tags = []
     try:
         with display() as show:
-            for spec in specs:
-                recipe = recipe_of(spec)
+            for recipe in chosen:
                 tags.append(provide(client, builder_of(client), recipe, sources, show).tag)
                 if push:
                     tags[-1] += f"@{push_built(client, recipe, sources, show).digest}"

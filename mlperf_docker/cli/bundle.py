@@ -9,6 +9,7 @@ from mlperf_docker.cli.on_demand import OnDemand
 from mlperf_docker.cli.options import (
     BaseImageName,
     EveryCell,
+    ImagesOf,
     JsonOutput,
     OptionalModelName,
     Registry,
@@ -17,6 +18,7 @@ from mlperf_docker.cli.options import (
     user_path,
 )
 from mlperf_docker.display import streams
+from mlperf_docker.names import HarnessName
 from mlperf_docker.system import strict_json
 
 Folder = Annotated[Path, typer.Argument(parser=user_path, metavar="FOLDER", help="A folder that `bundle write` made.")]
@@ -41,6 +43,7 @@ def write(
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: EveryCell = False,
+    harness: ImagesOf = HarnessName.OWN,
     models: Annotated[
         str,
         typer.Option(
@@ -73,12 +76,13 @@ def write(
     from mlperf_docker.display.progress import display
     from mlperf_docker.engine.client import connect
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    specs = select(catalog, model, backend, device, every=every)
+    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
     which = parse_choice("choice of model files", models, Models)
-    chosen = tuple(dict.fromkeys(parse_choice("format of a bundle", each, BUNDLED) for each in kinds))
-    request = WriteRequest(specs, Sources(registry or catalog.registry, base=base or None), to, which, chosen)
+    formats = tuple(dict.fromkeys(parse_choice("format of a bundle", each, BUNDLED) for each in kinds))
+    request = WriteRequest(tuple(chosen), Sources(registry or catalog.registry, base=base or None), to, which, formats)
     with display() as show:
         manifest = write_bundle(connect(), request, show)
     streams.out(strict_json.dumps(manifest.model_dump(mode="json")) if as_json else to)

@@ -11,6 +11,7 @@ import typer
 
 from mlperf_docker.contract.options import Option, declared
 from mlperf_docker.errors import FolderError, UsageError
+from mlperf_docker.names import HarnessName
 from mlperf_docker.system import paths
 
 
@@ -64,6 +65,10 @@ SomeDevice = Annotated[
     typer.Option(
         "--device", "-d", help="A device, such as cuda; `list` shows all. Default: cpu; with --all, each of them."
     ),
+]
+ImagesOf = Annotated[
+    HarnessName,
+    typer.Option("--harness", help="Images of our own harness, or with what the reference implementation imports."),
 ]
 Registry = Annotated[
     str,

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from mlperf_docker.cli.options import EveryCell, Jobs, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
+from mlperf_docker.cli.options import (
+    EveryCell,
+    ImagesOf,
+    Jobs,
+    JsonOutput,
+    OptionalModelName,
+    Registry,
+    SomeBackend,
+    SomeDevice,
+)
+from mlperf_docker.names import HarnessName
 
 
 def pull(
@@ -13,6 +23,7 @@ def pull(
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: EveryCell = False,
+    harness: ImagesOf = HarnessName.OWN,
     digest: Annotated[
         str, typer.Option(metavar="sha256:…", help="For one cell: pull the image only if it has this digest.")
     ] = "",
@@ -32,12 +43,13 @@ def pull(
     from mlperf_docker.images.prebuilt import check_digest
     from mlperf_docker.images.push_pull import pull_each
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    specs = select(catalog, model, backend, device, every=every)
+    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry)
     if digest:
-        check_digest(digest, specs)
+        check_digest(digest, chosen)
     with display() as show:
-        outcomes = pull_each(connect(), specs, sources, show, jobs=jobs, digest=digest or None)
+        outcomes = pull_each(connect(), chosen, sources, show, jobs=jobs, digest=digest or None)
     report(outcomes, "pulled", as_json=as_json)

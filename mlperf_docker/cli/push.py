@@ -1,6 +1,16 @@
 """`mlperf-docker push`."""
 
-from mlperf_docker.cli.options import EveryCell, Jobs, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
+from mlperf_docker.cli.options import (
+    EveryCell,
+    ImagesOf,
+    Jobs,
+    JsonOutput,
+    OptionalModelName,
+    Registry,
+    SomeBackend,
+    SomeDevice,
+)
+from mlperf_docker.names import HarnessName
 
 
 def push(
@@ -9,6 +19,7 @@ def push(
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: EveryCell = False,
+    harness: ImagesOf = HarnessName.OWN,
     jobs: Jobs = 3,
     registry: Registry = "",
     as_json: JsonOutput = False,
@@ -21,10 +32,11 @@ def push(
     from mlperf_docker.engine.client import connect
     from mlperf_docker.images.push_pull import push_each
     from mlperf_docker.images.sources import Sources
+    from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    specs = select(catalog, model, backend, device, every=every)
+    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry)
     with display() as show:
-        outcomes = push_each(connect(), specs, sources, catalog.registry, show, jobs=jobs)
+        outcomes = push_each(connect(), chosen, sources, catalog.registry, show, jobs=jobs)
     report(outcomes, "pushed", as_json=as_json)

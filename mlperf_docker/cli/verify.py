@@ -4,9 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlperf_docker.cli.options import BaseImageName, JsonOutput, OptionalModelName, Registry, SomeBackend, SomeDevice
+from mlperf_docker.cli.options import (
+    BaseImageName,
+    ImagesOf,
+    JsonOutput,
+    OptionalModelName,
+    Registry,
+    SomeBackend,
+    SomeDevice,
+)
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.display import streams
+from mlperf_docker.names import HarnessName
 from mlperf_docker.system import strict_json
 
 if TYPE_CHECKING:
@@ -21,6 +30,7 @@ def verify(
     backend: SomeBackend = "",
     device: SomeDevice = "",
     every: Annotated[bool, typer.Option("--all", help="Every local image that the other options leave.")] = (False),
+    harness: ImagesOf = HarnessName.OWN,
     image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="Another image of the cell.")] = "",
     base: BaseImageName = "",
     registry: Registry = "",
@@ -37,18 +47,18 @@ def verify(
     from mlperf_docker.errors import UsageError
     from mlperf_docker.images.examining.verify import verify as examine
     from mlperf_docker.images.sources import Sources
-    from mlperf_docker.recipe.render import recipe_of
+    from mlperf_docker.recipe.reference_layer import recipes
 
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
     catalog = Catalog.load()
-    recipes = [recipe_of(spec) for spec in select(catalog, model, backend, device, every=every)]
+    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry, base=base or None)
     client = connect()
     if every:
-        wanted = _present(client, recipes, sources)
+        wanted = _present(client, chosen, sources)
     else:
-        wanted = [(recipe, image or _located(client, recipe, sources)) for recipe in recipes]
+        wanted = [(recipe, image or _located(client, recipe, sources)) for recipe in chosen]
     with display() as show:
         verdicts = [examine(client, recipe, reference, show) for recipe, reference in wanted]
     if as_json:

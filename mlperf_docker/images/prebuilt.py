@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.engine import local_images as images
 from mlperf_docker.engine import transfer
 from mlperf_docker.engine.engine import Engine
@@ -92,8 +91,8 @@ def pull(
     require_host(known[0].registry, "pulled")
     offer = find(registries, recipe.identity, known, other_bases=other_bases)
     if offer is None:
-        raise _not_offered(registries, recipe.spec, known[0])
-    _check(offer, recipe.spec, registries.platform, digest)
+        raise _not_offered(registries, recipe, known[0])
+    _check(offer, recipe, registries.platform, digest)
     found, size = images.find(client, offer.remote.pinned), None
     if found is None:
         found, size = _pulled(client, offer.remote, listener)
@@ -122,7 +121,7 @@ def find_pinned(registries: Registries, recipe: Recipe, registry: str, digest: s
     if remote is None:
         raise RegistryError(f"The registry has no {reference}.", hint=f"{_PIN_AGAIN}, or push it again.")
     offer = Offer(of_recipe(recipe, reference, remote.labels, registry), remote)
-    _check(offer, recipe.spec, registries.platform, digest)
+    _check(offer, recipe, registries.platform, digest)
     return offer
 
 
@@ -162,18 +161,18 @@ def _moved(client: Engine, found: LocalImage, chosen: Candidate, digest: str, si
 
 def push(
     client: Engine,
-    spec: ImageSpec,
+    recipe: Recipe,
     known: Sequence[Candidate],
     built_as: Sequence[Candidate],
     listener: TransferListener,
 ) -> Moved:
-    """Push the local image of *spec*: its exact tag, then the moving one. Raises RegistryError.
+    """Push the local image of *recipe*: its exact tag, then the moving one. Raises RegistryError.
 
     built_as: the same under the registry that it may have been built for; it gets the tags of *known* then.
     """
     require_host(known[0].registry, "pushed")
-    chosen, found = _local(client, spec, known, built_as)
-    _check_labels(found.labels, chosen, spec)
+    chosen, found = _local(client, recipe, known, built_as)
+    _check_labels(found.labels, chosen, recipe)
     with _named(client, found, chosen):
         digest = transfer.push(client, chosen.exact, listener)
         moving = transfer.push(client, chosen.moving, listener)
@@ -194,12 +193,12 @@ def require_host(registry: str, done: str) -> None:
         )
 
 
-def check_digest(digest: str, specs: Sequence[ImageSpec]) -> None:
+def check_digest(digest: str, chosen: Sequence[object]) -> None:
     """Raise UsageError unless *digest* is one, and of one image only."""
     if not _DIGEST.fullmatch(digest):
         raise UsageError(f"--digest {digest} is no digest.", hint="It is what push prints after the @: sha256:….")
-    if len(specs) > 1:
-        raise UsageError(f"--digest is of one image, and {len(specs)} are to be pulled at once.")
+    if len(chosen) > 1:
+        raise UsageError(f"--digest is of one image, and {len(chosen)} are to be pulled at once.")
 
 
 def _pull(client: Engine, remote: Remote, listener: TransferListener) -> int:
@@ -217,7 +216,7 @@ def _pull(client: Engine, remote: Remote, listener: TransferListener) -> int:
 
 
 def _local(
-    client: Engine, spec: ImageSpec, known: Sequence[Candidate], built_as: Sequence[Candidate]
+    client: Engine, recipe: Recipe, known: Sequence[Candidate], built_as: Sequence[Candidate]
 ) -> tuple[Candidate, LocalImage]:
     """Return the candidate whose image is here, under its own name or the one that it was built with."""
     by_content = {each.content: each for each in known}
@@ -227,7 +226,7 @@ def _local(
             return by_content[named.content], found
     raise RegistryError(
         f"{known[0].exact} cannot be pushed: it is not on this engine.",
-        hint=f"Build it: mlperf-docker build {spec.words} --push",
+        hint=f"Build it: mlperf-docker build {recipe.words} --push",
     )
 
 
@@ -262,7 +261,7 @@ def _untag(client: Engine, reference: str, old: LocalImage | None) -> None:
             client.tag(old.id, reference)
 
 
-def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str | None) -> None:
+def _check(offer: Offer, recipe: Recipe, platform: str, digest: str | None) -> None:
     """Raise RegistryError unless the offer is for this engine, is what its tag says, and has *digest*, if given."""
     remote, candidate = offer.remote, offer.candidate
     if digest and remote.digest != digest:
@@ -274,13 +273,13 @@ def _check(offer: Offer, spec: ImageSpec, platform: str, digest: str | None) -> 
     if platform not in remote.platforms:
         raise RegistryError(
             f"{candidate.exact} is for {', '.join(remote.platforms)}, and this engine is {platform}.",
-            hint=f"Build it here: mlperf-docker build {spec.words}",
+            hint=f"Build it here: mlperf-docker build {recipe.words}",
         )
-    _check_labels(remote.labels, candidate, spec)
+    _check_labels(remote.labels, candidate, recipe)
 
 
-def _check_labels(labels: Mapping[str, str], candidate: Candidate, spec: ImageSpec) -> None:
-    wanted = {"cell": str(spec), "hash": candidate.content}
+def _check_labels(labels: Mapping[str, str], candidate: Candidate, recipe: Recipe) -> None:
+    wanted = {"cell": str(recipe), "hash": candidate.content}
     for key, value in wanted.items():
         found = labels.get(f"{LABEL}.{key}")
         if found != value:
@@ -290,17 +289,18 @@ def _check_labels(labels: Mapping[str, str], candidate: Candidate, spec: ImageSp
             )
 
 
-def _not_offered(registries: Registries, spec: ImageSpec, wanted: Candidate) -> RegistryError:
+def _not_offered(registries: Registries, recipe: Recipe, wanted: Candidate) -> RegistryError:
     """Say which tags there are, those of the same backend and device first, and which source the newest is of."""
     tags = registries.tags(wanted.repository)
-    ordered = sorted(tags, key=lambda tag: not tag.startswith(spec.variant))
+    ordered = sorted(tags, key=lambda tag: not tag.startswith(recipe.spec.variant))
     more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
     there = f"It has: {', '.join(ordered[:_TAGS_SHOWN])}{more}." if tags else "It has no repository of that name."
-    newest = registries.describe(wanted.moving) if spec.variant in tags else None
+    moving = wanted.moving.rpartition(":")[2]
+    newest = registries.describe(wanted.moving) if moving in tags else None
     revision = newest.labels.get("org.opencontainers.image.revision") if newest else None
-    of = f" (the newest, {spec.variant}, is of revision {revision})" if revision else ""
+    of = f" (the newest, {moving}, is of revision {revision})" if revision else ""
     return RegistryError(
         f"{wanted.exact} is not in the registry. {there}",
         hint=f"The hash is of this source tree and its base: take the version of this tool that was pushed{of},"
-        f" or build and push this one: mlperf-docker build {spec.words} --push",
+        f" or build and push this one: mlperf-docker build {recipe.words} --push",
     )

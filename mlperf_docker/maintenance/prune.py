@@ -23,13 +23,13 @@ from mlperf_docker.engine.plan import CONTAINER_LABEL
 from mlperf_docker.maintenance import build_cache
 from mlperf_docker.names import LABEL
 from mlperf_docker.recipe.layout import LAYOUT
-from mlperf_docker.recipe.reference_layer import reference_recipe, with_reference
+from mlperf_docker.recipe.reference_layer import MODULE, reference_recipe, with_reference
 from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.system import owner, paths
 
 _DAY_S = 24 * 3600
 _LOG = re.compile(r"[a-z-]+-\d{8}T\d{6}\.\d{3}-.+\.log")
-_OUR_ENTRY_POINT = re.compile(rf"ENTRYPOINT \[.*{re.escape(LAYOUT.module)}")
+_OUR_ENTRY_POINT = re.compile(rf"ENTRYPOINT \[.*({re.escape(LAYOUT.module)}|{re.escape(MODULE)})")
 _STOPPED = ("exited", "dead")
 _HASH_TAG = r"(-[0-9a-f]{12})?"
 
@@ -301,8 +301,8 @@ def is_our_name(tag: str, labels: Mapping[str, str]) -> bool:
     """Tell whether a build or a bootstrap of this tool would give an image with *labels* this name, in any registry."""
     if labels.get(LABEL) == "base":
         return tag.startswith("mlperf-docker/base:")
-    model, backend, device = (labels.get(f"{LABEL}.{key}", "") for key in ("model", "backend", "device"))
-    return re.search(rf"/{re.escape(model)}:{re.escape(f'{backend}-{device}')}{_HASH_TAG}$", tag) is not None
+    cell = labels.get(f"{LABEL}.cell", "")
+    return bool(cell) and re.search(rf"/{re.escape(cell)}{_HASH_TAG}$", tag) is not None
 
 
 def _latest(found: list[_Image], is_current: IsCurrent) -> dict[str, str]:

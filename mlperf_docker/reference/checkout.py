@@ -113,12 +113,17 @@ def _folder(given: Path | None) -> Path:
         )
     folder = paths.resolved(given)
     folders.require(folder, "checkout", missing=f"Get it: {clone} {folder}", other="Name its folder.")
-    if not any((folder / each).is_file() for each in (_MARKER, _BEFORE_LOADGEN_H)):
+    if not _is_checkout(folder):
+        around = next(filter(_is_checkout, folder.parents), None)
         raise CheckoutError(
             f"{folder} is no checkout of mlcommons/inference: {_MARKER} is not in it.",
-            hint=f"Name the folder that has loadgen/ in it. To get one: {clone}",
+            hint=f"It is a folder in one: name {around}" if around else f"Name one. To get it: {clone} DIR",
         )
     return folder
+
+
+def _is_checkout(folder: Path) -> bool:
+    return any((folder / each).is_file() for each in (_MARKER, _BEFORE_LOADGEN_H))
 
 
 def _check_scripts(folder: Path, reference: ReferenceSpec, backend: str) -> None:

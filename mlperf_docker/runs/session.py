@@ -151,8 +151,9 @@ def check(request: RunRequest) -> None:
     if options.scenario not in spec.model.scenarios:
         raise UnknownNameError(f"scenario of {spec.model.name}", options.scenario, spec.model.scenarios)
     request.limits.check()
-    for refusal in (*refusals(options), *options.contradictions(), *_refused_by_reference(request)):
-        raise UsageError(f"{refusal}.")
+    told = [f"{each}." for each in (*refusals(options), *options.contradictions(), *_refused_by_reference(request))]
+    if told:
+        raise UsageError("\n       ".join(told))
     tests = spec.model.compliance.tests if spec.model.compliance else ()
     problem = compliance.problem(options, spec.model.name, tests, user_conf=request.user_conf is not None)
     if problem:

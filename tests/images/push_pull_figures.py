@@ -19,6 +19,7 @@ from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
 from tests.cells.tool import COMMAND
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
@@ -103,7 +104,9 @@ def test_present(
     specs = list(catalog.specs)
     for spec in specs:
         cells.make(here, spec, name, str(spec).encode())
-    push_pull.require_all(push_pull.push_each(here, specs, Sources(name), name, FakeDisplay(), jobs=3), "pushed")
+    push_pull.require_all(
+        push_pull.push_each(here, list(map(recipe_of, specs)), Sources(name), name, FakeDisplay(), jobs=3), "pushed"
+    )
     environment = {**os.environ, "DOCKER_HOST": other_machine.socket, "MLPERF_DOCKER_REGISTRY": name}
     run(environment, "pull", "--all")
     for arguments in (("bert",), ("--all", "-b", "onnxruntime"), ("--all",)):

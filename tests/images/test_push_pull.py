@@ -42,11 +42,11 @@ def tag(spec: ImageSpec, registry: str = HOSTED) -> str:
 
 
 def push(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:
-    return push_pull.push_each(engine, specs, Sources(HOSTED), BARE, FakeDisplay(), jobs=jobs)
+    return push_pull.push_each(engine, list(map(recipe_of, specs)), Sources(HOSTED), BARE, FakeDisplay(), jobs=jobs)
 
 
 def pull(engine: FakeEngine, *specs: ImageSpec, jobs: int = 1) -> list[TransferredCell]:
-    return push_pull.pull_each(engine, specs, Sources(HOSTED), FakeDisplay(), jobs=jobs)
+    return push_pull.pull_each(engine, list(map(recipe_of, specs)), Sources(HOSTED), FakeDisplay(), jobs=jobs)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_push_that_fails_leaves_the_tags_as_they_were(resnet50: ImageSpec, mov
 def test_outcomes_have_the_cells_order_however_many_run_at_once(specs: list[ImageSpec]) -> None:
     engine = engine_with(*specs)
     pushed = push(engine, *specs, jobs=4)
-    assert [each.spec for each in pushed] == specs
+    assert [each.cell for each in pushed] == list(map(str, specs))
     assert all(each.moved for each in pushed)
     offered = tuple(tag(spec) for spec in specs)
     pulled = pull(FakeEngine(offered=offered), *specs, jobs=4)
@@ -162,8 +162,8 @@ def test_a_bug_is_no_outcome(resnet50: ImageSpec) -> None:
 
 def test_the_first_failure_tells_the_exit_code(specs: list[ImageSpec]) -> None:
     failed = [
-        TransferredCell(specs[0], 0.1, error=EngineError("gone\nfor good", hint="start it")),
-        TransferredCell(specs[1], 0.1, error=RegistryError("down")),
+        TransferredCell(str(specs[0]), 0.1, error=EngineError("gone\nfor good", hint="start it")),
+        TransferredCell(str(specs[1]), 0.1, error=RegistryError("down")),
     ]
     with pytest.raises(push_pull.SeveralFailedError) as caught:
         push_pull.require_all(failed, "pulled")

@@ -14,6 +14,7 @@ from mlperf_docker.engine.client import DockerEngine, connect
 from mlperf_docker.images import push_pull
 from mlperf_docker.images.prebuilt import RegistryState
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.render import recipe_of
 from mlperf_docker.registry import refusals
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
@@ -84,13 +85,13 @@ def test_connections_that_break_are_made_again(
     with faltering(registries.open.host, broken=range(3)) as (host, way):
         cells.make(here, resnet50, f"{host}/{path}", b"harness")
         display = FakeDisplay()
-        outcomes = push_pull.push_each(here, [resnet50], Sources(f"{host}/{path}"), "none", display, jobs=1)
+        outcomes = push_pull.push_each(here, [recipe_of(resnet50)], Sources(f"{host}/{path}"), "none", display, jobs=1)
         digest = moved(outcomes).digest
         assert [line for line in display.said if "trying again" in line]
         assert way.connections > 3
     with faltering(registries.open.host, broken=range(4)) as (host, way):
         display = FakeDisplay()
-        outcomes = push_pull.pull_each(here, [resnet50], Sources(f"{host}/{path}"), display, jobs=1)
+        outcomes = push_pull.pull_each(here, [recipe_of(resnet50)], Sources(f"{host}/{path}"), display, jobs=1)
         assert moved(outcomes).digest == digest
         assert [line for line in display.said if "trying again" in line]
         api(here).remove_image(f"{host}/{path}/resnet50@{digest}", force=True)
@@ -104,7 +105,7 @@ def test_a_registry_that_is_down(here: DockerEngine, resnet50: ImageSpec, monkey
     for each in (push_pull.push_each, push_pull.pull_each):
         display = FakeDisplay()
         options = {"built_as": "none"} if each is push_pull.push_each else {}
-        error = refusal(each(here, [resnet50], Sources(f"{host}/x"), display=display, jobs=1, **options))
+        error = refusal(each(here, [recipe_of(resnet50)], Sources(f"{host}/x"), display=display, jobs=1, **options))
         assert "connection refused" in str(error)
         assert "The registry is down, out of reach, or busy." in str(error)
         assert host in (error.hint or "")
@@ -120,7 +121,7 @@ def test_a_disk_that_is_full(
         monkeypatch.setenv("DOCKER_HOST", daemon.socket)
         small = connect()
         display = FakeDisplay()
-        error = refusal(push_pull.pull_each(small, [resnet50], Sources(name), display, jobs=1))
+        error = refusal(push_pull.pull_each(small, [recipe_of(resnet50)], Sources(name), display, jobs=1))
         assert "no space left on device" in str(error)
         assert "The engine's disk is full." in str(error)
         assert "docker system df" in (error.hint or "")

@@ -33,7 +33,9 @@ def spec(catalog: Catalog) -> ImageSpec:
 def pushed(engine: DockerEngine, spec: ImageSpec, name: str, content: bytes, **labels: dict[str, str]) -> Moved:
     """Build an image of *content* in place of the one before, and push it."""
     cells.make(engine, spec, name, content, **labels)  # type: ignore[arg-type]
-    (only,) = push_pull.push_each(engine, [spec], Sources(name), "mlperf-test-unnamed", FakeDisplay(), jobs=1)
+    (only,) = push_pull.push_each(
+        engine, [recipe_of(spec)], Sources(name), "mlperf-test-unnamed", FakeDisplay(), jobs=1
+    )
     assert only.moved is not None, only.error
     return only.moved
 

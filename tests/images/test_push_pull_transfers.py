@@ -18,6 +18,7 @@ from mlperf_docker.images.known_bases import Base
 from mlperf_docker.images.prebuilt import Moved, RegistryState
 from mlperf_docker.images.push_pull import SeveralFailedError, TransferredCell
 from mlperf_docker.images.sources import Sources
+from mlperf_docker.recipe.reference_layer import reference_recipe
 from mlperf_docker.recipe.render import recipe_of
 from tests.fakes.engine import FakeDisplay
 from tests.fixtures import cells
@@ -30,11 +31,11 @@ UNNAMED = "mlperf-test-unnamed"
 
 
 def push(engine: DockerEngine, name: str, *specs: ImageSpec, jobs: int = 2) -> list[TransferredCell]:
-    return push_pull.push_each(engine, specs, Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
+    return push_pull.push_each(engine, list(map(recipe_of, specs)), Sources(name), UNNAMED, FakeDisplay(), jobs=jobs)
 
 
 def pull(engine: DockerEngine, name: str, *specs: ImageSpec, digest: str = "") -> list[TransferredCell]:
-    return push_pull.pull_each(engine, specs, Sources(name), FakeDisplay(), jobs=2, digest=digest)
+    return push_pull.pull_each(engine, list(map(recipe_of, specs)), Sources(name), FakeDisplay(), jobs=2, digest=digest)
 
 
 def moved(outcomes: Sequence[TransferredCell]) -> Moved:
@@ -78,6 +79,20 @@ def test_an_image_pushed_here_arrives_there(
     assert found.id == pushed.id
     assert set(found.tags) == {wanted.exact, wanted.moving}
     assert found.digests == (f"{name}/resnet50@{pushed.digest}",)
+
+
+def test_an_image_with_a_reference_goes_through_a_registry_beside_its_cells(
+    here: DockerEngine, there: DockerEngine, resnet50: ImageSpec, name: str
+) -> None:
+    recipe, display = reference_recipe(resnet50), FakeDisplay()
+    own = cells.make(here, resnet50, name, b"harness")
+    wanted = cells.make(here, resnet50, name, b"harness", b"reference", recipe=recipe)
+    assert {wanted.moving, own.moving} == {f"{name}/{each}" for each in (recipe, resnet50)}
+    moved(push(here, name, resnet50))
+    pushed = moved(push_pull.push_each(here, [recipe], Sources(name), UNNAMED, display, jobs=1))
+    pulled = moved(push_pull.pull_each(there, [recipe], Sources(name), display, jobs=1))
+    assert (pulled.state, pulled.candidate.exact, pulled.id) == (RegistryState.PULLED, wanted.exact, pushed.id)
+    assert images.find(there, own.exact) is None, "that was not asked for"
 
 
 def test_an_image_that_is_present_is_not_transferred(
@@ -220,7 +235,7 @@ def test_a_damaged_layer_is_named_and_not_tried_again(
     api(here).exec_start(created["Id"])
     assert api(here).exec_inspect(created["Id"])["ExitCode"] == 0
     display = FakeDisplay()
-    (outcome,) = push_pull.pull_each(there, [resnet50], Sources(name), display, jobs=1)
+    (outcome,) = push_pull.pull_each(there, [recipe_of(resnet50)], Sources(name), display, jobs=1)
     assert isinstance(outcome.error, RegistryError)
     assert "is not what its digest says" in str(outcome.error)
     assert not [line for line in display.said if "trying again" in line]

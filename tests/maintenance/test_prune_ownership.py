@@ -12,10 +12,9 @@ BUILDAH = '/bin/sh -c #(nop) ENTRYPOINT ["/opt/venv/bin/python", "-m", "mlperf_d
 LABELLED = f'/bin/sh -c #(nop) LABEL "{LABEL}"="image" "{LABEL}.cell"="bert:onnxruntime-cpu"'
 IMAGE = {
     LABEL: "image",
-    f"{LABEL}.model": "3d-unet",
-    f"{LABEL}.backend": "onnxruntime",
-    f"{LABEL}.device": "cpu",
+    f"{LABEL}.cell": "3d-unet:onnxruntime-cpu",
 }
+OF_REFERENCE = {**IMAGE, f"{LABEL}.cell": "3d-unet:onnxruntime-cpu-reference"}
 
 
 @pytest.mark.parametrize(
@@ -24,12 +23,22 @@ IMAGE = {
         ([BUILDKIT, "USER 65532:65532"], True),
         ([BUILDAH, "USER 65532:65532"], True),
         ([LABELLED, BUILDAH], True),
+        ([BUILDKIT.replace("harness", "reference_harness"), BUILDKIT], True),
         (["RUN echo mine", BUILDKIT], False),
         (["CMD []", LABELLED, BUILDAH], False),
         (["", BUILDKIT], False),
         ([], False),
     ],
-    ids=["BuildKit", "Buildah", "Buildah with labels", "a step more", "a setting more", "a commit", "nothing"],
+    ids=[
+        "BuildKit",
+        "Buildah",
+        "Buildah with labels",
+        "of a reference",
+        "a step more",
+        "a setting more",
+        "a commit",
+        "nothing",
+    ],
 )
 def test_an_image_is_ours_by_its_last_step(steps: list[str], ours: bool) -> None:
     assert is_made_by_us(IMAGE, [{"CreatedBy": step} for step in steps]) is ours
@@ -53,6 +62,19 @@ def test_a_base_is_ours_if_it_was_imported_and_nothing_else(steps: int) -> None:
 )
 def test_a_name_is_ours_if_a_build_would_give_it(name: str, ours: bool) -> None:
     assert is_our_name(name, IMAGE) is ours
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("mlperf-docker/3d-unet:onnxruntime-cpu-reference", True),
+        ("mlperf-docker/3d-unet:onnxruntime-cpu-reference-0123456789ab", True),
+        ("mlperf-docker/3d-unet:onnxruntime-cpu-0123456789ab", False),
+        ("mlperf-docker/3d-unet:onnxruntime-cpu-reference-mine", False),
+    ],
+)
+def test_a_name_of_an_image_with_a_reference_is_ours_likewise(name: str, ours: bool) -> None:
+    assert is_our_name(name, OF_REFERENCE) is ours
 
 
 def test_an_image_is_current_if_todays_sources_give_its_hash_on_its_own_base(catalog: Catalog) -> None:

@@ -77,6 +77,26 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path, reference: Refe
         opened(tmp_path, reference)
 
 
+def test_a_folder_of_a_checkout_is_told_from_the_checkout(folder: Path, reference: ReferenceSpec) -> None:
+    with pytest.raises(UsageError) as caught:
+        opened(folder / reference.folder, reference)
+    assert caught.value.hint == f"It is a folder in one: name {folder}"
+
+
+def test_a_file_in_place_of_a_checkout_is_refused(folder: Path, reference: ReferenceSpec) -> None:
+    with pytest.raises(UsageError, match="is not a folder"):
+        opened(folder / "loadgen" / "loadgen.h", reference)
+
+
+def test_a_worktree_and_a_shallow_clone_have_their_commit(
+    folder: Path, reference: ReferenceSpec, tmp_path: Path
+) -> None:
+    git(folder, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"))
+    git(folder, "clone", "--quiet", "--depth=1", folder.as_uri(), str(tmp_path / "shallow"))
+    for each in ("tree", "shallow"):
+        assert opened(tmp_path / each, reference)[0].commit == git(folder, "rev-parse", "HEAD")
+
+
 def test_a_checkout_that_is_not_there_is_told_with_how_to_get_one(tmp_path: Path, reference: ReferenceSpec) -> None:
     with pytest.raises(UsageError) as caught:
         opened(tmp_path / "nowhere", reference)

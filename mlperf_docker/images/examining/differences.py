@@ -14,7 +14,7 @@ from mlperf_docker.engine.filesystem import FileKind
 from mlperf_docker.errors import UsageError
 from mlperf_docker.images.examining.contents import BYTECODE, HOME, REQUIREMENTS, SBOM, VENV, WHEELS, Contents
 from mlperf_docker.names import LABEL
-from mlperf_docker.recipe import image_labels, left_out, requirements
+from mlperf_docker.recipe import left_out, requirements
 from mlperf_docker.recipe.build_inputs import BuildInputs
 from mlperf_docker.recipe.layout import LAYOUT
 from mlperf_docker.recipe.origin import Origin
@@ -82,10 +82,10 @@ class Examined:
 
 def differences(recipe: Recipe, image: Examined) -> Iterator[Difference]:
     """Yield everything in which *image* differs from what *recipe*, as it is today, gives."""
-    spec, inputs = recipe.spec, recipe.inputs
+    spec, inputs = recipe.spec, recipe.all_inputs
     yield from _hashes(recipe, image)
-    yield from _labels(spec, inputs, image.labels)
-    yield from _settings(spec, image.config)
+    yield from _labels(recipe, image.labels)
+    yield from _settings(recipe, image.config)
     yield from _locks(inputs, image.contents)
     yield from _python(inputs, image.contents)
     yield from _harness(inputs, image.contents)
@@ -108,7 +108,7 @@ def _hashes(recipe: Recipe, image: Examined) -> Iterator[Difference]:
             yield Difference(DifferenceKind.HASH, tag, f"the image of this name was made from {found}", match[1], found)
 
 
-def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> Iterator[Difference]:
+def _labels(recipe: Recipe, labels: Mapping[str, str]) -> Iterator[Difference]:
     """Compare the labels with those that a build would write; where the image comes from, only itself can tell."""
     version, _, _ = labels.get("org.opencontainers.image.version", "").rpartition("-")
     origin = Origin(
@@ -118,7 +118,7 @@ def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> 
         revision=labels.get("org.opencontainers.image.revision", ""),
         version=version,
     )
-    wanted = image_labels.labels(spec, inputs, labels.get(f"{LABEL}.hash", ""), origin)
+    wanted = recipe.labels(origin, labels.get(f"{LABEL}.hash", ""))
     for key, value in wanted.items():
         found = labels.get(key)
         if found != value or not value:
@@ -126,12 +126,12 @@ def _labels(spec: ImageSpec, inputs: BuildInputs, labels: Mapping[str, str]) -> 
             yield Difference(DifferenceKind.LABEL, key, words, value, found)
 
 
-def _settings(spec: ImageSpec, config: Mapping[str, Any]) -> Iterator[Difference]:
+def _settings(recipe: Recipe, config: Mapping[str, Any]) -> Iterator[Difference]:
     """Compare how the image is run with its layout: user, entry point, working folder and environment."""
     wanted: dict[str, Any] = {
         "User": LAYOUT.user,
         "WorkingDir": LAYOUT.working_folder,
-        "Entrypoint": list(LAYOUT.entry_point),
+        "Entrypoint": list(recipe.entry_point),
         "Cmd": None,
     }
     for key, value in wanted.items():
@@ -139,7 +139,7 @@ def _settings(spec: ImageSpec, config: Mapping[str, Any]) -> Iterator[Difference
             words = f"should be {value!r}, is {config.get(key)!r}"
             yield Difference(DifferenceKind.SETTING, key, words, json.dumps(value), json.dumps(config.get(key)))
     found = dict(each.split("=", 1) for each in config.get("Env") or ())
-    for name, value in {**LAYOUT.environment, **spec.environment}.items():
+    for name, value in {**LAYOUT.environment, **recipe.spec.environment}.items():
         beginning, _, rest = value.partition("${")
         if not found.get(name, "").startswith(beginning) or (not rest and found[name] != value):
             words = f"should be {value!r}, is {found.get(name)!r}"
@@ -185,6 +185,7 @@ def _python(inputs: BuildInputs, contents: Contents) -> Iterator[Difference]:
         canonical(pin.name): pin
         for layer in inputs.layers
         for pin in layer.pins
+        if not layer.apart
         if not contents.python or pin.is_for(contents.python)
     }
     wheels = contents.wheels()

@@ -25,9 +25,9 @@ _SHOWN_OF_A_KIND = 20
 class ImageAbsentError(UsageError):
     """The image to look into is not on this engine."""
 
-    def __init__(self, reference: str, spec: ImageSpec) -> None:
+    def __init__(self, reference: str, words: str) -> None:
         self.reference = reference
-        hint = f"Build it: mlperf-docker build {spec.words}; or pull it."
+        hint = f"Build it: mlperf-docker build {words}; or pull it."
         super().__init__(f"The image {reference} is not on this engine.", hint=hint)
 
 
@@ -35,7 +35,8 @@ class ImageAbsentError(UsageError):
 class ImageVerdict:
     """Result of the verification of one image."""
 
-    spec: ImageSpec
+    cell: str
+    """Name of its recipe."""
     tag: str
     id: str
     components: int
@@ -47,10 +48,10 @@ class ImageVerdict:
     def lines(self) -> Iterator[str]:
         """The verdict for people: one line, and one more for each difference, where they are not too many."""
         if not self.differences:
-            yield f"{self.spec}: as it should be: {self.tag} ({self.components} components, {self.files} files)"
+            yield f"{self.cell}: as it should be: {self.tag} ({self.components} components, {self.files} files)"
             return
         count = f"{len(self.differences)} difference{'s' if len(self.differences) > 1 else ''}"
-        yield f"{self.spec}: {count} in {self.tag}"
+        yield f"{self.cell}: {count} in {self.tag}"
         for kind in dict.fromkeys(each.kind for each in self.differences):
             of_kind = [each for each in self.differences if each.kind is kind]
             yield from (f"  {kind:<8} {each}" for each in islice(of_kind, _SHOWN_OF_A_KIND))
@@ -60,7 +61,7 @@ class ImageVerdict:
     def fields(self) -> dict[str, Any]:
         """The same for programs."""
         return {
-            "cell": str(self.spec),
+            "cell": self.cell,
             "image": {"tag": self.tag, "id": self.id},
             "equal": not self.differences,
             "components": self.components,
@@ -79,7 +80,7 @@ def locate(client: Images, recipe: Recipe, sources: Sources) -> str:
         return exact
     moving = moving_tag(str(recipe), sources.registry)
     if images.find(client, moving) is None:
-        raise ImageAbsentError(exact, recipe.spec)
+        raise ImageAbsentError(exact, recipe.words)
     return moving
 
 
@@ -90,7 +91,7 @@ def verify(client: Engine, recipe: Recipe, reference: str, display: Display) -> 
     """
     description = client.find_image(reference)
     if description is None:
-        raise ImageAbsentError(reference, recipe.spec)
+        raise ImageAbsentError(reference, recipe.words)
     display.phase(f"read {reference}")
     contents = Contents(filesystem.read(client, description["Id"], is_wanted))
     examined = Examined(
@@ -100,7 +101,7 @@ def verify(client: Engine, recipe: Recipe, reference: str, display: Display) -> 
         contents=contents,
     )
     return ImageVerdict(
-        spec=recipe.spec,
+        cell=str(recipe),
         tag=reference,
         id=description["Id"],
         components=len((contents.sbom or {}).get("components", ())),
@@ -112,7 +113,7 @@ def verify(client: Engine, recipe: Recipe, reference: str, display: Display) -> 
 def sbom(client: Engine, spec: ImageSpec, reference: str) -> bytes:
     """Return the bill of materials in the image *reference*, byte for byte. Raises ImageAbsentError, and UsageError."""
     if images.find(client, reference) is None:
-        raise ImageAbsentError(reference, spec)
+        raise ImageAbsentError(reference, spec.words)
     found = filesystem.read_file(client, reference, LAYOUT.sbom)
     if found is None:
         raise UsageError(
