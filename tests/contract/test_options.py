@@ -39,7 +39,7 @@ FILES = {"dataset": "data", "model-file": "model-file", "user-conf": "user-conf"
 HOST_ONLY = {
     *("backend", "device", "profile", "require-dataset", "round", "results", "dry-run", "json", "help"),
     *("cpus", "cpuset", "memory", "gpus"),
-    *("pull", "base", "bootstrap-base", "registry", "bundle", "runtime", "harness", "reference"),
+    *("pull", "base", "bootstrap-base", "registry", "bundle", "runtime", "harness", "reference", "model-code"),
 }
 """Options of `run` that the harness is told nothing of: they choose the image, the container and the output."""
 
