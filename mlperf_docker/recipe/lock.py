@@ -106,10 +106,19 @@ def source(specs: Sequence[ImageSpec], host: HostSettings) -> Source:
     wanted = requirements_in(specs)
     if spec.own_index is None:
         return Source(f"{spec.variant}.in", wanted)
-    pins = dict(each.split("==") for each in spec.backend_requirements if "+" in each)
-    if any(host.lacks_local_versions(pins, python) for python in spec.pythons):
-        return Source("pyproject.toml", _project(spec, wanted.splitlines(), pins))
+    if needs_own_index(spec, host):
+        return Source("pyproject.toml", _project(spec, wanted.splitlines(), _local_pins(spec)))
     return Source(f"{spec.variant}.in", wanted, (*map(str, host.wheelhouses), *host.find_links))
+
+
+def needs_own_index(spec: ImageSpec, host: HostSettings) -> bool:
+    """Whether the backend has wheels in an index of its own that are not in the host's own folders either."""
+    return any(host.lacks_local_versions(_local_pins(spec), python) for python in spec.pythons)
+
+
+def _local_pins(spec: ImageSpec) -> dict[str, str]:
+    """The backend's requirements that no public index holds, name → version."""
+    return dict(each.split("==") for each in spec.backend_requirements if "+" in each)
 
 
 def _project(spec: ImageSpec, wanted: Sequence[str], pins: Iterable[str]) -> str:

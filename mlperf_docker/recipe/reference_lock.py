@@ -41,9 +41,9 @@ def lock_references(catalog: Catalog, folder: Path) -> tuple[LockChange, ...]:
 
 def compile_argv(uv: str, host: HostSettings, spec: ImageSpec, on: OnBackend) -> list[str]:
     """Return the command that resolves reference.in into reference.txt, for the one Python of the cell's base."""
-    links = [f"--find-links={link}" for link in (*host.wheelhouses, *host.find_links)] if index_of(spec, on) else []
+    argv = (uv, "pip", "compile", "--quiet", "--no-config", "--no-python-downloads", "--only-binary=:all:")
     return [
-        *(uv, "pip", "compile", "--quiet", "--no-config", "--no-python-downloads", "--only-binary=:all:", *links),
+        *(*argv, *_own_wheels(spec, host, on)),
         *("--no-header", "--generate-hashes"),
         *(() if on.own_venv else ("--constraint=cell.txt",)),
         f"--python-version={spec.base.python}",
@@ -51,6 +51,16 @@ def compile_argv(uv: str, host: HostSettings, spec: ImageSpec, on: OnBackend) ->
         "--output-file=reference.txt",
         "reference.in",
     ]
+
+
+def _own_wheels(spec: ImageSpec, host: HostSettings, on: OnBackend) -> list[str]:
+    """Where the wheels are that no public index holds: the host's own folders, else the backend's index."""
+    index = index_of(spec, on)
+    if index is None:
+        return []
+    if lock.needs_own_index(spec, host):
+        return [f"--index={index}"]
+    return [f"--find-links={link}" for link in (*host.wheelhouses, *host.find_links)]
 
 
 def _resolve(uv: str, host: HostSettings, folder: Path, spec: ImageSpec, on: OnBackend) -> LockChange:

@@ -23,6 +23,16 @@ def test_a_reference_is_locked_beside_its_cells_packages() -> None:
     assert "--constraint=cell.txt" not in reference_lock.compile_argv("uv", HostSettings(), spec, alone)
 
 
+def test_wheels_that_no_public_index_holds_come_from_folders_or_the_backends_index(tmp_path: Path) -> None:
+    spec, on = FOUND["reference/bert-pytorch-cpu.txt"]
+    argv = reference_lock.compile_argv("uv", HostSettings(), spec, on)
+    assert f"--index={spec.own_index}" in argv
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    argv = reference_lock.compile_argv("uv", HostSettings(wheelhouses=(tmp_path,)), spec, on)
+    assert f"--find-links={tmp_path}" in argv
+    assert not any(word.startswith("--index") for word in argv)
+
+
 def test_every_reference_that_needs_packages_has_a_committed_lock() -> None:
     assert [path for path in FOUND if not (assets() / "locks" / path).is_file()] == []
 
