@@ -14,6 +14,7 @@ from mlperf_docker.reference_contract.reference import Numbers, ReferenceImpleme
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+OperatorSchema = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*::[A-Za-z_]\w*\(.*\) -> .+$")]
 CheckoutPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 
 
@@ -101,7 +102,7 @@ class OnBackend(Frozen):
     """Device → what it takes there beyond this; one that is not listed takes nothing more."""
     model_format: ModelFormat | None = None
     model_name: FileName | None = None
-    restored: dict[DottedName, DottedName] = Field(default_factory=dict)
+    restored: dict[DottedName | OperatorSchema, DottedName] = Field(default_factory=dict)
     adapted: dict[DottedName, DottedName] = Field(default_factory=dict)
     requirements: tuple[Requirement, ...] = ()
     """What the reference imports and the cell's image has not."""
@@ -145,8 +146,8 @@ class ReferenceSpec(Frozen):
     scoring: ScoringEntry
     signs: tuple[SignEntry, ...] = ()
     remarks: tuple[str, ...] = ()
-    restored: dict[DottedName, DottedName] = Field(default_factory=dict)
-    """Name that its code uses and that today's packages no longer have → where the same thing is now."""
+    restored: dict[DottedName | OperatorSchema, DottedName] = Field(default_factory=dict)
+    """Name, or schema of an operator, that its code uses and the packages do not have → where the same thing is."""
     adapted: dict[DottedName, DottedName] = Field(default_factory=dict)
     """Call that means something else in today's packages → the function that gives it its old meaning."""
     answers: Numbers = Numbers.FLOAT32

@@ -102,7 +102,7 @@ class ReferenceImplementation:
     own_venv: bool = False
     """Whether its packages are in a virtual environment of their own."""
     restored: Mapping[str, str] = field(default_factory=dict)
-    """Name that its code uses and that today's packages no longer have → where the same thing is now."""
+    """Name, or schema of an operator, that its code uses and the packages do not have → where the same thing is."""
     adapted: Mapping[str, str] = field(default_factory=dict)
     """Call that means something else in today's packages → the function that gives it its old meaning."""
     answers: Numbers = Numbers.FLOAT32

@@ -40,6 +40,15 @@ class Given:
     cache: Path
     """Folder that later runs on the same data and weights find again."""
 
+    @property
+    def weights(self) -> Path:
+        """The model file that was given, else the synthetic weights."""
+        if self.model:
+            return self.model
+        if self.synthetic is None:
+            raise ValueError("real data come with a model file")
+        return self.synthetic.weights
+
 
 Files = Callable[[Given], Mapping[str, object]]
 """Makes files, and gives values of placeholders, which go before the usual ones."""

@@ -9,12 +9,19 @@ import importlib.util
 import sys
 from typing import Any
 
+OPERATOR = "::"
+"""Between the namespace of an operator, which is the name of its package, and its own name."""
+
 
 def restore(name: str, place: str) -> None:
     """Make *name*, a module or something in one, mean what is at *place*; a name that is there stays as it is.
 
-    Nothing happens where the package is not installed: then the script does not use it either, or says so itself.
+    With `::` it is an operator of PyTorch, and its schema. Nothing happens where the package is not installed: then the
+    script does not use it either, or says so itself.
     """
+    if OPERATOR in name:
+        _restore_operator(name, place)
+        return
     if not _is_installed(name, place):
         return
     owner, _, last = name.rpartition(".")
@@ -35,6 +42,13 @@ def adapt(name: str, place: str) -> None:
         owner, _, last = name.rpartition(".")
         holder = _resolve(owner)
         setattr(holder, last, _resolve(place)(getattr(holder, last)))
+
+
+def _restore_operator(schema: str, place: str) -> None:
+    if importlib.util.find_spec(schema.partition(OPERATOR)[0]) is None:
+        return
+    restored_operators = importlib.import_module("mlperf_docker.reference_harness.restored_operators")
+    restored_operators.define(schema, _resolve(place))
 
 
 def _is_installed(name: str, place: str) -> bool:

@@ -46,6 +46,8 @@ BY_NAME = {
     f"{NAME}.recipe.install",
     f"{REFERENCE}.files",
     f"{REFERENCE}.model_files",
+    f"{REFERENCE}.models.resnet50",
+    f"{REFERENCE}.models.retinanet",
     f"{REFERENCE}.restored_names",
 }
 """Modules that import what a table or their caller names, or whatever is installed."""
@@ -105,9 +107,11 @@ HARNESS_FLOORS = _floors(
 REFERENCE_FLOORS = _floors(
     REFERENCE,
     {
-        "parts": "description words pace restored_names installed_packages settings_files numpy_types construction",
+        "parts": "description words pace restored_names restored_operators installed_packages settings_files "
+        "numpy_types construction",
         "calls of LoadGen": "completions seeds",
-        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph lookup_graph",
+        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph "
+        "detection_archive lookup_graph",
     },
     {"processes": "process files launch", "expectations": "expectation", "files of models": "model_files"},
     {"models": "models", "scores": "scoring"},

@@ -14,11 +14,15 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.recipe.render import cell
 from mlperf_docker.reference_contract import places
-from tests.harness.process import PATIENCE_S, Finished, environment
+from tests.harness.process import PATIENCE_S, ROOT, Finished, environment
 
-STAND_IN = Path(__file__).parents[1] / "fixtures" / "checkout"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+STAND_IN = FIXTURES / "checkout"
+TORCHVISION = f"{ROOT}:{FIXTURES / 'packages'}"
+"""PYTHONPATH with a stand-in of torchvision, for the case that it is not installed."""
 
 ReferenceHarness = Callable[..., Finished]
+HarnessOf = Callable[..., ReferenceHarness]
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> Callable[..., ReferenceHarness]:
+def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> HarnessOf:
     """Run `python -m mlperf_docker.reference_harness run --synthetic=tiny …` for a model, a backend and a device."""
 
     def harness(model: str, backend: str, device: str = "cpu") -> ReferenceHarness:
@@ -59,7 +63,7 @@ def harness_of(reference_cache: Path, checkout: Path, tmp_path: Path) -> Callabl
 
 
 @pytest.fixture
-def reference_harness(harness_of: Callable[[str, str], ReferenceHarness]) -> ReferenceHarness:
+def reference_harness(harness_of: HarnessOf) -> ReferenceHarness:
     """The same for resnet50 on onnxruntime."""
     return harness_of("resnet50", "onnxruntime")
 

@@ -1,21 +1,28 @@
-"""RetinaNet: the reference reads images of one folder, annotations of just those, and a graph that gives detections."""
+"""RetinaNet: the reference reads images of one folder, annotations of just those, and a file that gives detections."""
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS
+from mlperf_docker.reference_harness import __name__ as package
 from mlperf_docker.reference_harness import model_files
 from mlperf_docker.reference_harness.files import Given
 
-GRAPH = "resnext50_32x4d_fpn.onnx"
+NAME = "resnext50_32x4d_fpn"
+WRITERS: Mapping[str, tuple[str, str]] = {
+    "onnxruntime": (f"{NAME}.onnx", "detection_graph"),
+    "pytorch": (f"{NAME}.pth", "detection_archive"),
+}
+"""Backend → name of its file, and the module that writes it."""
 
 
 def files(given: Given) -> Mapping[str, object]:
-    """The folder that file names start from, the annotations of the images that are used, and the synthetic graph."""
+    """The folder that file names start from, the annotations of the images that are used, and the synthetic file."""
     short = given.work / Path(ANNOTATIONS).name
     short.write_text(json.dumps(_annotations(given)), encoding="utf-8")
-    return {"data": given.dataset.folder, "list": short, "model": given.model or _graph(given)}
+    return {"data": given.dataset.folder, "list": short, "model": given.model or _detector(given)}
 
 
 def _annotations(given: Given) -> dict[str, object]:
@@ -27,15 +34,14 @@ def _annotations(given: Given) -> dict[str, object]:
     return {**found, "images": images, "annotations": mine}
 
 
-def _graph(given: Given) -> Path:
-    """The synthetic weights as an ONNX graph that suppresses overlapping boxes itself, as the official one does."""
+def _detector(given: Given) -> Path:
+    """The synthetic weights as a file that suppresses overlapping boxes itself, as the official ones do."""
     synthetic, benchmark = given.synthetic, given.benchmark
     if synthetic is None:
         raise ValueError("real data come with a model file")
+    name, writer = WRITERS[given.options.cell.backend]
 
     def make(folder: Path) -> None:
-        from mlperf_docker.reference_harness import detection_graph
+        importlib.import_module(f"{package}.{writer}").write(model_files.network(benchmark, synthetic), folder / name)
 
-        detection_graph.write(model_files.network(benchmark, synthetic), folder / GRAPH)
-
-    return model_files.kept(synthetic, given.cache / "model-detections", make) / GRAPH
+    return model_files.kept(synthetic, given.cache / f"model-{writer}", make) / name

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.harness.models.bert.payload import NOWHERE
 from mlperf_docker.harness.samples import accuracy_log
 from tests.harness.process import PATIENCE_S, environment
-from tests.reference_harness.conftest import ReferenceHarness
-
-HarnessOf = Callable[[str, str], ReferenceHarness]
+from tests.reference_harness.conftest import HarnessOf
 
 
 def test_a_stand_in_of_bert_is_started_and_scored(harness_of: HarnessOf, tmp_path: Path) -> None:
