@@ -131,6 +131,12 @@ def test_verify_needs_no_engine(written: Written, tmp_path: Path) -> None:
     assert "resnet50/mine.safetensors (20 MB)" in done.stdout
 
 
+def edit(path: Path, old: str, new: str) -> object:
+    text = path.read_text()
+    assert old in text
+    return path.write_text(text.replace(old, new))
+
+
 def flip(path: Path, at: float = 0.5) -> object:
     with path.open("r+b") as file:
         file.seek(int(path.stat().st_size * at))
@@ -152,7 +158,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: [truncate(folder / "images.tar"), flip(folder / "locks/onnxruntime-cpu.txt")],
         ("images.tar: ", "onnxruntime-cpu.txt: sha256"),
     ),
-    "manifest edited": (lambda folder: flip(folder / "manifest.json", 0.6), ("manifest.json was changed",)),
+    "manifest edited": (
+        lambda folder: edit(folder / "manifest.json", "linux/", "lunix/"),
+        ("manifest.json was changed",),
+    ),
     "manifest truncated": (lambda folder: truncate(folder / "manifest.json"), ("is no manifest of a bundle",)),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), ("There is no bundle in ",)),
     "no checksum": (lambda folder: (folder / "manifest.json.sha256").unlink(), ("manifest.json.sha256 cannot be",)),

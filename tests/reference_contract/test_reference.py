@@ -17,7 +17,7 @@ DESCRIBED = {
     if not on.unsupported
 }
 OF_MODELS = {
-    "resnet50": {"list"},
+    "resnet50": {"dataset", "list"},
     "retinanet": {"list"},
     "bert": {"features", "part", "predictions", "questions", "vocabulary"},
     "3d-unet": {"predictions", "preprocessed"},
