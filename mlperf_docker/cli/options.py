@@ -125,10 +125,10 @@ ReferenceFolder = Annotated[
     Path | None,
     typer.Option(
         "--reference",
-        envvar="MLPERF_INFERENCE",
         parser=user_path,
         metavar="DIR",
-        help="Your checkout of mlcommons/inference, whose reference implementation runs.",
+        help="Your checkout of mlcommons/inference, whose reference implementation runs. Default: the one that"
+        " MLPERF_INFERENCE names.",
     ),
 ]
 ModelCodeFolder = Annotated[

@@ -26,6 +26,7 @@ from mlperf_docker.cli.sources import GivenSources, taking_sources
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.contract.options import RunOptions
 from mlperf_docker.display import streams
+from mlperf_docker.errors import UsageError
 from mlperf_docker.names import HarnessName
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def run(
     from mlperf_docker.runs.session import dry_run as docker_command
     from mlperf_docker.runs.session import run as run_request
 
+    if harness is HarnessName.OWN:
+        _refuse(reference, model_code)
     catalog = Catalog.load()
     spec = find(catalog, model, backend, device)
     request = RunRequest(
@@ -131,10 +134,20 @@ def run(
         raise typer.Exit(ExitCode.INVALID)
 
 
+def _refuse(reference: Path | None, model_code: Path | None) -> None:
+    """Our own harness reads no checkout. Raises UsageError where an option names one; a variable may."""
+    named = [name for name, folder in (("--reference", reference), ("--model-code", model_code)) if folder]
+    if named:
+        raise UsageError(
+            f"Our own harness reads no such folder: {' and '.join(named)}.",
+            hint="Add --harness reference, or leave it out.",
+        )
+
+
 def reference_checkout(spec: "ImageSpec", reference: Path | None, model_code: Path | None) -> "ReferenceCheckout":
     """The checkout whose reference implementation is to run. Raises UsageError."""
     from mlperf_docker.recipe.reference_layer import reference_of
-    from mlperf_docker.reference.checkout import open_checkout
+    from mlperf_docker.reference.checkout import of_environment, open_checkout
 
     spec_of_it, _ = reference_of(spec)
-    return open_checkout(reference, spec_of_it, spec.backend, streams.err, model_code)
+    return open_checkout(reference or of_environment(), spec_of_it, spec.backend, streams.err, model_code)

@@ -72,6 +72,10 @@ def require_unchanged(checkout: ReferenceCheckout, reference: ReferenceSpec, bac
             f"The checkout {checkout.folder} was changed meanwhile: it has {now} now, and had {checkout}.",
             hint="Run the same command again.",
         )
+    if checkout.code and open_model_code(checkout.code.folder, reference.model_code, lambda _: None) != checkout.code:
+        raise UsageError(
+            f"The model code in {checkout.code.folder} was changed meanwhile.", hint="Run the same command again."
+        )
 
 
 def of_environment() -> Path | None:

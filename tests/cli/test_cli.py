@@ -251,3 +251,16 @@ def test_an_interrupt_before_a_command_begins_and_after_it_has_ended_is_quiet(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_a_folder_that_our_own_harness_does_not_read_is_refused() -> None:
+    said = tool("run", "dlrm", "--reference", "/one", "--model-code=/two", expect=ExitCode.USAGE).stderr
+    assert "reads no such folder: --reference and --model-code" in said
+    assert "Add --harness reference" in said
+
+
+def test_the_variable_names_a_checkout_for_the_reference_alone() -> None:
+    asked = ("run", "resnet50", "--synthetic=tiny")
+    said = tool(*asked, "--harness=reference", MLPERF_INFERENCE="/missing", expect=ExitCode.USAGE).stderr
+    assert "checkout /missing" in said
+    assert "/missing" not in tool(*asked, MLPERF_INFERENCE="/missing", expect=ExitCode.ENGINE).stderr

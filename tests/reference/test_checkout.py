@@ -10,7 +10,7 @@ from mlperf_docker.catalog.reference import ReferenceSpec
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.errors import UsageError
 from mlperf_docker.reference.checkout import ReferenceCheckout, open_checkout, require_unchanged
-from tests.fixtures.reference_checkout import commit, git, made
+from tests.fixtures.reference_checkout import MODEL_CODE, commit, git, made, repository
 
 
 @pytest.fixture
@@ -142,3 +142,14 @@ def test_a_checkout_that_changed_since_it_was_opened_is_refused(folder: Path, re
     now = commit(folder)
     with pytest.raises(UsageError, match=f"changed meanwhile: it has commit {now[:12]} now, and had commit"):
         require_unchanged(found, reference, "onnxruntime")
+
+
+def test_model_code_that_changed_since_it_was_opened_is_refused(folder: Path, tmp_path: Path) -> None:
+    reference = find(Catalog.load(), "dlrm", "pytorch").model.reference
+    assert reference
+    code = repository(MODEL_CODE, tmp_path / "code")
+    found = open_checkout(folder, reference, "pytorch", lambda _: None, code)
+    require_unchanged(found, reference, "pytorch")
+    (code / "dlrm_s_pytorch.py").write_text("changed = 1")
+    with pytest.raises(UsageError, match="was changed meanwhile"):
+        require_unchanged(found, reference, "pytorch")

@@ -10,7 +10,7 @@ from mlperf_docker.catalog.reference import ModelCodeEntry
 from mlperf_docker.catalog.selector import find
 from mlperf_docker.errors import UsageError
 from mlperf_docker.reference.model_code import ModelCode, open_model_code
-from tests.fixtures.reference_checkout import MODEL_CODE, git
+from tests.fixtures.reference_checkout import MODEL_CODE, git, repository
 
 
 @pytest.fixture
@@ -23,11 +23,7 @@ def entry() -> ModelCodeEntry:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = Path(shutil.copytree(MODEL_CODE, tmp_path / "code"))
-    git(made, "init", "--quiet")
-    git(made, "add", "--all")
-    git(made, "commit", "--quiet", "--message=all")
-    return made
+    return repository(MODEL_CODE, tmp_path / "code")
 
 
 def opened(given: Path | None, entry: ModelCodeEntry | None) -> tuple[ModelCode | None, list[str]]:
