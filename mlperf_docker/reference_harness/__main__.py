@@ -15,7 +15,7 @@ from mlperf_docker.reference_contract.commands import ReferenceRunCommand
 
 def execute(parsed: argparse.Namespace, events: Events) -> ExitCode:
     """Carry out the run that was *parsed*, and print its reply."""
-    from mlperf_docker.reference_harness import run
+    from mlperf_docker.reference_harness.runs import run
 
     cell = arguments.cell_of(parsed)
     command = arguments.command_of(parsed, cell)

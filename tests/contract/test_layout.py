@@ -44,11 +44,11 @@ BY_NAME = {
     f"{HARNESS}.backends.registry",
     f"{HARNESS}.models.registry",
     f"{NAME}.recipe.install",
-    f"{REFERENCE}.files",
-    f"{REFERENCE}.model_files",
+    f"{REFERENCE}.models.files",
+    f"{REFERENCE}.forms.model_files",
     f"{REFERENCE}.models.resnet50",
     f"{REFERENCE}.models.retinanet",
-    f"{REFERENCE}.restored_names",
+    f"{REFERENCE}.script.restored_names",
 }
 """Modules that import what a table or their caller names, or whatever is installed."""
 
@@ -106,16 +106,9 @@ HARNESS_FLOORS = _floors(
 )
 REFERENCE_FLOORS = _floors(
     REFERENCE,
-    {
-        "parts": "description words pace restored_names restored_operators installed_packages settings_files "
-        "numpy_types construction",
-        "calls of LoadGen": "completions seeds",
-        "forms": "onnx_graph frozen_graph saved_model torchscript state_dict detection_graph "
-        "detection_archive lookup_graph",
-    },
-    {"processes": "process files launch", "expectations": "expectation", "files of models": "model_files"},
-    {"models": "models", "scores": "scoring"},
-    {"run": "run"},
+    {"script": "script", "forms": "forms", "rates": "rates"},
+    {"models": "models"},
+    {"runs": "runs"},
     {"command line": "__main__ sbom"},
 )
 UPWARD: set[tuple[str, str]] = set()

@@ -14,7 +14,7 @@ from mlperf_docker.harness.models.bert import network
 from mlperf_docker.harness.samples import accuracy_log
 from mlperf_docker.harness.system import entries
 from mlperf_docker.harness.weights import formats, safetensors
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.models.files import Given
 
 CONFIG = "bert_config.json"
 QUESTIONS = "dev-v1.1.json"

@@ -18,8 +18,9 @@ from mlperf_docker.harness.models.dlrm.dataset import COLUMNS, DENSE, TABLES, Cr
 from mlperf_docker.harness.models.dlrm.network import config_of, table_name
 from mlperf_docker.harness.system import entries
 from mlperf_docker.harness.system.resources import cores
-from mlperf_docker.reference_harness import construction, model_files
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.forms import model_files
+from mlperf_docker.reference_harness.models.files import Given
+from mlperf_docker.reference_harness.script import construction
 
 DAYS = 24
 """Days of the log, the last of which is tested on."""
@@ -95,13 +96,13 @@ def sizes(arrays: Named, synthetic: SyntheticSet) -> Mapping[str, object]:
 def _write_checkpoint(arrays: Named, path: Path) -> None:
     import torch
 
-    from mlperf_docker.reference_harness import state_dict
+    from mlperf_docker.reference_harness.forms import state_dict
 
     torch.save({"state_dict": state_dict.tensors(arrays)}, path)
 
 
 def _write_graph(arrays: Named, path: Path) -> None:
-    from mlperf_docker.reference_harness import lookup_graph
+    from mlperf_docker.reference_harness.forms import lookup_graph
 
     lookup_graph.write(arrays, path)
 

@@ -14,8 +14,8 @@ from mlperf_docker.harness.models.resnet50.dataset import MAP
 from mlperf_docker.harness.models.resnet50.network import LABEL, LOGITS
 from mlperf_docker.harness.system import entries
 from mlperf_docker.harness.weights import formats
-from mlperf_docker.reference_harness import __name__ as package
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.forms import __name__ as forms
+from mlperf_docker.reference_harness.models.files import Given
 
 ARCHIVE = "resnet50.pt"
 EXAMPLES = 2
@@ -43,7 +43,7 @@ def _archive(given: Given) -> Mapping[str, object]:
 
     def make(folder: Path) -> None:
         if isinstance(model.source, Network):
-            writer = importlib.import_module(f"{package}.torchscript")
+            writer = importlib.import_module(f"{forms}.torchscript")
             writer.traced(model.source, EXAMPLES, (output,), as_tuple=True).save(str(folder / ARCHIVE))
 
     made_from = {"weights": str(weights), "stamp": weights.stat().st_mtime_ns, "output": output}

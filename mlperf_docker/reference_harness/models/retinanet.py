@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlperf_docker.harness.models.retinanet.dataset import ANNOTATIONS
-from mlperf_docker.reference_harness import __name__ as package
-from mlperf_docker.reference_harness import model_files
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.forms import __name__ as forms
+from mlperf_docker.reference_harness.forms import model_files
+from mlperf_docker.reference_harness.models.files import Given
 
 NAME = "resnext50_32x4d_fpn"
 WRITERS: Mapping[str, tuple[str, str]] = {
@@ -42,6 +42,6 @@ def _detector(given: Given) -> Path:
     name, writer = WRITERS[given.options.cell.backend]
 
     def make(folder: Path) -> None:
-        importlib.import_module(f"{package}.{writer}").write(model_files.network(benchmark, synthetic), folder / name)
+        importlib.import_module(f"{forms}.{writer}").write(model_files.network(benchmark, synthetic), folder / name)
 
     return model_files.kept(synthetic, given.cache / f"model-{writer}", make) / name

@@ -17,8 +17,8 @@ from mlperf_docker.harness.models.rnnt import features, network
 from mlperf_docker.harness.models.rnnt.manifest import FILE
 from mlperf_docker.harness.models.rnnt.official import KEY, STORED
 from mlperf_docker.harness.models.rnnt.utterances import Utterance
-from mlperf_docker.reference_harness import model_files
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.forms import model_files
+from mlperf_docker.reference_harness.models.files import Given
 
 CODE, SCORER = "pytorch", "accuracy_eval.py"
 """What its scripts look for in the folder that they are started in: modules, and what an accuracy run starts last."""
@@ -53,7 +53,7 @@ def _of_synthetic(given: Given, synthetic: SyntheticSet) -> Mapping[str, object]
     def make(folder: Path) -> None:
         import torch
 
-        from mlperf_docker.reference_harness import state_dict
+        from mlperf_docker.reference_harness.forms import state_dict
 
         torch.save({KEY: state_dict.tensors(trained(arrays))}, folder / CHECKPOINT)
 

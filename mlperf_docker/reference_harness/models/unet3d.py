@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlperf_docker.harness.commands.folders import cache_folder
 from mlperf_docker.harness.models.unet3d.preprocess import Volumes
 from mlperf_docker.harness.system import entries
-from mlperf_docker.reference_harness.files import Given
+from mlperf_docker.reference_harness.models.files import Given
 
 LISTED = "preprocessed_files.pkl"
 META = "meta"

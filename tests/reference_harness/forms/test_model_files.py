@@ -25,7 +25,7 @@ FED = {
 def by_onnx(network: Network, path: Path) -> NDArray[np.float32]:
     import onnxruntime
 
-    from mlperf_docker.reference_harness import onnx_graph
+    from mlperf_docker.reference_harness.forms import onnx_graph
 
     onnx_graph.write(network, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -33,7 +33,7 @@ def by_onnx(network: Network, path: Path) -> NDArray[np.float32]:
 
 
 def by_frozen_graph(network: Network, path: Path) -> NDArray[np.float32]:
-    from mlperf_docker.reference_harness import frozen_graph
+    from mlperf_docker.reference_harness.forms import frozen_graph
 
     frozen_graph.write(network, path)
     tf = frameworks.load("tensorflow")
@@ -45,7 +45,7 @@ def by_frozen_graph(network: Network, path: Path) -> NDArray[np.float32]:
 
 
 def by_saved_model(network: Network, path: Path) -> NDArray[np.float32]:
-    from mlperf_docker.reference_harness import saved_model
+    from mlperf_docker.reference_harness.forms import saved_model
 
     saved_model.write(network, path)
     tf = frameworks.load("tensorflow")
@@ -57,7 +57,7 @@ def by_saved_model(network: Network, path: Path) -> NDArray[np.float32]:
 def by_torchscript(network: Network, path: Path) -> NDArray[np.float32]:
     import torch
 
-    from mlperf_docker.reference_harness import torchscript
+    from mlperf_docker.reference_harness.forms import torchscript
 
     torchscript.write(network, path)
     with torch.no_grad():
@@ -77,7 +77,7 @@ def test_each_form_has_the_same_numbers(run: Callable[[Network, Path], NDArray[n
 def test_a_checkpoint_holds_the_weights_by_name(tmp_path: Path) -> None:
     import torch
 
-    from mlperf_docker.reference_harness import state_dict
+    from mlperf_docker.reference_harness.forms import state_dict
 
     network = draw_network(SyntheticSize.TINY, 1000, 7)
     state_dict.write(network, tmp_path / "model.pytorch")

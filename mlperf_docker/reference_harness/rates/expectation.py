@@ -7,7 +7,7 @@ many only prolong it.
 from mlperf_docker.contract.detail_log import DetailLog
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.harness.loadgen import logs, settings
-from mlperf_docker.reference_harness.pace import Pace
+from mlperf_docker.reference_harness.rates.pace import Pace
 
 MARGIN = 1.25
 """By how much more than the quickest pace an Offline query is sized for."""

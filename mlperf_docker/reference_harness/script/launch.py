@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mlperf_docker.harness.system import lifeline
 from mlperf_docker.reference_contract import places
-from mlperf_docker.reference_harness import completions, seeds
-from mlperf_docker.reference_harness.restored_names import adapt, restore
+from mlperf_docker.reference_harness.script import completions, seeds
+from mlperf_docker.reference_harness.script.restored_names import adapt, restore
 
 
 def main() -> None:

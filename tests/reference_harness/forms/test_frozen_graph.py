@@ -20,7 +20,7 @@ def test_a_frozen_graph_computes_what_its_network_does(
     """Also where weights are held as variables of a session, as large ones are."""
     from mlperf_docker.harness.backends.tensorflow.backend import TensorFlowPredictor
     from mlperf_docker.harness.ops import tensorflow as ops
-    from mlperf_docker.reference_harness import frozen_graph
+    from mlperf_docker.reference_harness.forms import frozen_graph
 
     monkeypatch.setattr(ops, "LARGE", large)
     network = checked(draw_weights(RECIPES[SyntheticSize.TINY].config, 3), "drawn")

@@ -12,7 +12,6 @@ from mlperf_docker.harness.api.scores import SyntheticSet
 from mlperf_docker.harness.models.registry import AnyBenchmark
 from mlperf_docker.harness.system import entries
 from mlperf_docker.harness.weights import formats
-from mlperf_docker.reference_harness import __name__ as package
 
 Write = Callable[[Network, Path], None]
 """Writes a network with its weights as a file."""
@@ -58,5 +57,5 @@ def network(benchmark: AnyBenchmark, synthetic: SyntheticSet) -> Network:
 def _write(benchmark: AnyBenchmark, synthetic: SyntheticSet, form: ModelFormat, path: Path) -> None:
     if form not in WRITERS:
         raise UsageError(f"weights are not written as {form}; they are as {', '.join(WRITERS)}")
-    write: Write = importlib.import_module(f"{package}.{WRITERS[form]}").write
+    write: Write = importlib.import_module(f"{__package__}.{WRITERS[form]}").write
     write(network(benchmark, synthetic), path)

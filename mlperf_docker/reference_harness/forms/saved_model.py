@@ -5,7 +5,7 @@ from typing import Any
 
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.weights import frameworks
-from mlperf_docker.reference_harness import frozen_graph
+from mlperf_docker.reference_harness.forms import frozen_graph
 
 tf: Any = frameworks.load("tensorflow")
 v1 = tf.compat.v1

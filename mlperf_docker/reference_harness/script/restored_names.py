@@ -47,7 +47,7 @@ def adapt(name: str, place: str) -> None:
 def _restore_operator(schema: str, place: str) -> None:
     if importlib.util.find_spec(schema.partition(OPERATOR)[0]) is None:
         return
-    restored_operators = importlib.import_module("mlperf_docker.reference_harness.restored_operators")
+    restored_operators = importlib.import_module("mlperf_docker.reference_harness.script.restored_operators")
     restored_operators.define(schema, _resolve(place))
 
 

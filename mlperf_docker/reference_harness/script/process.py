@@ -13,10 +13,10 @@ from pathlib import Path
 from mlperf_docker.contract import places as contract_places
 from mlperf_docker.reference_contract import places
 from mlperf_docker.reference_contract.reference import Sign
-from mlperf_docker.reference_harness.completions import Watched
+from mlperf_docker.reference_harness.script.completions import Watched
 
 _TAIL_LINES = 20
-_LAUNCHER = "mlperf_docker.reference_harness.launch"
+_LAUNCHER = "mlperf_docker.reference_harness.script.launch"
 
 
 @dataclass(frozen=True)

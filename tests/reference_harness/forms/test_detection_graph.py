@@ -11,7 +11,7 @@ from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.retinanet import ANCHORS
 from mlperf_docker.harness.models.retinanet.detections import select
 from mlperf_docker.harness.models.retinanet.network import own_interface
-from mlperf_docker.reference_harness import detection_graph
+from mlperf_docker.reference_harness.forms import detection_graph
 
 CANDIDATES, CLASSES = 400, 5
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from mlperf_docker.reference_harness.restored_names import restore  # noqa: E402
+from mlperf_docker.reference_harness.script.restored_names import restore  # noqa: E402
 
 SCHEMA = "{}::first(Tensor rows, int count) -> Tensor"
 PLACE = f"{__name__}.first_rows"

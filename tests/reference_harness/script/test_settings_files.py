@@ -12,7 +12,7 @@ ERROR = "Multiple conf files are used"
 SCRIPT = """
 import sys
 import mlperf_loadgen as lg
-from mlperf_docker.reference_harness import settings_files
+from mlperf_docker.reference_harness.script import settings_files
 if {adapted}:
     lg.TestSettings.FromConfig = settings_files.apart(lg.TestSettings.FromConfig)
 settings = lg.TestSettings()

@@ -8,7 +8,7 @@ import torch
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.retinanet.detections import LEAST_SCORE, LIMIT, OVERLAP
 from mlperf_docker.harness.weights import nms
-from mlperf_docker.reference_harness import torchscript
+from mlperf_docker.reference_harness.forms import torchscript
 
 EXAMPLES = 2
 """Images that the network is traced with: with one, a batch of one would be taken for granted."""

@@ -83,5 +83,5 @@ def scored_log(model: str) -> ScoredLog:
 def _module(model: str) -> ModuleType | None:
     """The model's module here, which is called as its folder in the harness."""
     package = registry.packages()[model].rpartition(".")[2]
-    name = f"{__package__}.models.{package}"
+    name = f"{__package__}.{package}"
     return importlib.import_module(name) if importlib.util.find_spec(name) else None

@@ -9,8 +9,8 @@ from mlperf_docker.catalog.loading import Catalog
 from mlperf_docker.contract.devices import Device
 from mlperf_docker.contract.exit_codes import ExitCode
 from mlperf_docker.reference_contract.reference import ReferenceImplementation, Sign
-from mlperf_docker.reference_harness import process
-from mlperf_docker.reference_harness.process import Script
+from mlperf_docker.reference_harness.script import process
+from mlperf_docker.reference_harness.script.process import Script
 from tests.reference_harness.conftest import ReferenceHarness
 
 CATALOG = Catalog.load()

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from mlperf_docker.reference_harness.installed_packages import working_set
-from mlperf_docker.reference_harness.restored_names import adapt, restore
+from mlperf_docker.reference_harness.script.installed_packages import working_set
+from mlperf_docker.reference_harness.script.restored_names import adapt, restore
 
 
 @pytest.fixture

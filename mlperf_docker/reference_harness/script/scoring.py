@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
-from mlperf_docker.reference_harness import process
-from mlperf_docker.reference_harness.words import filled, filled_variables
+from mlperf_docker.reference_harness.script import process
+from mlperf_docker.reference_harness.script.words import filled, filled_variables
 
 
 @dataclass(frozen=True)

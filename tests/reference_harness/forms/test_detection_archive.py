@@ -13,7 +13,7 @@ from mlperf_docker.harness.models.retinanet.detections import select
 from mlperf_docker.harness.models.retinanet.network import own_interface
 
 torch = pytest.importorskip("torch")
-detection_archive = pytest.importorskip("mlperf_docker.reference_harness.detection_archive")
+detection_archive = pytest.importorskip("mlperf_docker.reference_harness.forms.detection_archive")
 
 CANDIDATES, CLASSES = 400, 5
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from mlperf_docker.contract.words import Scenario
-from mlperf_docker.reference_harness import completions, expectation, pace
-from mlperf_docker.reference_harness.pace import Pace
+from mlperf_docker.reference_harness.rates import expectation, pace
+from mlperf_docker.reference_harness.rates.pace import Pace
+from mlperf_docker.reference_harness.script import completions
 
 STEADY = [(0.1 * number, 4) for number in range(10, 41)]
 """Batches of 4 each tenth of a second, the first after a second: 40 samples/s."""

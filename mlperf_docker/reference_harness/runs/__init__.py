@@ -1,0 +1,1 @@
+"""Run of the reference, from its options to its result."""
