@@ -166,7 +166,9 @@ def compliance_texts(found: ComplianceVerdict) -> Iterator[str]:
 
 
 def _proof(proof: Mapping[str, Any]) -> str:
-    """The proof's plain facts; lists and tables are for programs."""
+    """The proof's plain facts, or why there is none; lists and tables are for programs."""
+    if proof.get("proved") is False:
+        return f"not proved: {proof.get('why')}"
     return ", ".join(f"{key} {value}" for key, value in proof.items() if isinstance(value, str | int | float))
 
 
