@@ -60,7 +60,7 @@ def test_a_new_campaign_of_references_names_the_checkout_and_no_compliance_tests
 def test_a_new_campaign_of_references_that_cannot_run_is_refused(tmp_path: Path) -> None:
     told = new("v5.1", "resnet50", harness=HarnessName.REFERENCE, reference=tmp_path / "nowhere")
     spec = find(CATALOG, "retinanet", "tensorflow")
-    with pytest.raises(UsageError, match=r"retinanet cannot run on tensorflow: .*\nThere is no folder .*nowhere"):
+    with pytest.raises(UsageError, match=r"cannot run on tensorflow and cpu: .*\nThere is no folder .*nowhere"):
         write(replace(told, specs=[*told.specs, spec]), tmp_path / "campaign.yaml", force=False)
 
 
