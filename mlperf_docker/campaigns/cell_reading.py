@@ -8,7 +8,7 @@ from typing import Any
 from mlperf_docker.campaigns import options as campaign_options
 from mlperf_docker.campaigns import slurm as slurm_settings
 from mlperf_docker.campaigns.cells import CampaignCell, CellScenario
-from mlperf_docker.campaigns.entries import CellEntry, EntryPart
+from mlperf_docker.campaigns.entries import CellEntry, EntryPart, parts_of
 from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.campaigns.noting import Noting
 from mlperf_docker.campaigns.options import CampaignOptions
@@ -19,7 +19,6 @@ from mlperf_docker.catalog.selector import UnknownNameError, find
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Scenario
 from mlperf_docker.images.sources import PinnedImage
-from mlperf_docker.names import HarnessName
 from mlperf_docker.recipe.reference_layer import reference_of
 from mlperf_docker.reference_contract.commands import refused
 from mlperf_docker.rounds import loading as rounds
@@ -105,10 +104,8 @@ class _CellReading:
         return self._with_profiles(cell)
 
     def _parts(self) -> tuple[EntryPart, ...]:
-        """Return what is run of each scenario; of a reference by default all that it has."""
-        if self.entry.harness is HarnessName.OWN or "modes" in self.entry.model_fields_set:
-            return self.entry.modes
-        return tuple(each for each in EntryPart if each is not EntryPart.COMPLIANCE)
+        """Return what is run of each scenario: by default all that the harness has."""
+        return self.entry.modes if "modes" in self.entry.model_fields_set else parts_of(self.entry.harness)
 
     def _check_reference(self, cell: CampaignCell) -> None:
         """Note what the reference implementation does not have, or that there is none of the cell."""

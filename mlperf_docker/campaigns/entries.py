@@ -49,6 +49,12 @@ _Text = Annotated[str, Field(min_length=1)]
 _Options = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
 
 
+def parts_of(harness: HarnessName) -> tuple[EntryPart, ...]:
+    """What *harness* has of each scenario: no reference implementation has compliance tests."""
+    is_own = harness is HarnessName.OWN
+    return tuple(each for each in EntryPart if is_own or each is not EntryPart.COMPLIANCE)
+
+
 class CellEntry(Frozen):
     """`cells[…]`: a model on a backend on a device, and how it is run."""
 

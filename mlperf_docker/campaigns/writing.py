@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from mlperf_docker.campaigns import options as campaign_options
-from mlperf_docker.campaigns.entries import DEFAULT_RESULTS, EntryPart
+from mlperf_docker.campaigns.entries import DEFAULT_RESULTS, parts_of
 from mlperf_docker.campaigns.frame import Frame
 from mlperf_docker.catalog.spec import ImageSpec
 from mlperf_docker.contract.words import Scenario
@@ -41,12 +41,6 @@ class NewCampaign:
     harness: HarnessName = HarnessName.OWN
     reference: Path | None = None
     """Checkout of the reference implementations; None for the one that the environment names."""
-
-    @property
-    def parts(self) -> tuple[EntryPart, ...]:
-        """What is run of each scenario: no reference implementation has compliance tests."""
-        is_own = self.harness is HarnessName.OWN
-        return tuple(each for each in EntryPart if is_own or each is not EntryPart.COMPLIANCE)
 
 
 def write(new: NewCampaign, path: Path, *, force: bool) -> Path:
@@ -141,7 +135,7 @@ def _cell(new: NewCampaign, spec: ImageSpec) -> Iterator[str]:
     if new.harness is HarnessName.OWN:
         yield "    # profile: NAME  # A profile of `mlperf-docker tune`, or a list: one for each scenario."
     yield f"    scenarios: required  # Or a list. Required are [{', '.join(scenarios)}]."
-    yield f"    modes: [{', '.join(new.parts)}]"
+    yield f"    modes: [{', '.join(parts_of(new.harness))}]"
     yield "    options: {}  # As above, for this cell."
     yield "    scenario_options: {}"
     yield from (f"      # {each}: {{{_EXAMPLES[Scenario(each)]}}}" for each in scenarios if Scenario(each) in _EXAMPLES)

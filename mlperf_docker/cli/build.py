@@ -59,7 +59,7 @@ def build(
     from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
+    chosen = recipes(select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(
         registry or catalog.registry,
         base=base or None,

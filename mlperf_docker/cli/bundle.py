@@ -79,7 +79,7 @@ def write(
     from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
+    chosen = recipes(select(catalog, model, backend, device, every=every), harness, every=every)
     which = parse_choice("choice of model files", models, Models)
     formats = tuple(dict.fromkeys(parse_choice("format of a bundle", each, BUNDLED) for each in kinds))
     request = WriteRequest(tuple(chosen), Sources(registry or catalog.registry, base=base or None), to, which, formats)

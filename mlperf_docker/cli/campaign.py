@@ -7,6 +7,7 @@ import typer
 
 from mlperf_docker.cli.options import (
     JsonOutput,
+    WhoseCode,
     user_path,
 )
 from mlperf_docker.cli.sources import GivenSources, taking_sources
@@ -45,10 +46,7 @@ def init(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of all runs, as min_duration=600. Repeatable."),
     ] = None,
-    harness: Annotated[
-        HarnessName,
-        typer.Option(help="Whose code runs: our own, or the reference implementation out of a checkout."),
-    ] = HarnessName.OWN,
+    harness: WhoseCode = HarnessName.OWN,
     reference: Annotated[
         Path | None,
         typer.Option(

@@ -66,6 +66,10 @@ SomeDevice = Annotated[
         "--device", "-d", help="A device, such as cuda; `list` shows all. Default: cpu; with --all, each of them."
     ),
 ]
+WhoseCode = Annotated[
+    HarnessName,
+    typer.Option("--harness", help="Whose code runs: our own, or the reference implementation out of a checkout."),
+]
 ImagesOf = Annotated[
     HarnessName,
     typer.Option("--harness", help="Images of our own harness, or with what the reference implementation imports."),

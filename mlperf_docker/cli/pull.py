@@ -46,7 +46,7 @@ def pull(
     from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
+    chosen = recipes(select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry)
     if digest:
         check_digest(digest, chosen)

@@ -35,7 +35,7 @@ def push(
     from mlperf_docker.recipe.reference_layer import recipes
 
     catalog = Catalog.load()
-    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
+    chosen = recipes(select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry)
     with display() as show:
         outcomes = push_each(connect(), chosen, sources, catalog.registry, show, jobs=jobs)

@@ -19,6 +19,7 @@ from mlperf_docker.cli.options import (
     ProfileName,
     ReferenceFolder,
     ResultsRoot,
+    WhoseCode,
     taking,
     user_path,
 )
@@ -81,10 +82,7 @@ def run(
     accuracy_run: Annotated[
         str, typer.Option(metavar="RUN", help="With --compliance TEST01: the accuracy run, likewise.")
     ] = "",
-    harness: Annotated[
-        HarnessName,
-        typer.Option(help="Whose code runs: our own, or the reference implementation out of a checkout."),
-    ] = HarnessName.OWN,
+    harness: WhoseCode = HarnessName.OWN,
     reference: ReferenceFolder = None,
     model_code: ModelCodeFolder = None,
     limits: GivenLimits,

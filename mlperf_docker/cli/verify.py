@@ -52,7 +52,7 @@ def verify(
     if every and image:
         raise UsageError("--image names one image; leave --all out.")
     catalog = Catalog.load()
-    chosen = recipes(catalog, select(catalog, model, backend, device, every=every), harness, every=every)
+    chosen = recipes(select(catalog, model, backend, device, every=every), harness, every=every)
     sources = Sources(registry or catalog.registry, base=base or None)
     client = connect()
     if every:

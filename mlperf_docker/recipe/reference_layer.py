@@ -46,10 +46,13 @@ def _able(reference: ReferenceSpec, device: Device) -> Iterator[str]:
 
 def with_reference(catalog: Catalog) -> Iterator[ImageSpec]:
     """Yield the cells whose reference can run."""
-    for spec in catalog.specs:
-        reference = spec.model.reference
-        if reference and not reference.why_not(spec.backend, spec.device):
-            yield spec
+    return filter(_can_run, catalog.specs)
+
+
+def _can_run(spec: ImageSpec) -> bool:
+    """Whether there is a reference of the cell that can run."""
+    reference = spec.model.reference
+    return reference is not None and not reference.why_not(spec.backend, spec.device)
 
 
 def recipe_with(spec: ImageSpec, harness: HarnessName) -> Recipe:
@@ -62,14 +65,13 @@ def index_of(spec: ImageSpec, on: OnBackend) -> str | None:
     return on.index or spec.own_index
 
 
-def recipes(catalog: Catalog, chosen: Iterable[ImageSpec], harness: HarnessName, *, every: bool) -> list[Recipe]:
+def recipes(chosen: Iterable[ImageSpec], harness: HarnessName, *, every: bool) -> list[Recipe]:
     """Return the recipes of the *chosen* cells' images: their own, or those with the reference.
 
     every: leave out cells whose reference cannot run. Raises UsageError for one that was named, or where none is left.
     """
     leaving_out = every and harness is HarnessName.REFERENCE
-    able = {str(spec) for spec in with_reference(catalog)} if leaving_out else None
-    found = [recipe_with(spec, harness) for spec in chosen if able is None or str(spec) in able]
+    found = [recipe_with(spec, harness) for spec in chosen if not leaving_out or _can_run(spec)]
     if not found:
         raise UsageError("The reference can run on none of these cells.", hint="docs/reference.md tells where it can.")
     return found
@@ -81,8 +83,7 @@ def recipe_named(catalog: Catalog, name: str) -> Recipe | None:
     spec = next((each for each in catalog.specs if str(each) == cell), None)
     if spec is None or cell == name:
         return render.recipe_of(spec) if spec else None
-    reference = spec.model.reference
-    return reference_recipe(spec) if reference and not reference.why_not(spec.backend, spec.device) else None
+    return reference_recipe(spec) if _can_run(spec) else None
 
 
 def lock_of(spec: ImageSpec) -> str:

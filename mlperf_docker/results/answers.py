@@ -11,7 +11,6 @@ from mlperf_docker.reference_contract.reference import UNASKED, Numbers
 
 LOG = "mlperf_log_accuracy.json"
 _ENTRY = re.compile(rb'"qsl_idx"\s*:\s*(\d+)\s*,\s*"data"\s*:\s*"([0-9A-Fa-f]*)"')
-_FLOAT_BYTES = 4
 _CODES = {Numbers.FLOAT32: "f", Numbers.INT64: "q", Numbers.UINT8: "B"}
 
 
@@ -77,7 +76,8 @@ class _Tally:
         elif len(a) != len(b):
             self.other_length += 1
         else:
-            code = "B" if len(a) % _FLOAT_BYTES else _CODES[self.kind]
+            code = _CODES[self.kind]
+            code = "B" if len(a) % array(code).itemsize else code
             self._compare(array(code, a), array(code, b))
 
     def _compare(self, ours: "array[float]", theirs: "array[float]") -> None:

@@ -138,17 +138,17 @@ def test_a_backend_without_the_reference_has_nothing_but_the_reason() -> None:
 
 def test_images_are_chosen_by_the_harness_that_they_are_for() -> None:
     resnet50 = find(CATALOG, "resnet50", "onnxruntime")
-    own = recipes(CATALOG, [resnet50], HarnessName.OWN, every=False)
+    own = recipes([resnet50], HarnessName.OWN, every=False)
     assert [(str(each), each.words) for each in own] == [("resnet50:onnxruntime-cpu", resnet50.words)]
-    (other,) = recipes(CATALOG, [resnet50], HarnessName.REFERENCE, every=False)
+    (other,) = recipes([resnet50], HarnessName.REFERENCE, every=False)
     assert str(other) == "resnet50:onnxruntime-cpu-reference"
     assert other.words == f"{resnet50.words} --harness reference"
     with pytest.raises(UsageError, match="it has no code for RetinaNet"):
-        recipes(CATALOG, [find(CATALOG, "retinanet", "tensorflow")], HarnessName.REFERENCE, every=False)
-    every = recipes(CATALOG, CATALOG.specs, HarnessName.REFERENCE, every=True)
+        recipes([find(CATALOG, "retinanet", "tensorflow")], HarnessName.REFERENCE, every=False)
+    every = recipes(CATALOG.specs, HarnessName.REFERENCE, every=True)
     assert [str(each) for each in every] == [f"{name}-reference" for name in SPECS]
     with pytest.raises(UsageError, match="none of these cells"):
-        recipes(CATALOG, [], HarnessName.REFERENCE, every=True)
+        recipes([], HarnessName.REFERENCE, every=True)
 
 
 def test_an_image_is_found_by_its_name() -> None:

@@ -10,9 +10,6 @@ from mlperf_docker.harness.models.retinanet.detections import LEAST_SCORE, LIMIT
 from mlperf_docker.harness.weights import nms
 from mlperf_docker.reference_harness.forms import torchscript
 
-EXAMPLES = 2
-"""Images that the network is traced with: with one, a batch of one would be taken for granted."""
-
 
 class _Detector(torch.nn.Module):  # type: ignore[misc,unused-ignore]
     """A network of candidates as the official archive is called: images in, a dictionary for each out."""
@@ -45,7 +42,7 @@ class _Detector(torch.nn.Module):  # type: ignore[misc,unused-ignore]
 def write(network: Network, path: Path) -> None:
     """Write *network*, which gives candidates, as *path*, which gives detections of any number of images."""
     nms.register()
-    detector = _Detector(torchscript.traced(network, EXAMPLES)).eval()
+    detector = _Detector(torchscript.traced(network, torchscript.EXAMPLES)).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.script(detector).save(str(path))

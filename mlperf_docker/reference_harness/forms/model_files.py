@@ -32,12 +32,12 @@ def written(benchmark: AnyBenchmark, synthetic: SyntheticSet, form: ModelFormat,
     def make(folder: Path) -> None:
         _write(benchmark, synthetic, form, folder / name)
 
-    return kept(synthetic, cache / f"model-{form}", make) / name
+    return kept(synthetic.weights, cache / f"model-{form}", make) / name
 
 
-def kept(synthetic: SyntheticSet, folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder of the cache that *make* filled from the synthetic weights, or fills now."""
-    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns, "form": folder.name}
+def kept(weights: Path, folder: Path, make: Callable[[Path], None], **more: str) -> Path:
+    """The folder of the cache that *make* filled from the file *weights*, or fills now. more: what else decides it."""
+    made_from = {"weights": str(weights), "stamp": weights.stat().st_mtime_ns, "form": folder.name, **more}
     return entries.entry(folder, made_from, make)
 
 

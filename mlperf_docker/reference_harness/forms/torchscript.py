@@ -10,6 +10,8 @@ from mlperf_docker.harness.backends.batches import zeros
 from mlperf_docker.harness.ops.torch import TorchOps
 
 CPU = torch.device("cpu")
+EXAMPLES = 2
+"""Samples to trace a network with that takes any number: with one, a batch of one would be taken for granted."""
 
 
 class _Traced(torch.nn.Module):  # type: ignore[misc,unused-ignore]

@@ -12,8 +12,8 @@ from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.architectures.bert import FULL, BertConfig
 from mlperf_docker.harness.models.bert import network
 from mlperf_docker.harness.samples import accuracy_log
-from mlperf_docker.harness.system import entries
-from mlperf_docker.harness.weights import formats, safetensors
+from mlperf_docker.harness.weights import safetensors
+from mlperf_docker.reference_harness.forms import model_files
 from mlperf_docker.reference_harness.models.files import Given
 
 CONFIG = "bert_config.json"
@@ -43,20 +43,16 @@ def files(given: Given) -> Mapping[str, object]:
 
 def _quantised(given: Given) -> Path:
     """The synthetic weights as an int8 graph with the official one's inputs, by the quantiser that our harness uses."""
-    synthetic, benchmark = given.synthetic, given.benchmark
-    if synthetic is None:
-        raise ValueError("real data come with a model file")
+    synthetic = given.made
 
     def make(folder: Path) -> None:
         from mlperf_docker.harness.backends.onnxruntime.quantise import quantise
         from mlperf_docker.harness.ops.onnx import serialize
 
-        arrays = benchmark.read(synthetic.weights, formats.detect(synthetic.weights))
-        made = network.checked(arrays, str(synthetic.weights))
+        made = network.checked(model_files.arrays(given.benchmark, synthetic), str(synthetic.weights))
         (folder / QUANTISED).write_bytes(quantise(serialize(_with_int8_inputs(made))))
 
-    made_from = {"weights": str(synthetic.weights), "stamp": synthetic.weights.stat().st_mtime_ns}
-    return entries.entry(given.cache / "model-int8", made_from, make) / QUANTISED
+    return model_files.kept(synthetic.weights, given.cache / "model-int8", make) / QUANTISED
 
 
 def _with_int8_inputs(made: Network) -> Network:

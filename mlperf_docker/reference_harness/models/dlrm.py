@@ -75,15 +75,14 @@ def write_days(dataset: Criteo, folder: Path) -> None:
 
 def _synthetic_model(given: Given) -> Path:
     """The synthetic weights as the reference's backend reads them, which is told their sizes."""
-    synthetic = given.synthetic
-    if synthetic is None:
-        raise ValueError("real data come with a model file")
+    synthetic = given.made
     arrays = model_files.arrays(given.benchmark, synthetic)
     (given.work / construction.FILE).write_text(json.dumps(sizes(arrays, synthetic)), encoding="utf-8")
     name, write = _WRITERS[given.options.cell.backend]
-    return (
-        model_files.kept(synthetic, given.cache / f"model-{name}", lambda folder: write(arrays, folder / name)) / name
+    kept = model_files.kept(
+        synthetic.weights, given.cache / f"model-{name}", lambda folder: write(arrays, folder / name)
     )
+    return kept / name
 
 
 def sizes(arrays: Named, synthetic: SyntheticSet) -> Mapping[str, object]:

@@ -41,13 +41,16 @@ class Given:
     """Folder that later runs on the same data and weights find again."""
 
     @property
-    def weights(self) -> Path:
-        """The model file that was given, else the synthetic weights."""
-        if self.model:
-            return self.model
+    def made(self) -> SyntheticSet:
+        """The synthetic set of a run without a model file."""
         if self.synthetic is None:
             raise ValueError("real data come with a model file")
-        return self.synthetic.weights
+        return self.synthetic
+
+    @property
+    def weights(self) -> Path:
+        """The model file that was given, else the synthetic weights."""
+        return self.model or self.made.weights
 
 
 Files = Callable[[Given], Mapping[str, object]]

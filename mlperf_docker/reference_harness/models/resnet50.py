@@ -12,14 +12,12 @@ from mlperf_docker.contract.words import ModelFormat
 from mlperf_docker.harness.api.network import Network
 from mlperf_docker.harness.models.resnet50.dataset import MAP
 from mlperf_docker.harness.models.resnet50.network import LABEL, LOGITS
-from mlperf_docker.harness.system import entries
 from mlperf_docker.harness.weights import formats
 from mlperf_docker.reference_harness.forms import __name__ as forms
+from mlperf_docker.reference_harness.forms import model_files
 from mlperf_docker.reference_harness.models.files import Given
 
 ARCHIVE = "resnet50.pt"
-EXAMPLES = 2
-"""Images that the network is traced with: with one, a batch of one might be taken for granted."""
 TENSORFLOWS, TORCHVISIONS = ("imagenet", LABEL.name), ("imagenet_pytorch", LOGITS)
 """The script's name of what it does around the network, and the output that it takes, by origin of weights."""
 
@@ -44,7 +42,7 @@ def _archive(given: Given) -> Mapping[str, object]:
     def make(folder: Path) -> None:
         if isinstance(model.source, Network):
             writer = importlib.import_module(f"{forms}.torchscript")
-            writer.traced(model.source, EXAMPLES, (output,), as_tuple=True).save(str(folder / ARCHIVE))
+            writer.traced(model.source, writer.EXAMPLES, (output,), as_tuple=True).save(str(folder / ARCHIVE))
 
-    made_from = {"weights": str(weights), "stamp": weights.stat().st_mtime_ns, "output": output}
-    return {"model": entries.entry(given.cache / "model-archive", made_from, make) / ARCHIVE, "dataset": dataset}
+    kept = model_files.kept(weights, given.cache / "model-archive", make, output=output)
+    return {"model": kept / ARCHIVE, "dataset": dataset}

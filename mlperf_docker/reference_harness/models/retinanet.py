@@ -36,12 +36,10 @@ def _annotations(given: Given) -> dict[str, object]:
 
 def _detector(given: Given) -> Path:
     """The synthetic weights as a file that suppresses overlapping boxes itself, as the official ones do."""
-    synthetic, benchmark = given.synthetic, given.benchmark
-    if synthetic is None:
-        raise ValueError("real data come with a model file")
+    synthetic, benchmark = given.made, given.benchmark
     name, writer = WRITERS[given.options.cell.backend]
 
     def make(folder: Path) -> None:
         importlib.import_module(f"{forms}.{writer}").write(model_files.network(benchmark, synthetic), folder / name)
 
-    return model_files.kept(synthetic, given.cache / f"model-{writer}", make) / name
+    return model_files.kept(synthetic.weights, given.cache / f"model-{writer}", make) / name

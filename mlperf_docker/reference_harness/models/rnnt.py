@@ -57,7 +57,8 @@ def _of_synthetic(given: Given, synthetic: SyntheticSet) -> Mapping[str, object]
 
         torch.save({KEY: state_dict.tensors(trained(arrays))}, folder / CHECKPOINT)
 
-    return {"config": config, "model": model_files.kept(synthetic, given.cache / "model-trained", make) / CHECKPOINT}
+    kept = model_files.kept(synthetic.weights, given.cache / "model-trained", make)
+    return {"config": config, "model": kept / CHECKPOINT}
 
 
 def sized(settings: str, config: RnntConfig) -> str:

@@ -16,7 +16,6 @@ from mlperf_docker.reference_harness.rates import expectation, pace
 from mlperf_docker.reference_harness.runs.preparation import USER_CONF, PreparedFiles
 from mlperf_docker.reference_harness.script import process
 from mlperf_docker.reference_harness.script.completions import Watched
-from mlperf_docker.reference_harness.script.words import filled, filled_variables
 
 SEE_LOG = "Its whole output is in the log of the container."
 SECOND_RUN = "this is a second run: the first ended before its minimum duration, and told the rate that it reached"
@@ -118,17 +117,12 @@ def start(prepared: PreparedFiles, logs_in: Path, watched: Watched | None = None
         *reference.scenarios.get(options.scenario.value, ()),
         *reference.modes.get(options.mode.value, ()),
     )
-    script = process.Script(
-        given.checkout / reference.folder / reference.script,
-        tuple(filled(words, values)),
-        filled_variables(reference.environment, values),
-        given.work,
-        reference.own_venv,
-        reference.restored,
-        reference.adapted,
-        {name: seed for name, seed in options.seeds.items() if seed is not None},
-        given.code,
-        watched,
+    path = given.checkout / reference.folder / reference.script
+    script = replace(
+        process.script_of(reference, path, words, values, given.work),
+        seeds={name: seed for name, seed in options.seeds.items() if seed is not None},
+        code=given.code,
+        watched=watched,
     )
     heard = process.run(script, [sign.pattern for sign in reference.signs])
     if heard.code or not (logs_in / detail_log.NAME).is_file():

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mlperf_docker.contract import places as contract_places
 from mlperf_docker.reference_contract import places
-from mlperf_docker.reference_contract.reference import Sign
+from mlperf_docker.reference_contract.reference import ReferenceImplementation, Sign
 from mlperf_docker.reference_harness.script.completions import Watched
+from mlperf_docker.reference_harness.script.words import filled, filled_variables
 
 _TAIL_LINES = 20
 _LAUNCHER = "mlperf_docker.reference_harness.script.launch"
@@ -63,6 +64,21 @@ class Script:
     def argv(self) -> tuple[str, ...]:
         """The command line."""
         return (self.python, "-m", _LAUNCHER, str(self.path), *self.arguments)
+
+
+def script_of(
+    reference: ReferenceImplementation, path: Path, words: Iterable[str], values: Mapping[str, object], folder: Path
+) -> Script:
+    """The script *path* of *reference* with *words* as arguments, whose placeholders have *values*, in *folder*."""
+    return Script(
+        path,
+        tuple(filled(words, values)),
+        filled_variables(reference.environment, values),
+        folder,
+        own_venv=reference.own_venv,
+        restored=reference.restored,
+        adapted=reference.adapted,
+    )
 
 
 @dataclass

@@ -7,7 +7,6 @@ from pathlib import Path
 from mlperf_docker.harness.api.errors import SampleError
 from mlperf_docker.reference_contract.reference import ReferenceImplementation
 from mlperf_docker.reference_harness.script import process
-from mlperf_docker.reference_harness.script.words import filled, filled_variables
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,7 @@ def score(
 ) -> ReferenceScores:
     """Run the scoring script. Raises SampleError where it fails, or says no value of a metric."""
     scoring = reference.scoring
-    script = process.Script(
-        checkout / scoring.script,
-        tuple(filled(scoring.arguments, values)),
-        filled_variables(reference.environment, values),
-        work,
-        reference.own_venv,
-        reference.restored,
-        reference.adapted,
-    )
+    script = process.script_of(reference, checkout / scoring.script, scoring.arguments, values, work)
     heard = process.run(script, scoring.values.values())
     missing = [metric for metric, pattern in scoring.values.items() if pattern not in heard.matches]
     if heard.code or missing:
